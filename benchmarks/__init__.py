@@ -1,0 +1,1 @@
+"""Measurements. Each script prints a table and writes JSON to `benchmarks/results/`."""

@@ -1,0 +1,1 @@
+"""Things that answer requests; each keeps the contract of `qwen_demo.types.Engine`."""

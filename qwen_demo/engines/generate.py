@@ -1,0 +1,193 @@
+"""One transformers `generate` per request, in a worker thread: simple, and the reference.
+
+Answers do not depend on what else runs: positions are passed in, sampling has its own random
+state, and nothing of a request is kept on the model. Works wherever transformers works.
+"""
+
+import asyncio
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qwen_demo.errors import EngineFailed, NotReady, OutOfMemory, QwenDemoError
+from qwen_demo.models.load import LoadedModel, load
+from qwen_demo.settings import Settings
+from qwen_demo.types import ChatRequest, Event, Finished, Health, ModelInfo, TextDelta, Timing, Usage
+
+if TYPE_CHECKING:
+    from qwen_demo.engines.output import Output
+
+log = logging.getLogger(__name__)
+
+_END = object()
+
+
+class _Model:
+    """A loaded model with what a request needs of it."""
+
+    def __init__(self, loaded: LoadedModel):
+        from qwen_demo.engines import tokens, zerogpu
+
+        self.prompts = loaded.prompts
+        self.vision_clock = tokens.VisionClock(loaded.model)
+        self.end_ids = tokens.end_ids(loaded.model)
+        if zerogpu.is_active():
+            self.run = zerogpu.borrowed(loaded.model, loaded.device)
+        else:
+            self.run = partial(tokens.run, loaded.model, loaded.device)
+
+    def output(self, sampling, repetition_guard: bool) -> "Output":
+        from qwen_demo.engines.output import Output
+
+        return Output(
+            self.prompts.tokenizer,
+            self.end_ids,
+            max_new_tokens=sampling.max_new_tokens,
+            stop=sampling.stop,
+            repetition_guard=repetition_guard,
+        )
+
+
+class GenerateEngine:
+    """Runs up to `max_running` requests at once on one model.
+
+    Args:
+        settings: which model, and the bounds.
+        loader: gives the model; replaced in tests.
+    """
+
+    def __init__(self, settings: Settings, loader: Callable[..., LoadedModel] = load):
+        self._settings = settings
+        self._loader = loader
+        self._model: _Model | None = None
+        self._state = "starting"
+        self._places = asyncio.Semaphore(settings.max_running)
+        self._running = self._waiting = 0
+        self._threads = ThreadPoolExecutor(settings.max_running, thread_name_prefix="generate")
+        self.info = ModelInfo(model_id=settings.model, engine="generate")
+
+    async def start(self) -> None:
+        """Load the model. Raises `ModelLoadError`."""
+        await asyncio.to_thread(self.load)
+
+    def load(self) -> None:
+        """The blocking part of `start`."""
+        loaded = self._loader(self._settings, self._progress)
+        self.info = replace(loaded.info, engine="generate")
+        self._model = _Model(loaded)
+        self._progress("ready")
+
+    def _progress(self, stage: str) -> None:
+        self._state = stage
+        log.info("%s", stage)
+
+    def health(self) -> Health:
+        return Health(self._state == "ready", self._running, self._waiting, self._state)
+
+    async def close(self) -> None:
+        self._state = "closed"
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        self._model = None
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        if self._model is None:
+            raise NotReady(f"The model is not ready: {self._state}.")
+        arrived = time.perf_counter()
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        loop = asyncio.get_running_loop()
+        job = _Job(self._model, request, arrived, loop)
+        self._running += 1
+        # A copied context carries the caller's identity to where ZeroGPU looks for it.
+        worker = loop.run_in_executor(self._threads, contextvars.copy_context().run, job.run)
+        worker.add_done_callback(self._free_place)
+        try:
+            while (event := await job.events.get()) is not _END:
+                yield event
+            await worker
+        finally:
+            job.cancelled.set()
+            await asyncio.wait({worker})
+
+    def _free_place(self, worker: asyncio.Future) -> None:
+        self._running -= 1
+        self._places.release()
+        if not worker.cancelled():
+            worker.exception()  # marks it as seen: a caller that left will not ask
+
+
+class _Job:
+    """One request on its way through the worker thread."""
+
+    def __init__(self, model: _Model, request: ChatRequest, arrived: float, loop: asyncio.AbstractEventLoop):
+        self.model, self.request, self.arrived, self.loop = model, request, arrived, loop
+        self.events: asyncio.Queue = asyncio.Queue()
+        self.cancelled = threading.Event()
+
+    def _emit(self, event) -> None:
+        self.loop.call_soon_threadsafe(self.events.put_nowait, event)
+
+    def run(self) -> None:
+        """Everything that blocks. Errors become the package's own before they leave."""
+        import torch
+
+        try:
+            self._answer()
+        except QwenDemoError:
+            raise
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise OutOfMemory(
+                "This request needed more GPU memory than is free. Send fewer or smaller pictures, lower the pixel "
+                "budget or the answer's length, or try again when fewer people ask."
+            ) from error
+        except Exception as error:
+            log.exception("request %s failed", self.request.request_id)
+            raise EngineFailed("The model failed on this request; the cause is in the server's log.") from error
+        finally:
+            self._emit(_END)
+
+    def _answer(self) -> None:
+        started = time.perf_counter()
+        prompts, request = self.model.prompts, self.request
+        prompt = prompts.build(request)
+        sampling = replace(request.sampling, max_new_tokens=prompts.room(prompt, request.sampling.max_new_tokens))
+        output = self.model.output(sampling, request.repetition_guard)
+        built = time.perf_counter()
+        first = 0.0
+
+        def on_token(token: int) -> None:
+            nonlocal first
+            first = first or time.perf_counter()
+            if output.reason is None and (text := output.push(token)):
+                self._emit(TextDelta(text))
+
+        self.model.vision_clock.reset()
+        self.model.run(
+            prompt, sampling, on_token=on_token, should_stop=lambda: bool(output.reason) or self.cancelled.is_set()
+        )
+        if self.cancelled.is_set():
+            return
+        ended = time.perf_counter()
+        assert output.reason, "generate ended without a reason"
+        vision_s = self.model.vision_clock.seconds
+        usage = Usage(prompt.length, prompt.picture_tokens, len(output.ids))
+        timing = Timing(
+            queue_s=started - self.arrived,
+            preprocess_s=built - started,
+            vision_s=vision_s,
+            prefill_s=first - built - vision_s,
+            ttft_s=first - self.arrived,
+            decode_s=ended - first,
+            total_s=ended - self.arrived,
+        )
+        self._emit(Finished(output.reason, usage, timing))

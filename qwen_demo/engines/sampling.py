@@ -1,0 +1,64 @@
+"""How `Sampling` becomes transformers' logits processors for one sequence.
+
+Sampling uses the Gumbel-max trick (Gumbel 1954; Maddison et al. 2014): noise that depends on the
+request's seed and the token's number alone is added to the filtered logits and the largest wins.
+That draws from the same distribution as `multinomial` and, unlike it, touches no random state.
+"""
+
+import torch
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from qwen_demo.engines.noise import gumbel, seed_of
+from qwen_demo.types import Sampling
+
+
+class OccurrencePenalty(LogitsProcessor):
+    """OpenAI's presence and frequency penalties over the tokens after the prompt."""
+
+    def __init__(self, presence: float, frequency: float, prompt_length: int):
+        self.presence, self.frequency, self.prompt_length = presence, frequency, prompt_length
+
+    def __call__(self, input_ids, scores):
+        answer = input_ids[:, self.prompt_length :]
+        counts = torch.zeros_like(scores).scatter_add_(1, answer, torch.ones_like(answer, dtype=scores.dtype))
+        return scores - self.presence * (counts > 0) - self.frequency * counts
+
+
+class GumbelNoise(LogitsProcessor):
+    """Makes the largest logit a draw from softmax(logits)."""
+
+    def __init__(self, seed: int | None, prompt_length: int):
+        self.seed = seed_of(seed)
+        self.prompt_length = prompt_length
+
+    def __call__(self, input_ids, scores):
+        rows, length = input_ids.shape
+        seeds = torch.arange(rows, device=scores.device) + self.seed
+        return scores.float() + gumbel(seeds, torch.full_like(seeds, length - self.prompt_length), scores.shape[-1])
+
+
+def processors(sampling: Sampling, prompt_length: int, device: torch.device) -> LogitsProcessorList:
+    """For greedy `generate`: penalties, and above temperature 0 the filters and the noise."""
+    chain = LogitsProcessorList()
+    if sampling.repetition_penalty != 1:
+        chain.append(RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
+    if sampling.presence_penalty or sampling.frequency_penalty:
+        chain.append(OccurrencePenalty(sampling.presence_penalty, sampling.frequency_penalty, prompt_length))
+    if sampling.temperature > 0:
+        chain.append(TemperatureLogitsWarper(float(sampling.temperature)))
+        if sampling.top_k:
+            chain.append(TopKLogitsWarper(sampling.top_k))
+        if sampling.top_p < 1:
+            chain.append(TopPLogitsWarper(sampling.top_p))
+        if sampling.min_p:
+            chain.append(MinPLogitsWarper(sampling.min_p))
+        chain.append(GumbelNoise(sampling.seed, prompt_length))
+    return chain

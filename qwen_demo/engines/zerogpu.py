@@ -1,0 +1,64 @@
+"""Hugging Face ZeroGPU: a GPU is lent to one function call at a time, in a process of its own.
+
+`spaces.GPU` wraps a generator that runs there and yields token ids. Elsewhere this module is
+not used.
+"""
+
+import importlib.util
+import queue
+import threading
+from collections.abc import Callable
+
+from qwen_demo.engines import tokens
+from qwen_demo.models.prompt import Prompt
+from qwen_demo.types import Sampling
+
+START_S, SECONDS_PER_TOKEN, LONGEST_S = 20, 0.06, 120
+
+
+def is_active() -> bool:
+    """Whether this process runs on a ZeroGPU Space."""
+    if importlib.util.find_spec("spaces") is None:
+        return False
+    from spaces.config import Config
+
+    return bool(Config.zero_gpu)
+
+
+def duration_s(prompt: Prompt, sampling: Sampling) -> int:
+    """How long to borrow the GPU: long enough for the longest answer, as short as quota likes."""
+    return min(int(START_S + SECONDS_PER_TOKEN * sampling.max_new_tokens), LONGEST_S)
+
+
+def borrowed(model, device) -> Callable:
+    """A stand-in for `tokens.run(model, device, ...)` that borrows a GPU for each call."""
+    import spaces
+
+    @spaces.GPU(duration=duration_s)
+    def generate_on_gpu(prompt: Prompt, sampling: Sampling):
+        made: queue.SimpleQueue = queue.SimpleQueue()
+        stopped = threading.Event()
+
+        def work():
+            try:
+                tokens.run(model, device, prompt, sampling, on_token=made.put, should_stop=stopped.is_set)
+                made.put(None)
+            except BaseException as error:
+                made.put(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        try:
+            while (item := made.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stopped.set()
+
+    def run(prompt, sampling, *, on_token, should_stop):
+        for token in generate_on_gpu(prompt, sampling):
+            on_token(token)
+            if should_stop():
+                break
+
+    return run

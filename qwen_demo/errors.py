@@ -1,0 +1,93 @@
+"""Everything that can go wrong, as one tree. It knows no HTTP and no Gradio.
+
+The message of each error is written for the person who caused it: what was
+refused, the limit, and how to change it. `code` is stable: programs rely on it.
+"""
+
+
+class QwenDemoError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+    code = "internal_error"
+
+
+class SettingsError(QwenDemoError):
+    """A setting has a value that cannot work."""
+
+    code = "invalid_settings"
+
+
+class InvalidRequest(QwenDemoError):
+    """The request itself is at fault; sending it again will not help.
+
+    Args:
+        field: name of the request field that was refused, if one is to blame.
+    """
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, field: str | None = None):
+        super().__init__(message)
+        self.field = field
+
+
+class ContextTooLong(InvalidRequest):
+    """Prompt and answer together need more tokens than the model or the memory has."""
+
+    code = "context_length_exceeded"
+
+
+class MediaRefused(InvalidRequest):
+    """A picture or video is over a limit, of an unknown kind, or damaged."""
+
+    code = "invalid_media"
+
+
+class FetchRefused(MediaRefused):
+    """A URL is not allowed or what it gave is not acceptable."""
+
+    code = "invalid_media_url"
+
+
+class Overloaded(QwenDemoError):
+    """The waiting room is full.
+
+    Args:
+        retry_after_s: seconds after which a place is likely to be free.
+    """
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: float):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NotReady(QwenDemoError):
+    """The model is still loading, shutting down, or dead."""
+
+    code = "not_ready"
+
+
+class DeadlineExceeded(QwenDemoError):
+    """The request took longer than it was allowed to."""
+
+    code = "deadline_exceeded"
+
+
+class ModelLoadError(QwenDemoError):
+    """The chosen model cannot be loaded; the message names cause and remedy."""
+
+    code = "model_load_failed"
+
+
+class EngineFailed(QwenDemoError):
+    """The engine broke while it worked on this request."""
+
+    code = "engine_failed"
+
+
+class OutOfMemory(EngineFailed):
+    """This request needed more memory than was free; others go on."""
+
+    code = "out_of_memory"

@@ -1,0 +1,26 @@
+"""AVIF without Pillow's reading of its EXIF directory, which has no bound and runs on opening.
+
+Nothing is lost: libavif itself tells the orientation. Leans on a private module of the pinned
+Pillow, so the tests open real files. `AvifFile` is None where Pillow was built without libavif.
+"""
+
+from PIL import features
+
+if features.check("avif"):
+    from PIL import AvifImagePlugin, _avif
+
+    class AvifFile(AvifImagePlugin.AvifImageFile):
+        """One AVIF picture.
+
+        Attributes:
+            orientation: EXIF value, 1 to 8, to be applied by whoever reads the pixels.
+        """
+
+        def _open(self) -> None:
+            self._decoder = _avif.AvifDecoder(self.fp.read(), "auto", 1)
+            self._size, self.n_frames, self._mode, _, _, self.orientation, _ = self._decoder.get_info()
+            self.is_animated = False
+            self.seek(0)
+
+else:
+    AvifFile = None

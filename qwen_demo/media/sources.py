@@ -1,0 +1,135 @@
+"""Where pictures and videos come from: bytes, base64, data URLs, https URLs, uploaded files.
+
+Everything ends in `decode_image` or `decode_video`. Decoding runs in threads and processes, a
+few at a time, so that neither the event loop nor the memory suffers from many uploads at once.
+"""
+
+import asyncio
+import base64
+import binascii
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from qwen_demo.errors import MediaRefused
+from qwen_demo.media.fetch import Network, fetch_url
+from qwen_demo.media.gates import image_gate
+from qwen_demo.media.images import decode_image
+from qwen_demo.media.kinds import Kind, check_bytes, label, media_kind
+from qwen_demo.media.videos import Clip, decode_video
+from qwen_demo.settings import Settings
+from qwen_demo.types import Image, Video
+
+_HEAD = 512  # bytes that tell a file's kind
+
+
+def decode_base64(text: str, limits: Settings, *, kind: Kind | None = None, name: str = "picture") -> bytes:
+    """Bytes of strict base64 (RFC 4648 section 4: padded, no line breaks), its length checked first.
+
+    Raises:
+        MediaRefused: not base64, or too long.
+    """
+    name = label(name)
+    size = len(text) // 4 * 3 - text[-2:].count("=")
+    check_bytes(size, kind or _larger(limits), limits, name)
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise MediaRefused(f"{name} is not valid base64: standard alphabet, padded, without line breaks.") from exc
+
+
+def decode_data_url(url: str, limits: Settings, *, kind: Kind | None = None, name: str = "picture") -> bytes:
+    """Bytes of `data:<type>;base64,<text>`. The declared type is not believed.
+
+    Raises:
+        MediaRefused: another form, or too long.
+    """
+    header, comma, text = url.partition(",") if url[:1024].find(",") >= 0 else ("", "", "")
+    if not comma or header[:5].lower() != "data:" or not header.lower().endswith(";base64"):
+        raise MediaRefused(f"{label(name)} must be given as data:image/png;base64,<text>, with its own image type.")
+    return decode_base64(text, limits, kind=kind, name=name)
+
+
+async def load_bytes(
+    data: bytes, limits: Settings, *, kind: Kind | None = None, clip: Clip | None = None, name: str = "picture"
+) -> Image | Video:
+    """Decode a file's content, in a thread (picture) or process (video).
+
+    Args:
+        kind: what is wanted; None takes what it is.
+        clip: how a video is sampled.
+
+    Raises:
+        MediaRefused: as `decode_image` and `decode_video`, or not the kind that is wanted.
+    """
+    check_bytes(len(data), kind or _larger(limits), limits, label(name))
+    if media_kind(data[:_HEAD], label(name), kind) == "image":
+        async with image_gate():
+            return await asyncio.to_thread(decode_image, data, limits, name=name)
+    return await decode_video(data, limits, clip=clip, name=name)
+
+
+async def load_url(
+    url: str,
+    limits: Settings,
+    *,
+    kind: Kind | None = None,
+    clip: Clip | None = None,
+    name: str | None = None,
+    network: Network | None = None,
+) -> Image | Video:
+    """Decode what an https: or data: URL gives. No other scheme, file:// and bare paths included.
+
+    Raises:
+        FetchRefused: as `fetch_url`.
+        MediaRefused: as `load_bytes`.
+    """
+    name = name or kind or "picture"
+    if url[:5].lower() == "data:":
+        data = await asyncio.to_thread(decode_data_url, url, limits, kind=kind, name=name)
+    else:
+        data = await fetch_url(url, limits, kind=kind, network=network)
+    return await load_bytes(data, limits, kind=kind, clip=clip, name=name)
+
+
+async def load_path(
+    path: str | Path,
+    limits: Settings,
+    *,
+    allowed_roots: Iterable[str | Path],
+    kind: Kind | None = None,
+    clip: Clip | None = None,
+) -> Image | Video:
+    """Decode a file under one of `allowed_roots`, links resolved.
+
+    Raises:
+        MediaRefused: outside of the roots, not a regular file, or as `load_bytes`.
+    """
+    data = await asyncio.to_thread(_read_file, Path(path), limits, tuple(allowed_roots), kind)
+    return await load_bytes(data, limits, kind=kind, clip=clip, name=Path(path).name)
+
+
+def _read_file(path: Path, limits: Settings, allowed_roots: tuple[str | Path, ...], kind: Kind | None) -> bytes:
+    name = label(path.name)
+    try:
+        real = path.resolve(strict=True)
+        if not any(real.is_relative_to(Path(root).resolve()) for root in allowed_roots):
+            raise MediaRefused(f"{name} is not in a folder that uploads are read from.")
+        # Neither a link put there since nor a pipe that never ends: O_NONBLOCK opens one at once.
+        with open(os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise MediaRefused(f"{name} is not a file.")
+            found = media_kind(file.read(_HEAD), name, kind)
+            check_bytes(status.st_size, found, limits, name)
+            file.seek(0)
+            data = file.read(status.st_size + 1)
+    except (OSError, ValueError, RuntimeError) as exc:
+        raise MediaRefused(f"{name} cannot be opened. Upload it again.") from exc
+    check_bytes(len(data), found, limits, name)
+    return data
+
+
+def _larger(limits: Settings) -> Kind:
+    return "video" if limits.max_video_bytes > limits.max_image_bytes else "image"

@@ -1,0 +1,247 @@
+"""Decodes one clip in a process of its own; `videos.py` starts it. Reads stdin, writes stdout.
+
+Imports nothing of the package, so that it starts fast and holds no secret. Before it reads the
+first byte of the clip it gives up the right to open files and sockets, so a clip that names
+others (playlists, references) gets nothing, and takes limits of memory and processor time.
+
+Output: one line of JSON, {"refused": code, "values": [numbers]} or {"width", "height",
+"times_s", "fps", "duration_s"}; after the latter, the frames as packed RGB.
+"""
+
+import bisect
+import contextlib
+import json
+import math
+import resource
+import sys
+import traceback
+
+# PyAV imports its submodules at first use; here that would be after the right to open files is gone.
+import av
+import av.audio.codeccontext
+import av.audio.stream
+import av.subtitles.codeccontext
+import av.subtitles.stream
+import av.video.codeccontext
+import av.video.stream
+import PIL.Image
+
+CODECS = "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mjpeg,gif"
+_TOLERANCE_S = 1e-3  # Matroska rounds times to milliseconds
+
+
+class Refused(Exception):
+    """A limit of the job was passed; `videos.py` has the words for each code."""
+
+    def __init__(self, code: str, *values: float):
+        super().__init__(code)
+        self.code, self.values = code, values
+
+
+def main() -> None:
+    job = json.loads(sys.argv[1])
+    PIL.Image.init()
+    _give_up_rights(job)
+    try:
+        header, frames = decode(job)
+    except Refused as exc:
+        header, frames = {"refused": exc.code, "values": exc.values}, []
+    except MemoryError:
+        header, frames = {"refused": "memory", "values": []}, []
+    except (av.FFmpegError, ArithmeticError, ValueError):
+        header, frames = {"refused": "damaged", "values": []}, []
+    except Exception:  # our own mistake: told to the server, which logs it
+        header, frames = {"refused": "failed", "values": [], "detail": traceback.format_exc()[-4000:]}, []
+    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n")
+    for frame in frames:
+        sys.stdout.buffer.write(frame.tobytes())
+
+
+def decode(job: dict) -> tuple[dict, list[PIL.Image.Image]]:
+    """Header and frames of the clip on stdin.
+
+    Raises:
+        Refused: over a limit.
+        av.FFmpegError: damaged.
+    """
+    options = {
+        "codec_whitelist": CODECS,
+        "format_whitelist": job["format"],
+        "protocol_whitelist": "none",
+        "max_pixels": str(job["max_pixels"]),
+    }
+    with av.open(sys.stdin.buffer, format=job["format"].partition(",")[0], options=options) as container:
+        stream = _picture_stream(container)
+        _check_size(stream, job)
+        stream.codec_context.options = {"max_pixels": str(job["max_pixels"])}
+        stream.codec_context.thread_count = job["threads"]
+        stream.thread_type = "AUTO"
+        stamps, keys = _scan(container, stream, job)
+        tick = float(stream.time_base)
+        seconds = [(stamp - stamps[0]) * tick for stamp in stamps]
+        frame_s = seconds[-1] / (len(seconds) - 1) if len(seconds) > 1 else 1 / float(stream.average_rate or 1)
+        duration_s = seconds[-1] + frame_s
+        if duration_s > job["max_seconds"]:
+            raise Refused("seconds", duration_s)
+        times, fps = sample_times(duration_s, frame_s, job)
+        wanted = [stamps[max(0, bisect.bisect_right(seconds, time + _TOLERANCE_S) - 1)] for time in times]
+        pictures = _pictures_at(container, stream, sorted(set(wanted)), keys, job)
+    header = {"times_s": times, "fps": fps, "duration_s": duration_s}
+    header["width"], header["height"] = pictures[wanted[0]].size
+    return header, [pictures[stamp] for stamp in wanted]
+
+
+def sample_times(duration_s: float, frame_s: float, job: dict) -> tuple[list[float], float]:
+    """Evenly spaced times, an even number of them, and their rate.
+
+    At `job["fps"]` (or the clip's own rate, if lower) from the start, while `job["max_frames"]`
+    suffices; else spread from the first frame to the last.
+
+    Raises:
+        Refused: the wanted part begins after the end.
+    """
+    start = job["start_s"] or 0.0
+    end = min(job["end_s"] or duration_s, duration_s)
+    if start >= duration_s:
+        raise Refused("start", duration_s)
+    rate = min(job["fps"], 1 / frame_s)
+    most = job["max_frames"] // 2 * 2
+    count = math.floor((end - start) * rate + 1e-6) // 2 * 2
+    if 2 <= count <= most:
+        return [start + index / rate for index in range(count)], rate
+    count = max(2, min(count, most))
+    step = max(0.0, end - frame_s - start) / (count - 1)
+    return [start + index * step for index in range(count)], (1 / step if step else rate)
+
+
+def _give_up_rights(job: dict) -> None:
+    limits = {
+        resource.RLIMIT_AS: job["memory_bytes"],
+        resource.RLIMIT_CPU: job["cpu_s"],
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: 3,  # stdin, stdout and stderr are all there will ever be
+    }
+    for limit, value in limits.items():
+        # macOS knows RLIMIT_AS but does not take it.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(limit, (value, value))
+
+
+def _picture_stream(container):
+    stream = container.streams.best("video")
+    if stream is None:
+        raise Refused("nothing")
+    if stream.codec_context is None or stream.codec_context.codec.name not in CODECS.split(","):
+        raise Refused("codec")
+    return stream
+
+
+def _check_size(stream, job: dict) -> None:
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width < 1 or height < 1:
+        raise Refused("damaged")
+    if width * height > job["max_pixels"] or max(width, height) > job["max_aspect_ratio"] * min(width, height):
+        raise Refused("size", width, height)
+
+
+def _scan(container, stream, job: dict) -> tuple[list[int], list[int]]:
+    """Time stamps of all frames, and of those that decoding can start at, in order.
+
+    Read from the packets, without decoding: the durations that files declare are missing
+    (browser recordings) or lie.
+    """
+    stamps, keys = set(), set()
+    packets = 0
+    longest = job["max_seconds"] / float(stream.time_base)
+    for packet in container.demux(stream):
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None or not packet.size or packet.is_discard:
+            continue
+        packets += 1
+        stamps.add(stamp)
+        if packet.is_keyframe:
+            keys.add(stamp)
+        if packets > job["max_packets"]:
+            raise Refused("frames", job["max_packets"])
+        if packets % 1024 == 0 and max(stamps) - min(stamps) > longest:
+            raise Refused("seconds", (max(stamps) - min(stamps)) * float(stream.time_base))
+    if not stamps:
+        raise Refused("nothing")
+    return sorted(stamps), sorted(keys)
+
+
+def _pictures_at(container, stream, targets: list[int], keys: list[int], job: dict) -> dict[int, PIL.Image.Image]:
+    """The frame on screen at each of `targets`, decoding from the nearest key frame before it."""
+    pictures: dict[int, PIL.Image.Image] = {}
+    shrink = _Shrink(stream, job)
+    frame = frames = None
+    may_seek = True
+    for target in targets:
+        key = keys[max(0, bisect.bisect_right(keys, target) - 1)] if keys else target
+        if frames is None or (may_seek and frame is not None and key > _stamp(frame)):
+            frame, frames = None, _frames_from(container, stream, min(key, target))
+            frame = next(frames, None)
+            if frame is not None and _stamp(frame) > target and pictures:
+                # An index that leads too far: from now on, decode everything.
+                may_seek = False
+                frames = _frames_from(container, stream, targets[0])
+                frame = next(frames, None)
+        while frame is not None and _stamp(frame) < target:
+            following = next(frames, None)
+            if following is None:
+                break
+            frame = following
+        if frame is None:
+            raise Refused("damaged")
+        pictures[target] = shrink(frame)
+    return pictures
+
+
+def _frames_from(container, stream, stamp: int):
+    container.seek(stamp, stream=stream, backward=True)
+    return container.decode(stream)
+
+
+def _stamp(frame) -> int:
+    stamp = frame.pts if frame.pts is not None else frame.dts
+    if stamp is None:
+        raise Refused("damaged")
+    return stamp
+
+
+class _Shrink:
+    """Turns frames into upright RGB pictures of one size, of at most `frame_pixels`, on white."""
+
+    def __init__(self, stream, job: dict):
+        self._aspect = float(stream.sample_aspect_ratio or 1)
+        self._aspect_limit = job["max_aspect_ratio"]
+        self._pixels = job["frame_pixels"]
+        self._size: tuple[int, int] | None = None
+
+    def __call__(self, frame) -> PIL.Image.Image:
+        if self._size is None:
+            self._size = self._fitted(frame.width, frame.height)
+        see_through = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
+        mode = "RGBA" if see_through else "RGB"
+        scaled = frame.reformat(*self._size, format="rgba" if see_through else "rgb24", interpolation="AREA")
+        plane = scaled.planes[0]
+        picture = PIL.Image.frombytes(mode, self._size, bytes(plane), "raw", mode, plane.line_size)
+        if see_through:
+            white = PIL.Image.new("RGB", picture.size, "white")
+            white.paste(picture, mask=picture.getchannel("A"))
+            picture = white
+        turns = round(frame.rotation / 90) % 4
+        turn = (None, PIL.Image.Transpose.ROTATE_90, PIL.Image.Transpose.ROTATE_180, PIL.Image.Transpose.ROTATE_270)
+        return picture.transpose(turn[turns]) if turns else picture
+
+    def _fitted(self, width: int, height: int) -> tuple[int, int]:
+        shown = width * self._aspect
+        if max(shown, height) > self._aspect_limit * min(shown, height):
+            raise Refused("size", round(shown), height)
+        scale = min(1.0, math.sqrt(self._pixels / (shown * height)))
+        return max(1, math.floor(shown * scale)), max(1, math.floor(height * scale))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""Conversation -> the tensors that Qwen2.5-VL reads.
+
+The processor's own chat template and image processor do the work, so ids and patches are those
+of stock transformers, with one difference: what people type is never read as special tokens,
+and a picture's place is expanded in the ids, not in the text. Positions (multimodal rotary,
+Qwen2.5-VL report 2025, section 2.1) are computed here and passed on explicitly, because
+transformers would keep their offset on the model, where concurrent requests share it.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+
+import torch
+
+from qwen_demo.errors import ContextTooLong
+from qwen_demo.types import ChatRequest, Image, Message, Text, Video
+
+TEXT, IMAGE, VIDEO = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One picture or clip of a prompt.
+
+    Attributes:
+        digest: of the pixels, see `Image.digest`.
+        grid_thw: patches in time, height and width, before merging.
+        start, tokens: its place in the prompt, in tokens.
+        pixels: [patches, channels * temporal_patch * patch * patch] float32.
+        seconds_per_grid: time between two temporal patches; 0 for a still.
+    """
+
+    digest: str
+    grid_thw: tuple[int, int, int]
+    start: int
+    tokens: int
+    pixels: torch.Tensor
+    seconds_per_grid: float = 0.0
+
+    @property
+    def is_video(self) -> bool:
+        return self.seconds_per_grid > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Inputs of one request, on the CPU, without a batch dimension.
+
+    Attributes:
+        input_ids: [length] int64.
+        token_types: [length] int32: 0 text, 1 picture, 2 video.
+        positions: [3, length] int64, rows time, height, width.
+        rope_delta: token `length + n` has position `length + n + rope_delta` on all axes.
+        media: pictures and clips in the order of their places.
+    """
+
+    input_ids: torch.Tensor
+    token_types: torch.Tensor
+    positions: torch.Tensor
+    rope_delta: int
+    media: tuple[Medium, ...]
+
+    @property
+    def length(self) -> int:
+        return self.input_ids.shape[0]
+
+    @property
+    def picture_tokens(self) -> int:
+        return sum(medium.tokens for medium in self.media)
+
+    def model_inputs(self, device: torch.device | str) -> dict[str, torch.Tensor]:
+        """Keyword arguments of the model's `forward` or `generate` for a batch of one."""
+        inputs = {
+            "input_ids": self.input_ids[None],
+            "attention_mask": torch.ones_like(self.input_ids)[None],
+            "mm_token_type_ids": self.token_types[None],
+            # A fourth, plain row goes first: transformers builds its causal mask from it.
+            "position_ids": torch.cat([torch.arange(self.length)[None], self.positions])[:, None],
+        }
+        for kind, pixels_name, grid_name in (
+            (False, "pixel_values", "image_grid_thw"),
+            (True, "pixel_values_videos", "video_grid_thw"),
+        ):
+            media = [medium for medium in self.media if medium.is_video is kind]
+            if media:
+                inputs[pixels_name] = torch.cat([medium.pixels for medium in media])
+                inputs[grid_name] = torch.tensor([medium.grid_thw for medium in media])
+        return {name: tensor.to(device) for name, tensor in inputs.items()}
+
+
+class PromptBuilder:
+    """Builds prompts for one loaded model. Safe to use from several threads.
+
+    Args:
+        processor: `Qwen2_5_VLProcessor` of the checkpoint.
+        get_rope_index: the model's method of that name.
+        context_tokens: prompt and answer together may have this many tokens.
+        min_pixels, max_pixels: bounds of a picture's area as the model sees it.
+    """
+
+    def __init__(self, processor, get_rope_index, context_tokens: int, min_pixels: int, max_pixels: int):
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        self.context_tokens = context_tokens
+        self.min_pixels, self.max_pixels = min_pixels, max_pixels
+        self._get_rope_index = get_rope_index
+        self._pad_ids = {processor.image_token_id: IMAGE, processor.video_token_id: VIDEO}
+        self._merge = processor.image_processor.merge_size**2
+        self._special = re.compile("|".join(re.escape(token) for token in self.tokenizer.get_added_vocab()))
+
+    def build(self, request: ChatRequest) -> Prompt:
+        """Raises `ContextTooLong` when the prompt leaves no room for an answer."""
+        parts = [part for message in request.messages for part in message.parts]
+        pixels = self._pixel_size(request)
+        patches = [self._patches(part, pixels) for part in parts if not isinstance(part, Text)]
+        ids = self._token_ids(request.messages)
+        input_ids, token_types, media = self._expand(ids, patches)
+        if len(input_ids) >= self.context_tokens:
+            pictures = sum(medium.tokens for medium in media)
+            raise ContextTooLong(
+                f"The conversation has {len(input_ids)} tokens ({pictures} of them pictures), and the model reads "
+                f"{self.context_tokens} with its answer. Clear the conversation, send fewer or smaller pictures, "
+                "or lower the pixel budget.",
+                field="messages",
+            )
+        positions, rope_delta = self._positions(input_ids, token_types, media)
+        return Prompt(input_ids, token_types, positions, rope_delta, tuple(media))
+
+    def room(self, prompt: Prompt, max_new_tokens: int) -> int:
+        """How many tokens the answer may have: what was asked for, cut to the context."""
+        return min(max_new_tokens, self.context_tokens - prompt.length)
+
+    def _pixel_size(self, request: ChatRequest) -> dict[str, int]:
+        largest = min(request.max_pixels or self.max_pixels, self.max_pixels)
+        smallest = max(request.min_pixels or self.min_pixels, self.min_pixels)
+        return {"shortest_edge": min(smallest, largest), "longest_edge": largest}
+
+    def _patches(self, part: Image | Video, size: dict[str, int]) -> Medium:
+        if isinstance(part, Image):
+            made = self.processor.image_processor(images=[part.pixels], size=size, return_tensors="pt")
+            grid, pixels, seconds = made["image_grid_thw"][0], made["pixel_values"], 0.0
+        else:
+            processor = self.processor.video_processor
+            # The reference shares one pixel budget among the frames; a picture's budget serves a clip likewise.
+            frame_area = max(size["longest_edge"] * processor.temporal_patch_size // len(part.frames), 4 * 28 * 28)
+            made = processor(
+                videos=[list(part.frames)],
+                size={"shortest_edge": min(size["shortest_edge"], frame_area), "longest_edge": frame_area},
+                do_sample_frames=False,
+                cap_pixels_per_frame=False,
+                return_tensors="pt",
+            )
+            grid, pixels = made["video_grid_thw"][0], made["pixel_values_videos"]
+            seconds = processor.temporal_patch_size / part.fps
+        t, h, w = grid.tolist()
+        return Medium(part.digest, (t, h, w), 0, t * h * w // self._merge, pixels, seconds)
+
+    def _token_ids(self, messages: tuple[Message, ...]) -> list[int]:
+        """Ids of the rendered template; a picture is still one pad token."""
+        nonce = secrets.token_hex(8)
+        words: list[str] = []
+
+        def content(part):
+            if isinstance(part, Text):
+                words.append(part.text)
+                return {"type": "text", "text": f"\ue000{nonce}-{len(words) - 1}\ue001"}
+            return {"type": "image"} if isinstance(part, Image) else {"type": "video"}
+
+        rendered = self.processor.apply_chat_template(
+            [{"role": message.role, "content": [content(part) for part in message.parts]} for message in messages],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        ids: list[int] = []
+        trusted = ""
+        # A run of places is one text to the tokenizer, so it is checked as one.
+        for piece in re.split(rf"((?:\ue000{nonce}-\d+\ue001)+)", rendered):
+            typed = "".join(words[int(n)] for n in re.findall(rf"\ue000{nonce}-(\d+)\ue001", piece))
+            if self._special.search(typed):
+                ids += self._encode(trusted, split_special_tokens=False)
+                ids += self._encode(typed, split_special_tokens=True)
+                trusted = ""
+            else:
+                trusted += typed if piece.startswith(f"\ue000{nonce}") else piece
+        return ids + self._encode(trusted, split_special_tokens=False)
+
+    def _encode(self, text: str, *, split_special_tokens: bool) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=split_special_tokens)["input_ids"]
+
+    def _expand(self, ids: list[int], patches: list[Medium]) -> tuple[torch.Tensor, torch.Tensor, list[Medium]]:
+        expanded: list[int] = []
+        types: list[int] = []
+        media: list[Medium] = []
+        left = iter(patches)
+        for token in ids:
+            kind = self._pad_ids.get(token, TEXT)
+            count = 1
+            if kind is not TEXT:
+                made = next(left)
+                count = made.tokens
+                media.append(
+                    Medium(made.digest, made.grid_thw, len(expanded), count, made.pixels, made.seconds_per_grid)
+                )
+            expanded += [token] * count
+            types += [kind] * count
+        assert len(media) == len(patches), "the template placed fewer pictures than the messages hold"
+        return torch.tensor(expanded), torch.tensor(types, dtype=torch.int32), media
+
+    def _positions(self, ids, types, media: list[Medium]) -> tuple[torch.Tensor, int]:
+        if not media:
+            return torch.arange(len(ids)).expand(3, -1), 0
+        stills = [medium.grid_thw for medium in media if not medium.is_video]
+        clips = [medium for medium in media if medium.is_video]
+        positions, delta = self._get_rope_index(
+            ids[None],
+            types[None],
+            image_grid_thw=torch.tensor(stills) if stills else None,
+            video_grid_thw=torch.tensor([clip.grid_thw for clip in clips]) if clips else None,
+            second_per_grid_ts=[clip.seconds_per_grid for clip in clips] if clips else None,
+        )
+        return positions[:, 0], int(delta)

@@ -1,0 +1,172 @@
+"""Every setting, read once: defaults, then `.env`, then environment, then command line.
+
+Nothing else in the package reads the environment. An unknown flag or a bad value stops the
+program at start with a message that names it. Fields are grouped as in the README.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, CliImplicitFlag, NoDecode, SettingsConfigDict
+
+from qwen_demo.errors import SettingsError
+
+MIB = 1 << 20
+
+
+def _usual_host() -> str:
+    """Loopback, unless the place says otherwise as Hugging Face Spaces and Gradio's own images do."""
+    return os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
+
+
+def _usual_port() -> int:
+    return int(os.environ.get("GRADIO_SERVER_PORT") or 7860)
+
+
+class Settings(BaseSettings):
+    """Ask Qwen2.5-VL about pictures and videos, in the browser or through an API."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QWEN_DEMO_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        cli_kebab_case=True,
+        cli_prog_name="app.py",
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+        validate_default=True,
+        protected_namespaces=(),
+    )
+
+    # Where it listens
+    host: str = Field(default_factory=_usual_host, description="address to listen on")
+    port: int = Field(default_factory=_usual_port, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    root_path: str = Field("", description="path prefix behind a reverse proxy")
+
+    # Which model answers
+    model: str = Field(
+        "auto", description="auto, embedded, a local folder, or a hub id such as Qwen/Qwen2.5-VL-7B-Instruct"
+    )
+    revision: str | None = Field(None, description="branch, tag or commit of the hub model")
+    quantization: Literal["auto", "nf4", "int8", "none"] = Field(
+        "auto", description="bitsandbytes weights; auto is nf4 for a full-size model on CUDA, else none"
+    )
+    attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
+        "auto", description="attention implementation of transformers"
+    )
+    device_map: str | None = Field(
+        None, description="transformers' device_map, such as auto, to spread a model over several GPUs"
+    )
+    min_pixels: int | None = Field(None, ge=28 * 28, description="smallest area of a picture as the model sees it")
+    max_pixels: int | None = Field(None, ge=28 * 28, description="largest area of a picture as the model sees it")
+    hub_timeout_s: float = Field(5.0, gt=0, description="how long auto waits for the model hub")
+    warmup: CliImplicitFlag[bool] = Field(True, description="answer one small picture before the first visitor")
+
+    # How it is served
+    engine: Literal["auto", "batching", "generate", "fake"] = Field("auto", description="how requests are run")
+    threads: int = Field(
+        0, ge=0, description="CPU threads of the model; 0 is one for the embedded model and PyTorch's choice else"
+    )
+    max_running: int = Field(4, ge=1, description="requests worked on at once")
+    max_waiting: int = Field(64, ge=0, description="requests that may wait; more are turned away")
+    request_timeout_s: float = Field(300.0, gt=0, description="longest time one request may take")
+    max_new_tokens: int = Field(2048, ge=1, description="upper bound of the length of one answer")
+
+    # The batching engine
+    slots: int = Field(0, ge=0, description="requests in one batch; 0 takes as many as memory holds, up to 64 on a GPU")
+    slot_tokens: int = Field(
+        0, ge=0, description="longest prompt and answer together; 0 takes what memory and model allow"
+    )
+    kv_cache_mib: int = Field(0, ge=0, description="memory for keys and values; 0 plans it from what is free")
+    memory_limit_gib: float | None = Field(None, gt=0, description="model, cache and work stay within this much memory")
+    picture_cache_mib: int = Field(256, ge=0, description="memory for encoded pictures that may be asked about again")
+    cache_seconds: float = Field(
+        600.0, ge=0, description="how long an unused picture or conversation stays in the caches"
+    )
+    reuse: CliImplicitFlag[bool] = Field(
+        True, description="reuse encoded pictures and the keys and values of earlier turns"
+    )
+    prefill_tokens: int = Field(
+        0, ge=0, description="prompt tokens read between two tokens of the others; 0 chooses by device"
+    )
+    cuda_graphs: CliImplicitFlag[bool] = Field(True, description="replay recorded decode steps on CUDA")
+    fast_path: CliImplicitFlag[bool] = Field(True, description="fused forward passes instead of transformers' modules")
+    step_timeout_s: float = Field(120.0, gt=0, description="a step that takes longer makes the engine unhealthy")
+    repetition_guard: CliImplicitFlag[bool] = Field(
+        True, description="end answers that run in a loop, unless a request says no"
+    )
+
+    # What may be uploaded
+    max_image_bytes: int = Field(20 * MIB, ge=1, description="largest picture file")
+    max_image_pixels: int = Field(50_000_000, ge=1, description="largest picture, width times height")
+    max_aspect_ratio: float = Field(200.0, ge=1, le=200, description="longest side over shortest side")
+    max_images: int = Field(8, ge=1, description="pictures and videos in one conversation that the model sees")
+    max_video_bytes: int = Field(100 * MIB, ge=1, description="largest video file")
+    max_video_seconds: float = Field(600.0, gt=0, description="longest video")
+    max_video_pixels: int = Field(4096 * 2304, ge=1, description="largest video frame, width times height")
+    frame_pixels: int = Field(
+        768 * 28 * 28, ge=28 * 28, description="area that sampled video frames are scaled down to"
+    )
+    max_frames: int = Field(32, ge=2, description="frames sampled from one video")
+    video_fps: float = Field(2.0, gt=0, description="frames sampled per second of video, up to max_frames")
+    video_timeout_s: float = Field(30.0, gt=0, description="longest time decoding one video may take")
+    upload_dir: Path | None = Field(
+        None, description="folder for uploads; by default a private one that is removed at the end"
+    )
+    fetch_urls: Literal["off", "https"] = Field("https", description="whether pictures may be given as URLs")
+    fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="if given, only these hosts may be fetched from (comma-separated)"
+    )
+    fetch_timeout_s: float = Field(10.0, gt=0, description="longest time one download may take")
+
+    # Keys
+    hf_token: SecretStr | None = Field(None, description="model hub token, for private models")
+
+    @field_validator("fetch_hosts", mode="before")
+    @classmethod
+    def _split_commas(cls, value):
+        if isinstance(value, str):
+            return tuple(host.strip().lower() for host in value.split(",") if host.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _pixel_bounds_in_order(self):
+        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels {self.min_pixels} is larger than max_pixels {self.max_pixels}")
+        return self
+
+
+def tell_gradio_upload_dir(folder: Path) -> None:
+    """Gradio takes the folder of uploads from the environment alone.
+
+    Its default is one folder for all Gradio programs of a machine, which each empties at its end.
+    """
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+
+
+def _refuse_unknown_variables() -> None:
+    prefix = Settings.model_config["env_prefix"]
+    known = {prefix + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.upper().startswith(prefix) and name.upper() not in known)
+    if unknown:
+        raise SettingsError(f"There is no setting {', '.join(unknown)}; python app.py --help lists them all.")
+
+
+def load_settings(argv: list[str] | None = None) -> Settings:
+    """Settings of a program started with `argv` (without its name); None takes no command line.
+
+    Raises:
+        SettingsError: an unknown flag or a bad value, named. `--help` exits as usual.
+    """
+    _refuse_unknown_variables()
+    try:
+        return Settings(_cli_parse_args=list(argv) if argv is not None else False)
+    except ValidationError as error:
+        lines = [
+            f"--{'-'.join(str(p) for p in e['loc']).replace('_', '-') or 'settings'}: {e['msg']}"
+            for e in error.errors()
+        ]
+        raise SettingsError("; ".join(lines)) from error

@@ -1,0 +1,280 @@
+"""The words in which the rooms of this package talk to each other.
+
+Small immutable values and the `Engine` protocol. An `Image` or `Video` is built by
+`qwen_demo.media` alone, so holding one proves that it passed every limit.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import PIL.Image
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "repetition"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words. They are never read as special tokens of the model."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One decoded still picture.
+
+    Attributes:
+        pixels: RGB, upright (EXIF applied), transparency on white.
+        digest: SHA-256 (hex) of size and pixel bytes; equal pictures have equal digests.
+        name: what the sender called it, for messages only.
+    """
+
+    pixels: PIL.Image.Image
+    digest: str
+    name: str = "picture"
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """Frames sampled from a clip.
+
+    Attributes:
+        frames: RGB pictures of one size, in time order, an even number of them.
+        times_s: time of each frame in the clip, in seconds.
+        fps: sampled frames per second (not the clip's own rate).
+        duration_s: length of the clip in seconds.
+        digest: SHA-256 (hex) of all frames and times.
+        name: what the sender called it, for messages only.
+    """
+
+    frames: tuple[PIL.Image.Image, ...]
+    times_s: tuple[float, ...]
+    fps: float
+    duration_s: float
+    digest: str
+    name: str = "video"
+
+
+Part = Text | Image | Video
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """All words of the message, joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen. Defaults are greedy decoding.
+
+    Attributes:
+        max_new_tokens: at most this many tokens are generated.
+        temperature: 0 takes the likeliest token; above, softmax(logits / temperature).
+        top_p: smallest set of tokens whose probability reaches this; 1 keeps all.
+        top_k: keep this many likeliest tokens; 0 keeps all.
+        min_p: drop tokens below this share of the likeliest one's probability; 0 keeps all.
+        repetition_penalty: divides (positive) or multiplies (negative) the logit of every
+            token seen in prompt or answer (Keskar et al. 2019); 1 is off.
+        presence_penalty, frequency_penalty: subtracted from the logits of tokens in the
+            answer, once and per occurrence (OpenAI's definition); 0 is off.
+        seed: makes sampling repeatable; None draws a fresh one.
+        stop: the answer ends before the first of these strings.
+        top_logprobs: None, or how many alternatives to report for each token.
+    """
+
+    max_new_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    top_logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One question with everything that leads to its answer.
+
+    Attributes:
+        messages: the conversation, the last message is the user's.
+        min_pixels, max_pixels: bounds of each picture's area as the model sees it; None
+            takes the model's own.
+        request_id: appears in logs and errors.
+        repetition_guard: end the answer when it runs in a loop.
+    """
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    request_id: str = ""
+    repetition_guard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """Natural logarithms of probabilities, before any sampling filter."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the answer; whole characters, never an empty string."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counts of tokens as the model saw them.
+
+    Attributes:
+        prompt_tokens: the whole prompt, pictures included.
+        picture_tokens: the part of it that stands for pictures and video frames.
+        cached_tokens: the part of it that was taken from a cache.
+        completion_tokens: generated, the end token included.
+    """
+
+    prompt_tokens: int
+    picture_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds spent in each stage of one request; `ttft_s` counts from its arrival.
+
+    Attributes:
+        queue_s: waiting for a place.
+        preprocess_s: resizing pictures and building the prompt.
+        vision_s: vision encoder; 0 where a cache had the result.
+        prefill_s: reading the prompt until the first token.
+        ttft_s: arrival to first token.
+        decode_s: first token to last.
+        total_s: arrival to end.
+        encoder_hits: pictures whose encoding came from the cache.
+    """
+
+    queue_s: float = 0.0
+    preprocess_s: float = 0.0
+    vision_s: float = 0.0
+    prefill_s: float = 0.0
+    ttft_s: float = 0.0
+    decode_s: float = 0.0
+    total_s: float = 0.0
+    encoder_hits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of a successful stream."""
+
+    reason: FinishReason
+    usage: Usage
+    timing: Timing
+
+
+Event = TextDelta | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What answers: shown in the page, the API and the log.
+
+    Attributes:
+        model_id: hub id, folder or `embedded`.
+        reason: why this model was chosen, for people.
+        context_tokens: prompt and answer together may have this many tokens.
+        min_pixels, max_pixels: the model's own bounds of a picture's area.
+        patch_pixels: a picture's sides are multiples of this (28 for Qwen2.5-VL); a square
+            of that side is one token.
+    """
+
+    model_id: str
+    revision: str | None = None
+    reason: str = ""
+    engine: str = ""
+    device: str = ""
+    dtype: str = ""
+    quantization: str = "none"
+    attention: str = ""
+    context_tokens: int = 0
+    min_pixels: int = 0
+    max_pixels: int = 0
+    patch_pixels: int = 28
+    embedded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A snapshot. `ready` means that a request sent now would be worked on.
+
+    Attributes:
+        detail: why it is not ready, or how far loading got, for people.
+    """
+
+    ready: bool
+    running: int = 0
+    waiting: int = 0
+    detail: str = ""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Something that answers requests.
+
+    `stream` yields `TextDelta` any number of times, then exactly one `Finished`, or raises a
+    `QwenDemoError`. Closing the generator cancels the request and returns once its slot is
+    free. `info` is complete after `start`. All methods belong to one event loop.
+    """
+
+    info: ModelInfo
+
+    async def start(self) -> None: ...
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]: ...
+
+    def health(self) -> Health: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, collected from a stream."""
+
+    text: str
+    finished: Finished
+    logprobs: tuple[TokenLogprob, ...] = field(default=())
+
+
+async def collect(events: AsyncGenerator[Event, None]) -> Answer:
+    """Read a stream to its end. The stream is closed whatever happens."""
+    pieces: list[str] = []
+    logprobs: list[TokenLogprob] = []
+    try:
+        async for event in events:
+            if isinstance(event, Finished):
+                return Answer("".join(pieces), event, tuple(logprobs))
+            pieces.append(event.text)
+            logprobs.extend(event.logprobs)
+    finally:
+        await events.aclose()
+    raise AssertionError("an engine's stream ended without Finished")

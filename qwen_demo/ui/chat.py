@@ -1,0 +1,142 @@
+"""What happens in the page when somebody asks: history in, history out, without any widget.
+
+Every function takes and gives Gradio chat histories, so all of it is tested without a browser.
+"""
+
+import asyncio
+import mimetypes
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+from qwen_demo.errors import QwenDemoError
+from qwen_demo.service import Service
+from qwen_demo.types import ChatRequest, Event, Finished, Sampling, TextDelta
+from qwen_demo.ui import render, texts
+from qwen_demo.ui.conversation import Reader
+
+History = list[dict]
+
+# Between two yields of a growing answer, and while nothing comes. Gradio notices a closed tab
+# at the next yield only, so the second is also the longest time that an orphan runs.
+FLUSH_S = 0.1
+HEARTBEAT_S = 0.5
+
+
+async def answer(history: History, sampling: Sampling, system_prompt: str, max_pixels: int | None,
+                 service: Service, reader: Reader) -> AsyncGenerator[History, None]:  # fmt: skip
+    """Grow an answer at the end of `history`. Errors of ours become a note; nothing is lost."""
+    text = ""
+    try:
+        yield [*history, render.note(texts.LOOKING, pending=True)]
+        messages = await reader.messages(history, system_prompt)
+        request = ChatRequest(messages, sampling, max_pixels=max_pixels)
+        async with aclosing(paced(service.answer(request))) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    yield [*history, render.answer(text), render.statistics(event)]
+                elif event is None:
+                    waiting = render.note(texts.waiting(service.status().waiting), pending=True)
+                    yield [*history, render.answer(text) if text else waiting]
+                else:
+                    text += event.text
+                    yield [*history, render.answer(text)]
+    except QwenDemoError as error:
+        partial = [render.answer(text)] if text else []
+        yield [*history, *partial, render.error_note(error)]
+
+
+async def paced(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event | None, None]:
+    """The same stream for slow readers: text gathered for `FLUSH_S`, None as a heartbeat.
+
+    The first piece goes out at once. Closing this closes `events`.
+    """
+    gathered = ""
+    last = float("-inf")
+    upcoming: asyncio.Task | None = None
+    try:
+        while True:
+            upcoming = upcoming or asyncio.ensure_future(anext(events))
+            patience = HEARTBEAT_S if not gathered else max(0.0, last + FLUSH_S - time.monotonic())
+            done, _ = await asyncio.wait({upcoming}, timeout=patience)
+            event, error = None, None
+            if done:
+                error = upcoming.exception()
+                event = None if error else upcoming.result()
+                upcoming = None
+            if isinstance(event, TextDelta):
+                gathered += event.text
+                if time.monotonic() < last + FLUSH_S:
+                    continue
+            if gathered:
+                yield TextDelta(gathered)
+                gathered, last = "", time.monotonic()
+            elif not done:
+                yield None
+            if error is not None:
+                raise error
+            if isinstance(event, Finished):
+                yield event
+                return
+    finally:
+        if upcoming is not None:
+            upcoming.cancel()
+            with suppress(asyncio.CancelledError, QwenDemoError):
+                await upcoming
+        await events.aclose()
+
+
+def ask(history: History, question: dict) -> History:
+    """`question` is a multimodal textbox's value: {"text": ..., "files": [...]}."""
+    parts = [_file(path) for path in question.get("files") or []]
+    if text := (question.get("text") or "").strip():
+        parts.append({"type": "text", "text": text})
+    return [*history, {"role": "user", "content": parts}] if parts else history
+
+
+def before(history: History, index: int) -> History:
+    """The conversation up to the user's message at or before `index`, without it."""
+    return history[: _question_index(history, index)]
+
+
+def again(history: History, index: int) -> History:
+    """The conversation up to and with the user's message at or before `index`."""
+    return history[: _question_index(history, index) + 1]
+
+
+def question_of(history: History, index: int) -> dict:
+    """The user's message at or before `index` as a multimodal textbox's value."""
+    parts = _parts(history[_question_index(history, index)])
+    files = [part["file"]["path"] for part in parts if part.get("type") == "file"]
+    text = "".join(part["text"] for part in parts if part.get("type") == "text")
+    return {"text": text, "files": files}
+
+
+def edited(history: History, index: int, text: str) -> History:
+    """The user's message at `index` with new words and its old pictures; later messages go."""
+    question = question_of(history, index)
+    return ask(before(history, index), {"text": text, "files": question["files"]})
+
+
+def stopped(history: History) -> History:
+    """After Stop: what was written stays, with a note that says so."""
+    kept = [m for m in history if (m.get("metadata") or {}).get("status") != "pending"]
+    if not kept or (kept[-1].get("metadata") or {}).get("title"):
+        return kept
+    return [*kept, render.note(texts.STOPPED)]
+
+
+def _question_index(history: History, index: int) -> int:
+    return next((i for i in range(min(index, len(history) - 1), -1, -1) if history[i]["role"] == "user"), 0)
+
+
+def _file(path: str) -> dict:
+    """With a media type the chat shows the picture, without it a link."""
+    return {"type": "file", "file": {"path": path, "mime_type": mimetypes.guess_type(path)[0]}}
+
+
+def _parts(message: dict) -> list[dict]:
+    content = message["content"]
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [content] if isinstance(content, dict) else list(content)

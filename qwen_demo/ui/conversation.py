@@ -1,0 +1,108 @@
+"""Chat history as Gradio and programs write it -> messages for the service.
+
+Two spellings of a part are read: Gradio's (`text`, `file`) and OpenAI's (`text`, `image_url`,
+`video_url`). Files must lie where Gradio keeps uploads; anything else on the disk is refused.
+Notes that the page shows under answers are not part of the conversation and stay out.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from qwen_demo import media
+from qwen_demo.errors import InvalidRequest
+from qwen_demo.settings import Settings
+from qwen_demo.types import Image, Message, Part, Text, Video
+
+ROLES = ("system", "user", "assistant")
+
+
+class Reader:
+    """Reads histories of untrusted shape.
+
+    Args:
+        settings: limits of media.
+        upload_roots: folders whose files a history may name.
+    """
+
+    def __init__(self, settings: Settings, upload_roots: Sequence[Path]):
+        self._settings = settings
+        self._roots = tuple(upload_roots)
+
+    async def messages(self, history: Iterable[Any], system_prompt: str = "") -> tuple[Message, ...]:
+        """Raises `InvalidRequest` or `MediaRefused`."""
+        entries = [entry for entry in map(_entry, history) if not entry.get("metadata")]
+        messages = [await self._message(entry) for entry in _answered(entries)]
+        if system_prompt.strip():
+            messages = [Message("system", (Text(system_prompt.strip()),)), *(m for m in messages if m.role != "system")]
+        return tuple(messages)
+
+    async def _message(self, entry: dict) -> Message:
+        role = entry.get("role")
+        if role not in ROLES:
+            raise InvalidRequest(f"A message has the role {role!r}; it may be {', '.join(ROLES)}.", field="messages")
+        content = entry.get("content") or []
+        parts = [content] if isinstance(content, str | dict) else content
+        if not isinstance(parts, list | tuple):
+            raise InvalidRequest("A message's content must be text or a list of parts.", field="messages")
+        return Message(role, tuple([part for raw in parts if (part := await self._part(_plain(raw)))]))
+
+    async def _part(self, part: str | dict) -> Part | None:
+        if isinstance(part, str):
+            return Text(part) if part else None
+        kind = part.get("type") or next((key for key in ("text", "file", "path", "image_url") if key in part), None)
+        if kind == "text":
+            return Text(str(part.get("text", ""))) if part.get("text") else None
+        if kind in ("image_url", "video_url"):
+            url = part.get(kind)
+            return await self.url(url.get("url", "") if isinstance(url, dict) else str(url))
+        if kind in ("file", "image", "video", "path"):
+            return await self.file(part if kind == "path" else part.get(kind))
+        raise InvalidRequest(
+            f"A message has a part of the type {kind!r}; it may be text, file, image_url or video_url.",
+            field="messages",
+        )
+
+    async def url(self, url: str) -> Image | Video:
+        return await media.load_url(url, self._settings)
+
+    async def file(self, file: Any) -> Image | Video:
+        """`file` is Gradio's file data or a path that an upload gave."""
+        path = _plain(file).get("path") if not isinstance(file, str) else file
+        if not isinstance(path, str) or not path:
+            raise InvalidRequest(
+                "A file part has no path. Send what gradio_client's handle_file gives.", field="messages"
+            )
+        if path.startswith(("http:", "https:", "data:")):
+            return await self.url(path)
+        return await media.load_path(path, self._settings, allowed_roots=self._roots)
+
+
+def _entry(value: Any) -> dict:
+    entry = _plain(value)
+    if isinstance(entry, str):
+        raise InvalidRequest("A message is a text; it must be an object with role and content.", field="messages")
+    return entry
+
+
+def _plain(value: Any) -> Any:
+    """Gradio hands over pydantic models in places and plain values in others."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    if isinstance(value, dict | str):
+        return value
+    raise InvalidRequest(f"A message is a {type(value).__name__}; it must be an object.", field="messages")
+
+
+def _answered(entries: list[dict]) -> list[dict]:
+    """Without questions that never got an answer, the last one excepted.
+
+    A picture that was refused would otherwise be refused again on every later turn.
+    """
+    kept = []
+    for index, entry in enumerate(entries):
+        last = index == len(entries) - 1
+        if entry.get("role") == "user" and not last and entries[index + 1].get("role") == "user":
+            continue
+        kept.append(entry)
+    return kept

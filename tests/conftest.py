@@ -1,0 +1,57 @@
+"""Shared by all tests: pictures, one loaded embedded model, settings without the machine's own."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import PIL.Image
+import PIL.ImageDraw
+import pytest
+
+from qwen_demo.settings import Settings
+from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch):
+    for name in [name for name in os.environ if name.startswith(("QWEN_DEMO_", "GRADIO_", "SPACE"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(model="embedded", max_running=8)
+
+
+@pytest.fixture(scope="session")
+def loaded():
+    """The embedded model, loaded once for all tests that need weights."""
+    from qwen_demo.models.load import load
+
+    return load(Settings(model="embedded", threads=1))
+
+
+def draw(colour: str = "red", size: tuple[int, int] = (336, 336)) -> PIL.Image.Image:
+    """A disc of `colour` on white."""
+    picture = PIL.Image.new("RGB", size, "white")
+    side = min(size)
+    PIL.ImageDraw.Draw(picture).ellipse((side // 5, side // 5, side * 3 // 5, side * 3 // 5), fill=colour)
+    return picture
+
+
+def picture(colour: str = "red", size: tuple[int, int] = (336, 336)) -> Image:
+    return Image(draw(colour, size), f"{colour}-{size}", colour)
+
+
+def question(text: str, *pictures: Image, **sampling) -> ChatRequest:
+    return ChatRequest((Message("user", (*pictures, Text(text))),), Sampling(**{"max_new_tokens": 32, **sampling}))
+
+
+async def until(condition, timeout_s: float = 20.0) -> None:
+    """Wait for a condition that another task or thread brings about."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 the other side may be a thread
+            await asyncio.sleep(0.005)

@@ -1,0 +1,75 @@
+"""Starts the program as a user does and finds its address."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tests.conftest import ROOT
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen
+    url: str = ""
+    lines: list[str] = field(default_factory=list)
+
+    def wait_for(self, pattern: str, timeout_s: float = 60) -> re.Match:
+        """The first printed line with `pattern`."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for line in list(self.lines):
+                if match := re.search(pattern, line):
+                    return match
+            if self.process.poll() is not None and not self._reader.is_alive():
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"{pattern!r} was not printed:\n" + "".join(self.lines))
+
+    def __post_init__(self):
+        self._reader = threading.Thread(
+            target=lambda: self.lines.extend(iter(self.process.stdout.readline, "")), daemon=True
+        )
+        self._reader.start()
+
+    def close(self) -> None:
+        self._reader.join()
+        self.process.stdout.close()
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=30) as response:
+            return response.read().decode()
+
+
+@contextlib.contextmanager
+def running(*flags: str, ready: bool = True, **environment: str) -> Iterator[Server]:
+    """`python app.py` on a free port, stopped at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "app.py", "--port", "0", *flags],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    server = Server(process)
+    try:
+        server.url = server.wait_for(r"demo: (http://\S+)").group(1)
+        if ready:
+            server.wait_for("^Ready after")
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        finally:
+            server.close()

@@ -1,0 +1,151 @@
+"""`--model` and `--quantization`: what is loaded and why, on machines that this one is not."""
+
+import httpx
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from qwen_demo.errors import ModelLoadError
+from qwen_demo.models import memory
+from qwen_demo.models.choose import EMBEDDED_DIR, choose
+from qwen_demo.models.load import load
+from qwen_demo.settings import Settings
+
+GIB = memory.GIB
+BIG, SMALL = "Qwen/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2.5-VL-3B-Instruct"
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    def with_free(*gib: float):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(gib))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index=0: (int(gib[index] * GIB), 80 * GIB))
+
+    return with_free
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    def answers(*, cached: bool = False, online: bool | Exception = True):
+        def snapshot(*args, **kwargs):
+            assert kwargs["local_files_only"]
+            if not cached:
+                raise LocalEntryNotFoundError("not there")
+
+        def info(self, *args, **kwargs):
+            assert kwargs["timeout"] <= 5
+            if online is not True:
+                raise online
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+        monkeypatch.setattr(huggingface_hub.HfApi, "model_info", info)
+
+    return answers
+
+
+def test_without_a_gpu_auto_is_the_embedded_model():
+    choice = choose(Settings())
+    assert (choice.embedded, choice.quantization) == (True, "none")
+    assert "no CUDA GPU" in choice.reason
+
+
+@pytest.mark.parametrize(
+    ("free", "quantization", "expected"),
+    [
+        (80, "auto", BIG),
+        (10, "auto", BIG),
+        (7, "auto", SMALL),
+        (24, "none", BIG),
+        (12, "none", SMALL),
+        (14, "int8", BIG),
+    ],
+)
+def test_auto_takes_the_largest_that_fits(gpu, hub, free, quantization, expected):
+    gpu(free)
+    hub()
+    choice = choose(Settings(quantization=quantization))
+    assert choice.model_id == expected
+    assert choice.quantization == ("nf4" if quantization == "auto" else quantization)
+    assert f"{free:.1f} GiB" in choice.reason
+
+
+def test_auto_on_a_gpu_that_is_too_small_says_so(gpu, hub):
+    gpu(4)
+    hub()
+    choice = choose(Settings())
+    assert choice.embedded
+    assert "4.0 GiB" in choice.reason
+
+
+def test_several_gpus_count_together_with_a_device_map_only(gpu, hub):
+    gpu(6, 6)
+    hub()
+    assert choose(Settings()).model_id == SMALL
+    assert choose(Settings(device_map="auto")).model_id == BIG
+
+
+@pytest.mark.parametrize("failure", [OSError("no route"), httpx.ConnectTimeout("slow")])
+def test_auto_without_hub_and_cache_is_the_embedded_model(gpu, hub, failure):
+    gpu(80)
+    hub(online=failure)
+    choice = choose(Settings())
+    assert choice.embedded
+    assert "hub" in choice.reason
+
+
+def test_auto_takes_what_the_cache_has(gpu, hub):
+    gpu(80)
+    hub(cached=True, online=OSError("no route"))
+    assert choose(Settings()).model_id == BIG
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/nowhere", "nonsense", "a/b/c"])
+def test_a_name_that_can_be_nothing_is_refused_with_a_remedy(name):
+    with pytest.raises(ModelLoadError, match="embedded"):
+        choose(Settings(model=name))
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ModelLoadError, match=r"config\.json"):
+        choose(Settings(model=str(tmp_path)))
+
+
+def test_a_model_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(ModelLoadError, match="llama"):
+        load(Settings(model=str(tmp_path)))
+
+
+def test_a_damaged_folder_is_refused_with_cause_and_remedy(tmp_path):
+    (tmp_path / "config.json").write_text((EMBEDDED_DIR / "config.json").read_text())
+    with pytest.raises(ModelLoadError, match="could not be loaded"):
+        load(Settings(model=str(tmp_path)))
+
+
+def test_a_hub_model_that_cannot_be_reached_is_an_error_and_no_fallback(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelLoadError, match="--model embedded"):
+        load(Settings(model="Qwen/Qwen2.5-VL-7B-Instruct"))
+
+
+def test_the_embedded_folder_goes_the_way_of_any_local_folder():
+    loaded = load(Settings(model=str(EMBEDDED_DIR), threads=1))
+    assert not loaded.info.embedded
+    assert type(loaded.model).__name__ == "Qwen2_5_VLForConditionalGeneration"
+
+
+def test_nf4_quantises_the_language_model_and_leaves_vision_alone():
+    loaded = load(Settings(model="embedded", quantization="nf4", threads=1))
+    layer = loaded.model.model.language_model.layers[0].mlp.up_proj
+    assert type(layer).__name__ == "Linear4bit"
+    assert layer.weight.quant_state.nested
+    assert type(loaded.model.model.visual.blocks[0].mlp.up_proj) is torch.nn.Linear
+    assert type(loaded.model.lm_head) is torch.nn.Linear
+
+
+def test_pixel_bounds_of_the_settings_hold():
+    loaded = load(Settings(model="embedded", max_pixels=28 * 28 * 80, threads=1))
+    assert loaded.info.max_pixels == 28 * 28 * 80
+    assert loaded.info.min_pixels <= loaded.info.max_pixels

@@ -1,0 +1,70 @@
+"""Imports go one way between the rooms; torch and Gradio stay in theirs."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "qwen_demo"
+
+# Each room may import from itself and from rooms of a lower rank.
+RANKS = {
+    "errors": 0,
+    "types": 0,
+    "settings": 1,
+    "media": 2,
+    "grounding": 2,
+    "telemetry": 2,
+    "models": 2,
+    "engines": 3,
+    "service": 4,
+    "api": 5,
+    "ui": 5,
+    "server": 6,
+    "__main__": 7,
+}
+ONLY_IN = {
+    "torch": {"models", "engines"},
+    "transformers": {"models", "engines"},
+    "gradio": {"ui", "server"},
+    "fastapi": {"api", "server"},
+    "os.environ": {"settings"},
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) in ONLY_IN:
+            names.add(ast.unparse(node))
+    return names
+
+
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if room_of(p) != "__init__")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    room = room_of(path)
+    for name in imported(path):
+        top, _, rest = name.partition(".")
+        if top == "qwen_demo" and rest:
+            other = rest.split(".")[0]
+            if other in RANKS and other != room:
+                assert RANKS[other] < RANKS[room] or {other, room} <= {"errors", "types"}, f"{room} imports {other}"
+        for package, rooms in ONLY_IN.items():
+            if name == package or name.startswith(package + "."):
+                assert room in rooms, f"{room} imports {package}"
+
+
+def test_every_room_has_a_rank():
+    assert {room_of(path) for path in MODULES} <= set(RANKS)

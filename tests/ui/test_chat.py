@@ -1,0 +1,177 @@
+"""The page's behaviour without a browser: histories in, histories out."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from qwen_demo.engines.fake import FakeEngine, Script
+from qwen_demo.errors import EngineFailed
+from qwen_demo.service import Service
+from qwen_demo.types import Finished, Sampling, TextDelta, Timing, Usage
+from qwen_demo.ui import chat, texts
+from qwen_demo.ui.conversation import Reader
+from tests.conftest import draw, until
+
+DONE = Finished("stop", Usage(5, 0, 2), Timing(ttft_s=0.1, decode_s=0.1, total_s=0.2))
+
+
+@pytest.fixture
+async def service(settings):
+    service = Service(settings.model_copy(update={"warmup": False}), FakeEngine(Script(["one ", "two"])))
+    service.start()
+    await service.loaded()
+    yield service
+    await service.close()
+
+
+@pytest.fixture
+def reader(settings, tmp_path):
+    return Reader(settings, [tmp_path])
+
+
+def user(text):
+    return {"role": "user", "content": [{"type": "text", "text": text}]}
+
+
+def assistant(text):
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+
+
+def words(message) -> str:
+    return "".join(part["text"] for part in message["content"] if part["type"] == "text")
+
+
+async def histories(service, reader, history) -> list[list[dict]]:
+    async with aclosing(chat.answer(history, Sampling(), "", None, service, reader)) as grown:
+        return [step async for step in grown]
+
+
+async def test_an_answer_grows_and_ends_with_its_statistics(service, reader):
+    service._engine.script = Script(["one ", "two ", "three"], gap_s=0.15)
+    steps = await histories(service, reader, [user("count")])
+    grown = [words(step[1]) for step in steps[1:]]
+    assert grown[0] == "one "
+    assert words(steps[-1][1]) == "one two three"
+    title = steps[-1][2]["metadata"]["title"]
+    assert "first token" in title
+    assert "tokens/s" in title
+
+
+async def test_the_length_limit_is_told_under_the_answer(service, reader):
+    service._engine.script = Script(["a "] * 5, reason="length")
+    steps = await histories(service, reader, [user("count")])
+    assert texts.LENGTH in steps[-1][-1]["metadata"]["title"]
+
+
+async def test_the_model_sees_the_conversation_without_the_pages_notes(service, reader):
+    history = (await histories(service, reader, [user("first")]))[-1]
+    await histories(service, reader, [*history, user("second")])
+    seen = service._engine.requests[-1].messages
+    assert [(m.role, m.text) for m in seen] == [("user", "first"), ("assistant", "one two"), ("user", "second")]
+
+
+async def test_pictures_of_earlier_turns_stay_visible_to_the_model(service, reader, tmp_path):
+    draw("red").save(tmp_path / "red.png")
+    asked = chat.ask([], {"text": "what?", "files": [str(tmp_path / "red.png")]})
+    history = (await histories(service, reader, asked))[-1]
+    await histories(service, reader, [*history, user("and now?")])
+    first = service._engine.requests[-1].messages[0]
+    assert first.parts[0].pixels.size == (336, 336)
+
+
+async def test_a_refused_picture_is_told_and_does_not_spoil_later_turns(service, reader, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    history = (await histories(service, reader, chat.ask([], {"text": "x", "files": [str(tmp_path / "bad.png")]})))[-1]
+    assert history[-1]["metadata"]["title"].startswith("⚠")
+    assert not service._engine.requests
+    steps = await histories(service, reader, [*history, user("hello")])
+    assert words(steps[-1][-2]) == "one two"
+    assert [m.text for m in service._engine.requests[-1].messages] == ["hello"]
+
+
+async def test_an_error_in_the_middle_keeps_what_was_written(service, reader):
+    service._engine.script = Script(["half ", "x"], error=EngineFailed("The model failed."), error_after=1)
+    last = (await histories(service, reader, [user("go")]))[-1]
+    assert words(last[1]) == "half "
+    assert "failed" in last[2]["metadata"]["title"]
+
+
+async def test_while_nothing_comes_the_reader_is_asked_whether_it_is_there(service, reader, monkeypatch):
+    monkeypatch.setattr(chat, "HEARTBEAT_S", 0.01)
+    service._engine.script = Script(["slow"], first_s=0.2)
+    assert len(await histories(service, reader, [user("hi")])) > 5
+
+
+async def test_leaving_frees_the_engine(service, reader):
+    service._engine.script = Script(["a"] * 100, gap_s=0.05)
+    steps = chat.answer([user("hi")], Sampling(), "", None, service, reader)
+    for _ in range(3):
+        await anext(steps)
+    assert service.status().running == 1
+    await steps.aclose()
+    assert service.status().running == 0
+
+
+async def test_a_cancelled_handler_frees_the_engine(service, reader):
+    service._engine.script = Script(["a"] * 100, gap_s=0.05)
+    task = asyncio.create_task(histories(service, reader, [user("hi")]))
+    await until(lambda: service.status().running == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(lambda: service.status().running == 0)
+
+
+async def test_pacing_gathers_fast_tokens_and_loses_none():
+    async def fast():
+        for n in range(1000):
+            yield TextDelta(f"{n} ")
+            await asyncio.sleep(0)
+        yield DONE
+
+    events = [event async for event in chat.paced(fast())]
+    texts_ = [event.text for event in events if isinstance(event, TextDelta)]
+    assert "".join(texts_) == "".join(f"{n} " for n in range(1000))
+    assert texts_[0] == "0 "
+    assert len(texts_) < 500
+    assert events[-1] is DONE
+
+
+async def test_pacing_hands_an_error_on_after_the_text_before_it():
+    async def failing():
+        yield TextDelta("a")
+        yield TextDelta("b")
+        raise EngineFailed("broken")
+
+    seen = []
+    with pytest.raises(EngineFailed):
+        async for event in chat.paced(failing()):
+            seen.append(event)
+    assert "".join(event.text for event in seen) == "ab"
+
+
+def test_retry_undo_and_edit_cut_where_they_should():
+    history = [user("a"), assistant("1"), {**assistant(""), "metadata": {"title": "note"}}, user("b"), assistant("2")]
+    assert chat.again(history, 4) == history[:4]
+    assert chat.again(history, 2) == history[:1]
+    assert chat.before(history, 4) == history[:3]
+    assert chat.question_of(history, 4) == {"text": "b", "files": []}
+    assert [words(m) for m in chat.edited(history, 0, "new")] == ["new"]
+
+
+def test_an_edited_question_keeps_its_pictures(tmp_path):
+    history = chat.ask([], {"text": "old", "files": [str(tmp_path / "a.png")]})
+    assert chat.question_of(chat.edited(history, 0, "new"), 0) == {"text": "new", "files": [str(tmp_path / "a.png")]}
+
+
+def test_stop_keeps_what_was_written_and_says_so():
+    pending = {**assistant(""), "metadata": {"title": "Looking", "status": "pending"}}
+    assert [words(m) for m in chat.stopped([user("a"), assistant("half")])][:2] == ["a", "half"]
+    assert chat.stopped([user("a"), assistant("half")])[-1]["metadata"]["title"] == texts.STOPPED
+    assert chat.stopped([user("a"), pending])[0] == user("a")
+    assert pending not in chat.stopped([user("a"), pending])
+
+
+def test_an_empty_question_changes_nothing():
+    assert chat.ask([], {"text": "  ", "files": []}) == []

@@ -1,0 +1,2 @@
+class Config:
+    zero_gpu = True
