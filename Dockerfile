@@ -13,7 +13,8 @@ WORKDIR /srv/demo
 ENV PATH=/srv/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HF_HOME=/models \
-    QWEN_DEMO_HOST=0.0.0.0
+    QWEN_DEMO_HOST=0.0.0.0 \
+    QWEN_DEMO_OPEN=true
 
 # Requirements first: this layer is built again only when they change.
 COPY --chown=demo:demo requirements.txt .

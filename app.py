@@ -13,11 +13,10 @@ from qwen_demo.settings import load_settings
 
 def main() -> int:
     try:
-        settings = load_settings(sys.argv[1:])
+        return serve(load_settings(sys.argv[1:]))
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return serve(settings)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m qwen_demo ask PICTURE... "question"`: one answer in the terminal, without a server.
+"""The command line: `ask` gives one answer without a server; `key` and `user` make credentials.
 
 Words go to standard output as they come, everything else to standard error. Exit codes: 0
 answered, 1 refused or failed, 2 wrong usage, 130 interrupted.
@@ -6,6 +6,7 @@ answered, 1 refused or failed, 2 wrong usage, 130 interrupted.
 
 import argparse
 import asyncio
+import getpass
 import logging
 import os
 import sys
@@ -19,18 +20,23 @@ from qwen_demo.settings import Settings, load_settings
 from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text
 
 USAGE = """%(prog)s serve [settings]
-       %(prog)s ask [PICTURE ...] QUESTION [--temperature T] [--max-tokens N] [--seed S] [settings]"""
+       %(prog)s ask [PICTURE ...] QUESTION [--temperature T] [--max-tokens N] [--seed S] [settings]
+       %(prog)s key NAME        print a new API key, and the line for --api-keys-file
+       %(prog)s user NAME       ask for a password, print the line for --page-users-file"""
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser("qwen_demo", usage=USAGE, epilog="Settings: see python app.py --help.")
-    parser.add_argument("command", choices=["serve", "ask"])
+    parser.add_argument("command", choices=["serve", "ask", "key", "user"])
     if not argv or argv[0] in ("-h", "--help"):
         parser.parse_args(argv)
     if argv[0] == "serve":
         from qwen_demo.server import serve
 
         return serve(load_settings(argv[1:]))
+    if argv[0] in ("key", "user"):
+        parser.add_argument("name")
+        return _credential(**vars(parser.parse_args(argv)))
     if argv[0] != "ask":
         parser.parse_args(argv[:1])
     parser.add_argument(
@@ -43,6 +49,18 @@ def main(argv: list[str]) -> int:
     *pictures, question = options.words
     sampling = Sampling(options.max_tokens, options.temperature, seed=options.seed)
     return asyncio.run(_ask(load_settings(rest), pictures, question, sampling))
+
+
+def _credential(command: str, name: str) -> int:
+    from qwen_demo.credentials import hash_of_password, new_key
+
+    if command == "key":
+        key, hashed = new_key()
+        print(f"Give this key to {name}; it is not shown again:\n{key}", file=sys.stderr)
+    else:
+        hashed = hash_of_password(getpass.getpass(f"Password of {name}: "))
+    print(f"{name}:{hashed}")
+    return 0
 
 
 async def _ask(settings: Settings, pictures: list[str], question: str, sampling: Sampling) -> int:

@@ -5,39 +5,54 @@ a model that cannot be loaded ends the process with the reason.
 """
 
 import asyncio
-import logging
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from qwen_demo import __version__
+from qwen_demo.api.access import Access
+from qwen_demo.api.errors import install as install_errors
+from qwen_demo.api.middleware import BoundedBody, RequestId
+from qwen_demo.api.routes import build_router
+from qwen_demo.credentials import Login
 from qwen_demo.engines import zerogpu
 from qwen_demo.engines.fake import FakeEngine, Script
+from qwen_demo.errors import SettingsError
 from qwen_demo.service import Service
 from qwen_demo.settings import Settings, tell_gradio_upload_dir
+from qwen_demo.telemetry import set_up_logging
 from qwen_demo.types import Engine
 
-log = logging.getLogger(__name__)
-
-# Gradio holds these many events beyond what the service takes, so that the service, which
-# knows why, is the one to turn people away.
-PAGE_SLACK = 64
+# Gradio holds this many events beyond those that may wait (an engine has 64 slots at most), so that the
+# one to turn people away is the service, which knows why.
+PAGE_SLACK = 128
 
 
 def build_engine(settings: Settings) -> Engine:
     """The engine that `--engine` names."""
     if settings.engine == "fake":
         return FakeEngine(Script(first_s=0.2, gap_s=0.02), settings.max_running)
-    from qwen_demo.engines.generate import GenerateEngine
+    if settings.engine == "remote":
+        from qwen_demo.engines.remote import RemoteEngine
 
-    return GenerateEngine(settings)
+        return RemoteEngine(settings)
+    # ZeroGPU lends its GPU to one call at a time; there is nothing to batch.
+    if settings.engine == "generate" or zerogpu.is_active():
+        from qwen_demo.engines.generate import GenerateEngine
+
+        return GenerateEngine(settings)
+    from qwen_demo.engines.batching.engine import BatchingEngine
+
+    return BatchingEngine(settings)
 
 
 def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
@@ -55,12 +70,19 @@ def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 
     app = FastAPI(title="Qwen2.5-VL", version=__version__, lifespan=lifespan)
     app.state.service = service
-
-    @app.get("/health")
-    async def health() -> dict:
-        status = service.status()
-        return {"status": "ok", "state": status.state, "model": status.model.model_id, "version": __version__}
-
+    install_errors(app)
+    app.include_router(build_router(service, Access(settings)))
+    app.add_middleware(
+        BoundedBody,
+        paths=("/v1/", "/inference"),
+        max_bytes=settings.max_request_bytes,
+        timeout_s=settings.body_timeout_s,
+    )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+        )
+    app.add_middleware(RequestId)
     return _mount_page(app, service, uploads)
 
 
@@ -83,7 +105,7 @@ def _page(service: Service, uploads: Path):
 
     settings = service.settings
     demo = build_page(service, Reader(settings, [uploads]))
-    capacity = settings.max_running + settings.max_waiting + PAGE_SLACK
+    capacity = settings.max_waiting + PAGE_SLACK
     demo.max_threads = capacity
     demo.queue(max_size=capacity, default_concurrency_limit=capacity)
     return demo
@@ -104,27 +126,44 @@ def _page_options(settings: Settings) -> dict:
         "run_history": False,
         "ssr_mode": False,
         "mcp_server": True,
+        "auth": Login(settings.page_users_file) if settings.page_users_file else None,
     }
 
 
 def serve(settings: Settings) -> int:
     """Run until a signal; returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for chatty in ("httpx", "mcp"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    set_up_logging(as_json=settings.log_json)
+    _refuse_open_door(settings)
     if zerogpu.is_active():
         return _launch_on_zerogpu(settings)
     return asyncio.run(_serve(settings))
+
+
+def _refuse_open_door(settings: Settings) -> None:
+    protected = settings.api_keys_file and settings.page_users_file
+    if not (settings.on_loopback or settings.open or protected):
+        raise SettingsError(
+            f"--host {settings.host} can be reached by others. Give --api-keys-file and --page-users-file, or say "
+            "--open (QWEN_DEMO_OPEN=true) if anybody may use it, as behind a proxy that asks for itself."
+        )
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, with the signals left to `_serve`."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 async def _serve(settings: Settings) -> int:
     began = time.perf_counter()
     app = build_app(settings)
     service: Service = app.state.service
-    server = uvicorn.Server(
-        uvicorn.Config(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=10)
-    )
+    server = _Server(_uvicorn_config(app, settings))
     serving = asyncio.create_task(server.serve())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _shut_down, service, server)
     while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for it
         await asyncio.sleep(0.02)
     if serving.done():
@@ -147,6 +186,33 @@ async def _serve(settings: Settings) -> int:
     )
     await serving
     return 0
+
+
+def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    # Open pages hold a connection for ever; after the drain they need not be waited for.
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _shut_down(service: Service, server: uvicorn.Server) -> None:
+    """First signal: drain, then exit. Second: exit at once."""
+
+    async def drain_and_exit() -> None:
+        await service.drain()
+        server.should_exit = True
+
+    if service.status().state == "closing":
+        server.force_exit = server.should_exit = True
+    else:
+        server.draining = asyncio.create_task(drain_and_exit())
 
 
 def _launch_on_zerogpu(settings: Settings) -> int:

@@ -1,7 +1,8 @@
 """The only way to an engine, for page and programs alike: admit -> stream -> record.
 
-It checks what every front must hold to (lengths, counts, order), turns away what is over
-capacity at once, ends what takes too long, and writes one log line for each request.
+It turns away what is over capacity before a byte of it is decoded, checks what every front must
+hold to, ends what takes too long, and records each request once. It also watches the engine: a
+model that answers nothing any more is not ready, whatever it says.
 """
 
 import asyncio
@@ -9,20 +10,39 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import PIL.Image
 
 from qwen_demo.errors import DeadlineExceeded, InvalidRequest, NotReady, Overloaded, QwenDemoError
+from qwen_demo.pixels import picture_tokens
 from qwen_demo.settings import Settings
-from qwen_demo.types import ChatRequest, Engine, Event, Finished, Image, Message, ModelInfo, Sampling, Text, collect
+from qwen_demo.telemetry import Metrics, request_id
+from qwen_demo.types import (
+    ChatRequest,
+    Engine,
+    Event,
+    Finished,
+    Health,
+    Image,
+    Message,
+    ModelInfo,
+    Part,
+    Sampling,
+    Text,
+    collect,
+)
 
 log = logging.getLogger(__name__)
 
-# Weight of the newest request in the running mean of durations.
-NEWEST = 0.1
+# The rate that ETAs are computed from is that of the newest answers.
+RATE_WINDOW = 50
+CANARY_TIMEOUT_S = 30.0
+# A token of English is some four characters; counting exactly would cost a tokenizer at the door.
+CHARACTERS_PER_TOKEN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,68 +68,111 @@ class Service:
         self.settings = settings
         self._engine = engine
         self._state = "loading"
-        self._loading: asyncio.Task | None = None
+        self._tasks: list[asyncio.Task] = []
         self._in_flight = 0
-        self._mean_s = 2.0
+        self._tokens_in_flight = 0
+        self._ends: deque[float] = deque(maxlen=RATE_WINDOW)
+        self._last_sign = time.monotonic()
+        self._stuck = ""
         self.failure: QwenDemoError | None = None
+        self.metrics = Metrics(self._health)
+        self.metrics.eta_from(self.eta_s)
 
     def start(self) -> None:
         """Begin to load; `loaded` waits for the end of it."""
-        self._loading = asyncio.create_task(self._load())
-
-    async def _load(self) -> None:
-        try:
-            await self._engine.start()
-            if self.settings.warmup:
-                await collect(self._engine.stream(_warmup_request()))
-            self._state = "ready"
-        except QwenDemoError as error:
-            self.failure = error
-            self._state = "failed"
-            log.error("%s", error)
+        self._tasks.append(asyncio.create_task(self._load()))
 
     async def loaded(self) -> None:
         """Wait until loading ended, well or badly."""
-        if self._loading is not None:
-            await asyncio.wait({self._loading})
+        await asyncio.wait(self._tasks[:1])
 
     def ready_without_warmup(self) -> None:
         """For an engine that was loaded elsewhere and cannot run before the first request."""
         self._state = "ready"
 
+    async def _load(self) -> None:
+        try:
+            await self._engine.start()
+            if self.settings.warmup:
+                await collect(self._engine.stream(_small_question()))
+            self._state = "ready"
+            if self.settings.canary_s:
+                self._tasks.append(asyncio.create_task(self._watch()))
+        except QwenDemoError as error:
+            self.failure = error
+            self._state = "failed"
+            log.error("%s", error)
+
+    async def drain(self) -> None:
+        """Admit nothing more and wait until what runs has ended, at most `grace_s`."""
+        self._state = "closing"
+        deadline = time.monotonic() + self.settings.grace_s
+        while self._in_flight and time.monotonic() < deadline:  # noqa: ASYNC110 requests end in many ways
+            await asyncio.sleep(0.05)
+
     async def close(self) -> None:
         """Turn new requests away and let the engine go."""
         self._state = "closing"
-        if self._loading is not None:
-            self._loading.cancel()
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
-                await self._loading
+                await task
         await self._engine.close()
+
+    def _health(self) -> Health:
+        health = self._engine.health()
+        return replace(health, ready=health.ready and self._state == "ready" and not self._stuck)
 
     def status(self) -> Status:
         health = self._engine.health()
-        detail = str(self.failure) if self.failure else health.detail
-        if self._state == "loading" and health.ready:
+        state, detail = self._state, str(self.failure) if self.failure else health.detail
+        if state == "loading" and health.ready:
             detail = "Warming up"
-        state = self._state if self._state != "ready" or health.ready else "failed"
+        if state == "closing":
+            detail = "The server is shutting down"
+        if state == "ready" and (self._stuck or not health.ready):
+            state, detail = "failed", self._stuck or health.detail
         return Status(state, detail, health.running, health.waiting, self._engine.info)
 
     def eta_s(self) -> float:
         """Seconds after which a request that comes now is likely to be worked on."""
-        ahead = max(0, self._in_flight - self.settings.max_running + 1)
-        return ahead * self._mean_s / self.settings.max_running
+        waiting = self._engine.health().waiting
+        if not waiting:
+            return 0.0
+        if len(self._ends) < 2:
+            return float(waiting)
+        return waiting * (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)
 
-    async def answer(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        """Stream one answer. Raises `QwenDemoError`; closing it frees the engine's slot."""
-        request = replace(request, request_id=request.request_id or secrets.token_hex(8))
-        self._admit(request)
-        started = time.perf_counter()
-        self._in_flight += 1
-        outcome = "cancelled"
-        finished: Finished | None = None
+    async def answer(
+        self, request: ChatRequest | Awaitable[ChatRequest], *, front: str = "page"
+    ) -> AsyncGenerator[Event, None]:
+        """Stream one answer. Raises `QwenDemoError`; closing it frees the engine's slot.
+
+        Args:
+            request: what to answer. An awaitable is only awaited once there is room, so that
+                nothing is downloaded or decoded for a request that is turned away.
+            front: who asks, for the metrics.
+        """
         try:
+            self._admit()
+        except QwenDemoError as error:
+            _discard(request)
+            self.metrics.rejected(error.code)
+            raise
+        started = time.perf_counter()
+        outcome, finished, tokens = "cancelled", None, 0
+        identity = request_id() or secrets.token_hex(8)
+        self._in_flight += 1
+        try:
+            if not isinstance(request, ChatRequest):
+                request = await request
+            request = replace(request, request_id=identity)
+            self._check(request)
+            tokens = self._take_tokens(request)
             async with aclosing(self._within_deadline(request)) as events:
                 async for event in events:
+                    self._last_sign = time.monotonic()
                     if isinstance(event, Finished):
                         finished, outcome = event, event.reason
                     yield event
@@ -118,20 +181,41 @@ class Service:
             raise
         finally:
             self._in_flight -= 1
-            self._record(request, outcome, finished, time.perf_counter() - started)
+            self._tokens_in_flight -= tokens
+            self._record(identity, front, outcome, finished, time.perf_counter() - started)
 
-    def _admit(self, request: ChatRequest) -> None:
-        if self._state != "ready":
+    def _admit(self) -> None:
+        if self._state != "ready" or self._stuck:
             status = self.status()
             raise NotReady(f"The model is not ready ({status.state}): {status.detail}. Try again in a moment.")
-        self._check(request)
-        if self._in_flight >= self.settings.max_running + self.settings.max_waiting:
-            retry_after_s = max(1.0, self.eta_s())
-            raise Overloaded(
-                f"{self._in_flight} requests are running or waiting, which is all that this server takes. "
-                f"Try again in about {retry_after_s:.0f} s.",
-                retry_after_s=retry_after_s,
-            )
+        if self._in_flight >= self._engine.health().slots + self.settings.max_waiting:
+            raise self._overloaded(f"{self._in_flight} requests are running or waiting")
+
+    def _overloaded(self, what: str) -> Overloaded:
+        retry_after_s = max(1.0, self.eta_s())
+        return Overloaded(
+            f"{what}, which is all that this server takes. Try again in about {retry_after_s:.0f} s.",
+            retry_after_s=retry_after_s,
+        )
+
+    def _take_tokens(self, request: ChatRequest) -> int:
+        """Counts the request's prompt against `max_waiting_tokens`; one alone always fits."""
+        parts = [part for message in request.messages for part in message.parts]
+        tokens = sum(self._cost(part, request) for part in parts)
+        if self._tokens_in_flight and self._tokens_in_flight + tokens > self.settings.max_waiting_tokens:
+            raise self._overloaded(f"Prompts of {self._tokens_in_flight} tokens are running or waiting")
+        self._tokens_in_flight += tokens
+        return tokens
+
+    def _cost(self, part: Part, request: ChatRequest) -> int:
+        if isinstance(part, Text):
+            return len(part.text) // CHARACTERS_PER_TOKEN + 1
+        model = self._engine.info
+        if not isinstance(part, Image):
+            return (request.max_pixels or model.max_pixels) // model.patch_pixels**2
+        largest = min(request.max_pixels or model.max_pixels, model.max_pixels)
+        bounds = {"min_pixels": min(model.min_pixels, largest), "max_pixels": largest, "patch": model.patch_pixels}
+        return picture_tokens(*part.pixels.size, **bounds)
 
     def _check(self, request: ChatRequest) -> None:
         limits = self.settings
@@ -152,6 +236,8 @@ class Service:
                 "(an operator can raise --max-new-tokens).",
                 field="max_new_tokens",
             )
+        if request.sampling.top_logprobs is not None and not self._engine.info.logprobs:
+            raise InvalidRequest(f"The {self._engine.info.engine} engine does not report logprobs.", field="logprobs")
         _check_sampling(request.sampling)
 
     async def _within_deadline(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
@@ -170,11 +256,42 @@ class Service:
                     ) from error
                 yield event
 
-    def _record(self, request: ChatRequest, outcome: str, finished: Finished | None, seconds: float) -> None:
+    def _record(self, identity: str, front: str, outcome: str, finished: Finished | None, seconds: float) -> None:
         if finished:
-            self._mean_s += NEWEST * (seconds - self._mean_s)
-        tokens = f" prompt={finished.usage.prompt_tokens} answer={finished.usage.completion_tokens}" if finished else ""
-        log.info("request=%s outcome=%s seconds=%.3f%s", request.request_id, outcome, seconds, tokens)
+            self._ends.append(time.monotonic())
+        self.metrics.ended(front, outcome, finished)
+        fields = {"request": identity, "front": front, "outcome": outcome, "seconds": round(seconds, 3)}
+        if finished:
+            usage = finished.usage
+            fields |= {
+                "prompt": usage.prompt_tokens,
+                "pictures": usage.picture_tokens,
+                "answer": usage.completion_tokens,
+            }
+        log.info("request ended", extra={"fields": fields})
+
+    async def _watch(self) -> None:
+        """Ask a one-token question about a picture when no answer has moved for a while."""
+        while True:
+            await asyncio.sleep(min(1.0, self.settings.canary_s / 4))
+            if time.monotonic() - self._last_sign < self.settings.canary_s:
+                continue
+            try:
+                async with asyncio.timeout(CANARY_TIMEOUT_S):
+                    await collect(self._engine.stream(_small_question()))
+                self._stuck = ""
+            except TimeoutError:
+                self._stuck = f"The model has given no token for {CANARY_TIMEOUT_S:g} s"
+            except QwenDemoError as error:
+                self._stuck = f"The model fails: {error}"
+            if self._stuck:
+                log.error("%s", self._stuck)
+            self._last_sign = time.monotonic()
+
+
+def _discard(request: ChatRequest | Awaitable[ChatRequest]) -> None:
+    if asyncio.iscoroutine(request):
+        request.close()
 
 
 def _check_sampling(sampling: Sampling) -> None:
@@ -187,11 +304,12 @@ def _check_sampling(sampling: Sampling) -> None:
         ("presence_penalty", sampling.presence_penalty, -2, 2),
         ("frequency_penalty", sampling.frequency_penalty, -2, 2),
         ("seed", sampling.seed or 0, 0, (1 << 63) - 1),
+        ("top_logprobs", sampling.top_logprobs or 0, 0, 20),
     ):
         if not low <= value <= high:
             raise InvalidRequest(f"{name} is {value}; it may be {low} to {high}.", field=name)
 
 
-def _warmup_request() -> ChatRequest:
+def _small_question() -> ChatRequest:
     picture = Image(PIL.Image.new("RGB", (224, 224), "white"), "warm-up")
-    return ChatRequest((Message("user", (picture, Text("Hello."))),), Sampling(max_new_tokens=2))
+    return ChatRequest((Message("user", (picture, Text("Hello."))),), Sampling(max_new_tokens=1))

@@ -66,14 +66,43 @@ class Settings(BaseSettings):
     warmup: CliImplicitFlag[bool] = Field(True, description="answer one small picture before the first visitor")
 
     # How it is served
-    engine: Literal["auto", "batching", "generate", "fake"] = Field("auto", description="how requests are run")
+    engine: Literal["auto", "batching", "generate", "remote", "fake"] = Field(
+        "auto", description="how requests are run; auto is batching, and generate on ZeroGPU"
+    )
+    base_url: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="OpenAI-compatible servers of the remote engine, ending in /v1 (comma-separated)"
+    )
+    remote_key: SecretStr | None = Field(None, description="key that the remote engine sends")
     threads: int = Field(
         0, ge=0, description="CPU threads of the model; 0 is one for the embedded model and PyTorch's choice else"
     )
-    max_running: int = Field(4, ge=1, description="requests worked on at once")
+    max_running: int = Field(4, ge=1, description="requests that the generate engine works on at once")
     max_waiting: int = Field(64, ge=0, description="requests that may wait; more are turned away")
     request_timeout_s: float = Field(300.0, gt=0, description="longest time one request may take")
+    max_waiting_tokens: int = Field(
+        200_000, ge=1, description="prompt tokens that may be in work or wait; a picture counts what it costs"
+    )
     max_new_tokens: int = Field(2048, ge=1, description="upper bound of the length of one answer")
+    grace_s: float = Field(30.0, ge=0, description="after SIGTERM, how long running answers may go on")
+    canary_s: float = Field(60.0, ge=0, description="ask the model a one-token question when idle this long; 0 never")
+    log_json: CliImplicitFlag[bool] = Field(False, description="log in JSON, one object a line")
+
+    # Who may use it
+    open: CliImplicitFlag[bool] = Field(
+        default_factory=lambda: bool(os.environ.get("SPACE_ID")),
+        description="let anybody use it, although it listens on other addresses than loopback; true on Spaces",
+    )
+    api_keys_file: Path | None = Field(None, description="keys of the REST API, made by python -m qwen_demo key NAME")
+    page_users_file: Path | None = Field(None, description="users of the page, made by python -m qwen_demo user NAME")
+    rate_limit: str = Field("", description="REST requests per key or address, such as 60/minute; empty is no limit")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="web origins that may call the REST API (comma-separated)"
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1", description="addresses of reverse proxies whose X-Forwarded-For is believed (comma-separated)"
+    )
+    max_request_bytes: int = Field(64 * MIB, ge=1024, description="largest body of a REST request")
+    body_timeout_s: float = Field(60.0, gt=0, description="longest time the body of a REST request may take")
 
     # The batching engine
     slots: int = Field(0, ge=0, description="requests in one batch; 0 takes as many as memory holds, up to 64 on a GPU")
@@ -125,12 +154,18 @@ class Settings(BaseSettings):
     # Keys
     hf_token: SecretStr | None = Field(None, description="model hub token, for private models")
 
-    @field_validator("fetch_hosts", mode="before")
+    @field_validator("fetch_hosts", "cors_origins", "base_url", mode="before")
     @classmethod
-    def _split_commas(cls, value):
+    def _split_commas(cls, value, info):
         if isinstance(value, str):
-            return tuple(host.strip().lower() for host in value.split(",") if host.strip())
+            items = tuple(item.strip() for item in value.split(",") if item.strip())
+            return items if info.field_name == "base_url" else tuple(item.lower() for item in items)
         return value
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the program."""
+        return self.host in ("127.0.0.1", "localhost", "::1")
 
     @model_validator(mode="after")
     def _pixel_bounds_in_order(self):

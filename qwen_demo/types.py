@@ -4,7 +4,7 @@ Small immutable values and the `Engine` protocol. An `Image` or `Video` is built
 `qwen_demo.media` alone, so holding one proves that it passed every limit.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -205,6 +205,7 @@ class ModelInfo:
         min_pixels, max_pixels: the model's own bounds of a picture's area.
         patch_pixels: a picture's sides are multiples of this (28 for Qwen2.5-VL); a square
             of that side is one token.
+        logprobs: whether the engine can report them.
     """
 
     model_id: str
@@ -220,6 +221,7 @@ class ModelInfo:
     max_pixels: int = 0
     patch_pixels: int = 28
     embedded: bool = False
+    logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +230,16 @@ class Health:
 
     Attributes:
         detail: why it is not ready, or how far loading got, for people.
+        slots: requests that it can work on at once.
+        stats: numbers that only this engine knows, by name, for the metrics.
     """
 
     ready: bool
     running: int = 0
     waiting: int = 0
     detail: str = ""
+    slots: int = 1
+    stats: Mapping[str, float] = field(default_factory=dict)
 
 
 @runtime_checkable

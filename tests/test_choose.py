@@ -145,6 +145,12 @@ def test_nf4_quantises_the_language_model_and_leaves_vision_alone():
     assert type(loaded.model.lm_head) is torch.nn.Linear
 
 
+def test_int8_answers_too():
+    loaded = load(Settings(model="embedded", quantization="int8", threads=1))
+    assert type(loaded.model.model.language_model.layers[0].mlp.up_proj).__name__ == "Linear8bitLt"
+    assert loaded.info.quantization == "int8"
+
+
 def test_pixel_bounds_of_the_settings_hold():
     loaded = load(Settings(model="embedded", max_pixels=28 * 28 * 80, threads=1))
     assert loaded.info.max_pixels == 28 * 28 * 80

@@ -12,6 +12,8 @@ RANKS = {
     "errors": 0,
     "types": 0,
     "settings": 1,
+    "pixels": 2,
+    "credentials": 2,
     "media": 2,
     "grounding": 2,
     "telemetry": 2,
@@ -28,6 +30,8 @@ ONLY_IN = {
     "transformers": {"models", "engines"},
     "gradio": {"ui", "server"},
     "fastapi": {"api", "server"},
+    "openai": {"engines"},
+    "prometheus_client": {"telemetry"},
     "os.environ": {"settings"},
 }
 

@@ -62,6 +62,7 @@ class FakeEngine:
             max_pixels=28 * 28 * 256,
         )
         self._load_s = load_s
+        self._slots = max_running
         self._places = asyncio.Semaphore(max_running)
         self._running = self._waiting = 0
         self._ready = False
@@ -71,7 +72,8 @@ class FakeEngine:
         self._ready = True
 
     def health(self) -> Health:
-        return Health(self._ready, self._running, self._waiting, "ready" if self._ready else "loading")
+        detail = "ready" if self._ready else "loading"
+        return Health(self._ready, self._running, self._waiting, detail, self._slots)
 
     async def close(self) -> None:
         self._ready = False

@@ -88,7 +88,8 @@ class GenerateEngine:
         log.info("%s", stage)
 
     def health(self) -> Health:
-        return Health(self._state == "ready", self._running, self._waiting, self._state)
+        ready = self._state == "ready"
+        return Health(ready, self._running, self._waiting, self._state, self._settings.max_running)
 
     async def close(self) -> None:
         self._state = "closed"

@@ -29,8 +29,7 @@ async def answer(history: History, sampling: Sampling, system_prompt: str, max_p
     text = ""
     try:
         yield [*history, render.note(texts.LOOKING, pending=True)]
-        messages = await reader.messages(history, system_prompt)
-        request = ChatRequest(messages, sampling, max_pixels=max_pixels)
+        request = chat_request(reader, history, sampling, system_prompt, max_pixels)
         async with aclosing(paced(service.answer(request))) as events:
             async for event in events:
                 if isinstance(event, Finished):
@@ -44,6 +43,13 @@ async def answer(history: History, sampling: Sampling, system_prompt: str, max_p
     except QwenDemoError as error:
         partial = [render.answer(text)] if text else []
         yield [*history, *partial, render.error_note(error)]
+
+
+async def chat_request(
+    reader: Reader, history: History, sampling: Sampling, system_prompt: str, max_pixels: int | None
+) -> ChatRequest:
+    """Opens every picture of `history`. The service awaits this once there is room for it."""
+    return ChatRequest(await reader.messages(history, system_prompt), sampling, max_pixels=max_pixels)
 
 
 async def paced(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event | None, None]:

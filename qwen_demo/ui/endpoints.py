@@ -8,8 +8,8 @@ import gradio as gr
 
 from qwen_demo.errors import InvalidRequest, QwenDemoError
 from qwen_demo.service import Service
-from qwen_demo.types import ChatRequest, Sampling, TextDelta
-from qwen_demo.ui.chat import paced
+from qwen_demo.types import Sampling, TextDelta
+from qwen_demo.ui.chat import chat_request, paced
 from qwen_demo.ui.conversation import Reader
 
 
@@ -86,9 +86,8 @@ class Endpoints:
     async def _answer(self, history, sampling, max_pixels, system_prompt) -> AsyncGenerator[str, None]:
         text = ""
         try:
-            messages = await self._reader.messages(history, system_prompt)
-            request = ChatRequest(messages, sampling, max_pixels=max_pixels)
-            async with aclosing(paced(self._service.answer(request))) as events:
+            request = chat_request(self._reader, history, sampling, system_prompt, max_pixels)
+            async with aclosing(paced(self._service.answer(request, front="gradio"))) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         text += event.text

@@ -1,12 +1,14 @@
 """The page in a real browser, on the embedded model and, where timing matters, on the fake engine."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser import find
 from tests.conftest import ROOT, draw
+from tests.hostile_clips import clip
 from tests.servers import running
 
 expect.set_options(timeout=30_000)
@@ -177,6 +179,42 @@ def test_a_file_that_is_no_picture_is_told_and_the_conversation_goes_on(opened, 
     page.problems.clear()  # the browser itself complains that it cannot show the file
     ask(page, "hello there")
     expect(answers(page).last).to_contain_text("hello there")
+
+
+@pytest.mark.parametrize("how", ["paste", "drop"])
+def test_a_picture_can_be_pasted_and_dropped(opened, fake, red, how):
+    page = opened(fake)
+    transfer = page.evaluate_handle(
+        """bytes => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], "red.png", {type: "image/png"}));
+            return transfer;
+        }""",
+        list(Path(red).read_bytes()),
+    )
+    target = page.locator("#question textarea")
+    if how == "drop":
+        target.dispatch_event("drop", {"dataTransfer": transfer})
+    else:
+        target.evaluate(
+            "(e, data) => e.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true}))", transfer
+        )
+    expect(page.locator("#question img")).to_be_visible()
+    ask(page, "seen?")
+    expect(answers(page).last).to_contain_text("seen?")
+    expect(page.locator("#chat .user img")).to_be_visible()
+
+
+def test_a_video_is_asked_about(opened, embedded, tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(clip())
+    page = opened(embedded)
+    page.locator("#question input[type=file]").set_input_files(str(tmp_path / "clip.mp4"))
+    page.wait_for_timeout(800)
+    ask(page, "What is in the video?")
+    settled(page)
+    expect(page.locator("#chat")).to_contain_text(re.compile(r"\d+ picture"))
+    expect(page.locator("#chat .user video")).to_be_visible()
+    shoot(page, "video")
 
 
 def test_an_address_that_may_not_be_fetched_is_told(opened, fake):

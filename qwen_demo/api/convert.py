@@ -1,0 +1,142 @@
+"""Wire schemas -> the domain's requests, and answers -> wire objects."""
+
+import time
+
+from qwen_demo import media
+from qwen_demo.api.schemas import AnyPart, ChatCompletionRequest, ChatMessage, InferenceRequest, TextPart
+from qwen_demo.errors import InvalidRequest
+from qwen_demo.settings import Settings
+from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text, TokenLogprob, Usage
+
+DEFAULT_MAX_TOKENS = 512
+LOW_DETAIL_PIXELS = 256 * 28 * 28
+# OpenAI has no word for an answer that ran in a loop and clients take its words only; vLLM's
+# `stop_reason` beside it tells.
+FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "stop"}
+
+
+async def chat_request(body: ChatCompletionRequest, settings: Settings) -> ChatRequest:
+    """Opens every picture. Raises `InvalidRequest` or `MediaRefused`."""
+    messages = tuple([await _message(message, settings) for message in body.messages])
+    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop)
+    wanted = body.max_completion_tokens if body.max_tokens is None else body.max_tokens
+    sampling = Sampling(
+        max_new_tokens=min(DEFAULT_MAX_TOKENS, settings.max_new_tokens) if wanted is None else wanted,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        top_k=body.top_k,
+        min_p=body.min_p,
+        repetition_penalty=body.repetition_penalty,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        seed=body.seed,
+        stop=stop,
+        top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+    )
+    budget = body.mm_processor_kwargs
+    low = LOW_DETAIL_PIXELS if _low_detail(body.messages) else None
+    return ChatRequest(messages, sampling, budget.min_pixels, budget.max_pixels or low)
+
+
+async def inference_request(body: InferenceRequest, settings: Settings) -> ChatRequest:
+    if body.image and body.image_url:
+        raise InvalidRequest("Give image or image_url, not both.", field="image")
+    parts: list[Part] = []
+    if body.image:
+        data = media.decode_base64(body.image, settings, kind="image")
+        parts.append(await media.load_bytes(data, settings, kind="image"))
+    elif body.image_url:
+        parts.append(await media.load_url(body.image_url, settings, kind="image"))
+    return inference_question(body, *parts)
+
+
+def inference_question(body: InferenceRequest, *parts: Part) -> ChatRequest:
+    sampling = Sampling(body.max_tokens, body.temperature)
+    return ChatRequest((Message("user", (*parts, Text(body.prompt))),), sampling)
+
+
+async def _message(message: ChatMessage, settings: Settings) -> Message:
+    role = "system" if message.role == "developer" else message.role
+    if isinstance(message.content, str):
+        return Message(role, (Text(message.content),) if message.content else ())
+    return Message(role, tuple([await _part(part, settings) for part in message.content]))
+
+
+async def _part(part: AnyPart, settings: Settings) -> Part:
+    if isinstance(part, TextPart):
+        return Text(part.text)
+    if part.type == "image_url":
+        return await media.load_url(part.image_url.url, settings, kind="image")
+    return await media.load_url(part.video_url.url, settings, kind="video")
+
+
+def _low_detail(messages: list[ChatMessage]) -> bool:
+    parts = [part for message in messages if not isinstance(message.content, str) for part in message.content]
+    details = {part.image_url.detail for part in parts if part.type == "image_url"}
+    if "low" in details and len(details) > 1:
+        raise InvalidRequest(
+            "Pictures of one request must have the same detail; use mm_processor_kwargs.max_pixels for a budget.",
+            field="messages",
+        )
+    return details == {"low"}
+
+
+def _reason(finished: Finished) -> dict:
+    looped = finished.reason == "repetition"
+    return {"finish_reason": FINISH_REASONS[finished.reason], "stop_reason": finished.reason if looped else None}
+
+
+def usage(finished: Finished) -> dict:
+    counted: Usage = finished.usage
+    return {
+        "prompt_tokens": counted.prompt_tokens,
+        "completion_tokens": counted.completion_tokens,
+        "total_tokens": counted.prompt_tokens + counted.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": counted.cached_tokens, "image_tokens": counted.picture_tokens},
+    }
+
+
+def logprobs(tokens: tuple[TokenLogprob, ...]) -> dict:
+    def one(token: str, value: float) -> dict:
+        return {"token": token, "logprob": value, "bytes": list(token.encode())}
+
+    return {
+        "content": [
+            {**one(token.token, token.logprob), "top_logprobs": [one(*other) for other in token.top]}
+            for token in tokens
+        ]
+    }
+
+
+class Completion:
+    """Makes the objects of one chat completion, whole or in chunks, with one id."""
+
+    def __init__(self, request_id: str, model: str, with_logprobs: bool):
+        self._common = {"id": f"chatcmpl-{request_id}", "created": int(time.time()), "model": model}
+        self._with_logprobs = with_logprobs
+
+    def whole(self, text: str, finished: Finished, tokens: tuple[TokenLogprob, ...]) -> dict:
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text, "refusal": None},
+            **_reason(finished),
+            "logprobs": logprobs(tokens) if self._with_logprobs else None,
+        }
+        return {**self._common, "object": "chat.completion", "choices": [choice], "usage": usage(finished)}
+
+    def first(self) -> dict:
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def piece(self, text: str, tokens: tuple[TokenLogprob, ...]) -> dict:
+        return self._chunk({"content": text}, tokens=tokens if self._with_logprobs else None)
+
+    def last(self, finished: Finished) -> dict:
+        return self._chunk({}, **_reason(finished))
+
+    def usage(self, finished: Finished) -> dict:
+        return {**self._common, "object": "chat.completion.chunk", "choices": [], "usage": usage(finished)}
+
+    def _chunk(self, delta: dict, tokens=None, **reason) -> dict:
+        shared = {"finish_reason": None, "logprobs": logprobs(tokens) if tokens else None}
+        choice = {"index": 0, "delta": delta, **shared, **reason}
+        return {**self._common, "object": "chat.completion.chunk", "choices": [choice]}

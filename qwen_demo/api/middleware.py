@@ -1,0 +1,80 @@
+"""Around every route: the request's id, and bounds on bodies. Plain ASGI, so streams pass untouched."""
+
+import asyncio
+
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qwen_demo.api.errors import body
+from qwen_demo.telemetry import begin_request
+
+
+class RequestId:
+    """Takes `X-Request-Id` or makes one, and sends it back."""
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        request_id = begin_request(Headers(scope=scope).get("x-request-id"))
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        return await self._app(scope, receive, send_with_id)
+
+
+class BoundedBody:
+    """Refuses bodies of the API's routes that are too large (413) or too slow (408).
+
+    Args:
+        paths: prefixes that it applies to; Gradio bounds its own uploads.
+        max_bytes: of one body.
+        timeout_s: for a whole body.
+    """
+
+    def __init__(self, app: ASGIApp, *, paths: tuple[str, ...], max_bytes: int, timeout_s: float):
+        self._app, self._paths, self._max_bytes, self._timeout_s = app, paths, max_bytes, timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(self._paths):
+            return await self._app(scope, receive, send)
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not announced.isdecimal() or int(announced) > self._max_bytes:
+            return await self._refuse(413, self._too_large(), scope, receive, send)
+        pieces, size = [], 0
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    size += len(message.get("body", b""))
+                    if size > self._max_bytes:
+                        return await self._refuse(413, self._too_large(), scope, receive, send)
+                    pieces.append(message.get("body", b""))
+                    if not message.get("more_body"):
+                        break
+        except TimeoutError:
+            late = f"The body did not arrive within {self._timeout_s:g} s (an operator can raise --body-timeout-s)."
+            return await self._refuse(408, late, scope, receive, send)
+        whole: list[Message] = [{"type": "http.request", "body": b"".join(pieces), "more_body": False}]
+
+        async def replay() -> Message:
+            return whole.pop() if whole else await receive()
+
+        return await self._app(scope, replay, send)
+
+    def _too_large(self) -> str:
+        return f"The body is larger than {self._max_bytes} bytes (an operator can raise --max-request-bytes)."
+
+    async def _refuse(self, status: int, message: str, scope: Scope, receive: Receive, send: Send) -> None:
+        response = JSONResponse(
+            body(message, "invalid_request_error", f"http_{status}"), status, {"Connection": "close"}
+        )
+        await response(scope, receive, send)

@@ -1,0 +1,242 @@
+"""The routes. Each reads its schema, asks the service, and writes what `convert.py` makes of the answer."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from qwen_demo import __version__, media
+from qwen_demo.api import convert
+from qwen_demo.api.access import Access, Caller
+from qwen_demo.api.errors import UNEXPECTED, ApiError, body, describe
+from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
+from qwen_demo.api.sse import EventStream, event, while_connected
+from qwen_demo.errors import QwenDemoError
+from qwen_demo.service import Service
+from qwen_demo.telemetry import request_id
+from qwen_demo.types import Answer, ChatRequest, Finished, collect
+
+# How long a stream may hold back its status line, so that a refusal still gets the right one.
+STATUS_WAIT_S = 2.0
+
+ERROR = {
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": "string"},
+                "request_id": {"type": "string"},
+            },
+        }
+    },
+}
+REFUSALS = {
+    status: {"description": text, "content": {"application/json": {"schema": ERROR}}}
+    for status, text in (
+        (400, "The request is at fault; `param` names the field."),
+        (401, "A key is needed or wrong."),
+        (404, "There is no such model."),
+        (408, "The body came too slowly."),
+        (413, "The body is too large."),
+        (422, "Not used: faults of the request are 400."),
+        (429, "Over capacity or over the rate; see Retry-After."),
+        (500, "Something failed on the server."),
+        (503, "Not ready; see Retry-After."),
+        (504, "The answer took too long."),
+    )
+    if status != 422
+}
+
+
+def build_router(service: Service, access: Access) -> APIRouter:
+    """All routes of the API on one service."""
+    router = APIRouter()
+    _add_answers(router, service, access)
+    _add_operations(router, service, access)
+    return router
+
+
+def _add_answers(router: APIRouter, service: Service, access: Access) -> None:
+    @router.post("/v1/chat/completions", responses=REFUSALS, tags=["answers"])
+    async def chat_completions(
+        request: Request,
+        asked: ChatCompletionRequest,
+        caller: Caller = Depends(access),  # noqa: B008 FastAPI's way
+    ) -> Response:
+        """OpenAI's chat completions, with pictures as https: or data: URLs."""
+        model = service.status().model.model_id
+        if asked.model not in ("", model):
+            raise ApiError(
+                404, "model_not_found", f"There is no model {asked.model!r} here; this server has {model!r}."
+            )
+        completion = convert.Completion(request_id(), model, asked.logprobs)
+        making = convert.chat_request(asked, service.settings)
+        if asked.stream:
+            options = asked.stream_options
+            return await _stream(service, making, completion, bool(options and options.include_usage))
+        answer = await _collect(request, service, making, "chat_completions")
+        return JSONResponse(completion.whole(answer.text, answer.finished, answer.logprobs))
+
+    @router.post(
+        "/inference",
+        responses=REFUSALS,
+        tags=["answers"],
+        openapi_extra={"requestBody": _inference_body()},
+    )
+    async def inference(request: Request, caller: Caller = Depends(access)) -> InferenceResponse:  # noqa: B008
+        """One question about one picture: JSON, or a multipart form with the picture as a file."""
+        began = time.perf_counter()
+        answer = await _collect(request, service, _read_inference(request, service), "inference")
+        return InferenceResponse(
+            request_id=request_id(),
+            response=answer.text,
+            inference_time=round(time.perf_counter() - began, 4),
+            token_count=answer.finished.usage.completion_tokens,
+        )
+
+    @router.get("/v1/models", responses=REFUSALS, tags=["answers"])
+    async def models(caller: Caller = Depends(access)) -> dict:  # noqa: B008
+        """The one model that answers here."""
+        return {"object": "list", "data": [_model(service)]}
+
+    @router.get("/v1/models/{name:path}", responses=REFUSALS, tags=["answers"])
+    async def model(name: str, caller: Caller = Depends(access)) -> dict:  # noqa: B008
+        if name != service.status().model.model_id:
+            raise ApiError(404, "model_not_found", f"There is no model {name!r} here.")
+        return _model(service)
+
+
+def _add_operations(router: APIRouter, service: Service, access: Access) -> None:
+    @router.get("/health", tags=["operations"])
+    async def health() -> dict:
+        """The process is up. Which model, on what, and how far it is."""
+        status = service.status()
+        model = status.model
+        return {
+            "status": "ok",
+            "state": status.state,
+            "model": model.model_id,
+            "device": model.device,
+            "quantization": model.quantization,
+            "engine": model.engine,
+            "version": __version__,
+        }
+
+    @router.get("/ready", tags=["operations"], responses={503: {"description": "Not ready; the body says why."}})
+    async def ready() -> Response:
+        """200 when a request sent now would be answered."""
+        status = service.status()
+        content = {
+            "ready": status.state == "ready",
+            "state": status.state,
+            "detail": status.detail,
+            "running": status.running,
+            "waiting": status.waiting,
+            "eta_s": round(service.eta_s(), 2),
+        }
+        return JSONResponse(content, 200 if content["ready"] else 503)
+
+    @router.get("/metrics", tags=["operations"])
+    async def metrics() -> Response:
+        """Prometheus' text format."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _collect(request: Request, service: Service, making, front: str) -> Answer:
+    return await while_connected(request.receive, collect(service.answer(making, front=front)))
+
+
+async def _stream(service: Service, making, completion: convert.Completion, include_usage: bool) -> Response:
+    events = service.answer(making, front="chat_completions")
+    first = asyncio.ensure_future(anext(events))
+    try:
+        await asyncio.wait({first}, timeout=STATUS_WAIT_S)
+        if first.done():
+            first.result()
+    except BaseException:
+        first.cancel()
+        await events.aclose()
+        raise
+    return EventStream(_chunks(events, first, completion, include_usage))
+
+
+async def _chunks(events, first, completion: convert.Completion, include_usage: bool) -> AsyncGenerator[bytes, None]:
+    """OpenAI's chunks; an error after the first one is an event of its own."""
+    async with aclosing(_joined(first, events)) as joined:
+        yield event(completion.first())
+        try:
+            async for item in joined:
+                if not isinstance(item, Finished):
+                    yield event(completion.piece(item.text, item.logprobs))
+                    continue
+                yield event(completion.last(item))
+                if include_usage:
+                    yield event(completion.usage(item))
+                yield event("[DONE]")
+        except QwenDemoError as error:
+            yield event(describe(error)[1])
+        except Exception:
+            yield event(body(UNEXPECTED, "server_error", "internal_error"))
+            raise
+
+
+async def _joined(first: asyncio.Future, events) -> AsyncGenerator:
+    try:
+        yield await first
+        async for item in events:
+            yield item
+    finally:
+        if not first.done():
+            first.cancel()
+            await asyncio.wait({first})
+        await events.aclose()
+
+
+async def _read_inference(request: Request, service: Service) -> ChatRequest:
+    try:
+        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+            return await convert.inference_request(
+                InferenceRequest.model_validate_json(await request.body()), service.settings
+            )
+        async with request.form(max_files=1, max_fields=8, max_part_size=service.settings.max_image_bytes) as form:
+            file = form.get("file") or form.get("image")
+            upload = file if isinstance(file, UploadFile) else None
+            fields = {key: value for key, value in form.items() if not isinstance(value, UploadFile)}
+            asked = InferenceRequest.model_validate(fields)
+            if upload is None:
+                return await convert.inference_request(asked, service.settings)
+            data = await upload.read()
+        picture = await media.load_bytes(data, service.settings, kind="image", name=upload.filename or "picture")
+        return convert.inference_question(asked, picture)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from error
+
+
+def _model(service: Service) -> dict:
+    model = service.status().model
+    return {
+        "id": model.model_id,
+        "object": "model",
+        "created": 0,
+        "owned_by": "qwen-demo",
+        "max_model_len": model.context_tokens,
+    }
+
+
+def _inference_body() -> dict:
+    schema = InferenceRequest.model_json_schema()
+    form = {**schema, "properties": {**schema["properties"], "file": {"type": "string", "format": "binary"}}}
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": schema}, "multipart/form-data": {"schema": form}},
+    }

@@ -1,0 +1,68 @@
+"""Keys of the REST API and passwords of the page: made, hashed, read from files.
+
+Both files have one `name:hash` line for each entry. Keys are long and random, so SHA-256
+protects them at rest; passwords are chosen by people and get scrypt (RFC 7914).
+"""
+
+import hashlib
+import hmac
+import secrets
+from pathlib import Path
+
+from qwen_demo.errors import SettingsError
+
+KEY_PREFIX = "qd-"
+SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}
+
+
+def new_key() -> tuple[str, str]:
+    """A fresh key, to be shown once, and its hash, to be kept."""
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    return key, hash_of_key(key)
+
+
+def hash_of_key(key: str) -> str:
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+
+
+def hash_of_password(password: str, salt: bytes | None = None) -> str:
+    """`salt$hash` in hex."""
+    salt = salt or secrets.token_bytes(16)
+    return f"{salt.hex()}${hashlib.scrypt(password.encode(), salt=salt, **SCRYPT).hex()}"
+
+
+def password_fits(password: str, known: str) -> bool:
+    salt, _, _ = known.partition("$")
+    return hmac.compare_digest(hash_of_password(password, bytes.fromhex(salt)), known)
+
+
+def read_pairs(path: Path) -> dict[str, str]:
+    """Names and hashes of a file, without blank lines and `#` comments.
+
+    Raises:
+        SettingsError: the file or one of its lines cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
+    pairs = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.startswith("#"):
+            name, colon, value = line.strip().partition(":")
+            if not (name and colon and value):
+                raise SettingsError(f"{path}, line {number}: each line is name:hash.")
+            pairs[name] = value
+    return pairs
+
+
+class Login:
+    """Gradio's `auth`: whether a name and a password belong together."""
+
+    def __init__(self, path: Path):
+        self._users = read_pairs(path)
+        # Checked for names that are not there, so that the time does not tell which are.
+        self._nobody = hash_of_password(secrets.token_hex(8))
+
+    def __call__(self, name: str, password: str) -> bool:
+        return password_fits(password, self._users.get(name, self._nobody)) and name in self._users
