@@ -75,7 +75,7 @@ async def _ask(settings: Settings, pictures: list[str], question: str, sampling:
         if service.failure:
             raise service.failure
         request = ChatRequest((Message("user", (*parts, Text(question))),), sampling)
-        async with aclosing(service.answer(request)) as events:
+        async with aclosing(service.answer(request, front="cli")) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     _report(event)

@@ -21,7 +21,9 @@ from starlette.middleware.cors import CORSMiddleware
 from qwen_demo import __version__
 from qwen_demo.api.access import Access
 from qwen_demo.api.errors import install as install_errors
-from qwen_demo.api.middleware import BoundedBody, RequestId
+from qwen_demo.api.middleware import BoundedBody, RequestId, SecurityHeaders
+from qwen_demo.api.page_door import PageDoor
+from qwen_demo.api.protocol import PatientProtocol
 from qwen_demo.api.routes import build_router
 from qwen_demo.credentials import Login
 from qwen_demo.engines import zerogpu
@@ -74,14 +76,23 @@ def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.include_router(build_router(service, Access(settings)))
     app.add_middleware(
         BoundedBody,
-        paths=("/v1/", "/inference"),
+        paths=("/v1/", "/inference", "/gradio_api/", "/login"),
+        streamed=("/gradio_api/upload",),
         max_bytes=settings.max_request_bytes,
         timeout_s=settings.body_timeout_s,
     )
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
-        )
+    app.add_middleware(
+        PageDoor,
+        origins=settings.cors_origins,
+        uploads=uploads,
+        max_upload_bytes=settings.max_images * _largest_file(settings),
+        timeout_s=settings.body_timeout_s,
+    )
+    # Also with no origins: where it is missing, Gradio allows every one, with credentials.
+    app.add_middleware(
+        CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+    )
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestId)
     return _mount_page(app, service, uploads)
 
@@ -111,6 +122,10 @@ def _page(service: Service, uploads: Path):
     return demo
 
 
+def _largest_file(settings: Settings) -> int:
+    return max(settings.max_image_bytes, settings.max_video_bytes)
+
+
 def _page_options(settings: Settings) -> dict:
     """Shared by the mounted page and the launched one of ZeroGPU."""
     from qwen_demo.ui.blocks import CSS, THEME
@@ -120,7 +135,7 @@ def _page_options(settings: Settings) -> dict:
         "theme": THEME,
         "css": CSS,
         "show_error": False,
-        "max_file_size": max(settings.max_image_bytes, settings.max_video_bytes),
+        "max_file_size": _largest_file(settings),
         "allowed_paths": [str(FOLDER)],
         "root_path": settings.root_path or None,
         "run_history": False,
@@ -199,6 +214,8 @@ def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         proxy_headers=True,
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=1,
+        http=PatientProtocol,
+        ws="none",
     )
 
 

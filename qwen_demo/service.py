@@ -223,6 +223,7 @@ class Service:
             raise InvalidRequest("The last message must be the user's.", field="messages")
         if not any(part for message in request.messages if message.role == "user" for part in message.parts):
             raise InvalidRequest("The question is empty: type something or add a picture.", field="messages")
+        _check_text([*(message.text for message in request.messages), *request.sampling.stop])
         pictures = sum(not isinstance(part, Text) for message in request.messages for part in message.parts)
         if pictures > limits.max_images:
             raise InvalidRequest(
@@ -238,6 +239,11 @@ class Service:
             )
         if request.sampling.top_logprobs is not None and not self._engine.info.logprobs:
             raise InvalidRequest(f"The {self._engine.info.engine} engine does not report logprobs.", field="logprobs")
+        if request.sampling.json_schema and not self._engine.info.json_schema:
+            raise InvalidRequest(
+                f"The {self._engine.info.engine} engine cannot hold an answer to a JSON schema.",
+                field="response_format",
+            )
         _check_sampling(request.sampling)
 
     async def _within_deadline(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
@@ -292,6 +298,16 @@ class Service:
 def _discard(request: ChatRequest | Awaitable[ChatRequest]) -> None:
     if asyncio.iscoroutine(request):
         request.close()
+
+
+def _check_text(texts: list[str]) -> None:
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                "A text holds half a surrogate pair, which is no character.", field="messages"
+            ) from error
 
 
 def _check_sampling(sampling: Sampling) -> None:

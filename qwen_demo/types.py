@@ -88,6 +88,7 @@ class Sampling:
         seed: makes sampling repeatable; None draws a fresh one.
         stop: the answer ends before the first of these strings.
         top_logprobs: None, or how many alternatives to report for each token.
+        json_schema: None, or the JSON schema (as text) that the answer must follow.
     """
 
     max_new_tokens: int = 512
@@ -101,6 +102,7 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
+    json_schema: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,8 @@ class ModelInfo:
         min_pixels, max_pixels: the model's own bounds of a picture's area.
         patch_pixels: a picture's sides are multiples of this (28 for Qwen2.5-VL); a square
             of that side is one token.
-        logprobs: whether the engine can report them.
+        logprobs: whether the engine reports log probabilities.
+        json_schema: whether it can hold an answer to a JSON schema.
     """
 
     model_id: str
@@ -222,6 +225,7 @@ class ModelInfo:
     patch_pixels: int = 28
     embedded: bool = False
     logprobs: bool = False
+    json_schema: bool = False
 
 
 @dataclass(frozen=True, slots=True)

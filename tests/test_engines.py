@@ -1,6 +1,7 @@
 """One contract for every engine, then what is particular to the one that holds a model."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from qwen_demo.engines.fake import FakeEngine, Script
 from qwen_demo.engines.generate import GenerateEngine
-from qwen_demo.errors import ContextTooLong, EngineFailed, NotReady, OutOfMemory
+from qwen_demo.errors import ContextTooLong, EngineFailed, InvalidRequest, NotReady, OutOfMemory
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Engine, Finished, Message, Sampling, Text, TextDelta, Video, collect
 from tests.conftest import draw, picture, question, until
@@ -216,3 +217,26 @@ async def test_a_failure_fails_its_request_alone_and_says_nothing_internal(gener
             await collect(generate.stream(question("Hello")))
     assert "0x7f" not in str(refused.value)
     assert (await collect(generate.stream(question("Hello", max_new_tokens=4)))).text
+
+
+COLOUR = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}, "count": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize("temperature", [0.0, 2.0])
+async def test_an_answer_can_be_held_to_a_json_schema(generate, temperature):
+    schema = {**COLOUR, "required": ["colour", "count"], "additionalProperties": False}
+    asked = {"json_schema": json.dumps(schema), "temperature": temperature, "seed": 3, "max_new_tokens": 200}
+    answers = await asyncio.gather(
+        *[collect(generate.stream(question("What is it?", picture(c), **asked))) for c in ("red", "blue")]
+    )
+    for answer in answers:
+        parsed = json.loads(answer.text)
+        assert set(parsed) == {"colour", "count"}
+        assert parsed["colour"] in ("red", "blue")
+        assert isinstance(parsed["count"], int)
+
+
+@pytest.mark.parametrize("schema", ['{"type": "nope"}', "{", '{"$ref": "https://example.org/x"}', "x" * 100_000])
+async def test_a_schema_that_cannot_be_used_is_refused(generate, schema):
+    with pytest.raises(InvalidRequest, match="schema"):
+        await collect(generate.stream(question("What is it?", json_schema=schema)))

@@ -6,11 +6,16 @@ import pytest
 from gradio_client import Client, handle_file
 
 from qwen_demo.engines import tokens, zerogpu
+from qwen_demo.engines.grammar import Grammars
 from qwen_demo.types import Sampling
 from tests.conftest import ROOT, draw, picture, question
 from tests.servers import running
 
 STAND_IN = ROOT / "tests" / "zero_gpu_stand_in"
+
+
+def grammars(loaded) -> Grammars:
+    return Grammars(loaded.prompts.tokenizer, loaded.model.config.text_config.vocab_size, tokens.end_ids(loaded.model))
 
 
 def test_elsewhere_it_is_not_used():
@@ -26,7 +31,7 @@ def test_the_duration_follows_the_length_of_the_answer(loaded):
 @pytest.fixture
 def borrowed(monkeypatch, loaded):
     monkeypatch.syspath_prepend(str(STAND_IN))
-    yield zerogpu.borrowed(loaded.model, loaded.device)
+    yield zerogpu.borrowed(loaded.model, loaded.device, grammars(loaded))
     import sys
 
     for name in [name for name in sys.modules if name == "spaces" or name.startswith("spaces.")]:
@@ -41,7 +46,9 @@ def run(function, prompt, stop_after=1000) -> list[int]:
 
 def test_borrowed_tokens_are_those_of_a_plain_run(loaded, borrowed):
     prompt = loaded.prompts.build(question("Describe the image.", picture()))
-    plain = run(lambda *args, **kwargs: tokens.run(loaded.model, loaded.device, *args, **kwargs), prompt)
+    plain = run(
+        lambda *args, **kwargs: tokens.run(loaded.model, loaded.device, grammars(loaded), *args, **kwargs), prompt
+    )
     assert run(borrowed, prompt) == plain
     assert run(borrowed, prompt, stop_after=3) == plain[:3]
 

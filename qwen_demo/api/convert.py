@@ -1,9 +1,17 @@
 """Wire schemas -> the domain's requests, and answers -> wire objects."""
 
+import json
 import time
 
 from qwen_demo import media
-from qwen_demo.api.schemas import AnyPart, ChatCompletionRequest, ChatMessage, InferenceRequest, TextPart
+from qwen_demo.api.schemas import (
+    AnyPart,
+    ChatCompletionRequest,
+    ChatMessage,
+    InferenceRequest,
+    ResponseFormat,
+    TextPart,
+)
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text, TokenLogprob, Usage
@@ -31,6 +39,7 @@ async def chat_request(body: ChatCompletionRequest, settings: Settings) -> ChatR
         frequency_penalty=body.frequency_penalty,
         seed=body.seed,
         stop=stop,
+        json_schema=_json_schema(body.response_format),
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
     budget = body.mm_processor_kwargs
@@ -68,6 +77,12 @@ async def _part(part: AnyPart, settings: Settings) -> Part:
     if part.type == "image_url":
         return await media.load_url(part.image_url.url, settings, kind="image")
     return await media.load_url(part.video_url.url, settings, kind="video")
+
+
+def _json_schema(wanted: ResponseFormat | None) -> str | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    return json.dumps(wanted.json_schema.json_schema if wanted.json_schema else {"type": "object"})
 
 
 def _low_detail(messages: list[ChatMessage]) -> bool:

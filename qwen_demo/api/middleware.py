@@ -29,20 +29,64 @@ class RequestId:
         return await self._app(scope, receive, send_with_id)
 
 
+# Inline styles and scripts are Gradio's own way; what counts is that nothing is loaded from elsewhere or sent
+# there, whatever Markdown an answer holds. Spaces shows pages in a frame of huggingface.co.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'self' https://huggingface.co"
+)
+_SECURITY = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+# FastAPI's page of the REST API takes its scripts from a CDN.
+_API_PAGES = ("/docs", "/redoc")
+
+
+class SecurityHeaders:
+    """Tells browsers what pages from here may do."""
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _SECURITY.items():
+                    headers[name] = value
+                if scope["path"].startswith(_API_PAGES):
+                    headers["Content-Security-Policy"] = "frame-ancestors 'self'; object-src 'none'; base-uri 'self'"
+            await send(message)
+
+        return await self._app(scope, receive, send_with_headers)
+
+
 class BoundedBody:
     """Refuses bodies of the API's routes that are too large (413) or too slow (408).
 
     Args:
-        paths: prefixes that it applies to; Gradio bounds its own uploads.
+        paths: prefixes that it applies to.
+        streamed: prefixes among them that it leaves alone; `PageDoor` bounds uploads.
         max_bytes: of one body.
         timeout_s: for a whole body.
     """
 
-    def __init__(self, app: ASGIApp, *, paths: tuple[str, ...], max_bytes: int, timeout_s: float):
+    def __init__(
+        self, app: ASGIApp, *, paths: tuple[str, ...], max_bytes: int, timeout_s: float, streamed: tuple[str, ...] = ()
+    ):
         self._app, self._paths, self._max_bytes, self._timeout_s = app, paths, max_bytes, timeout_s
+        self._streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(self._paths):
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith(self._paths) or path.startswith(self._streamed or ("\0",)):
             return await self._app(scope, receive, send)
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced) > self._max_bytes:

@@ -55,8 +55,25 @@ class StreamOptions(Strict):
     include_usage: bool = False
 
 
+class JsonSchema(Strict):
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: Word = "answer"
+    description: str | None = None
+    # pydantic's own models have a method called schema.
+    json_schema: dict = Field(alias="schema")
+    strict: bool = True
+
+
 class ResponseFormat(Strict):
-    type: Literal["text"]
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _schema_where_it_belongs(self):
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("json_schema goes with the type json_schema, and is needed there")
+        return self
 
 
 class PixelBudget(Strict):

@@ -6,6 +6,7 @@ of an engine, with a script instead of weights.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from qwen_demo.types import (
 )
 
 PICTURE_TOKENS = 64
+# For tests to look at. They hold decoded pictures, so a long load test must not keep them all.
+REQUESTS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class FakeEngine:
 
     def __init__(self, script: Script = Script(), max_running: int = 64, load_s: float = 0.0):
         self.script = script
-        self.requests: list[ChatRequest] = []
+        self.requests: deque[ChatRequest] = deque(maxlen=REQUESTS_KEPT)
         self.info = ModelInfo(
             model_id="fake",
             reason="a scripted engine without a model",

@@ -33,14 +33,17 @@ class _Model:
 
     def __init__(self, loaded: LoadedModel):
         from qwen_demo.engines import tokens, zerogpu
+        from qwen_demo.engines.grammar import Grammars
 
         self.prompts = loaded.prompts
         self.vision_clock = tokens.VisionClock(loaded.model)
         self.end_ids = tokens.end_ids(loaded.model)
+        vocabulary = loaded.model.config.text_config.vocab_size
+        grammars = Grammars(loaded.prompts.tokenizer, vocabulary, self.end_ids)
         if zerogpu.is_active():
-            self.run = zerogpu.borrowed(loaded.model, loaded.device)
+            self.run = zerogpu.borrowed(loaded.model, loaded.device, grammars)
         else:
-            self.run = partial(tokens.run, loaded.model, loaded.device)
+            self.run = partial(tokens.run, loaded.model, loaded.device, grammars)
 
     def output(self, sampling, repetition_guard: bool) -> "Output":
         from qwen_demo.engines.output import Output
@@ -79,7 +82,7 @@ class GenerateEngine:
     def load(self) -> None:
         """The blocking part of `start`."""
         loaded = self._loader(self._settings, self._progress)
-        self.info = replace(loaded.info, engine="generate")
+        self.info = replace(loaded.info, engine="generate", json_schema=True)
         self._model = _Model(loaded)
         self._progress("ready")
 

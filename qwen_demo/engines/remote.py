@@ -7,6 +7,7 @@ be had before its first token, to the next. After the first token nothing is tri
 import asyncio
 import base64
 import io
+import json
 import logging
 import time
 from collections.abc import AsyncGenerator
@@ -121,6 +122,7 @@ class RemoteEngine:
             min_pixels=self._settings.min_pixels or 4 * 28 * 28,
             max_pixels=self._settings.max_pixels or 2560 * 28 * 28,
             logprobs=True,
+            json_schema=True,
         )
 
     async def _check(self, upstream: Upstream) -> list:
@@ -281,6 +283,9 @@ class RemoteEngine:
         ):
             if value != unset:
                 arguments[name] = value
+        if sampling.json_schema:
+            schema = {"name": "answer", "schema": json.loads(sampling.json_schema), "strict": True}
+            arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
         if sampling.top_logprobs is not None:
             arguments |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
         return arguments

@@ -16,6 +16,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from qwen_demo.engines.grammar import Constraint
 from qwen_demo.engines.noise import gumbel, seed_of
 from qwen_demo.types import Sampling
 
@@ -45,9 +46,27 @@ class GumbelNoise(LogitsProcessor):
         return scores.float() + gumbel(seeds, torch.full_like(seeds, length - self.prompt_length), scores.shape[-1])
 
 
-def processors(sampling: Sampling, prompt_length: int, device: torch.device) -> LogitsProcessorList:
-    """For greedy `generate`: penalties, and above temperature 0 the filters and the noise."""
+class Constrained(LogitsProcessor):
+    """Rules out what a `Constraint` does not allow next."""
+
+    def __init__(self, constraint: Constraint, prompt_length: int):
+        self.constraint, self.prompt_length = constraint, prompt_length
+
+    def __call__(self, input_ids, scores):
+        if input_ids.shape[1] > self.prompt_length:
+            self.constraint.accept(int(input_ids[0, -1]))
+        scores = scores.float()
+        self.constraint.apply(scores)
+        return scores
+
+
+def processors(
+    sampling: Sampling, prompt_length: int, device: torch.device, constraint: Constraint | None = None
+) -> LogitsProcessorList:
+    """For greedy `generate`: constraint, penalties, and above temperature 0 the filters and the noise."""
     chain = LogitsProcessorList()
+    if constraint is not None:
+        chain.append(Constrained(constraint, prompt_length))
     if sampling.repetition_penalty != 1:
         chain.append(RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
     if sampling.presence_penalty or sampling.frequency_penalty:

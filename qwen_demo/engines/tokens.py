@@ -9,6 +9,7 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from transformers.generation.streamers import BaseStreamer
 
 from qwen_demo.engines import sampling as sampling_
+from qwen_demo.engines.grammar import Grammars
 from qwen_demo.models.prompt import Prompt
 from qwen_demo.types import Sampling
 
@@ -72,6 +73,7 @@ class VisionClock:
 def run(
     model,
     device: torch.device,
+    grammars: Grammars,
     prompt: Prompt,
     sampling: Sampling,
     *,
@@ -82,12 +84,13 @@ def run(
 
     `should_stop` is asked after each token.
     """
+    constraint = grammars.constraint(sampling.json_schema) if sampling.json_schema else None
     config = GenerationConfig(max_new_tokens=sampling.max_new_tokens, do_sample=False)
     with torch.inference_mode():
         model.generate(
             **prompt.model_inputs(device),
             generation_config=config,
-            logits_processor=sampling_.processors(sampling, prompt.length, device),
+            logits_processor=sampling_.processors(sampling, prompt.length, device, constraint),
             stopping_criteria=StoppingCriteriaList([_StopWhen(should_stop)]),
             streamer=_Callback(on_token),
         )

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from qwen_demo.engines import tokens
+from qwen_demo.engines.grammar import Grammars
 from qwen_demo.models.prompt import Prompt
 from qwen_demo.types import Sampling
 
@@ -30,8 +31,8 @@ def duration_s(prompt: Prompt, sampling: Sampling) -> int:
     return min(int(START_S + SECONDS_PER_TOKEN * sampling.max_new_tokens), LONGEST_S)
 
 
-def borrowed(model, device) -> Callable:
-    """A stand-in for `tokens.run(model, device, ...)` that borrows a GPU for each call."""
+def borrowed(model, device, grammars: Grammars) -> Callable:
+    """A stand-in for `tokens.run(model, device, grammars, ...)` that borrows a GPU for each call."""
     import spaces
 
     @spaces.GPU(duration=duration_s)
@@ -41,7 +42,7 @@ def borrowed(model, device) -> Callable:
 
         def work():
             try:
-                tokens.run(model, device, prompt, sampling, on_token=made.put, should_stop=stopped.is_set)
+                tokens.run(model, device, grammars, prompt, sampling, on_token=made.put, should_stop=stopped.is_set)
                 made.put(None)
             except BaseException as error:
                 made.put(error)

@@ -13,10 +13,11 @@ from qwen_demo import media
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service import Service
 from qwen_demo.types import Sampling
-from qwen_demo.ui import chat, render, texts
+from qwen_demo.ui import boxes, chat, render, texts
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.endpoints import Endpoints
 from qwen_demo.ui.examples import EXAMPLES
+from qwen_demo.ui.payloads import guard
 
 CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 # Fonts of the system: Gradio's own would be asked from a foreign server at each visit.
@@ -36,6 +37,7 @@ class Page:
     about: gr.Markdown
     chatbot: gr.Chatbot
     question: gr.MultimodalTextbox
+    boxes: gr.AnnotatedImage
     camera: gr.Image
     url: gr.Textbox
     add_url: gr.Button
@@ -46,6 +48,7 @@ class Page:
 def build_page(service: Service, reader: Reader) -> gr.Blocks:
     """The Blocks to mount; `service` answers, `reader` opens what visitors send."""
     page = _draw(service)
+    guard(page.demo)
     with page.demo:
         _wire_status(page, service)
         _wire_chat(page, service, reader)
@@ -87,6 +90,7 @@ def _draw(service: Service) -> Page:
                     max_plain_text_length=20_000,
                     elem_id="question",
                 )
+                drawn = gr.AnnotatedImage(label=texts.BOXES, visible=False, height=380, elem_id="boxes", format="png")
             with gr.Column(scale=1, min_width=280):
                 options = _draw_options(settings)
                 with gr.Accordion(texts.MORE_SOURCES, open=False):
@@ -95,7 +99,7 @@ def _draw(service: Service) -> Page:
                     camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
                 with gr.Accordion(texts.ABOUT, open=False):
                     about = gr.Markdown(render.about(service.status()))
-    return Page(demo, badge, about, chatbot, question, camera, url, add_url, options, clock)
+    return Page(demo, badge, about, chatbot, question, drawn, camera, url, add_url, options, clock)
 
 
 def _draw_options(settings) -> list[gr.components.Component]:
@@ -131,10 +135,16 @@ def _wire_chat(page: Page, service: Service, reader: Reader) -> None:
             repetition_penalty=penalty,
             seed=None if seed is None else int(seed),
         )
-        max_pixels = int(budget) * service.status().model.patch_pixels ** 2 or None
+        max_pixels = _pixels(budget, service)
         async with aclosing(chat.answer(history, sampling, system, max_pixels, service, reader)) as histories:
             async for grown in histories:
                 yield grown
+
+    async def point(history, budget):
+        found = await boxes.drawing(history, _pixels(budget, service), service.status().model, reader)
+        if found is None:
+            return gr.AnnotatedImage(visible=False)
+        return gr.AnnotatedImage((found.picture, found.boxes), visible=True)
 
     def take(question, history):
         grown = chat.ask(history, question)
@@ -143,7 +153,9 @@ def _wire_chat(page: Page, service: Service, reader: Reader) -> None:
         return _busy(value=None), grown
 
     def take_example(selected: gr.SelectData, history):
-        return _busy(value=None), chat.ask(history, _as_question(selected.value))
+        # By its number: what the browser says is in it could be any file of the machine.
+        example = EXAMPLES[_flat(selected.index)]
+        return _busy(value=None), chat.ask(history, {"text": example.question, "files": example.paths})
 
     def retry(history, event: gr.RetryData):
         return _busy(), chat.again(history, _flat(event.index))
@@ -174,8 +186,9 @@ def _wire_chat(page: Page, service: Service, reader: Reader) -> None:
         )
         for event in begun
     ]
+    budget = page.options[-2]
     for event in answering:
-        event.then(_idle, None, page.question, **private)
+        event.then(_idle, None, page.question, **private).then(point, [page.chatbot, budget], page.boxes, **private)
     page.question.stop(
         lambda history: (_idle(), chat.stopped(history)), page.chatbot, both, cancels=answering, **private
     )
@@ -211,6 +224,11 @@ def _publish(service: Service, reader: Reader) -> None:
         gr.api(function, api_name=function.__name__, concurrency_id="answers")
 
 
+def _pixels(budget: float, service: Service) -> int | None:
+    """The slider counts tokens; 0 leaves the size to the model."""
+    return int(budget) * service.status().model.patch_pixels ** 2 or None
+
+
 def _busy(**changes) -> gr.MultimodalTextbox:
     return gr.MultimodalTextbox(submit_btn=False, stop_btn=True, **changes)
 
@@ -221,8 +239,3 @@ def _idle() -> gr.MultimodalTextbox:
 
 def _flat(index: int | tuple[int, ...] | list[int]) -> int:
     return index[0] if isinstance(index, tuple | list) else index
-
-
-def _as_question(card: dict) -> dict:
-    files = [file["path"] if isinstance(file, dict) else file for file in card.get("files") or []]
-    return {"text": card.get("text", ""), "files": files}

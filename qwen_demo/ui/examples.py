@@ -19,12 +19,23 @@ class Example:
         return [str(FOLDER / name) for name in self.files]
 
     def card(self) -> dict:
-        icon = {"icon": self.paths[0]} if self.files else {}
+        still = next((path for path in self.paths if path.endswith(".png")), None)
+        icon = {"icon": still} if still else {}
         return {"display_text": self.title, "text": self.question, "files": self.paths, **icon}
 
 
 EXAMPLES = (
-    Example("What is in the picture?", "Describe this picture.", ("shapes.png",)),
-    Example("Count things", "How many objects are there?", ("shapes.png",)),
-    Example("Who are you?", "What can you do?", ()),
+    Example("Describe a picture", "Describe the image.", ("shapes.png",)),
+    Example("Point at things", "Detect all objects and output their bounding boxes in JSON.", ("boxes.png",)),
+    Example("Count", "How many apples are there?", ("count.png",)),
+    Example("Read a sign", "Read the text.", ("sign.png",)),
+    Example("Ask about a receipt", "What is the total?", ("receipt.png",)),
+    Example("Read a chart", "Which bar is the highest?", ("bar_chart.png",)),
+    Example(
+        "Compare two pictures",
+        "What is the difference between the images?",
+        ("two_pictures_1.png", "two_pictures_2.png"),
+    ),
+    Example("Watch a clip", "Which way does the purple square move?", ("clip.mp4",)),
+    Example("用中文提问", "描述这张图片", ("chinese.png",)),
 )

@@ -115,7 +115,9 @@ def test_low_detail_bounds_the_picture(start):
     [
         ({"tools": []}, "tools"),
         ({"n": 2}, "n"),
-        ({"response_format": {"type": "json_object"}}, "response_format.type"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"logit_bias": {"1": 1}}, "logit_bias"),
         ({"logprobs": True}, "logprobs"),
         ({"temperature": 3}, "temperature"),

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import PIL.Image
+import PIL.ImageDraw
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -179,6 +181,20 @@ def test_a_file_that_is_no_picture_is_told_and_the_conversation_goes_on(opened, 
     page.problems.clear()  # the browser itself complains that it cannot show the file
     ask(page, "hello there")
     expect(answers(page).last).to_contain_text("hello there")
+
+
+def test_what_the_model_points_at_is_drawn(opened, embedded, tmp_path):
+    picture = PIL.Image.new("RGB", (448, 336), "white")
+    PIL.ImageDraw.Draw(picture).ellipse((40, 60, 160, 180), fill=(220, 30, 30))
+    picture.save(tmp_path / "disc.png")
+    page = opened(embedded)
+    ask(page, "Detect all objects and give their bounding boxes in JSON.", str(tmp_path / "disc.png"))
+    settled(page)
+    expect(page.locator("#boxes")).to_contain_text("circle")
+    shoot(page, "boxes")
+    ask(page, "What color is it?")
+    expect(page.locator("#boxes")).to_be_hidden()
+    settled(page)
 
 
 @pytest.mark.parametrize("how", ["paste", "drop"])

@@ -1,0 +1,74 @@
+"""Answers that must be JSON: masks of the tokens that may come next, by the llguidance library.
+
+A `Constraint` follows one answer. The mask is computed on the CPU from the grammar's state, some
+tens of microseconds a token, and put over the logits before anything else looks at them.
+"""
+
+import threading
+
+import llguidance
+import llguidance.hf
+import llguidance.torch
+import torch
+
+from qwen_demo.errors import InvalidRequest
+
+# Where blanks are free a small model fills the answer with them.
+COMPACT = {"whitespace_flexible": False}
+LONGEST_SCHEMA = 65_536
+
+
+class Grammars:
+    """Makes constraints for one tokenizer. Safe to use from several threads.
+
+    Args:
+        tokenizer: a fast transformers tokenizer.
+        vocabulary: how many logits the model gives, which may be more than the tokenizer has tokens.
+        end_ids: tokens that end an answer.
+    """
+
+    def __init__(self, tokenizer, vocabulary: int, end_ids: frozenset[int]):
+        self._tokenizer, self._vocabulary, self._end_ids = tokenizer, vocabulary, sorted(end_ids)
+        self._prepared: llguidance.LLTokenizer | None = None
+        self._lock = threading.Lock()
+
+    def constraint(self, json_schema: str) -> "Constraint":
+        """Raises `InvalidRequest` when the schema is not one, or uses what cannot be enforced."""
+        if len(json_schema) > LONGEST_SCHEMA:
+            raise InvalidRequest(
+                f"The JSON schema has {len(json_schema)} characters; at most {LONGEST_SCHEMA} are read.",
+                field="response_format",
+            )
+        with self._lock:
+            if self._prepared is None:
+                self._prepared = llguidance.hf.from_tokenizer(
+                    self._tokenizer, n_vocab=self._vocabulary, eos_token=self._end_ids
+                )
+        try:
+            grammar = llguidance.LLMatcher.grammar_from_json_schema(json_schema, defaults=COMPACT)
+        except ValueError as error:
+            raise InvalidRequest(f"The JSON schema cannot be used: {error}", field="response_format") from error
+        matcher = llguidance.LLMatcher(self._prepared, grammar)
+        if matcher.is_error():
+            raise InvalidRequest(f"The JSON schema cannot be used: {matcher.get_error()}", field="response_format")
+        return Constraint(matcher, self._vocabulary)
+
+
+class Constraint:
+    """The grammar's state along one answer."""
+
+    def __init__(self, matcher: llguidance.LLMatcher, vocabulary: int):
+        self._matcher = matcher
+        self._bits = llguidance.torch.allocate_token_bitmask(1, vocabulary)
+
+    def apply(self, logits: torch.Tensor) -> None:
+        """Rule out, in place, what may not come next. `logits`: [1, vocabulary] float32."""
+        llguidance.torch.fill_next_token_bitmask(self._matcher, self._bits)
+        # The library's own function compiles itself at its first call: seconds, and a C++ compiler.
+        token = torch.arange(logits.shape[-1], device=logits.device)
+        words = self._bits.to(logits.device)[:, token // 32]
+        logits.masked_fill_((words >> (token % 32)) & 1 == 0, -torch.inf)
+
+    def accept(self, token: int) -> None:
+        """`token` was chosen."""
+        self._matcher.consume_token(token)

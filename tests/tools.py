@@ -1,0 +1,59 @@
+"""Programs that tests run and Python does not bring: found on the machine, or fetched from Debian.
+
+The package is unpacked under `.cache/tools` rather than installed: that needs no root and starts
+no service. Where neither works, the tests that need the program fail and say what to do.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+TOOLS = Path(__file__).parents[1] / ".cache" / "tools"
+
+
+class ToolMissing(Exception):
+    """A program is not there and could not be fetched."""
+
+
+def promtool() -> str:
+    """Path of Prometheus' checker of configurations and rules."""
+    return _program("promtool", package="prometheus")
+
+
+def _program(name: str, *, package: str) -> str:
+    unpacked = TOOLS / package / "usr" / "bin" / name
+    if found := shutil.which(name):
+        return found
+    if not unpacked.exists():
+        _fetch(name, package)
+    return str(unpacked)
+
+
+def _fetch(name: str, package: str) -> None:
+    folder = TOOLS / package
+    downloads = TOOLS / f"{package}.download"
+    advice = f"{name} is needed by the tests. Install it yourself, as by: apt-get install {package}"
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise ToolMissing(f"{advice}. (This system has no apt-get to fetch it with.)")
+    downloads.mkdir(parents=True, exist_ok=True)
+    try:
+        if os.geteuid() == 0:
+            _run("apt-get", "update", "-q", cwd=downloads)
+        # Without root the package lists must be there already.
+        _run("apt-get", "download", "-q", package, cwd=downloads)
+        (archive,) = downloads.glob(f"{package}_*.deb")
+        _run("dpkg-deb", "-x", archive.name, str(folder), cwd=downloads)
+    except (subprocess.CalledProcessError, ValueError) as error:
+        said = getattr(error, "stdout", "")
+        raise ToolMissing(f"{advice}. (Fetching it failed.)\n{said}") from error
+    finally:
+        shutil.rmtree(downloads)
+
+
+def _run(*command: str, cwd: Path) -> None:
+    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+if __name__ == "__main__":
+    print(promtool())
