@@ -11,9 +11,10 @@ run: $(VENV)/.requirements
 
 test: $(VENV)/.requirements-dev
 	$(BIN)/python tests/browser.py
+	$(BIN)/python tests/tools.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.requirements-dev
 	$(BIN)/ruff check --fix .

@@ -7,6 +7,7 @@ no service. Where neither works, the tests that need the program fail and say wh
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 TOOLS = Path(__file__).parents[1] / ".cache" / "tools"
@@ -56,4 +57,7 @@ def _run(*command: str, cwd: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(promtool())
+    try:
+        print(promtool())
+    except ToolMissing as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,280 @@
+"""Models to measure: the embedded one, or random weights in the true shapes of a published one.
+
+Random weights cost what trained ones cost. Their prompts are made of random tokens and patches,
+so that nothing but PyTorch and transformers is needed where no checkpoint can be had.
+"""
+
+import sys
+import types as module_types
+import zlib
+from types import SimpleNamespace
+
+try:
+    import pydantic_settings  # noqa: F401
+except ImportError:
+    # The engines name the class only; a plain namespace carries the values here.
+    stub = module_types.ModuleType("qwen_demo.settings")
+    stub.Settings, stub.MIB = SimpleNamespace, 1 << 20
+    sys.modules["qwen_demo.settings"] = stub
+
+try:
+    import llguidance  # noqa: F401
+except ImportError:
+    grammar = module_types.ModuleType("qwen_demo.engines.grammar")
+    grammar.Constraint, grammar.Grammars = object, lambda *_: SimpleNamespace(constraint=None)
+    sys.modules["qwen_demo.engines.grammar"] = grammar
+
+import torch
+
+from qwen_demo.models import torchvision_shim
+from qwen_demo.types import ModelInfo
+
+torchvision_shim.install()
+
+# Sizes from the configurations on the hub; `tiny` is for trying the scripts on a CPU.
+SHAPES = {
+    "7b": {
+        "text": {
+            "hidden_size": 3584,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+            "intermediate_size": 18944,
+            "vocab_size": 152064,
+        },
+        "vision": {"depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": 3420},
+        "full": [7, 15, 23, 31],
+        "tied": False,
+    },
+    "3b": {
+        "text": {
+            "hidden_size": 2048,
+            "num_hidden_layers": 36,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 2,
+            "intermediate_size": 11008,
+            "vocab_size": 151936,
+        },
+        "vision": {"depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": 3420},
+        "full": [7, 15, 23, 31],
+        "tied": True,
+    },
+    "tiny": {
+        "text": {
+            "hidden_size": 256,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "intermediate_size": 512,
+            "vocab_size": 2048,
+        },
+        "vision": {"depth": 2, "hidden_size": 160, "num_heads": 2, "intermediate_size": 320},
+        "full": [1],
+        "tied": False,
+    },
+}
+QUANTIZED = {"nf4": "text", "nf4-vision": "all", "int8": "text"}
+
+
+def settings(**changes) -> SimpleNamespace:
+    """Every field that the engines read, with its default."""
+    values = {
+        "model": "random",
+        "threads": 0,
+        "max_running": 64,
+        "request_timeout_s": 3600.0,
+        "slots": 0,
+        "slot_tokens": 0,
+        "kv_cache_mib": 0,
+        "memory_limit_gib": None,
+        "picture_cache_mib": 256,
+        "cache_seconds": 600.0,
+        "reuse": True,
+        "prefill_tokens": 0,
+        "cuda_graphs": True,
+        "fast_path": True,
+        "step_timeout_s": 600.0,
+        "repetition_guard": True,
+        "warmup": True,
+    }
+    return SimpleNamespace(**{**values, **changes})
+
+
+def load(architecture: str, weights: str, *, context_tokens: int = 32768, seed: int = 0):
+    """A `LoadedModel` whose answers never end by themselves.
+
+    Args:
+        architecture: `embedded`, or one of SHAPES.
+        weights: `fp32`, `bf16`, `fp16`, `int8`, `nf4` (vision encoder and head unquantised) or
+            `nf4-vision` (all linear layers of the vision encoder too). `embedded` is fp32.
+    """
+    from qwen_demo.models.load import LoadedModel
+
+    if architecture == "embedded":
+        loaded = _embedded()
+        loaded.model.generation_config.eos_token_id = [loaded.prompts.processor.video_token_id]
+        loaded.prompts.tokenizer = Numbered(loaded.prompts.tokenizer, loaded.model.config.text_config.vocab_size)
+        return loaded
+    model = _random_model(architecture, weights, seed, context_tokens)
+    device = model.get_input_embeddings().weight.device
+    info = ModelInfo(
+        model_id=f"random {architecture}",
+        device=str(device),
+        dtype=str(model.dtype).removeprefix("torch."),
+        quantization=weights if weights in QUANTIZED else "none",
+        context_tokens=context_tokens,
+        min_pixels=4 * 28 * 28,
+        max_pixels=2560 * 28 * 28,
+    )
+    return LoadedModel(model, RandomPrompts(model, context_tokens), info, device)
+
+
+def _embedded():
+    from qwen_demo.models.load import load as load_checkpoint
+    from qwen_demo.settings import Settings
+
+    return load_checkpoint(Settings(model="embedded", threads=1))
+
+
+def config(architecture: str, context_tokens: int):
+    from transformers import Qwen2_5_VLConfig
+
+    shape = SHAPES[architecture]
+    head_dim = shape["text"]["hidden_size"] // shape["text"]["num_attention_heads"]
+    sections = [head_dim // 8, head_dim * 3 // 16, head_dim * 3 // 16]
+    last = shape["text"]["vocab_size"] - 1
+    return Qwen2_5_VLConfig(
+        text_config={
+            **shape["text"],
+            "max_position_embeddings": context_tokens,
+            "rms_norm_eps": 1e-6,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": sections},
+            "use_sliding_window": False,
+            "bos_token_id": None,
+            "eos_token_id": None,
+        },
+        vision_config={
+            **shape["vision"],
+            "out_hidden_size": shape["text"]["hidden_size"],
+            "fullatt_block_indexes": shape["full"],
+            "window_size": 112,
+        },
+        tie_word_embeddings=shape["tied"],
+        image_token_id=last - 3,
+        video_token_id=last - 2,
+        vision_start_token_id=last - 1,
+        vision_end_token_id=last,
+    )
+
+
+def _random_model(architecture: str, weights: str, seed: int, context_tokens: int):
+    from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = {"fp32": torch.float32, "fp16": torch.float16}.get(weights, torch.bfloat16)
+    torch.manual_seed(seed)
+    with torch.device(device):
+        model = Qwen2_5_VLForConditionalGeneration._from_config(
+            config(architecture, context_tokens), attn_implementation="sdpa", dtype=dtype
+        )
+    model.eval().requires_grad_(False)
+    if weights in QUANTIZED:
+        _quantize(model.model.language_model.layers, weights)
+        if QUANTIZED[weights] == "all":
+            _quantize(model.model.visual, weights)
+    model.generation_config = GenerationConfig(eos_token_id=[-1], pad_token_id=0)
+    return model
+
+
+def _quantize(root: torch.nn.Module, weights: str) -> None:
+    """Replace every linear layer inside `root`, one at a time, by bitsandbytes' own."""
+    for parent in list(root.modules()):
+        for name, module in list(parent.named_children()):
+            if type(module) is torch.nn.Linear:
+                setattr(parent, name, _quantized(module, weights))
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _quantized(linear: torch.nn.Linear, weights: str) -> torch.nn.Module:
+    import bitsandbytes as bnb
+
+    device = linear.weight.device
+    shape = (linear.in_features, linear.out_features)
+    if weights == "int8":
+        made = bnb.nn.Linear8bitLt(*shape, bias=linear.bias is not None, has_fp16_weights=False, device="meta")
+        # Only the way from the CPU to the GPU quantises these.
+        made.weight = bnb.nn.Int8Params(linear.weight.data.cpu(), requires_grad=False, has_fp16_weights=False)
+    else:
+        made = bnb.nn.Linear4bit(
+            *shape,
+            bias=linear.bias is not None,
+            compute_dtype=linear.weight.dtype,
+            compress_statistics=True,
+            quant_type="nf4",
+            device="meta",
+        )
+        made.weight = bnb.nn.Params4bit(
+            linear.weight.data, requires_grad=False, compress_statistics=True, quant_type="nf4", module=made
+        )
+    made.weight = made.weight.to(device)
+    made.bias = linear.bias
+    return made.requires_grad_(False)
+
+
+class RandomPrompts:
+    """Stands in for `PromptBuilder`: the sizes of a request, with random content."""
+
+    def __init__(self, model, context_tokens: int):
+        self.context_tokens = context_tokens
+        self.tokenizer = SimpleNamespace(backend_tokenizer=_numbers(model.config.text_config.vocab_size), decode=str)
+        self._config = model.config
+        self._get_rope_index = model.model.get_rope_index
+
+    def room(self, prompt, max_new_tokens: int) -> int:
+        return min(max_new_tokens, self.context_tokens - prompt.length)
+
+    def build(self, request):
+        from qwen_demo.models.prompt import Medium, Prompt
+        from qwen_demo.types import Image, Text
+
+        dice = torch.Generator().manual_seed(zlib.crc32(request.request_id.encode()))
+        ids, media = [], []
+        for message in request.messages:
+            for part in message.parts:
+                if isinstance(part, Text):
+                    ids += torch.randint(10, 1000, (len(part.text.split()),), generator=dice).tolist()
+                elif isinstance(part, Image):
+                    grid = (1, part.pixels.height // 28 * 2, part.pixels.width // 28 * 2)
+                    patches = grid[1] * grid[2]
+                    pixels = torch.randn(patches, 3 * 2 * 14 * 14, generator=dice)
+                    ids += [self._config.vision_start_token_id]
+                    media.append(Medium(part.digest, grid, len(ids), patches // 4, pixels))
+                    ids += [self._config.image_token_id] * (patches // 4) + [self._config.vision_end_token_id]
+        input_ids = torch.tensor(ids)
+        types = (input_ids == self._config.image_token_id).int()
+        positions, delta = torch.arange(len(ids)).expand(3, -1), 0
+        if media:
+            grids = torch.tensor([medium.grid_thw for medium in media])
+            positions, delta = self._get_rope_index(input_ids[None], types[None], image_grid_thw=grids)
+            positions, delta = positions[:, 0], int(delta)
+        return Prompt(input_ids, types, positions, delta, tuple(media))
+
+
+class Numbered:
+    """A tokenizer that writes every token as its number: special tokens, too, then come as a piece of text."""
+
+    def __init__(self, tokenizer, vocabulary: int):
+        self._tokenizer = tokenizer
+        self.backend_tokenizer = _numbers(vocabulary)
+        self.decode = str
+
+    def __call__(self, *args, **kwargs):
+        return self._tokenizer(*args, **kwargs)
+
+
+def _numbers(vocabulary: int):
+    """A tokenizer whose tokens are their own numbers, so that every token is some text."""
+    from tokenizers import Tokenizer, models
+
+    return Tokenizer(models.WordLevel({f"t{n}": n for n in range(vocabulary)}, unk_token="t0"))

@@ -1,0 +1,73 @@
+"""What a result has to say about where it was measured, and how it is shown."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def hardware() -> str:
+    """A short name of what does the work."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return f"{_cpu_name()}, {os.cpu_count()} cores"
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("torch", "transformers", "bitsandbytes", "triton"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write(name: str, content: dict, out: Path | None = None) -> Path:
+    """Write a result beside the others; the file's name has the hardware in it."""
+    record = {
+        "benchmark": name,
+        "hardware": hardware(),
+        "versions": versions(),
+        "taken": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **content,
+    }
+    folder = out or RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    label = "".join(
+        c if c.isalnum() else "-" for c in f"{name} {content.get('label', '')} {record['hardware']}".lower()
+    )
+    path = folder / ("-".join(part for part in label.split("-") if part) + ".json")
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    return path
+
+
+def table(rows: list[dict], columns: dict[str, str]) -> str:
+    """Markdown; `columns` maps keys of the rows to headings."""
+    lines = ["| " + " | ".join(columns.values()) + " |", "|" + "---|" * len(columns)]
+    for row in rows:
+        lines.append("| " + " | ".join(_shown(row.get(key)) for key in columns) + " |")
+    return "\n".join(lines)
+
+
+def _shown(value) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+    return str(value)

@@ -1,0 +1,140 @@
+"""How much memory the model takes: weights, and the peak of a working engine.
+
+    python -m benchmarks.memory                     all weights, picture sizes and slot counts
+    python -m benchmarks.memory --limits            whole processes that are held to 16 and to 8 GiB
+
+Random weights in the true shapes. Every row runs in a process of its own. `process GiB` is what
+the device has lost to the process, CUDA's own share included; on a CPU it is the resident set.
+The model card's and the seed article's claims to compare with: 14 GB in bf16, 5.2 GB in NF4,
+a "16 GB device".
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import machine
+
+COLUMNS = {
+    "weights": "weights",
+    "picture": "picture",
+    "users": "users",
+    "slot_tokens": "tokens a slot",
+    "limit_gib": "limit GiB",
+    "weights_gib": "weights GiB",
+    "cache_gib": "keys and values GiB",
+    "peak_gib": "peak GiB",
+    "process_gib": "process GiB",
+    "outcome": "outcome",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row. `limit_gib` caps the allocator and the engine's plan."""
+
+    weights: str
+    picture: str = "1036x756"
+    users: int = 1
+    slot_tokens: int = 2048
+    limit_gib: float | None = None
+
+
+def cases(options) -> list[Case]:
+    if options.limits:
+        return [
+            Case("nf4", users=8, limit_gib=16.0),
+            Case("int8", users=8, limit_gib=16.0),
+            Case("nf4-vision", users=1, limit_gib=8.0),
+            Case("nf4", users=1, limit_gib=8.0),
+            Case("bf16", users=1, limit_gib=16.0),
+        ]
+    kinds = options.weights.split(",")
+    pictures = [Case(weights, picture) for weights in kinds for picture in options.pictures.split(",")]
+    crowds = [Case(weights, users=int(users)) for weights in kinds for users in options.users.split(",")]
+    return list(dict.fromkeys([*pictures, *crowds]))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--architecture", default="7b", help="7b, 3b or tiny")
+    parser.add_argument("--weights", default="bf16,int8,nf4,nf4-vision")
+    parser.add_argument("--pictures", default="448x448,1036x756,1988x1008")
+    parser.add_argument("--users", default="1,8,32")
+    parser.add_argument("--limits", action="store_true")
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--one", default="", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def gib(kind: str) -> float:
+    """`now`, `peak` or `process`."""
+    import resource
+
+    import torch
+
+    if not torch.cuda.is_available():
+        if kind == "now":
+            return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**30
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if kind == "process":
+        free, total = torch.cuda.mem_get_info()
+        return (total - free) / 2**30
+    return {"now": torch.cuda.memory_allocated, "peak": torch.cuda.max_memory_allocated}[kind]() / 2**30
+
+
+async def measure(case: Case, options) -> dict:
+    import torch
+
+    from benchmarks.architectures import load, settings
+    from benchmarks.engine import crowd, question
+    from qwen_demo.engines.batching.engine import BatchingEngine
+    from qwen_demo.errors import QwenDemoError
+
+    before = gib("now")
+    loaded = load(options.architecture, case.weights, context_tokens=max(case.slot_tokens, 4096))
+    row = {**asdict(case), "weights_gib": gib("now") - before}
+    if torch.cuda.is_available():
+        # Loading quantised random weights passes through bf16; a checkpoint's loader does not.
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    made = settings(slots=case.users, slot_tokens=case.slot_tokens, memory_limit_gib=case.limit_gib, reuse=False)
+    engine = BatchingEngine(made, lambda *_: loaded)
+    asked = argparse.Namespace(picture=case.picture, pictures="own", words=40, tokens=64)
+    try:
+        await engine.start()
+        row["cache_gib"] = engine.plan.cache_bytes / 2**30
+        await crowd([engine.stream(question(asked, user, 1)) for user in range(case.users)])
+        row["outcome"] = f"works, {engine.plan.slots} at once"
+    except (QwenDemoError, torch.OutOfMemoryError) as error:
+        row["outcome"] = f"{type(error).__name__}"
+    row |= {"peak_gib": gib("peak"), "process_gib": gib("process")}
+    await engine.close()
+    return row
+
+
+def main() -> None:
+    options = arguments()
+    if options.one:
+        print(json.dumps(asyncio.run(measure(Case(**json.loads(options.one)), options))), flush=True)
+        return
+    rows = []
+    for case in cases(options):
+        command = [sys.executable, "-m", "benchmarks.memory", *sys.argv[1:], "--one", json.dumps(asdict(case))]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        rows.append(
+            json.loads(lines[-1]) if lines else {**asdict(case), "outcome": f"process ended with {done.returncode}"}
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    print(machine.table(rows, COLUMNS))
+    label = f"{options.architecture}{' limits' if options.limits else ''}"
+    print(machine.write("memory", {"label": label, "rows": rows}, options.out))
+
+
+if __name__ == "__main__":
+    main()

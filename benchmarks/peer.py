@@ -1,0 +1,66 @@
+"""An OpenAI-compatible server, measured as the engines are. Needs `httpx` alone."""
+
+import asyncio
+import base64
+import io
+import json
+import time
+
+import httpx
+
+from qwen_demo.types import Text
+
+
+def body(request, model: str, tokens: int) -> dict:
+    content = []
+    for part in request.messages[0].parts:
+        if isinstance(part, Text):
+            content.append({"type": "text", "text": part.text})
+        else:
+            png = io.BytesIO()
+            part.pixels.save(png, "PNG")
+            url = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
+            content.append({"type": "image_url", "image_url": {"url": url}})
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": content}],
+        "max_tokens": tokens,
+        "temperature": 0,
+        "ignore_eos": True,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+async def _ask(client: httpx.AsyncClient, asked: dict) -> dict:
+    started, times, tokens = time.perf_counter(), [], 0
+    async with client.stream("POST", "/v1/chat/completions", json=asked) as reply:
+        reply.raise_for_status()
+        async for line in reply.aiter_lines():
+            if not line.startswith("data: {"):
+                continue
+            chunk = json.loads(line[6:])
+            if any(choice.get("delta", {}).get("content") for choice in chunk.get("choices", ())):
+                times.append(time.perf_counter() - started)
+            if chunk.get("usage"):
+                tokens = chunk["usage"]["completion_tokens"]
+    return {"times": times, "total": time.perf_counter() - started, "tokens": tokens or len(times)}
+
+
+async def measure_peer(name: str, url: str, options) -> list[dict]:
+    from benchmarks.engine import question, summary
+
+    rows, run = [], 10_000
+    async with httpx.AsyncClient(base_url=url, timeout=None, limits=httpx.Limits(max_connections=None)) as client:
+        model = options.peer_model or (await client.get("/v1/models")).json()["data"][0]["id"]
+        for users in map(int, options.users.split(",")):
+            runs = []
+            for _ in range(options.repeat + 1):  # the first warms up
+                run += 1
+                asked = [body(question(options, user, run), model, options.tokens) for user in range(users)]
+                started = time.perf_counter()
+                answers = await asyncio.gather(*(_ask(client, one) for one in asked))
+                runs.append(summary(answers, time.perf_counter() - started))
+            rows.append({"engine": name, "users": users, **max(runs[1:], key=lambda r: r["tokens_per_s"])})
+            print(json.dumps(rows[-1]), flush=True)
+    return rows

@@ -1,0 +1,1 @@
+"""Continuous batching: many requests share each forward pass of one model."""

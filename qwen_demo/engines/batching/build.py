@@ -1,0 +1,90 @@
+"""Puts the engine's parts together around a loaded model."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from qwen_demo.engines.batching import plan as planning
+from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
+from qwen_demo.engines.batching.intake import Intake
+from qwen_demo.engines.batching.reuse import EncoderCache
+from qwen_demo.engines.batching.step import Stepper
+from qwen_demo.engines.batching.vision import StockVision, VisionEncoder
+from qwen_demo.engines.batching.worker import Mail, Worker
+from qwen_demo.engines.grammar import Grammars
+from qwen_demo.engines.output import Output
+from qwen_demo.engines.tokens import end_ids
+
+if TYPE_CHECKING:
+    from qwen_demo.models.load import LoadedModel
+
+
+def build(settings, loaded: "LoadedModel", *, post: Callable[[Mail], None]) -> tuple[Worker, Intake, planning.Plan]:
+    """Worker, intake and plan; neither thread runs yet."""
+    model, prompts = loaded.model, loaded.prompts
+    decoder, encoder = _parts(settings, model, loaded.device)
+    plan = planning.make(settings, model, loaded.info.max_pixels, loaded.info.context_tokens)
+    stepper = Stepper(model, decoder, plan, cuda_graphs=settings.cuda_graphs)
+    if stepper.graphs and settings.warmup:
+        with torch.inference_mode(), torch.cuda.device(loaded.device):
+            stepper.graphs.warm_up()
+    # A model this small loses more by waiting for a second thread than it gains by one.
+    on_thread = partial(_prepare_thread, settings.threads or (1 if loaded.info.embedded else 0), loaded.device)
+    ends = end_ids(model)
+    worker = Worker(
+        stepper,
+        plan,
+        reuse=settings.reuse,
+        max_age_s=settings.cache_seconds,
+        post=post,
+        decode_text=lambda token: prompts.tokenizer.decode([token]),
+        on_thread=on_thread,
+    )
+    intake = Intake(
+        prompts=prompts,
+        encoder=encoder,
+        encoded=EncoderCache(plan.encoder_bytes if settings.reuse else 0, settings.cache_seconds),
+        slot_tokens=plan.slot_tokens,
+        make_output=partial(_output, settings, prompts.tokenizer, ends),
+        make_constraint=Grammars(prompts.tokenizer, model.config.text_config.vocab_size, ends).constraint,
+        on_ready=worker.add,
+        on_failed=lambda job, error: post([(job, error), (job, None)]),
+        on_thread=on_thread,
+    )
+    return worker, intake, plan
+
+
+def _parts(settings, model, device: torch.device):
+    """Language model and vision encoder. Before the plan is made: what fused weights take is not free for it."""
+    if device.type == "cuda":
+        # cuDNN plans attention anew for every length and thread.
+        torch.backends.cuda.enable_cudnn_sdp(False)
+        if settings.memory_limit_gib:
+            planning.cap_allocator(settings.memory_limit_gib)
+    visual = model.model.visual
+    decoder = LeanDecoder(model) if settings.fast_path and LeanDecoder.fits(model) else StockDecoder(model)
+    fast_vision = settings.fast_path and VisionEncoder.fits(visual)
+    encoder = VisionEncoder(visual) if fast_vision else StockVision(visual)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return decoder, encoder
+
+
+def _prepare_thread(threads: int, device: torch.device) -> None:
+    """Both settings are each thread's own."""
+    if threads:
+        torch.set_num_threads(threads)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
+def _output(settings, tokenizer, ends: frozenset[int], request, sampling) -> Output:
+    return Output(
+        tokenizer,
+        ends,
+        max_new_tokens=sampling.max_new_tokens,
+        stop=sampling.stop,
+        repetition_guard=settings.repetition_guard and request.repetition_guard,
+    )

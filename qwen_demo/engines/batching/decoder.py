@@ -1,0 +1,142 @@
+"""The language model, twice: transformers' modules unchanged, and the same sums with fewer calls.
+
+Both read and write a slot cache through a view of it. The lean one is what runs; the stock one is
+its reference in the tests, its stand-in on models spread over several devices, and what
+`--no-fast-path` chooses.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from qwen_demo.engines.batching import attention
+from qwen_demo.engines.batching.cache import DecodeView, PrefillView
+from qwen_demo.engines.batching.linear import GatedMlp, Packed, kind_for
+
+
+class StockDecoder:
+    """transformers' `Qwen2_5_VLTextModel` and head.
+
+    Args:
+        model: `Qwen2_5_VLForConditionalGeneration`; its text attention is replaced.
+    """
+
+    def __init__(self, model):
+        self._text, self._head = model.model.language_model, model.lm_head
+        attention.use_in(self._text.config)
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """[tokens] -> [tokens, hidden]."""
+        return self._text.embed_tokens(ids)
+
+    def hidden(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView | DecodeView) -> torch.Tensor:
+        """Run all layers and the last norm.
+
+        Args:
+            x: [tokens, hidden] embeddings.
+            positions: [3, tokens] of the multimodal rotary embedding.
+            view: where keys and values go; decides whether tokens are one prompt's or many slots'.
+        """
+        # One prompt is a batch of one; slots are a batch of single tokens.
+        axis = 1 if isinstance(view, DecodeView) else 0
+        out = self._text(
+            inputs_embeds=x.unsqueeze(axis),
+            position_ids=positions.unsqueeze(axis + 1),
+            attention_mask={"full_attention": view.mask},
+            past_key_values=view,
+            use_cache=True,
+        )
+        return out.last_hidden_state.squeeze(axis)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[tokens, hidden] -> [tokens, vocabulary] float32."""
+        return self._head(hidden).float()
+
+
+class LeanDecoder:
+    """The same model with one product for query, key and value and no mask or module machinery.
+
+    Args:
+        model: `Qwen2_5_VLForConditionalGeneration`, all of its decoder on one device.
+    """
+
+    def __init__(self, model):
+        text = model.model.language_model
+        config = text.config
+        self.embed = text.embed_tokens
+        self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.head_dim = config.hidden_size // self.heads
+        self.scaling = self.head_dim**-0.5
+        self._rotary = text.rotary_emb
+        sections = self._rotary.mrope_section
+        rows = [row % 3 for row, size in enumerate(sections) for _ in range(size)]
+        self._axis_of_angle = torch.tensor(rows, device=self._rotary.inv_freq.device)
+        kind = kind_for(text.layers)
+        self.layers = [_Layer(layer, kind) for layer in text.layers]
+        self._norm = _Norm(text.norm)
+        self._head = Packed(model.lm_head) if kind is Packed else model.lm_head
+
+    @staticmethod
+    def fits(model) -> bool:
+        """Whether this class computes what `model` says."""
+        text = model.model.language_model
+        devices = {p.device for p in (*text.parameters(), *model.lm_head.parameters())}
+        in_place = len(devices) == 1 and next(iter(devices)).type != "meta"
+        plain = text.config.hidden_act == "silu" and not text.has_sliding_layers
+        return in_place and plain and text.rotary_emb.rope_type == "default"
+
+    def _angles(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and signed sines [tokens, heads + 2 * kv_heads, head_dim]; values are turned by zero."""
+        angles = positions[self._axis_of_angle].T.float() * self._rotary.inv_freq.float()
+        scale = self._rotary.attention_scaling
+        cos, sin = (angles.cos() * scale).to(dtype), (angles.sin() * scale).to(dtype)
+        turned = self.heads + self.kv_heads
+        shape = (angles.shape[0], turned + self.kv_heads, self.head_dim)
+        all_cos = torch.ones(shape, dtype=dtype, device=angles.device)
+        all_sin = torch.zeros(shape, dtype=dtype, device=angles.device)
+        all_cos[:, :turned] = torch.cat([cos, cos], -1)[:, None]
+        all_sin[:, :turned] = torch.cat([-sin, sin], -1)[:, None]
+        return all_cos, all_sin
+
+    def hidden(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView | DecodeView) -> torch.Tensor:
+        """As `StockDecoder.hidden`."""
+        cos, sin = self._angles(positions, x.dtype)
+        attend = self._decode if isinstance(view, DecodeView) else self._prefill
+        for index, layer in enumerate(self.layers):
+            qkv = layer.qkv(layer.norm_1(x)).view(cos.shape)
+            qkv = torch.addcmul(qkv * cos, qkv.roll(self.head_dim // 2, -1), sin)
+            x = layer.out.add(attend(qkv, view, index), x)
+            x = layer.mlp.add(layer.norm_2(x), x)
+        return self._norm(x)
+
+    def _decode(self, qkv: torch.Tensor, view: DecodeView, layer: int) -> torch.Tensor:
+        keys, values = view.put(qkv[:, self.heads :], layer)
+        return attention.decode(qkv[:, : self.heads].contiguous(), keys, values, view.mask, self.scaling)
+
+    def _prefill(self, qkv: torch.Tensor, view: PrefillView, layer: int) -> torch.Tensor:
+        query, key, value = qkv.transpose(0, 1)[None].split([self.heads, self.kv_heads, self.kv_heads], dim=1)
+        keys, values = view.update(key, value, layer)
+        out = attention.prefill(query, keys, values, view.mask, self.scaling)
+        return out[0].transpose(0, 1).reshape(qkv.shape[0], -1)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[tokens, hidden] -> [tokens, vocabulary] float32."""
+        return self._head(hidden).float()
+
+
+class _Layer:
+    def __init__(self, layer, kind: type):
+        attn = layer.self_attn
+        self.norm_1, self.norm_2 = _Norm(layer.input_layernorm), _Norm(layer.post_attention_layernorm)
+        self.qkv = kind(attn.q_proj, attn.k_proj, attn.v_proj)
+        self.out = kind(attn.o_proj)
+        self.mlp = GatedMlp(layer.mlp, kind)
+
+
+class _Norm:
+    """RMS norm (Zhang and Sennrich 2019) in one call."""
+
+    def __init__(self, module):
+        self.weight, self.eps = module.weight, module.variance_epsilon
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)

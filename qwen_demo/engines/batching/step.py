@@ -1,0 +1,126 @@
+"""One forward pass: a piece of a prompt, or the next token of every slot.
+
+Holds the model's fast parts and the per-slot state on the device. Decides nothing: which slots,
+which pieces and when is the policy's and the worker's affair.
+"""
+
+import torch
+
+from qwen_demo.engines.batching.attention import MIN_ROWS, padded_length
+from qwen_demo.engines.batching.cache import DecodeView, PrefillView, SlotCache
+from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
+from qwen_demo.engines.batching.graphs import DecodeGraphs
+from qwen_demo.engines.batching.plan import Plan, layer_devices
+from qwen_demo.engines.batching.sample import Chosen, Sampler
+from qwen_demo.models.prompt import Prompt
+
+
+class Stepper:
+    """Runs the language model over the slots of a cache.
+
+    Args:
+        model: `Qwen2_5_VLForConditionalGeneration`.
+        decoder: `LeanDecoder` or `StockDecoder` of it.
+        plan: sizes.
+        cuda_graphs: replay recorded decode steps on CUDA.
+    """
+
+    def __init__(self, model, decoder: LeanDecoder | StockDecoder, plan: Plan, *, cuda_graphs: bool):
+        config, devices = model.config.text_config, layer_devices(model)
+        self._device, self._dtype = devices[0], model.dtype
+        self.decoder = decoder
+        self.cache = SlotCache(
+            devices,
+            slots=plan.slots + plan.kept,
+            length=plan.slot_tokens,
+            kv_heads=config.num_key_value_heads,
+            head_dim=config.hidden_size // config.num_attention_heads,
+            dtype=self._dtype,
+        )
+        self.sampler = Sampler(plan.slots, config.vocab_size, model.lm_head.weight.device)
+        # Of each slot: its last token, where that goes, how far places move a step, its rotary offset.
+        self._tokens = torch.zeros(plan.slots, dtype=torch.int64, device=self._device)
+        self._places = torch.full_like(self._tokens, plan.slot_tokens)
+        self._advance = torch.zeros_like(self._tokens)
+        self._deltas = torch.zeros_like(self._tokens)
+        self._lengths = [0] * plan.slots
+        self.graphs = None
+        if cuda_graphs and self._device.type == "cuda" and len(set(devices)) == 1 and DecodeGraphs.possible(model):
+            self.graphs = DecodeGraphs(self._logits, plan.slots, plan.slot_tokens)
+
+    @torch.inference_mode()
+    def prefill(self, slot: int, prompt, features: tuple[torch.Tensor, ...], start: int, stop: int) -> torch.Tensor:
+        """Read tokens `start` to `stop` of a `Prompt` into a slot; gives the last one's hidden state [1, hidden]."""
+        # Reading a few tokens again changes nothing and keeps to shapes whose results do not depend on the piece.
+        start = min(start, max(0, stop - MIN_ROWS))
+        x = self.decoder.embed(prompt.input_ids[start:stop].to(self._device)).clone()
+        for medium, feature in zip(prompt.media, features, strict=True):
+            first, last = max(start, medium.start), min(stop, medium.start + medium.tokens)
+            if first < last:
+                x[first - start : last - start] = feature[first - medium.start : last - medium.start].to(x)
+        positions = prompt.positions[:, start:stop].to(self._device)
+        view = PrefillView(self.cache, slot, start, stop, self._dtype)
+        return self.decoder.hidden(x, positions, view)[-1:]
+
+    @torch.inference_mode()
+    def first_token(self, slot: int, prompt, sampling, hidden: torch.Tensor, constraint=None) -> Chosen:
+        """Choose the first token of an answer; the slot decodes from now on."""
+        self.sampler.start(slot, sampling, prompt.input_ids, constraint)
+        tokens, chosen = self.sampler.choose(self.decoder.logits(hidden), range(slot, slot + 1))
+        self._tokens[slot] = tokens[0]
+        self._places[slot] = self._lengths[slot] = prompt.length
+        self._advance[slot] = 1
+        self._deltas[slot] = prompt.rope_delta
+        return chosen
+
+    @torch.inference_mode()
+    def decode(self, running: int) -> Chosen:
+        """The next token of the slots 0 to `running`; what idle ones among them get means nothing."""
+        longest = max(self._lengths[:running]) + 1
+        if self.graphs:
+            logits = self.graphs(running, longest)
+        else:
+            logits = self._logits(running, padded_length(longest, self.cache.length))
+        tokens, chosen = self.sampler.choose(logits, range(running))
+        self._tokens[:running] = tokens
+        self._places[:running] += self._advance[:running]
+        self._lengths[:running] = [length + 1 if length else 0 for length in self._lengths[:running]]
+        return chosen
+
+    def _logits(self, batch: int, keys: int) -> torch.Tensor:
+        """[batch, vocabulary] float32; attention reads the first `keys` tokens of each slot."""
+        places = self._places[:batch]
+        view = DecodeView(self.cache, places, keys, self._dtype)
+        positions = (places + self._deltas[:batch]).expand(3, -1)
+        return self.decoder.logits(self.decoder.hidden(self.decoder.embed(self._tokens[:batch]), positions, view))
+
+    @torch.inference_mode()
+    def idle(self, slot: int) -> None:
+        """The slot has no answer to write: its place is the cache's spare token."""
+        self._places[slot] = self.cache.length
+        self._advance[slot] = self._deltas[slot] = self._lengths[slot] = 0
+        self.sampler.stop(slot)
+
+    @torch.inference_mode()
+    def swap(self, a: int, b: int) -> None:
+        """Two slots exchange their state (the cache does so itself)."""
+        for state in (self._tokens, self._places, self._advance, self._deltas):
+            state[[a, b]] = state[[b, a]]
+        self._lengths[a], self._lengths[b] = self._lengths[b], self._lengths[a]
+        self.sampler.swap(a, b)
+
+    def probe(self) -> None:
+        """A step of our own, to see whether the model works."""
+        length = 2 * MIN_ROWS
+        ids = torch.arange(length)
+        hidden = self.prefill(0, Prompt(ids, ids.int(), ids.expand(3, -1), 0, ()), (), 0, length)
+        with torch.inference_mode():
+            finite = bool(self.decoder.logits(hidden).isfinite().all())
+        if not finite:
+            raise FloatingPointError("the model's outputs are not finite")
+
+    def reset(self) -> None:
+        """Forget everything, as after a failed step."""
+        for slot in range(len(self._lengths)):
+            self.idle(slot)
+        self.cache.clear()

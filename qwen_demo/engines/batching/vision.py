@@ -1,0 +1,238 @@
+"""The vision encoder of Qwen2.5-VL without a Python loop over its windows.
+
+transformers calls attention once for each window of each block, some hundred calls a block for a
+large picture. Windows of equal length are batched here into one call; on CUDA one variable-length
+flash kernel takes them all. Weights are the model's own. Checked against the stock encoder.
+"""
+
+import functools
+import importlib.util
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from qwen_demo.engines.batching.linear import GatedMlp, kind_for
+
+PLANS_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Runs of patches that attend to each other.
+
+    Attributes:
+        groups: for each distinct length: (length, [count * length] patch indices, or None when
+            all runs have that length).
+        starts: [runs + 1] int32, first patch of each run and the end.
+        longest: patches of the longest run.
+    """
+
+    groups: tuple[tuple[int, torch.Tensor | None], ...]
+    starts: torch.Tensor
+    longest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What depends on a picture's grid alone.
+
+    Attributes:
+        order, back: [patches / 4] from raster order into windows, and back.
+        cos, sin: [patches, 1, head_dim] of the two-dimensional rotary embedding; sin is signed.
+        windows, frames: who attends to whom in window blocks and in full blocks.
+    """
+
+    order: torch.Tensor
+    back: torch.Tensor
+    cos: torch.Tensor
+    sin: torch.Tensor
+    windows: Spans
+    frames: Spans
+
+
+class VisionEncoder:
+    """Runs a model's vision tower, one picture or clip a call.
+
+    Args:
+        visual: `Qwen2_5_VisionTransformerPretrainedModel`.
+    """
+
+    def __init__(self, visual):
+        self._visual, self._config = visual, visual.config
+        weight = visual.patch_embed.proj.weight
+        self.device, self.dtype = weight.device, weight.dtype
+        self._patch_weight = weight.reshape(weight.shape[0], -1)
+        kind = kind_for(visual.blocks)
+        self._blocks = [_Block(block, kind) for block in visual.blocks]
+        linears = [m for m in visual.merger.mlp if hasattr(m, "in_features")]
+        merger_kind = kind_for(visual.merger)
+        self._merge_in, self._merge_out = (merger_kind(m) for m in linears)
+        self._plans: OrderedDict[tuple[int, int, int], Plan] = OrderedDict()
+        # A stream of its own lets the decode steps of another thread run at the same time.
+        self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+
+    @staticmethod
+    def fits(visual) -> bool:
+        """Whether the weights are where they can be used directly: on one device, not offloaded."""
+        devices = {p.device for p in visual.parameters()}
+        return len(devices) == 1 and next(iter(devices)).type != "meta"
+
+    def encode(self, pixels: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
+        """Patches of one picture or clip -> [tokens, hidden of the language model].
+
+        Args:
+            pixels: [patches, channels * temporal_patch * patch * patch].
+            grid: patches in time, height and width.
+        """
+        if self._stream is None:
+            return self._encode(pixels, grid)
+        with torch.cuda.stream(self._stream):
+            features = self._encode(pixels, grid)
+        self._stream.synchronize()
+        # Whoever drops the result last may still have work queued on it.
+        features.record_stream(torch.cuda.default_stream(self.device))
+        return features
+
+    @torch.inference_mode()
+    def _encode(self, pixels: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
+        plan = self._plan(grid)
+        unit = self._config.spatial_merge_size**2
+        x = F.linear(pixels.to(self.device, self.dtype), self._patch_weight)
+        x = x.view(x.shape[0] // unit, -1)[plan.order].view(x.shape)
+        for index, block in enumerate(self._blocks):
+            spans = plan.frames if index in self._config.fullatt_block_indexes else plan.windows
+            x = block(x, plan, spans)
+        x = _rms_norm(x, self._visual.merger.ln_q).view(x.shape[0] // unit, -1)
+        return self._merge_out(F.gelu(self._merge_in(x)))[plan.back]
+
+    def _plan(self, grid: tuple[int, int, int]) -> Plan:
+        plan = self._plans.pop(grid, None) or self._make_plan(grid)
+        self._plans[grid] = plan
+        if len(self._plans) > PLANS_KEPT:
+            self._plans.popitem(last=False)
+        return plan
+
+    def _make_plan(self, grid: tuple[int, int, int]) -> Plan:
+        config = self._config
+        t, h, w = grid
+        merge = config.spatial_merge_size
+        order, lengths = _windows(t, h // merge, w // merge, config.window_size // merge // config.patch_size)
+        cos, sin = self._rotation(t, h, w)
+        unit = merge**2
+        cos, sin = (a.view(a.shape[0] // unit, -1)[order].view(a.shape)[:, None] for a in (cos, sin))
+        return Plan(
+            order.to(self.device),
+            torch.argsort(order).to(self.device),
+            cos.to(self.device, torch.float32),
+            sin.to(self.device, torch.float32),
+            self._spans([n * unit for n in lengths]),
+            self._spans([h * w] * t),
+        )
+
+    def _rotation(self, t: int, h: int, w: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """[patches, head_dim] each, patches in raster order of merged squares."""
+        merge = self._config.spatial_merge_size
+        rows, columns = (
+            axis.reshape(h // merge, merge, w // merge, merge).permute(0, 2, 1, 3).flatten().repeat(t)
+            for axis in torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+        )
+        half = self._config.hidden_size // self._config.num_heads // 2
+        theta = (getattr(self._config, "rope_parameters", None) or {}).get("rope_theta", 10000.0)
+        frequencies = 1.0 / theta ** (torch.arange(0, half, 2, dtype=torch.float) / half)
+        angles = torch.cat([rows[:, None] * frequencies, columns[:, None] * frequencies], dim=-1)
+        cos, sin = angles.cos(), angles.sin()
+        return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
+
+    def _spans(self, lengths: list[int]) -> Spans:
+        starts = torch.tensor([0, *lengths]).cumsum(0)
+        groups = []
+        for length in sorted(set(lengths)):
+            runs = [torch.arange(int(a), int(a) + length) for a, n in zip(starts, lengths, strict=False) if n == length]
+            groups.append((length, None if len(runs) == len(lengths) else torch.cat(runs).to(self.device)))
+        return Spans(tuple(groups), starts.to(self.device, torch.int32), max(lengths))
+
+
+def _windows(t: int, h: int, w: int, side: int) -> tuple[torch.Tensor, list[int]]:
+    """Order of merged squares by windows of `side` x `side`, and the squares of each window.
+
+    Windows at the lower and right border are smaller (Qwen2.5-VL report 2025, section 2.1.1).
+    """
+    squares = torch.arange(t * h * w).view(t, h, w)
+    windows = [
+        squares[frame, y : y + side, x : x + side].flatten()
+        for frame in range(t)
+        for y in range(0, h, side)
+        for x in range(0, w, side)
+    ]
+    return torch.cat(windows), [len(window) for window in windows]
+
+
+class _Block:
+    def __init__(self, block, kind: type):
+        self._norm_1, self._norm_2 = block.norm1, block.norm2
+        self._heads, self._scaling = block.attn.num_heads, block.attn.scaling
+        self._qkv, self._out = kind(block.attn.qkv), kind(block.attn.proj)
+        self._mlp = GatedMlp(block.mlp, kind)
+
+    def __call__(self, x: torch.Tensor, plan: Plan, spans: Spans) -> torch.Tensor:
+        qkv = self._qkv(_rms_norm(x, self._norm_1)).view(x.shape[0], 3, self._heads, -1)
+        turned = qkv[:, :2].float()
+        turned = turned * plan.cos[:, None] + turned.roll(turned.shape[-1] // 2, -1) * plan.sin[:, None]
+        query, key = turned.to(x.dtype).unbind(1)
+        attended = _attend(query, key, qkv[:, 2], spans, self._scaling)
+        x = self._out.add(attended.reshape(x.shape), x)
+        return self._mlp.add(_rms_norm(x, self._norm_2), x)
+
+
+def _attend(query, key, value, spans: Spans, scaling: float) -> torch.Tensor:
+    """[patches, heads, head_dim] each -> the same."""
+    if _has_varlen(query.device, query.dtype):
+        from torch.nn.attention.varlen import varlen_attn
+
+        # Its scale is 1 / sqrt(head_dim), which is the encoder's.
+        spans_twice = (spans.starts, spans.starts, spans.longest, spans.longest)
+        return varlen_attn(query.contiguous(), key.contiguous(), value.contiguous(), *spans_twice)
+    if len(spans.groups) == 1:
+        return _attend_equal(query, key, value, spans.groups[0][0], scaling)
+    out = torch.empty_like(query)
+    for length, index in spans.groups:
+        out[index] = _attend_equal(query[index], key[index], value[index], length, scaling)
+    return out
+
+
+@functools.cache
+def _has_varlen(device: torch.device, dtype: torch.dtype) -> bool:
+    """PyTorch's variable-length attention wants a GPU of Ampere's generation or later and half precision."""
+    if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
+        return False
+    known = importlib.util.find_spec("torch.nn.attention.varlen") is not None
+    return known and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def _attend_equal(query, key, value, length: int, scaling: float) -> torch.Tensor:
+    shape = (-1, length, *query.shape[1:])
+    query, key, value = (t.reshape(shape).transpose(1, 2) for t in (query, key, value))
+    out = F.scaled_dot_product_attention(query, key, value, scale=scaling)
+    return out.transpose(1, 2).reshape(-1, *out.shape[1:2], out.shape[3])
+
+
+def _rms_norm(x: torch.Tensor, norm: nn.Module) -> torch.Tensor:
+    return F.rms_norm(x, norm.weight.shape, norm.weight, norm.variance_epsilon)
+
+
+class StockVision:
+    """transformers' own encoder, for `--no-fast-path` and as the reference in tests."""
+
+    def __init__(self, visual):
+        self._visual = visual
+        weight = visual.patch_embed.proj.weight
+        self.device, self.dtype = weight.device, weight.dtype
+
+    @torch.inference_mode()
+    def encode(self, pixels: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
+        """As `VisionEncoder.encode`."""
+        grids = torch.tensor([grid], device=self.device)
+        return self._visual(pixels.to(self.device, self.dtype), grid_thw=grids).pooler_output
