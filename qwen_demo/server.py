@@ -22,6 +22,7 @@ from qwen_demo import __version__
 from qwen_demo.api.access import Access
 from qwen_demo.api.errors import install as install_errors
 from qwen_demo.api.middleware import BoundedBody, RequestId, SecurityHeaders
+from qwen_demo.api.openapi import correct as correct_openapi
 from qwen_demo.api.page_door import PageDoor
 from qwen_demo.api.protocol import PatientProtocol
 from qwen_demo.api.routes import build_router
@@ -33,10 +34,12 @@ from qwen_demo.service import Service
 from qwen_demo.settings import Settings, tell_gradio_upload_dir
 from qwen_demo.telemetry import set_up_logging
 from qwen_demo.types import Engine
+from qwen_demo.uploads import keep_trimmed
 
 # Gradio holds this many events beyond those that may wait (an engine has 64 slots at most), so that the
 # one to turn people away is the service, which knows why.
 PAGE_SLACK = 128
+SESSIONS_KEPT = 1000
 
 
 def build_engine(settings: Settings) -> Engine:
@@ -65,7 +68,9 @@ def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.start()
+        trimming = asyncio.create_task(keep_trimmed(uploads, settings.max_upload_bytes))
         yield
+        trimming.cancel()
         await service.close()
         if settings.upload_dir is None:
             shutil.rmtree(uploads, ignore_errors=True)
@@ -74,6 +79,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.state.service = service
     install_errors(app)
     app.include_router(build_router(service, Access(settings)))
+    correct_openapi(app)
     app.add_middleware(
         BoundedBody,
         paths=("/v1/", "/inference", "/gradio_api/", "/login"),
@@ -118,6 +124,8 @@ def _page(service: Service, uploads: Path):
     demo = build_page(service, Reader(settings, [uploads]))
     capacity = settings.max_waiting + PAGE_SLACK
     demo.max_threads = capacity
+    # Gradio keeps 66 KiB for each page and each call of its API; its own bound is 10,000 of them.
+    demo.state_session_capacity = SESSIONS_KEPT
     demo.queue(max_size=capacity, default_concurrency_limit=capacity)
     return demo
 

@@ -161,7 +161,7 @@ class Service:
             self.metrics.rejected(error.code)
             raise
         started = time.perf_counter()
-        outcome, finished, tokens = "cancelled", None, 0
+        outcome, finished, tokens, first_s = "cancelled", None, 0, 0.0
         identity = request_id() or secrets.token_hex(8)
         self._in_flight += 1
         try:
@@ -173,19 +173,25 @@ class Service:
             async with aclosing(self._within_deadline(request)) as events:
                 async for event in events:
                     self._last_sign = time.monotonic()
+                    first_s = first_s or time.perf_counter() - started
                     if isinstance(event, Finished):
                         finished, outcome = event, event.reason
                     yield event
         except QwenDemoError as error:
             outcome = error.code
             raise
+        except Exception:
+            outcome = "internal_error"
+            raise
         finally:
             self._in_flight -= 1
             self._tokens_in_flight -= tokens
-            self._record(identity, front, outcome, finished, time.perf_counter() - started)
+            if outcome in (Overloaded.code, NotReady.code):
+                self.metrics.rejected(outcome)
+            self._record(identity, front, outcome, finished, first_s, time.perf_counter() - started)
 
     def _admit(self) -> None:
-        if self._state != "ready" or self._stuck:
+        if not self._health().ready:
             status = self.status()
             raise NotReady(f"The model is not ready ({status.state}): {status.detail}. Try again in a moment.")
         if self._in_flight >= self._engine.health().slots + self.settings.max_waiting:
@@ -247,25 +253,44 @@ class Service:
         _check_sampling(request.sampling)
 
     async def _within_deadline(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        deadline = asyncio.get_running_loop().time() + self.settings.request_timeout_s
-        async with aclosing(self._engine.stream(request)) as events:
-            while True:
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        event = await anext(events)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError as error:
-                    raise DeadlineExceeded(
-                        f"The answer took longer than {self.settings.request_timeout_s:g} s and was ended. Ask for a "
-                        "shorter answer or smaller pictures (an operator can raise --request-timeout-s)."
-                    ) from error
-                yield event
+        # One timer for the whole answer: `asyncio.timeout` around each token costs more than sending it.
+        # The task is looked up at each step, as a reader may take every event in a task of its own.
+        working: asyncio.Task | None = None
+        late = False
 
-    def _record(self, identity: str, front: str, outcome: str, finished: Finished | None, seconds: float) -> None:
+        def end_it() -> None:
+            nonlocal late
+            late = True
+            if working is not None:
+                working.cancel()
+
+        timer = asyncio.get_running_loop().call_later(self.settings.request_timeout_s, end_it)
+        try:
+            async with aclosing(self._engine.stream(request)) as events:
+                while not late:
+                    working = asyncio.current_task()
+                    try:
+                        event = await anext(events, None)
+                    except asyncio.CancelledError:
+                        if not late or working.uncancel():
+                            raise
+                        break
+                    finally:
+                        working = None
+                    if event is None:
+                        return
+                    yield event
+        finally:
+            timer.cancel()
+        raise DeadlineExceeded(
+            f"The answer took longer than {self.settings.request_timeout_s:g} s and was ended. Ask for a "
+            "shorter answer or smaller pictures (an operator can raise --request-timeout-s)."
+        )
+
+    def _record(self, identity: str, front: str, outcome: str, finished, first_s: float, seconds: float) -> None:
         if finished:
             self._ends.append(time.monotonic())
-        self.metrics.ended(front, outcome, finished)
+        self.metrics.ended(front, outcome, finished, first_s, seconds)
         fields = {"request": identity, "front": front, "outcome": outcome, "seconds": round(seconds, 3)}
         if finished:
             usage = finished.usage

@@ -145,6 +145,7 @@ class Settings(BaseSettings):
     upload_dir: Path | None = Field(
         None, description="folder for uploads; by default a private one that is removed at the end"
     )
+    max_upload_bytes: int = Field(4096 * MIB, ge=MIB, description="all uploads together; the oldest go first")
     fetch_urls: Literal["off", "https"] = Field("https", description="whether pictures may be given as URLs")
     fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="if given, only these hosts may be fetched from (comma-separated)"
@@ -180,6 +181,9 @@ def tell_gradio_upload_dir(folder: Path) -> None:
     Its default is one folder for all Gradio programs of a machine, which each empties at its end.
     """
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    # Gradio sums up its events anew after each one, for a monitoring page that is off here; more events, more work.
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
 
 
 def _refuse_unknown_variables() -> None:

@@ -78,8 +78,8 @@ class Metrics:
     def rejected(self, reason: str) -> None:
         self._rejected.labels(reason).inc()
 
-    def ended(self, front: str, outcome: str, finished: Finished | None) -> None:
-        """Count one request that was admitted."""
+    def ended(self, front: str, outcome: str, finished: Finished | None, first_s: float, total_s: float) -> None:
+        """Count one request that was admitted; seconds since its arrival to the first token and to the end."""
         self._requests.labels(front if front in FRONTS else "other", outcome).inc()
         if finished is None:
             return
@@ -92,8 +92,8 @@ class Metrics:
         ):
             self._tokens.labels(kind).inc(count)
         self._encoder_hits.inc(timing.encoder_hits)
-        self._latency.observe(timing.total_s)
-        self._first.observe(timing.ttft_s)
+        self._latency.observe(total_s)
+        self._first.observe(first_s)
         self._queued.observe(timing.queue_s)
         if usage.completion_tokens > 1:
             self._gap.observe(timing.decode_s / (usage.completion_tokens - 1))

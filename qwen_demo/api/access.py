@@ -38,6 +38,7 @@ class Access:
         address = request.client.host if request.client else "unknown"
         caller = Caller(await self._key_name(request, address) if self._needs_key else address)
         if self._rate and not await self._limiter.hit(self._rate, "rate", caller.name):
+            request.app.state.service.metrics.rejected("rate_limit")
             raise await self._too_often(self._rate, "rate", caller.name)
         return caller
 

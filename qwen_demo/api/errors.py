@@ -45,6 +45,11 @@ def describe(error: errors.QwenDemoError) -> tuple[int, dict, dict[str, str]]:
     return status, body(str(error), kind, error.code, getattr(error, "field", None)), headers
 
 
+def _count(request: Request, reason: str) -> None:
+    """A refusal that never reached the service, which counts its own."""
+    request.app.state.service.metrics.rejected(reason)
+
+
 def install(app: FastAPI) -> None:
     """Every error of the API's routes leaves in one shape."""
 
@@ -55,19 +60,21 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ApiError)
     async def refused(request: Request, error: ApiError) -> JSONResponse:
+        _count(request, error.code)
         kind = "authentication_error" if error.status in (401, 403) else "invalid_request_error"
         return JSONResponse(body(str(error), kind, error.code), error.status, error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
+        field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))[:200]
         known = {
             "extra_forbidden": "This server does not support this field",
             "json_invalid": "The body is not valid JSON",
         }
         message = known.get(first["type"], first["msg"])
         code = "unsupported_field" if first["type"] == "extra_forbidden" else "invalid_request"
+        _count(request, code)
         text = f"{field}: {message}." if field else f"{message}."
         return JSONResponse(body(text, "invalid_request_error", code, field or None), 400)
 
@@ -81,4 +88,5 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse(body(UNEXPECTED, "server_error", "internal_error"), 500)
+        # The server gives up the connection after an error that nobody expected; clients must know.
+        return JSONResponse(body(UNEXPECTED, "server_error", "internal_error"), 500, {"Connection": "close"})

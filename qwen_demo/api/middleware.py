@@ -1,6 +1,7 @@
 """Around every route: the request's id, and bounds on bodies. Plain ASGI, so streams pass untouched."""
 
 import asyncio
+from contextlib import suppress
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
@@ -8,6 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_demo.api.errors import body
 from qwen_demo.telemetry import begin_request
+
+DISCARDED_BYTES, DISCARD_S = 64 << 20, 2.0
 
 
 class RequestId:
@@ -121,4 +124,18 @@ class BoundedBody:
         response = JSONResponse(
             body(message, "invalid_request_error", f"http_{status}"), status, {"Connection": "close"}
         )
+        scope["app"].state.service.metrics.rejected(f"http_{status}")
         await response(scope, receive, send)
+        await _read_on(receive)
+
+
+async def _read_on(receive: Receive) -> None:
+    """Discard what still comes, for a while: closing at once would reset the connection before the answer is read."""
+    left = DISCARDED_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return

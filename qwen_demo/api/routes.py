@@ -7,12 +7,12 @@ from contextlib import aclosing
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from qwen_demo import __version__, media
-from qwen_demo.api import convert
+from qwen_demo.api import convert, openapi
 from qwen_demo.api.access import Access, Caller
 from qwen_demo.api.errors import UNEXPECTED, ApiError, body, describe
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
@@ -25,38 +25,6 @@ from qwen_demo.types import Answer, ChatRequest, Finished, collect
 # How long a stream may hold back its status line, so that a refusal still gets the right one.
 STATUS_WAIT_S = 2.0
 
-ERROR = {
-    "type": "object",
-    "properties": {
-        "error": {
-            "type": "object",
-            "properties": {
-                "message": {"type": "string"},
-                "type": {"type": "string"},
-                "param": {"type": ["string", "null"]},
-                "code": {"type": "string"},
-                "request_id": {"type": "string"},
-            },
-        }
-    },
-}
-REFUSALS = {
-    status: {"description": text, "content": {"application/json": {"schema": ERROR}}}
-    for status, text in (
-        (400, "The request is at fault; `param` names the field."),
-        (401, "A key is needed or wrong."),
-        (404, "There is no such model."),
-        (408, "The body came too slowly."),
-        (413, "The body is too large."),
-        (422, "Not used: faults of the request are 400."),
-        (429, "Over capacity or over the rate; see Retry-After."),
-        (500, "Something failed on the server."),
-        (503, "Not ready; see Retry-After."),
-        (504, "The answer took too long."),
-    )
-    if status != 422
-}
-
 
 def build_router(service: Service, access: Access) -> APIRouter:
     """All routes of the API on one service."""
@@ -67,7 +35,7 @@ def build_router(service: Service, access: Access) -> APIRouter:
 
 
 def _add_answers(router: APIRouter, service: Service, access: Access) -> None:
-    @router.post("/v1/chat/completions", responses=REFUSALS, tags=["answers"])
+    @router.post("/v1/chat/completions", responses=openapi.ASKING | openapi.CHAT, tags=["answers"])
     async def chat_completions(
         request: Request,
         asked: ChatCompletionRequest,
@@ -89,7 +57,7 @@ def _add_answers(router: APIRouter, service: Service, access: Access) -> None:
 
     @router.post(
         "/inference",
-        responses=REFUSALS,
+        responses=openapi.ASKING,
         tags=["answers"],
         openapi_extra={"requestBody": _inference_body()},
     )
@@ -104,12 +72,12 @@ def _add_answers(router: APIRouter, service: Service, access: Access) -> None:
             token_count=answer.finished.usage.completion_tokens,
         )
 
-    @router.get("/v1/models", responses=REFUSALS, tags=["answers"])
+    @router.get("/v1/models", responses=openapi.LOOKING, response_model=openapi.ModelList, tags=["answers"])
     async def models(caller: Caller = Depends(access)) -> dict:  # noqa: B008
         """The one model that answers here."""
         return {"object": "list", "data": [_model(service)]}
 
-    @router.get("/v1/models/{name:path}", responses=REFUSALS, tags=["answers"])
+    @router.get("/v1/models/{name:path}", responses=openapi.LOOKING, response_model=openapi.ModelBody, tags=["answers"])
     async def model(name: str, caller: Caller = Depends(access)) -> dict:  # noqa: B008
         if name != service.status().model.model_id:
             raise ApiError(404, "model_not_found", f"There is no model {name!r} here.")
@@ -117,7 +85,7 @@ def _add_answers(router: APIRouter, service: Service, access: Access) -> None:
 
 
 def _add_operations(router: APIRouter, service: Service, access: Access) -> None:
-    @router.get("/health", tags=["operations"])
+    @router.get("/health", response_model=openapi.HealthBody, tags=["operations"])
     async def health() -> dict:
         """The process is up. Which model, on what, and how far it is."""
         status = service.status()
@@ -132,7 +100,7 @@ def _add_operations(router: APIRouter, service: Service, access: Access) -> None
             "version": __version__,
         }
 
-    @router.get("/ready", tags=["operations"], responses={503: {"description": "Not ready; the body says why."}})
+    @router.get("/ready", responses=openapi.READY, tags=["operations"])
     async def ready() -> Response:
         """200 when a request sent now would be answered."""
         status = service.status()
@@ -146,7 +114,7 @@ def _add_operations(router: APIRouter, service: Service, access: Access) -> None
         }
         return JSONResponse(content, 200 if content["ready"] else 503)
 
-    @router.get("/metrics", tags=["operations"])
+    @router.get("/metrics", responses=openapi.METRICS, response_class=PlainTextResponse, tags=["operations"])
     async def metrics() -> Response:
         """Prometheus' text format."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -30,6 +30,7 @@ class EventStream(Response):
         super().__init__(headers=HEADERS, media_type="text/event-stream")
         del self.headers["content-length"]
         self._chunks = chunks
+        self._moved = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sending = asyncio.ensure_future(self._send_all(send))
@@ -45,21 +46,22 @@ class EventStream(Response):
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        upcoming: asyncio.Task | None = None
+        beating = asyncio.ensure_future(self._beat(send))
         try:
-            while True:
-                upcoming = upcoming or asyncio.ensure_future(anext(self._chunks, None))
-                done, _ = await asyncio.wait({upcoming}, timeout=COMMENT_EVERY_S)
-                chunk: bytes | None = b": waiting\n\n"
-                if done:
-                    chunk, upcoming = upcoming.result(), None
-                if chunk is None:
-                    break
+            async for chunk in self._chunks:
+                self._moved = True
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
         finally:
-            if upcoming is not None:
-                await _end(upcoming)
+            await _end(beating)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _beat(self, send: Send) -> None:
+        """A comment after each `COMMENT_EVERY_S` in which nothing moved. A task of its own, so that tokens need none."""
+        while True:
+            self._moved = False
+            await asyncio.sleep(COMMENT_EVERY_S)
+            if not self._moved:
+                await send({"type": "http.response.body", "body": b": waiting\n\n", "more_body": True})
 
 
 async def while_connected(receive: Receive, work: Awaitable):

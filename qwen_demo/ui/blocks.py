@@ -103,7 +103,7 @@ def _draw(service: Service) -> Page:
 
 
 def _draw_options(settings) -> list[gr.components.Component]:
-    """In the order of `_sampling`'s parameters, then pixel budget and system prompt."""
+    """In the order of `respond`'s parameters."""
     longest = settings.max_new_tokens
     temperature = gr.Slider(0, 2, 0, step=0.05, label=texts.TEMPERATURE, info=texts.TEMPERATURE_INFO)
     length = gr.Slider(16, longest, min(512, longest), step=16, label=texts.MAX_NEW_TOKENS)

@@ -135,6 +135,24 @@ def test_metrics_count_what_happened_with_bounded_labels(start):
     assert samples["process_resident_memory_bytes", ()] > 0
 
 
+def test_refusals_before_the_service_are_counted_too(start):
+    app = start(rate_limit="2/minute", max_request_bytes=2048)
+    with app.client() as client:
+        client.post("/inference", json={"prompt": "x" * 4000})
+        client.post("/v1/chat/completions", json={"messages": []})
+        client.get("/v1/models/nothing")
+        client.get("/v1/models")
+        text = client.get("/metrics").text
+    for reason in ("http_413", "invalid_request", "model_not_found", "rate_limit"):
+        assert f'qwen_rejected_total{{reason="{reason}"}} 1.0' in text
+
+
+def test_an_unexpected_failure_is_counted_as_one(start):
+    with start(Script(["a"], error=RuntimeError("x"), error_after=0)).client() as client:
+        client.post("/inference", json={"prompt": "hi"})
+        assert 'outcome="internal_error"} 1.0' in client.get("/metrics").text
+
+
 @pytest.mark.parametrize(("sent", "kept"), [("abc-1.2_3", True), ("x" * 65, False), ("a b", False), ("a\tb", False)])
 def test_request_ids_are_taken_if_harmless_and_sent_back(start, sent, kept):
     with start().client() as client:
