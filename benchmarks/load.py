@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from benchmarks import report
+from benchmarks import machine
 from benchmarks.running import ENGINES, Figures, app, scrape
 from benchmarks.users import FRONTS, Outcome, Question, connect, picture
 
@@ -182,14 +182,18 @@ def main(argv: list[str] | None = None) -> int:
         rows, wrong = measure(url.rstrip("/"), options)
         if options.engine == "fake" and not options.no_cost and not options.url:
             costs = cost(url, options)
-    print(report.table(rows))
+    print(machine.table(rows))
     if costs:
-        print("\n" + report.table(costs))
+        print("\n" + machine.table(costs))
     for detail, count in Counter(wrong).most_common(5):
         print(f"error, {count} times: {detail}", file=sys.stderr)
     name = "-".join(filter(None, ("load", options.url and "url", not options.url and options.engine, options.label)))
     asked = {key: value for key, value in vars(options).items() if key != "label"}
-    print(report.save(name, rows, asked=asked, settings=settings, cost=costs, load_average_before=load))
+    print(
+        machine.write(
+            name, {"rows": rows, "asked": asked, "settings": settings, "cost": costs, "load_average_before": load}
+        )
+    )
     return 1 if wrong else 0
 
 

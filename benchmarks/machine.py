@@ -53,12 +53,13 @@ def write(name: str, content: dict, out: Path | None = None) -> Path:
         c if c.isalnum() else "-" for c in f"{name} {content.get('label', '')} {record['hardware']}".lower()
     )
     path = folder / ("-".join(part for part in label.split("-") if part) + ".json")
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     return path
 
 
-def table(rows: list[dict], columns: dict[str, str]) -> str:
-    """Markdown; `columns` maps keys of the rows to headings."""
+def table(rows: list[dict], columns: dict[str, str] | None = None) -> str:
+    """Markdown; `columns` maps keys of the rows to headings, by default each to itself."""
+    columns = columns or {key: key for key in rows[0]}
     lines = ["| " + " | ".join(columns.values()) + " |", "|" + "---|" * len(columns)]
     for row in rows:
         lines.append("| " + " | ".join(_shown(row.get(key)) for key in columns) + " |")

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks import report
+from benchmarks import machine
 from benchmarks.running import ENGINES, app, scrape
 from benchmarks.users import FRONTS, GradioUser, Outcome, Question, connect, picture
 
@@ -227,14 +227,14 @@ def main(argv: list[str] | None = None) -> int:
             every_s = min(5.0, seconds / 20)
             soak = asyncio.run(run(url, Path(folder), seconds, options.users, options.pause_s, every_s))
     row = summary(soak, warm_up_s)
-    print(report.table([row]))
+    print(machine.table([row]))
     for what, count in sorted(soak.counts.items()):
         print(f"{count:6} {what}")
     for what, count in soak.wrong.most_common(5):
         print(f"wrong, {count} times: {what}", file=sys.stderr)
     name = "-".join(filter(None, ("soak", options.engine, options.label)))
     more = {"asked": vars(options), "settings": settings, "counts": dict(soak.counts), "wrong": dict(soak.wrong)}
-    print(report.save(name, [row], **more, samples=soak.samples))
+    print(machine.write(name, {"rows": [row], **more, "samples": soak.samples}))
     return 1 if soak.wrong or row["still running"] else 0
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import machine
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "examples" / "shapes.png"
@@ -63,8 +63,8 @@ def main() -> None:
         }
         for part in runs[0]
     ]
-    print(report.table(rows))
-    print(report.save("start", rows, runs=len(runs)))
+    print(machine.table(rows))
+    print(machine.write("start", {"runs": len(runs), "rows": rows}))
 
 
 if __name__ == "__main__":

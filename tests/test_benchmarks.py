@@ -7,7 +7,7 @@ import json
 import PIL.Image
 import pytest
 
-from benchmarks import load, report, soak
+from benchmarks import load, machine, soak
 from benchmarks.running import app, scrape
 from benchmarks.users import FRONTS, Question, connect, picture
 
@@ -22,10 +22,10 @@ def full_app(tmp_path_factory):
 
 
 def test_the_load_test_tells_answers_from_rejections(full_app, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    monkeypatch.setattr(machine, "RESULTS", tmp_path)
     asked = ["--url", full_app[0], "--users", "2,9", "--seconds", "0.5", "--tokens", "3"]
     assert load.main(asked) == 0
-    result = json.loads((tmp_path / "load-url.json").read_text())
+    result = json.loads(next(tmp_path.glob("load-url-*.json")).read_text())
     assert [(row["front"], row["users"]) for row in result["rows"]] == [
         ("rest", 2), ("rest", 9), ("gradio", 2), ("gradio", 9),
     ]  # fmt: skip
@@ -36,7 +36,7 @@ def test_the_load_test_tells_answers_from_rejections(full_app, tmp_path, monkeyp
         assert 0.2 <= row["first token p50 s"] <= row["mean s"]
         assert row["p50 s"] <= row["p95 s"] <= row["p99 s"]
         assert row["tokens/s"] > 0 and row["server CPU ms a request"] > 0
-    assert result["machine"]["cores"]
+    assert "cores" in result["hardware"]
     assert "| rest | 2 |" in capsys.readouterr().out
 
 
