@@ -219,7 +219,10 @@ async def test_a_failure_fails_its_request_alone_and_says_nothing_internal(gener
     assert (await collect(generate.stream(question("Hello", max_new_tokens=4)))).text
 
 
-COLOUR = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99}}}
+COLOUR = {
+    "type": "object",
+    "properties": {"colour": {"enum": ["red", "blue"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99}},
+}
 
 
 @pytest.mark.parametrize("temperature", [0.0, 2.0])

@@ -17,12 +17,12 @@ from qwen_demo.settings import Settings
 class App:
     """A running application and the engine behind it."""
 
-    def __init__(self, settings: Settings, script: Script):
-        self.engine = FakeEngine(script, settings.max_running)
+    def __init__(self, settings: Settings, script: Script, load_s: float = 0.0):
+        self.engine = FakeEngine(script, settings.max_running, load_s)
         self.server = self.service = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(settings)), daemon=True)
         self._thread.start()
-        while not (self.server and self.server.started and self.service.status().state != "loading"):
+        while not (self.server and self.server.started and (load_s or self.service.status().state != "loading")):
             assert self._thread.is_alive(), "the server ended at start"
             time.sleep(0.005)
         self.url = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"

@@ -8,6 +8,9 @@ import PIL.ImageDraw
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from qwen_demo.engines.fake import Script
+from qwen_demo.settings import Settings
+from tests.api.conftest import App
 from tests.browser import find
 from tests.conftest import ROOT, draw
 from tests.hostile_clips import clip
@@ -246,17 +249,20 @@ def test_the_camera_gives_a_picture(opened, fake):
     page = opened(fake)
     page.get_by_text("Picture from the web or the camera").click()
     page.get_by_text("Click to Access Webcam").click()
-    page.wait_for_function("[...document.querySelectorAll('video')].some(video => video.videoWidth > 0)")
+    page.wait_for_function(
+        "[...document.querySelectorAll('video')].some(video => video.videoWidth > 0 && video.currentTime > 0.2)"
+    )
     page.get_by_label("capture photo").click()
     expect(page.locator("#question img")).to_be_visible()
 
 
 def test_the_page_says_that_the_model_is_loading(opened):
-    with running("--model", "embedded", ready=False) as server:
-        page = opened(server)
-        expect(page.locator("#badge")).to_contain_text("loading")
-        shoot(page, "loading")
-        expect(page.locator("#badge")).to_contain_text("embedded model answers")
+    app = App(Settings(warmup=False, canary_s=0, grace_s=1), Script(), load_s=8)
+    page = opened(app)
+    expect(page.locator("#badge")).to_contain_text("loading")
+    shoot(page, "loading")
+    expect(page.locator("#badge")).to_contain_text("fake answers")
+    app.stop()
 
 
 def test_the_keyboard_alone_asks_and_stops(opened, fake):

@@ -1,0 +1,155 @@
+"""The OpenAPI document: what answers look like. Nothing here is checked at run time; tests/api/test_openapi.py does."""
+
+from typing import Literal
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+
+class ErrorBody(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str
+    request_id: str
+
+
+class Error(BaseModel):
+    """What every refusal and failure looks like."""
+
+    error: ErrorBody
+
+
+class PromptDetails(BaseModel):
+    cached_tokens: int
+    image_tokens: int
+
+
+class UsageBody(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+
+
+class Alternative(BaseModel):
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenBody(Alternative):
+    top_logprobs: list[Alternative]
+
+
+class Logprobs(BaseModel):
+    content: list[TokenBody]
+
+
+class AnswerMessage(BaseModel):
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+
+
+class Choice(BaseModel):
+    index: Literal[0]
+    message: AnswerMessage
+    finish_reason: Literal["stop", "length"]
+    stop_reason: Literal["repetition"] | None
+    logprobs: Logprobs | None
+
+
+class ChatCompletion(BaseModel):
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: UsageBody
+
+
+class ModelBody(BaseModel):
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    max_model_len: int
+
+
+class ModelList(BaseModel):
+    object: Literal["list"]
+    data: list[ModelBody]
+
+
+class HealthBody(BaseModel):
+    status: Literal["ok"]
+    state: Literal["loading", "ready", "failed", "closing"]
+    model: str
+    device: str
+    quantization: str
+    engine: str
+    version: str
+
+
+class ReadyBody(BaseModel):
+    ready: bool
+    state: Literal["loading", "ready", "failed", "closing"]
+    detail: str
+    running: int
+    waiting: int
+    eta_s: float
+
+
+_TEXTS = {
+    400: "The request is at fault; `param` names the field.",
+    401: "A key is needed or wrong.",
+    403: "Another web site sent it.",
+    404: "There is no such model.",
+    408: "The body came too slowly.",
+    413: "The body is too large.",
+    429: "Over capacity or over the rate; see Retry-After.",
+    500: "Something failed on the server.",
+    503: "Not ready; see Retry-After.",
+    504: "The answer took too long.",
+}
+
+
+def refusals(*statuses: int) -> dict:
+    return {status: {"model": Error, "description": _TEXTS[status]} for status in statuses}
+
+
+ASKING = refusals(400, 401, 403, 404, 408, 413, 429, 500, 503, 504)
+LOOKING = refusals(401, 404, 429, 500)
+CHAT = {
+    200: {
+        "model": ChatCompletion,
+        "description": "The answer; with `stream: true` chunks as server-sent events, the last one `[DONE]`.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+READY = {
+    200: {"model": ReadyBody, "description": "A request sent now would be answered."},
+    503: {"model": ReadyBody, "description": "Not ready; `detail` says why."},
+}
+METRICS = {200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+
+def correct(app: FastAPI) -> None:
+    """Take out FastAPI's own 422, which never happens here, and say that a key may be asked for."""
+    made = app.openapi
+
+    def openapi() -> dict:
+        document = made()
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+                if "401" in operation["responses"]:
+                    operation["security"] = [{"key": []}, {}]
+        parts = document["components"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            parts["schemas"].pop(name, None)
+        parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        return document
+
+    app.openapi = openapi

@@ -1,0 +1,230 @@
+"""The clients that people have, used as their own manuals and our README say, against the running program."""
+
+import json
+import subprocess
+
+import httpx
+import openai
+import pytest
+
+from qwen_demo.credentials import new_key
+from qwen_demo.engines.fake import Script
+from qwen_demo.errors import EngineFailed
+from tests.api.test_chat_completions import data_url
+from tests.servers import running
+
+QUESTION = [{"role": "user", "content": "hello"}]
+
+
+def about_a_picture(colour: str = "red", text: str = "What color is the circle?") -> list[dict]:
+    image = {"type": "image_url", "image_url": {"url": data_url(colour)}}
+    return [{"role": "user", "content": [image, {"type": "text", "text": text}]}]
+
+
+@pytest.fixture
+def client():
+    """Makes `openai` clients and closes them."""
+    clients = []
+
+    def client_(app, **options) -> openai.OpenAI:
+        clients.append(openai.OpenAI(base_url=f"{app.url}/v1", **{"api_key": "unused", "max_retries": 0, **options}))
+        return clients[-1]
+
+    yield client_
+    for each in clients:
+        each.close()
+
+
+def test_openai_asks_about_a_picture(start, client):
+    app = start()
+    answer = client(app).chat.completions.create(model="fake", messages=about_a_picture())
+    assert answer.choices[0].message.content == "one two"
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage.completion_tokens == 2
+    assert answer.usage.prompt_tokens_details.cached_tokens == 0
+    assert answer._request_id
+    assert len(app.engine.requests[0].messages[0].parts) == 2
+
+
+def test_openai_streams_with_usage(start, client):
+    stream = client(start()).chat.completions.create(
+        model="fake", messages=about_a_picture(), stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "one two"
+    assert [chunk.usage.completion_tokens for chunk in chunks if chunk.usage] == [2]
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+
+
+def test_openais_own_stream_helper_works(start, client):
+    with client(start()).chat.completions.stream(model="fake", messages=QUESTION) as stream:
+        text = "".join(event.delta for event in stream if event.type == "content.delta")
+    assert text == "one two"
+    assert stream.get_final_completion().choices[0].message.content == "one two"
+
+
+async def test_async_openai_asks_and_streams(start):
+    app = start()
+    async with openai.AsyncOpenAI(base_url=f"{app.url}/v1", api_key="unused", max_retries=0) as client:
+        answer = await client.chat.completions.create(model="fake", messages=about_a_picture())
+        stream = await client.chat.completions.create(model="fake", messages=QUESTION, stream=True)
+        pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
+    assert answer.choices[0].message.content == "".join(pieces) == "one two"
+
+
+def test_openai_lists_models(start, client):
+    models = client(start()).models
+    assert [model.id for model in models.list()] == ["fake"]
+    assert models.retrieve("fake").owned_by == "qwen-demo"
+    with pytest.raises(openai.NotFoundError):
+        models.retrieve("gpt-9")
+
+
+def test_vllms_extra_fields_go_through_extra_body(start, client):
+    app = start()
+    client(app).chat.completions.create(
+        model="fake", messages=QUESTION, extra_body={"top_k": 5, "mm_processor_kwargs": {"max_pixels": 78400}}
+    )
+    assert (app.engine.requests[0].sampling.top_k, app.engine.requests[0].max_pixels) == (5, 78400)
+
+
+def test_leaving_a_stream_of_openai_frees_the_slot(start, client):
+    app = start(Script(["a "] * 1000, gap_s=0.02))
+    with client(app).chat.completions.create(model="fake", messages=QUESTION, stream=True, max_tokens=1000) as stream:
+        next(iter(stream))
+        assert app.engine.health().running == 1
+    client(app).models.list()
+    for _ in range(500):
+        if not app.engine.health().running:
+            return
+        httpx.get(f"{app.url}/health")
+    raise AssertionError("the slot was not freed")
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "code"),
+    [
+        ({"model": "gpt-9"}, openai.NotFoundError, "model_not_found"),
+        ({"temperature": 9}, openai.BadRequestError, "invalid_request"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, openai.BadRequestError, "unsupported_field"),
+        ({"messages": about_a_picture()[0]["content"]}, openai.BadRequestError, "invalid_request"),
+    ],
+)
+def test_a_refusal_is_the_exception_that_openai_has_for_it(start, client, change, kind, code):
+    with pytest.raises(kind) as refused:
+        client(start()).chat.completions.create(**{"model": "fake", "messages": QUESTION, **change})
+    assert refused.value.code == code
+    assert refused.value.request_id
+
+
+def test_over_capacity_is_a_rate_limit_error_with_retry_after(start, client):
+    app = start(Script(["a"], first_s=60), max_running=1, max_waiting=0)
+    with client(app).chat.completions.create(model="fake", messages=QUESTION, stream=True):
+        for stream in (False, True):
+            with pytest.raises(openai.RateLimitError) as refused:
+                client(app).chat.completions.create(model="fake", messages=QUESTION, stream=stream)
+            assert refused.value.code == "overloaded"
+            assert int(refused.value.response.headers["retry-after"]) >= 1
+
+
+def test_openai_waits_and_asks_again_by_itself_when_told_to(start, client):
+    app = start(rate_limit="1/second")
+    asking = client(app, max_retries=3)
+    for _ in range(2):
+        assert asking.chat.completions.create(model="fake", messages=QUESTION).choices[0].message.content == "one two"
+    assert len(app.engine.requests) == 2
+
+
+def test_keys_failures_and_a_model_that_is_not_ready_have_their_exceptions(start, client, tmp_path):
+    key, hashed = new_key()
+    (tmp_path / "keys").write_text(f"alice:{hashed}\n")
+    app = start(Script(["a"], error=EngineFailed("The model failed.")), api_keys_file=tmp_path / "keys")
+    with pytest.raises(openai.AuthenticationError) as refused:
+        client(app, api_key="wrong").models.list()
+    assert refused.value.code == "invalid_api_key"
+    asking = client(app, api_key=key)
+    assert [model.id for model in asking.models.list()] == ["fake"]
+    with pytest.raises(openai.InternalServerError) as refused:
+        asking.chat.completions.create(model="fake", messages=QUESTION)
+    assert refused.value.code == "engine_failed"
+    with pytest.raises(openai.APIError, match="The model failed"):
+        app.engine.script = Script(["a", "b"], error=EngineFailed("The model failed."), error_after=1)
+        list(asking.chat.completions.create(model="fake", messages=QUESTION, stream=True))
+    app.engine._ready = False
+    with pytest.raises(openai.InternalServerError) as refused:
+        asking.chat.completions.create(model="fake", messages=QUESTION)
+    assert refused.value.status_code == 503
+
+
+@pytest.fixture
+def litellm(monkeypatch):
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the internet at import
+    import litellm
+
+    return litellm
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_litellm_asks_and_streams(start, litellm):
+    app = start()
+    here = {"model": "openai/fake", "api_base": f"{app.url}/v1", "api_key": "unused", "num_retries": 0}
+    answer = litellm.completion(messages=about_a_picture(), **here)
+    assert answer.choices[0].message.content == "one two"
+    assert answer.usage.completion_tokens == 2
+    chunks = litellm.completion(messages=QUESTION, stream=True, **here)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "one two"
+    with pytest.raises(litellm.BadRequestError):
+        litellm.completion(messages=QUESTION, temperature=9, **here)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_langchain_asks_and_streams(start, monkeypatch):
+    monkeypatch.setenv("LANGSMITH_TRACING", "false")
+    from langchain_openai import ChatOpenAI
+
+    app = start()
+    model = ChatOpenAI(model="fake", base_url=f"{app.url}/v1", api_key="unused", max_retries=0)
+    answer = model.invoke(about_a_picture())
+    assert answer.content == "one two"
+    assert answer.usage_metadata["output_tokens"] == 2
+    assert answer.response_metadata["finish_reason"] == "stop"
+    assert "".join(chunk.content for chunk in model.stream(QUESTION)) == "one two"
+
+
+def curl(*arguments: str) -> str:
+    return subprocess.run(["curl", "-sS", *arguments], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_curl_asks_streams_and_uploads(start, tmp_path):
+    from tests.conftest import draw
+
+    app = start()
+    draw("red").save(tmp_path / "picture.png")
+    (tmp_path / "question.json").write_text(json.dumps({"messages": about_a_picture()}))
+    as_json = ("-H", "Content-Type: application/json")
+    answer = curl(f"{app.url}/v1/chat/completions", *as_json, "-d", json.dumps({"messages": QUESTION}))
+    assert json.loads(answer)["choices"][0]["message"]["content"] == "one two"
+    answer = curl(f"{app.url}/v1/chat/completions", *as_json, "-d", f"@{tmp_path}/question.json")
+    assert json.loads(answer)["choices"][0]["message"]["content"] == "one two"
+    stream = curl(
+        "-N", f"{app.url}/v1/chat/completions", *as_json, "-d", json.dumps({"messages": QUESTION, "stream": True})
+    )
+    assert stream.endswith("data: [DONE]\n\n")
+    answer = curl(f"{app.url}/inference", "-F", "prompt=What is it?", "-F", f"file=@{tmp_path}/picture.png")
+    assert json.loads(answer)["response"] == "one two"
+    answer = curl(f"{app.url}/inference", *as_json, "-d", '{"prompt": "What is it?"}')
+    assert json.loads(answer)["token_count"] == 2
+
+
+def test_the_real_embedded_model_answers_openai(client):
+    with running("--model", "embedded") as server:
+        asking = client(server)
+        create = asking.chat.completions.create
+        red, blue = (create(model="embedded", messages=about_a_picture(colour)) for colour in ("red", "blue"))
+        assert "red" in red.choices[0].message.content
+        assert "blue" in blue.choices[0].message.content
+        assert red.usage.prompt_tokens_details.image_tokens > 50
+        chunks = create(model="embedded", messages=about_a_picture(), stream=True)
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == red.choices[0].message.content
+        cut = create(model="embedded", messages=about_a_picture(), max_tokens=1)
+        assert (cut.choices[0].finish_reason, cut.usage.completion_tokens) == ("length", 1)

@@ -1,0 +1,85 @@
+"""The OpenAPI document is true: what schemathesis makes of it gets documented answers only, and no 5xx."""
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from qwen_demo.engines.fake import Script
+from qwen_demo.settings import Settings
+from tests.api.conftest import App
+
+
+@pytest.fixture(scope="module")
+def app():
+    settings = Settings(warmup=False, canary_s=0, grace_s=1, fetch_urls="off", max_request_bytes=200_000)
+    app = App(settings, Script(["one ", "two"]))
+    yield app
+    app.stop()
+
+
+@pytest.fixture(scope="module")
+def document(app):
+    return schemathesis.openapi.from_url(f"{app.url}/openapi.json")
+
+
+OPERATIONS = ("POST /v1/chat/completions", "POST /inference", "GET /v1/models", "GET /v1/models/{name}",
+              "GET /health", "GET /ready", "GET /metrics")  # fmt: skip
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+    checks.response_headers_conformance,
+]
+
+
+# A route without parameters has no wrong requests.
+CASES = [
+    (name, mode) for name in OPERATIONS for mode in schemathesis.GenerationMode if "POST" in name or mode.is_positive
+]
+
+
+@pytest.mark.parametrize(("name", "mode"), CASES)
+def test_every_answer_is_documented_and_none_is_a_failure(document, name, mode):
+    method, path = name.split()
+    operation = document[path][method]
+    seen = set()
+
+    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    @hypothesis.settings(
+        max_examples=250 if method == "POST" else 10,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    def check(case):
+        seen.add(case.call_and_validate(checks=CHECKS, timeout=30).status_code)
+
+    check()
+    # Names of models are made up: none is found.
+    assert {400 if mode.is_negative else 404 if "{name}" in name else 200} <= seen
+
+
+def test_no_operation_is_left_out(document):
+    found = {f"{each.ok().method.upper()} {each.ok().path}" for each in document.get_all_operations()}
+    assert found == set(OPERATIONS)
+
+
+def test_the_document_knows_what_happens_and_nothing_else(app):
+    with app.client() as http:
+        document = http.get("/openapi.json").json()
+    operations = {(method, path): each for path, all_ in document["paths"].items() for method, each in all_.items()}
+    assert not any("422" in each["responses"] for each in operations.values())
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    chat = operations["post", "/v1/chat/completions"]["responses"]
+    assert {"200", "400", "401", "403", "408", "413", "429", "503", "504"} <= set(chat)
+    assert set(chat["200"]["content"]) == {"application/json", "text/event-stream"}
+    assert set(operations["post", "/inference"]["requestBody"]["content"]) == {
+        "application/json",
+        "multipart/form-data",
+    }
+    assert set(operations["get", "/metrics"]["responses"]["200"]["content"]) == {"text/plain"}
+    assert not any("gradio" in path for path in document["paths"])

@@ -1,0 +1,84 @@
+"""Loads the artwork, fonts, photographs and word lists that the world is drawn with (see assets/ATTRIBUTIONS.md).
+
+Everything is read into memory once, before worker processes are forked: a long run survives the files' going away.
+"""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFont
+
+from training.world.catalog import PICTOGRAM_NAMES
+
+FOLDER = Path(__file__).parent / "assets"
+TRAIN_STYLES = ("noto", "twemoji", "fluent3d", "fluentflat")
+HELD_OUT_STYLE = "openmoji"
+
+
+class Assets:
+    """Artwork of one split.
+
+    styles: pictogram styles to load; fonts: "train" or "heldout"; photos: "train" (licensed for it) or "none".
+    """
+
+    def __init__(self, styles=TRAIN_STYLES, fonts="train", photos="train"):
+        self.pictograms = self._pictograms(styles)
+        self._font_data = self._read(FOLDER / "fonts.zip", fonts + "/")
+        self.font_names = sorted(self._font_data)
+        self._fonts, self._widths = {}, {}
+        self.photos = [
+            Image.open(io.BytesIO(d)).convert("RGB")
+            for _, d in sorted(self._read(FOLDER / "photos.zip", photos + "/").items())
+        ]
+        self.words = {
+            name: (FOLDER / f"words_{name}.txt").read_text().split() for name in ("common", "rare", "heldout")
+        }
+        rng = np.random.default_rng(0)
+        self.noise = [self._noise(rng, channels) for channels in (1, 3, 1, 3)]
+
+    @staticmethod
+    def _noise(rng, channels):
+        field = np.clip(rng.normal(0, 24, (840, 840, channels)), -120, 120).astype(np.int16)
+        return np.ascontiguousarray(np.broadcast_to(field, (840, 840, 3)))
+
+    @staticmethod
+    def _read(path, prefix):
+        with zipfile.ZipFile(path) as archive:
+            return {
+                n[len(prefix) :]: archive.read(n)
+                for n in archive.namelist()
+                if n.startswith(prefix) and not n.endswith("/")
+            }
+
+    def _pictograms(self, styles):
+        """class number -> RGBA images, cropped to their visible pixels, longest side 128."""
+        numbers = {name.replace(" ", "_"): i for i, name in enumerate(PICTOGRAM_NAMES)}
+        out = {}
+        with zipfile.ZipFile(FOLDER / "pictograms.zip") as archive:
+            for entry in sorted(archive.namelist()):
+                style, _, file = entry.partition("/")
+                name = file.rpartition("-")[0]
+                if style in styles and name in numbers:
+                    image = Image.open(io.BytesIO(archive.read(entry))).convert("RGBA")
+                    out.setdefault(numbers[name], []).append(image)
+        return out
+
+    def font(self, name, size):
+        """A loaded font of that size in pixels; its name is kept on it for the width cache."""
+        key = (name, size)
+        if key not in self._fonts:
+            if len(self._fonts) > 600:
+                self._fonts.clear()
+            self._fonts[key] = ImageFont.truetype(io.BytesIO(self._font_data[name]), size)
+            self._fonts[key].key = key
+        return self._fonts[key]
+
+    def widths(self, font, text):
+        """Advance of each character in pixels."""
+        cache = self._widths.setdefault(font.key, {})
+        for char in text:
+            if char not in cache:
+                cache[char] = font.getlength(char)
+        return [cache[char] for char in text]

@@ -1,0 +1,161 @@
+"""Measures a checkpoint on the held-out set through the stock transformers path: processor, chat template, greedy generate.
+
+    python -m training.evaluate [CHECKPOINT] [--limit 40] [--wordings train] [--fonts train] [--json FILE]
+
+Prints one row a task: exact matches; for printed text also the character error rate; for boxes the share with an overlap
+(IoU) over 0.5 and the mean overlap.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from training import questions as held_out
+from training.metrics import best_overlaps, character_errors, points_inside
+from training.model import Qwen2_5_VLForConditionalGeneration
+from training.world import chat
+from training.world.sample import plain
+
+CHECKPOINT = Path(__file__).parents[1] / "qwen_demo" / "models" / "embedded"
+REFUSALS = (
+    chat.PHOTO,
+    chat.ZH_PHOTO,
+    "I cannot see any readable text in the image.",
+    "There is no chart in the image.",
+    "There is no text in the image.",
+)
+MAX_NEW_TOKENS = 260
+
+
+class Model:
+    """A checkpoint with its processor.  dtype: torch dtype; device: "cpu" or "cuda"."""
+
+    def __init__(self, folder, dtype=torch.float32, device="cpu"):
+        from transformers import AutoProcessor
+
+        self.device = device
+        self.model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=dtype).to(device).eval()
+        self.processor = AutoProcessor.from_pretrained(folder)
+
+    def inputs(self, messages, pictures):
+        """Tensors for generate.  pictures: training.world.sample.Picture."""
+        from transformers.video_utils import VideoMetadata
+
+        text = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        media = {}
+        stills = [Image.fromarray(p.frames[0]) for p in pictures if not p.is_clip]
+        clips = [p for p in pictures if p.is_clip]
+        if stills:
+            media["images"] = stills
+        if clips:
+            media["videos"] = [[Image.fromarray(f) for f in p.frames] for p in clips]
+            rate = [2 / p.seconds_per_grid for p in clips]
+            media["video_metadata"] = [
+                VideoMetadata(
+                    total_num_frames=len(p.frames),
+                    fps=fps,
+                    duration=len(p.frames) / fps,
+                    frames_indices=list(range(len(p.frames))),
+                )
+                for p, fps in zip(clips, rate, strict=True)
+            ]
+            media["do_sample_frames"] = False
+        return self.processor(text=[text], return_tensors="pt", **media).to(self.device)
+
+    @torch.inference_mode()
+    def answer(self, messages, pictures):
+        inputs = self.inputs(messages, pictures)
+        ids = self.model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
+        return self.processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)[0]
+
+
+def judge(question, answer):
+    """Scores of one answer: {"exact": bool, ...}"""
+    turn, expected = question.turn, plain(question.turn.answer)
+    score = {"exact": answer.strip() == expected.strip()}
+    if turn.boxes:
+        score["overlaps"] = best_overlaps(turn.boxes, answer)
+    if turn.points:
+        score["inside"] = points_inside(turn.points, answer)
+        score["exact"] = all(score["inside"])
+    if turn.text is not None:
+        score["errors"], score["length"] = character_errors(expected, answer), len(expected)
+    if question.task.metric == "refusal":
+        score["exact"] = answer.strip() in REFUSALS
+    return score
+
+
+def summary(scores):
+    """One row of the table."""
+    row = {"n": len(scores), "exact": sum(s["exact"] for s in scores) / len(scores)}
+    overlaps = [o for s in scores for o in s.get("overlaps", [])]
+    if overlaps:
+        row |= {
+            "iou_over_half": sum(o > 0.5 for o in overlaps) / len(overlaps),
+            "mean_iou": sum(overlaps) / len(overlaps),
+            "boxes": len(overlaps),
+        }
+    length = sum(s.get("length", 0) for s in scores)
+    if length:
+        row["cer"] = sum(s.get("errors", 0) for s in scores) / length
+    return row
+
+
+def table(rows):
+    """Markdown."""
+    lines = ["| task | n | exact | CER | IoU > 0.5 | mean IoU |", "|---|---|---|---|---|---|"]
+    for name, row in rows.items():
+        more = [f"{row[key]:.3f}" if key in row else "" for key in ("cer", "iou_over_half", "mean_iou")]
+        exact = "" if "iou_over_half" in row else f"{row['exact']:.3f}"
+        lines.append(f"| {name} | {row['n']} | {exact} | " + " | ".join(more) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", nargs="?", default=CHECKPOINT)
+    parser.add_argument("--limit", type=int, default=100, help="questions a task")
+    parser.add_argument("--only", default="", help="tasks whose name holds this text")
+    parser.add_argument("--json", type=Path, help="also write rows and wrong answers there")
+    parser.add_argument("--show", type=int, default=0, help="print that many wrong answers a task")
+    parser.add_argument(
+        "--wordings", choices=["test", "train"], default="test", help="held-out wordings, or those of training"
+    )
+    parser.add_argument(
+        "--fonts", choices=["heldout", "train"], default="heldout", help="held-out fonts, or those of training"
+    )
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    model = Model(args.checkpoint, getattr(torch, args.dtype), args.device)
+    assets, photos = held_out.load_assets(args.fonts), held_out.sample_photos()
+    rows, wrong, started = {}, {}, time.time()
+    for task in held_out.TASKS:
+        if args.only not in task.name:
+            continue
+        scores = []
+        for question in held_out.questions(task, args.limit, assets, photos, args.wordings):
+            answer = model.answer(question.messages(), question.sample.pictures)
+            scores.append(judge(question, answer))
+            if not scores[-1]["exact"]:
+                wrong.setdefault(task.name, []).append(
+                    {"question": question.turn.question, "expected": plain(question.turn.answer), "answer": answer}
+                )
+        rows[task.name] = summary(scores)
+        print(f"{task.name}: {rows[task.name]}", flush=True)
+        for miss in wrong.get(task.name, [])[: args.show]:
+            print("   ", json.dumps(miss, ensure_ascii=False), flush=True)
+    print(table(rows))
+    print(f"{sum(r['n'] for r in rows.values())} answers in {time.time() - started:.0f} s")
+    if args.json:
+        args.json.write_text(
+            json.dumps({"rows": rows, "wrong": wrong}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()

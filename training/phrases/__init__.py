@@ -1,0 +1,1 @@
+"""Wordings of the questions: `train` is what training sees, `test` was written apart and is held out."""
