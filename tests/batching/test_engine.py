@@ -84,6 +84,26 @@ async def test_closing_a_stream_frees_its_slot_within_one_step(engine):
 
 
 @pytest.mark.usefixtures("endless")
+async def test_health_tells_what_the_engine_does(engine):
+    streams = [
+        engine.stream(replace(question("What is it?", picture(c), max_new_tokens=900), repetition_guard=False))
+        for c in ("red", "blue")
+    ]
+    for stream in streams:
+        await anext(stream)
+    await until(lambda: engine.health().stats["batch_size"] == 2)
+    health = engine.health()
+    assert health.running == 2 <= health.slots == health.stats["slots"]
+    assert 0 < health.stats["reserved_tokens"] <= health.stats["budget_tokens"]
+    assert health.stats["step_seconds"] > 0
+    assert health.stats["encoder_cache_pictures"] == 2
+    assert health.stats["encoder_cache_bytes"] > 0
+    for stream in streams:
+        await stream.aclose()
+    await until(lambda: engine.health().stats["batch_size"] == 0)
+
+
+@pytest.mark.usefixtures("endless")
 async def test_who_waits_is_admitted_when_somebody_leaves(started):
     async with started(slots=1) as engine:
         first = engine.stream(long_question())

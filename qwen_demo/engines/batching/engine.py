@@ -84,7 +84,8 @@ class BatchingEngine:
         running = self._worker.running if self._worker else 0
         detail = self._trouble() or self._state
         waiting = max(0, len(self._jobs) - running)
-        return Health(detail == "ready", running, waiting, detail, self.plan.slots if self.plan else 1)
+        slots, stats = (self.plan.slots, self._worker.stats()) if self._worker and self._worker.intake else (1, {})
+        return Health(detail == "ready", running, waiting, detail, slots, stats)
 
     def _trouble(self) -> str:
         """What is wrong with the threads, if anything."""

@@ -68,6 +68,8 @@ class Worker:
         self._closed = False
         self.busy_since: float | None = None
         self.turns = 0
+        self.step_s = 0.0
+        self.batch = 0
         self.failures = 0
         self.healthy = True
         self.broken = ""
@@ -96,6 +98,20 @@ class Worker:
     @property
     def running(self) -> int:
         return len(self.policy.running)
+
+    def stats(self) -> dict[str, float]:
+        """The newest decode step and what the caches hold, for the metrics."""
+        encoded = self.intake.encoded
+        return {
+            "slots": self.policy.slots,
+            "batch_size": self.batch if self.policy.running else 0,
+            "step_seconds": self.step_s,
+            "turns": self.turns,
+            "reserved_tokens": self.policy.reserved_tokens,
+            "budget_tokens": self.policy.budget_tokens,
+            "encoder_cache_bytes": encoded.bytes,
+            "encoder_cache_pictures": len(encoded),
+        }
 
     def _run(self) -> None:
         self._on_thread()
@@ -179,6 +195,8 @@ class Worker:
             running.pop()
         if not running:
             return
+        self.batch = sum(job is not None for job in running)
+        began = time.perf_counter()
         try:
             chosen = self.stepper.decode(len(running))
         except torch.OutOfMemoryError as error:
@@ -187,6 +205,7 @@ class Worker:
             newest = next(reversed(self.policy.running))
             self._end(newest, out_of_memory(error))
             return
+        self.step_s = time.perf_counter() - began
         self.failures = 0
         # From the last slot on: ending a request moves the last running one into its place.
         for slot in range(len(running) - 1, -1, -1):
