@@ -9,11 +9,11 @@ LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0, -2.0]])
 
 
 def draw(sampling: Sampling, ids=((0,),), logits=LOGITS) -> torch.Tensor:
-    return processors(sampling, prompt_length=1, device=torch.device("cpu"))(torch.tensor(ids), logits.clone())
+    return processors(sampling, prompt_length=1)(torch.tensor(ids), logits.clone())
 
 
 def shares(sampling: Sampling, draws: int = 4000) -> list[float]:
-    chain = processors(sampling, 1, torch.device("cpu"))
+    chain = processors(sampling, 1)
     ids = torch.zeros(draws, 1, dtype=torch.long)
     chosen = chain(ids, LOGITS.repeat(draws, 1)).argmax(-1)
     return [(chosen == token).float().mean().item() for token in range(5)]

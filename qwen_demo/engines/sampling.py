@@ -60,9 +60,7 @@ class Constrained(LogitsProcessor):
         return scores
 
 
-def processors(
-    sampling: Sampling, prompt_length: int, device: torch.device, constraint: Constraint | None = None
-) -> LogitsProcessorList:
+def processors(sampling: Sampling, prompt_length: int, constraint: Constraint | None = None) -> LogitsProcessorList:
     """For greedy `generate`: constraint, penalties, and above temperature 0 the filters and the noise."""
     chain = LogitsProcessorList()
     if constraint is not None:

@@ -90,7 +90,7 @@ def run(
         model.generate(
             **prompt.model_inputs(device),
             generation_config=config,
-            logits_processor=sampling_.processors(sampling, prompt.length, device, constraint),
+            logits_processor=sampling_.processors(sampling, prompt.length, constraint),
             stopping_criteria=StoppingCriteriaList([_StopWhen(should_stop)]),
             streamer=_Callback(on_token),
         )

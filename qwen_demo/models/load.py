@@ -139,7 +139,7 @@ def _device_name(torch, device: str, device_map: str | None) -> str:
 
 
 def _dtype(torch):
-    """bf16 on GPUs that have it, else fp16; fp32 on the CPU, where it was fastest (docs/performance.md)."""
+    """bf16 on GPUs that have it, else fp16; fp32 on the CPU, where not all can multiply less and answers stay exact."""
     if torch.cuda.is_available():
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.float16 if torch.backends.mps.is_available() else torch.float32

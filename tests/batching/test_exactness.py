@@ -125,7 +125,6 @@ async def test_equal_words_about_another_picture_are_no_hit(started, loaded, sai
 
 @pytest.mark.parametrize("quantization", ["nf4", "int8"])
 async def test_a_quantised_model_answers_among_others_as_it_does_alone(started, said, quantization):
-    pytest.importorskip("bitsandbytes")
     quantised = load(Settings(model="embedded", quantization=quantization, threads=1))
     requests = [ask(f"{quantization} {n}", *parts) for n, parts in enumerate(QUANTISED_QUESTIONS)]
     async with started(loaded=quantised) as engine:

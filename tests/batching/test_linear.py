@@ -2,6 +2,7 @@
 
 import copy
 
+import bitsandbytes as bnb
 import pytest
 import torch
 from torch import nn
@@ -58,7 +59,6 @@ def test_fusing_leaves_modules_that_work_and_share_their_weights():
 
 
 def nf4(modules: list[nn.Linear]) -> list[nn.Module]:
-    bnb = pytest.importorskip("bitsandbytes")
     made = []
     for linear in modules:
         q = bnb.nn.Linear4bit(HIDDEN, linear.out_features, bias=linear.bias is not None, compute_dtype=torch.float32)

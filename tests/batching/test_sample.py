@@ -30,7 +30,7 @@ samplings = st.builds(
 
 def reference(sampling: Sampling, logits: torch.Tensor) -> list[int]:
     """One sequence through transformers' processors; `logits` [steps, vocabulary]."""
-    chain, ids = processors(sampling, len(PROMPT), CPU), PROMPT[None]
+    chain, ids = processors(sampling, len(PROMPT)), PROMPT[None]
     for row in logits:
         token = chain(ids, row[None].clone()).argmax(-1)
         ids = torch.cat([ids, token[None]], dim=1)

@@ -2,7 +2,7 @@
 
 A graph has fixed shapes, so there is one for each batch size and cache length of a short list; a
 step takes the next larger ones. They share one memory pool and are recorded on first use or by
-`warm_up`. Measured (docs/performance.md): 28 ms -> 7.3 ms a step for the 7B shapes in NF4.
+`warm_up`. `python -m benchmarks.engine --set cuda_graphs=false` measures what they are worth.
 """
 
 import bisect

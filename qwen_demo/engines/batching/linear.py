@@ -69,7 +69,7 @@ class FusedNf4:
     """The stacked NF4 weights of `modules` in one bitsandbytes product: the same codes and the same scales.
 
     Scales are kept as float32 instead of being quantised again themselves: products are faster
-    (docs/performance.md) for 0.09 bytes a weight. The modules' codes become views into the stack.
+    for 0.09 bytes a weight. The modules' codes become views into the stack.
     """
 
     def __init__(self, *modules: nn.Module):
