@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 
 import PIL.Image
 
-from qwen_demo.errors import DeadlineExceeded, InvalidRequest, NotReady, Overloaded, QwenDemoError
+from qwen_demo import checks
+from qwen_demo.errors import DeadlineExceeded, NotReady, Overloaded, QwenDemoError
 from qwen_demo.pixels import picture_tokens
 from qwen_demo.settings import Settings
 from qwen_demo.telemetry import Metrics, request_id
@@ -168,7 +169,7 @@ class Service:
             if not isinstance(request, ChatRequest):
                 request = await request
             request = replace(request, request_id=identity)
-            self._check(request)
+            checks.check(request, self.settings, self._engine.info)
             tokens = self._take_tokens(request)
             async with aclosing(self._within_deadline(request)) as events:
                 async for event in events:
@@ -222,35 +223,6 @@ class Service:
         largest = min(request.max_pixels or model.max_pixels, model.max_pixels)
         bounds = {"min_pixels": min(model.min_pixels, largest), "max_pixels": largest, "patch": model.patch_pixels}
         return picture_tokens(*part.pixels.size, **bounds)
-
-    def _check(self, request: ChatRequest) -> None:
-        limits = self.settings
-        if not request.messages or request.messages[-1].role != "user":
-            raise InvalidRequest("The last message must be the user's.", field="messages")
-        if not any(part for message in request.messages if message.role == "user" for part in message.parts):
-            raise InvalidRequest("The question is empty: type something or add a picture.", field="messages")
-        _check_text([*(message.text for message in request.messages), *request.sampling.stop])
-        pictures = sum(not isinstance(part, Text) for message in request.messages for part in message.parts)
-        if pictures > limits.max_images:
-            raise InvalidRequest(
-                f"The conversation has {pictures} pictures and videos; the model looks at {limits.max_images} at once. "
-                "Clear the conversation or remove some (an operator can raise --max-images).",
-                field="messages",
-            )
-        if not 1 <= request.sampling.max_new_tokens <= limits.max_new_tokens:
-            raise InvalidRequest(
-                f"max_new_tokens is {request.sampling.max_new_tokens}; it may be 1 to {limits.max_new_tokens} "
-                "(an operator can raise --max-new-tokens).",
-                field="max_new_tokens",
-            )
-        if request.sampling.top_logprobs is not None and not self._engine.info.logprobs:
-            raise InvalidRequest(f"The {self._engine.info.engine} engine does not report logprobs.", field="logprobs")
-        if request.sampling.json_schema and not self._engine.info.json_schema:
-            raise InvalidRequest(
-                f"The {self._engine.info.engine} engine cannot hold an answer to a JSON schema.",
-                field="response_format",
-            )
-        _check_sampling(request.sampling)
 
     async def _within_deadline(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         # One timer for the whole answer: `asyncio.timeout` around each token costs more than sending it.
@@ -323,32 +295,6 @@ class Service:
 def _discard(request: ChatRequest | Awaitable[ChatRequest]) -> None:
     if asyncio.iscoroutine(request):
         request.close()
-
-
-def _check_text(texts: list[str]) -> None:
-    for text in texts:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidRequest(
-                "A text holds half a surrogate pair, which is no character.", field="messages"
-            ) from error
-
-
-def _check_sampling(sampling: Sampling) -> None:
-    for name, value, low, high in (
-        ("temperature", sampling.temperature, 0, 2),
-        ("top_p", sampling.top_p, 0.001, 1),
-        ("top_k", sampling.top_k, 0, 1000),
-        ("min_p", sampling.min_p, 0, 1),
-        ("repetition_penalty", sampling.repetition_penalty, 0.1, 10),
-        ("presence_penalty", sampling.presence_penalty, -2, 2),
-        ("frequency_penalty", sampling.frequency_penalty, -2, 2),
-        ("seed", sampling.seed or 0, 0, (1 << 63) - 1),
-        ("top_logprobs", sampling.top_logprobs or 0, 0, 20),
-    ):
-        if not low <= value <= high:
-            raise InvalidRequest(f"{name} is {value}; it may be {low} to {high}.", field=name)
 
 
 def _small_question() -> ChatRequest:

@@ -14,6 +14,7 @@ RANKS = {
     "settings": 1,
     "pixels": 2,
     "credentials": 2,
+    "checks": 2,
     "uploads": 2,
     "media": 2,
     "grounding": 2,
