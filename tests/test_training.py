@@ -21,12 +21,13 @@ from training.export import write_checksums
 from training.forward import PackedForward
 from training.model import ROPE_THETA, Qwen2_5_VLForConditionalGeneration
 from training.pack import SMOKE_SHAPE, Packer
+from training.phrases import rules
 from training.phrases import test as held_out_phrases
 from training.phrases import train as training_phrases
 from training.tokenizer import learn, write_processor
 from training.tokens import TOKEN_ID
 from training.train import run
-from training.world.phrasing import BANKS
+from training.world.phrasing import BANKS, plain_wording
 from training.world.sample import plain, spelled
 from training.world.world import MIX, World
 
@@ -192,6 +193,37 @@ def test_held_out_wordings_are_not_among_those_of_training():
     for kind, (written, framed) in BANKS["train"].items():
         held_out = {t.lower().rstrip("?.!") for t in held_out_phrases.BANK[kind]}
         assert not held_out & {t.lower().rstrip("?.!") for t in (*written, *framed)} or kind in shared, kind
+
+
+ASKED_TOGETHER = (  # kinds that one picture may be asked, with different answers
+    """describe list count_all count_kind exist where what_at color is_color shape_of largest smallest leftmost rightmost
+    topmost lowest_object relation side_lr side_ab larger smaller background what_is box boxes point it_where it_color it_box
+    read chart_type list_values""",
+    """read describe text_color first_line second_line last_line n_lines first_word last_word n_words has_text text_where
+    chart_type total price shop n_items dearest exist""",
+    "describe_chart highest lowest value list_values chart_type n_parts compare labels which_value title trend",
+    "pair_describe pair_compare pair_same nth n_images which_image",
+    "triple_describe nth n_images which_image",
+    "video_describe motion change video_object",
+    "photo read chart_type list_values",
+    "zh_describe zh_count zh_count_kind zh_exist zh_where zh_what zh_color zh_side zh_box zh_background",
+    "zh_describe zh_highest zh_lowest zh_value zh_chart_type",
+)
+
+
+@pytest.mark.parametrize("kinds", ASKED_TOGETHER, ids=lambda kinds: kinds.split()[0])
+def test_no_wording_asks_two_questions(kinds):
+    asked = {}
+    for kind in kinds.split():
+        for template in (t for many in BANKS["train"][kind] for t in many):
+            assert asked.setdefault(plain_wording(template), kind) == kind, (template, kind)
+
+
+def test_rules_choose_nested_parts_and_speak_the_same_every_time():
+    assert rules.variants("a (b (c|d)|) ?") == ["a b c?", "a?", "a b d?"]
+    whole, framed = rules.expand("zh_what", "! 看(一下|看)图\n这是(什么|啥)？")
+    assert whole == ["这是什么？", "这是啥？"] and "请看看图" in framed
+    assert rules.expand("where", "> where (it|that) is")[1] == rules.expand("where", "> where (it|that) is")[1]
 
 
 def test_dense_labels_spell_a_cell_in_reading_order(assets):

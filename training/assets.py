@@ -10,21 +10,46 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFont
 
+from training.world.artwork import Artwork
 from training.world.catalog import PICTOGRAM_NAMES
 
 FOLDER = Path(__file__).parent / "assets"
 TRAIN_STYLES = ("noto", "twemoji", "fluent3d", "fluentflat")
 HELD_OUT_STYLE = "openmoji"
+LOADED_FONTS = 3000  # fonts in sizes; with their widths about 40 KiB each, 0.03 ms to load again
+# Further styles, which training alone draws with: "color" is artwork in its own colours, "ink" lines or areas in one.
+MORE_STYLES = {
+    "noto-v1": "color",
+    "emojione": "color",
+    "fxemoji": "color",
+    "streamline-emojis": "color",
+    "streamline": "color",
+    "icon-park": "color",
+    "noto-outline": "ink",
+    "fluent-emoji-high-contrast": "ink",
+    "emojione-monotone": "ink",
+    "tabler": "ink",
+    "lucide": "ink",
+    "ph": "ink",
+    "game-icons": "ink",
+    "iconoir": "ink",
+}
+
+ARTWORK = {}  # styles -> Artwork
 
 
 class Assets:
     """Artwork of one split.
 
     styles: pictogram styles to load; fonts: "train" or "heldout"; photos: "train" (licensed for it) or "none".
+    split: "train" adds the further styles of training and draws everything as other artists might have; "test" leaves
+    the artwork as it is, so that evaluation goes on measuring with the same pictures.
     """
 
-    def __init__(self, styles=TRAIN_STYLES, fonts="train", photos="train"):
+    def __init__(self, styles=TRAIN_STYLES, fonts="train", photos="train", split="test"):
+        self.split = split
         self.pictograms = self._pictograms(styles)
+        self.artwork = self._artwork(tuple(styles)) if split == "train" else None
         self._font_data = self._read(FOLDER / "fonts.zip", fonts + "/")
         self.font_names = sorted(self._font_data)
         self._fonts, self._widths = {}, {}
@@ -65,12 +90,21 @@ class Assets:
                     out.setdefault(numbers[name], []).append(image)
         return out
 
+    def _artwork(self, styles):
+        """Made once in a process: it takes several seconds and 330 MB, which forked workers share."""
+        if styles not in ARTWORK:
+            more = {k: self._pictograms([s for s, kind in MORE_STYLES.items() if kind == k]) for k in ("color", "ink")}
+            colored = {n: images + more["color"].get(n, []) for n, images in self.pictograms.items()}
+            ARTWORK[styles] = Artwork(colored, more["ink"])
+        return ARTWORK[styles]
+
     def font(self, name, size):
         """A loaded font of that size in pixels; its name is kept on it for the width cache."""
         key = (name, size)
         if key not in self._fonts:
-            if len(self._fonts) > 600:
+            if len(self._fonts) >= LOADED_FONTS:
                 self._fonts.clear()
+                self._widths.clear()
             self._fonts[key] = ImageFont.truetype(io.BytesIO(self._font_data[name]), size)
             self._fonts[key].key = key
         return self._fonts[key]

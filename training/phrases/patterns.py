@@ -1,4 +1,4 @@
-"""More training wordings, put together from parts: a clause or a noun phrase inside one of many frames.
+"""More training wordings: clauses and noun phrases that `rules` puts into its frames, and whole questions.
 
 CLAUSES continue "tell me …", NOUNS continue "what is …".  Placeholders are those of `train`.
 """
@@ -52,7 +52,7 @@ CLAUSES = {
     "larger": ["which is bigger, the {name} or the {other}", "whether the {name} or the {other} is bigger"],
     "smaller": ["which is smaller, the {name} or the {other}", "whether the {name} or the {other} is smaller"],
     "background": ["what color the background has", "how the background looks"],
-    "what_is": ["what this is", "what it shows", "which object this is", "what thing you see"],
+    "what_is": ["what this is", "which object this is", "what thing you see"],
     "what_shape": ["what this is", "which shape this is", "what shape you see"],
     "it_where": ["where it is", "in which part it is"],
     "it_color": ["which color it has", "how it is colored"],
@@ -98,7 +98,7 @@ CLAUSES = {
     "video_describe": ["what happens in the video", "what happens", "what you see in the video"],
     "motion": ["which way the {name} moves", "where the {name} is going", "in which direction the {name} goes"],
     "change": ["what changes", "what is different at the end", "what has changed"],
-    "video_object": ["what is in the video", "which object is moving", "what you see in the video"],
+    "video_object": ["what is in the video", "which object is moving"],
     "photo": ["what is in the photo", "what this shows", "who this is", "what you can see", "where this is"],
 }
 NOUNS = {
@@ -225,52 +225,6 @@ NOUNS = {
         "the name of this place",
     ],
 }
-CLAUSE_FRAMES = [
-    "Tell me {}.",
-    "Can you tell me {}?",
-    "Could you tell me {}?",
-    "Please tell me {}.",
-    "I want to know {}.",
-    "Do you know {}?",
-    "I would like to know {}.",
-    "Say {}.",
-    "Can you see {}?",
-    "Let me know {}.",
-    "I wonder {}.",
-    "Explain {}.",
-    "Can you say {}?",
-    "Find out {}.",
-    "Would you tell me {}?",
-    "I need to know {}.",
-    "Check {}.",
-    "Show me {}.",
-    "please say {}",
-    "do you see {}?",
-]
-NOUN_FRAMES = [
-    "What is {}?",
-    "What's {}?",
-    "Give me {}.",
-    "Tell me {}.",
-    "I need {}.",
-    "Can you give me {}?",
-    "Name {}.",
-    "Show me {}.",
-    "Please give me {}.",
-    "{}?",
-    "{}",
-    "I want {}.",
-    "Could you give me {}?",
-    "Return {}.",
-    "Provide {}.",
-    "Write {}.",
-    "Write down {}.",
-    "Output {}.",
-    "I would like {}.",
-    "Do you see {}?",
-    "Report {}.",
-    "Say {}.",
-]
 EXTRA = {
     "describe": [
         "What does this image contain?",

@@ -21,7 +21,6 @@ BANK = {
         "Tell me about the image.",
         "Can you describe the image?",
         "Describe everything in the photo.",
-        "What's this?",
     ],
     "list": [
         "List all objects.",
@@ -187,7 +186,6 @@ BANK = {
         "Name the object.",
         "Identify the object in the image.",
         "What object is this?",
-        "What is in the image?",
         "Which thing is shown?",
         "What does the pictogram show?",
         "What does this emoji show?",
@@ -202,7 +200,6 @@ BANK = {
         "Name the shape.",
         "What is the object?",
         "Tell me which shape this is.",
-        "What is shown?",
     ],
     # grounding
     "box": [

@@ -6,6 +6,7 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from training.world import lettering
 from training.world.catalog import BACKGROUNDS, COLORS, SHAPES
 
 CELL = 28  # pixels of one merged picture token
@@ -160,12 +161,13 @@ class Brush:
         return image
 
     # ---- things
-    def sprite(self, thing, side):
+    def sprite(self, thing, side, ground=None):
         """(fill, mask): what to paste for a thing whose longest side is about `side` pixels.
 
         fill is an RGB image for pictograms and a colour for shapes; mask is cropped to the visible pixels.
+        ground: mean colour behind the thing, where it is known: artwork of one colour stands out from it.
         """
-        return self._shape_sprite(thing, side) if thing.kind == "shape" else self._pictogram_sprite(thing, side)
+        return self._shape_sprite(thing, side) if thing.kind == "shape" else self._pictogram_sprite(thing, side, ground)
 
     def _shape_sprite(self, thing, side):
         rng, mask = self.rng, MASKS[thing.name]
@@ -182,12 +184,15 @@ class Brush:
             mask = mask.rotate(rng.uniform(-limit, limit), resample=Image.BILINEAR, expand=True)
         return thing.rgb, mask.crop(mask.getbbox())
 
-    def _pictogram_sprite(self, thing, side):
+    def _pictogram_sprite(self, thing, side, ground):
         rng = self.rng
-        image = rng.choice(self.assets.pictograms[thing.number])
-        scale = side / max(image.size)
-        size = (max(6, int(image.width * scale)), max(6, int(image.height * scale)))
-        image = image.resize(size, Image.BILINEAR, reducing_gap=2.0)
+        if self.assets.artwork:
+            image = self.assets.artwork.draw(rng, thing.number, side, ground)
+        else:
+            image = rng.choice(self.assets.pictograms[thing.number])
+            scale = side / max(image.size)
+            size = (max(6, int(image.width * scale)), max(6, int(image.height * scale)))
+            image = image.resize(size, Image.BILINEAR, reducing_gap=2.0)
         if rng.random() < 0.3 and thing.name != "thumbs up":
             image = image.transpose(Image.FLIP_LEFT_RIGHT)
         if rng.random() < 0.3:
@@ -210,13 +215,20 @@ class Brush:
 
     # ---- text
     def write(self, draw, at, text, font, color, anchor="la"):
-        """Draws text and returns [(x, y, character)], the middle of each character in pixels."""
-        draw.text(at, text, font=font, fill=color, anchor=anchor)
-        widths = self.assets.widths(font, text)
+        """Draws text and returns [(x, y, character)], the middle of each character in pixels.
+
+        font: of Pillow, or a StyledFont.
+        """
+        styled = isinstance(font, lettering.StyledFont)
+        widths = self.assets.widths(font.font if styled else font, text)
         ascent, descent = font.getmetrics()
-        x = at[0] - {"l": 0, "m": sum(widths) / 2, "r": sum(widths)}[anchor[0]]
-        up = font.size * 0.34
+        up = font.size * lettering.MIDDLE
         y = {"a": at[1] + ascent - up, "m": at[1], "b": at[1] - descent - up, "s": at[1] - up}[anchor[1]]
+        across = {"l": 0, "m": 0.5, "r": 1}[anchor[0]]
+        if styled:
+            return lettering.write(draw, (at[0], y), text, font, color, widths, across)
+        draw.text(at, text, font=font, fill=color, anchor=anchor)
+        x = at[0] - across * sum(widths)
         letters = []
         for char, width in zip(text, widths, strict=True):
             if char != " ":

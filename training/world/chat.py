@@ -1,7 +1,9 @@
 """Talk without a picture, questions about the model itself, and honest answers outside its world."""
 # ruff: noqa: E501  (texts and a template whose line breaks matter)
 
+from training.phrases import rules, small_talk
 from training.world.catalog import PICTOGRAM_NAMES, article, plural
+from training.world.phrasing import plain_wording
 
 ABILITY = (
     "I can describe shapes and pictograms, count and locate them, read printed text, answer questions about "
@@ -118,7 +120,35 @@ def _split(bank):
     return {kind: [q for line in text.splitlines() for q in line.split("|")] for kind, text in bank.items()}
 
 
-BANKS = {"train": _split(_TRAIN), "test": _split(_TEST)}
+def _widened(bank, held_out):
+    """kind -> [written questions, one list of readings a rule], less what repeats a held-out wording."""
+    out = {}
+    for kind, questions in bank.items():
+        lines = [line for line in small_talk.RULES.get(kind, "").splitlines() if line]
+        kept = {plain_wording(q) for q in held_out[kind]}
+        lists = [questions, *(rules.variants(line) for line in lines)]
+        out[kind] = [[q for q in many if plain_wording(q) not in kept] for many in lists]
+    return out
+
+
+BANKS = {"test": _split(_TEST)}
+BANKS["train"] = _widened(_split(_TRAIN), BANKS["test"])
+ABOUT_PICTURES = [  # kinds whose wordings make no sense without a picture
+    *(
+        "describe",
+        "list",
+        "count_all",
+        "count_kind",
+        "where",
+        "background",
+        "largest",
+        "leftmost",
+        "box",
+        "boxes",
+        "point",
+    ),
+    *("read", "n_lines", "text_color", "total", "dearest", "describe_chart", "highest", "list_values", "chart_type"),
+]
 COUNTRIES = [
     "France",
     "Germany",
@@ -178,26 +208,46 @@ class Chat:
     """Turns that need no picture.  words: a list of ordinary words for questions outside the world."""
 
     def __init__(self, speaker, words, split="train"):
-        self.rng, self.vary, self.words, self.bank = speaker.rng, speaker.vary, words, BANKS[split]
+        self.rng, self.speaker, self.words, self.bank = speaker.rng, speaker, words, BANKS[split]
+        more = split == "train"
+        self.countries = COUNTRIES + small_talk.COUNTRIES * more
+        self.languages = LANGUAGES + small_talk.LANGUAGES * more
+        self.people = PEOPLE + small_talk.PEOPLE * more
+        self.loose = more
 
     def ask(self, kind):
         """(question, answer) of that kind."""
         rng = self.rng
         thing = rng.choice(PICTOGRAM_NAMES)
-        question = rng.choice(self.bank[kind])
+        question = self._template(kind) if self.loose else rng.choice(self.bank[kind])
         while "{word}" in question:
             question = question.replace("{word}", rng.choice(self.words), 1)
         question = question.format(
-            country=rng.choice(COUNTRIES),
-            language=rng.choice(LANGUAGES),
-            person=rng.choice(PEOPLE),
+            country=rng.choice(self.countries),
+            language=rng.choice(self.languages),
+            person=rng.choice(self.people),
             thing=thing,
             things=plural(thing),
             a_thing=article(thing),
             a=rng.randint(1, 99),
             b=rng.randint(1, 99),
         )
-        return (question if kind.startswith("zh_") else self.vary(question)), ANSWERS[kind]
+        if not kind.startswith("zh_"):
+            brief = self.loose and kind in ("hello", "thanks", "bye", "ok")
+            question = self.speaker.hasten(question) if brief else self.speaker.vary(question)
+        return question, ANSWERS[kind]
+
+    def _template(self, kind):
+        """A wording for training: half of those about a missing picture are the ones asked about pictures."""
+        rng, lists = self.rng, self.bank[kind]
+        if kind == "no_picture" and rng.random() < 0.5:
+            template = self.speaker.template(rng.choice(ABOUT_PICTURES))
+            for slot, filled in (("{names}", "{things}"), ("{name}", "{thing}"), ("{part}", "bar")):
+                template = template.replace(slot, filled)
+            return template
+        # a rule counts as much as the square root of its readings: no list of topics drowns the others
+        template = rng.choice(rng.choices(lists, [len(many) ** 0.5 for many in lists])[0])
+        return template if kind.startswith("zh_") else self.speaker.mistype(template)
 
     def any(self):
         """(question, answer, kind)"""

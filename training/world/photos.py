@@ -1,9 +1,9 @@
 """Photographs and textures: pictures outside the world, to which the honest answer is that the model cannot tell."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from training.world import chat
+from training.world import chat, textures
 from training.world.catalog import article, plural
 from training.world.sample import Turn
 from training.world.scenes import still, thing_of
@@ -14,7 +14,9 @@ def photo_sample(world, pictures=None):
     rng, say, brush = world.rng, world.speaker.ask, world.brush
     width, height = brush.size() if rng.random() < 0.7 else brush.small_size()
     sources = pictures if pictures is not None else world.assets.photos
-    if sources and (pictures is not None or rng.random() < 0.62):
+    if pictures is None and world.assets.split == "train":
+        image = _training_picture(world, width, height)
+    elif sources and (pictures is not None or rng.random() < 0.62):
         image = _crop(rng, rng.choice(sources), width, height)
     else:
         image = _texture(rng, brush.noise, width, height)
@@ -38,9 +40,30 @@ def photo_sample(world, pictures=None):
     return still(brush.camera(image)), turns
 
 
-def _crop(rng, photo, width, height):
-    """A random part of the photograph, from the whole to a third, with changed colours."""
-    scale = rng.uniform(0.3, 1.0)
+def _training_picture(world, width, height):
+    """A part of a photograph, of any size and in any light, or a surface."""
+    rng, brush, chance = world.rng, world.brush, world.rng.random()
+    if chance < 0.55 and world.assets.photos:
+        image = _crop(rng, rng.choice(world.assets.photos), width, height, rng.choice([0.12, 0.3, 0.5]))
+    elif chance < 0.92:
+        image = textures.texture(rng, brush.noise, width, height)
+    else:
+        image = _texture(rng, brush.noise, width, height)
+    if rng.random() < 0.3:  # low light, glare, strong or weak contrast
+        gain, middle, aim = rng.uniform(0.35, 2.2), rng.uniform(70, 150), rng.uniform(30, 200)
+        image = image.point([max(0, min(255, int((v - middle) * gain + aim))) for v in range(256)] * 3)
+    if rng.random() < 0.15:
+        image = image.convert("L").convert("RGB")
+    if rng.random() < 0.15:
+        image = image.filter(ImageFilter.BoxBlur(rng.uniform(0.5, 4)))
+    if rng.random() < 0.4:
+        image = brush.add_noise(image, rng.uniform(0.1, 0.9))
+    return image
+
+
+def _crop(rng, photo, width, height, smallest=0.3):
+    """A random part of the photograph, from the whole to the share `smallest` of a side, with changed colours."""
+    scale = rng.uniform(smallest, 1.0)
     crop_width, crop_height = photo.width * scale, photo.height * scale
     if crop_width / crop_height > width / height:
         crop_width = crop_height * width / height

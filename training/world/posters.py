@@ -4,6 +4,7 @@ from PIL import Image, ImageDraw
 
 from training.world.canvas import CELL
 from training.world.catalog import article, join
+from training.world.lettering import choose, dressed
 from training.world.sample import Turn, spelled
 from training.world.scene_talk import SceneTalk
 from training.world.scenes import draw_scene, near_border, place_of, still
@@ -59,13 +60,15 @@ def poster_sample(world):
 
 def _headline(world, width, band):
     """(line, font) that fits the band."""
-    rng = world.rng
+    rng, style = world.rng, choose(world)
     for _ in range(30):
         line = world.typist.line(rng.choice([1, 1, 2, 3]))
         font = world.assets.font(
             rng.choice(world.assets.font_names), rng.randint(18, max(19, min(44, int(band * 0.7))))
         )
-        if font.getlength(line) < width - 12:
+        font = dressed(font, style)
+        length = font.getlength(line)
+        if length < width - 12 and not (style and font.size + 2 * font.drop(length / 2) > band):
             return line, font
     return "OK", font
 

@@ -6,6 +6,7 @@ import string
 from PIL import Image, ImageDraw
 
 from training.world.catalog import BACKGROUNDS, NUMBERS, article
+from training.world.lettering import choose, dressed
 from training.world.sample import Turn, spelled
 from training.world.scenes import still, thing_of
 
@@ -68,8 +69,9 @@ def _fit(world, lines, width, height, largest):
     name = rng.choice(assets.font_names)
     longest = min(largest, int(height * 0.75 / len(lines) / 1.25), 80)
     size = rng.randint(MIN_FONT_PX, max(MIN_FONT_PX + 1, longest))
+    style = choose(world)
     while True:
-        font = assets.font(name, size)
+        font = dressed(assets.font(name, size), style)
         widest = max(font.getlength(line) for line in lines)
         if widest <= width - 16 and len(lines) * size * 1.2 <= height - 8:
             return font, lines
@@ -114,8 +116,16 @@ def draw_text(world):
     widest = max(font.getlength(line) for line in lines)
     centred = rng.random() < 0.4
     x = width / 2 if centred else rng.uniform(6, max(6, width - widest - 8))
-    y = rng.uniform(3, max(3, height - pitch * len(lines) - 6))
-    if len(lines) == 1 and rng.random() < 0.15:  # a sign: a panel behind the text
+    low, high = 3, height - pitch * len(lines) - 6
+    style = getattr(font, "style", None)
+    if style and style.angle:
+        drop = font.drop(widest) * (0.5 if centred else 1)
+        low, high = low + drop, high - drop
+        if low > high:
+            style.angle, low, high = 0.0, 3, height - pitch * len(lines) - 6
+    y = rng.uniform(low, max(low, high))
+    turned = style is not None and style.angle != 0
+    if len(lines) == 1 and not turned and rng.random() < 0.15:  # a sign: a panel behind the text
         left = x - (widest / 2 if centred else 0)
         panel = brush.jitter((255, 255, 255) if sum(color) < 380 else (30, 30, 30), 10)
         draw.rounded_rectangle(
@@ -124,7 +134,7 @@ def draw_text(world):
     letters = []
     for i, line in enumerate(lines):
         letters += brush.write(draw, (x, y + i * pitch), line, font, color, "ma" if centred else "la")
-    if len(lines) == 1 and rng.random() < 0.12:
+    if len(lines) == 1 and not turned and rng.random() < 0.12:
         image, letters = _turned(rng, image, letters, mean)
     return still(brush.camera(image), [], letters), mode, lines, background, color_name
 

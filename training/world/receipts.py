@@ -3,6 +3,7 @@
 from PIL import ImageDraw
 
 from training.world.catalog import NUMBERS
+from training.world.lettering import choose, dressed
 from training.world.printed import MIN_FONT_PX, paper
 from training.world.sample import Turn, spelled
 from training.world.scenes import still
@@ -89,7 +90,12 @@ def _draw(world, image, shop, rows, color):
     width, height = image.size
     name = rng.choice(world.assets.font_names)
     size = max(MIN_FONT_PX, min(int(height / (len(rows) + 3)), int(width / 13), 34))
-    font = world.assets.font(name, size)
+    style = choose(world)
+    if style and rng.random() < 0.35:  # ten short lines: the dearest pictures to vary
+        style = None
+    if style:
+        style.angle, style.slant = 0.0, style.slant / 2  # columns stay upright
+    font = dressed(world.assets.font(name, size), style)
     pitch = int(size * rng.uniform(1.2, 1.45))
     count = len(rows) + bool(shop)
     if count * pitch > height - 8:

@@ -42,7 +42,8 @@ def copy_of(thing):
 
 def paste(brush, image, thing, x, y, side):
     """Draws the thing inside the square at (x, y) and sets its box and place."""
-    fill, mask = brush.sprite(thing, side)
+    ground = image.resize((1, 1), Image.BOX, box=(x, y, x + side, y + side)).getpixel((0, 0))
+    fill, mask = brush.sprite(thing, side, ground)
     if max(mask.size) > side:  # rotation made it larger
         size = tuple(max(4, int(v * side / max(mask.size))) for v in mask.size)
         mask = mask.resize(size, Image.BILINEAR)

@@ -29,8 +29,8 @@ MIX = {
     "receipt": 4,
     "chart": 15,
     "poster": 4,
-    "chat": 2,
-    "photo": 2.5,
+    "chat": 3,
+    "photo": 4,
     "group": 3.5,
     "clip": 5,
     "late": 2,
@@ -57,7 +57,7 @@ class World:
     wordings where it is not that of the rest.
     """
 
-    def __init__(self, seed, assets, split="train", chinese=0.1, mix=None, wordings=None):
+    def __init__(self, seed, assets, split="train", chinese=0.12, mix=None, wordings=None):
         self.rng, self.assets, self.split, self.chinese, self.mix = (
             random.Random(seed),
             assets,
