@@ -4,6 +4,7 @@ Random weights cost what trained ones cost. Their prompts are made of random tok
 so that nothing but PyTorch and transformers is needed where no checkpoint can be had.
 """
 
+import os
 import sys
 import types as module_types
 import zlib
@@ -23,6 +24,8 @@ except ImportError:
     grammar = module_types.ModuleType("qwen_demo.engines.grammar")
     grammar.Constraint, grammar.Grammars = object, lambda *_: SimpleNamespace(constraint=None)
     sys.modules["qwen_demo.engines.grammar"] = grammar
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as load_settings does, before torch is imported
 
 import torch
 
@@ -68,7 +71,7 @@ SHAPES = {
             "intermediate_size": 512,
             "vocab_size": 2048,
         },
-        "vision": {"depth": 2, "hidden_size": 160, "num_heads": 2, "intermediate_size": 320},
+        "vision": {"depth": 2, "hidden_size": 160, "num_heads": 2, "intermediate_size": 324},
         "full": [1],
         "tied": False,
     },
@@ -93,6 +96,7 @@ def settings(**changes) -> SimpleNamespace:
         "prefill_tokens": 0,
         "cuda_graphs": True,
         "fast_path": True,
+        "kernels": True,
         "step_timeout_s": 600.0,
         "repetition_guard": True,
         "warmup": True,
@@ -133,7 +137,7 @@ def _embedded():
     from qwen_demo.models.load import load as load_checkpoint
     from qwen_demo.settings import Settings
 
-    return load_checkpoint(Settings(model="embedded", threads=1))
+    return load_checkpoint(Settings(model="embedded"))
 
 
 def config(architecture: str, context_tokens: int):
@@ -230,13 +234,21 @@ class RandomPrompts:
         self.tokenizer = SimpleNamespace(backend_tokenizer=_numbers(model.config.text_config.vocab_size), decode=str)
         self._config = model.config
         self._get_rope_index = model.model.get_rope_index
+        # Drawn once: drawing a picture's patches takes longer than reading them on a GPU.
+        self._noise = torch.randn(4096 + 1024, 3 * 2 * 14 * 14, generator=torch.Generator().manual_seed(0))
+
+    def _pixels(self, patches: int, dice: torch.Generator) -> torch.Tensor:
+        start = int(torch.randint(0, 1024, (), generator=dice))
+        if patches > 4096:
+            return torch.randn(patches, self._noise.shape[1], generator=dice)
+        return self._noise[start : start + patches]
 
     def room(self, prompt, max_new_tokens: int) -> int:
         return min(max_new_tokens, self.context_tokens - prompt.length)
 
     def build(self, request):
         from qwen_demo.models.prompt import Medium, Prompt
-        from qwen_demo.types import Image, Text
+        from qwen_demo.types import Text
 
         dice = torch.Generator().manual_seed(zlib.crc32(request.request_id.encode()))
         ids, media = [], []
@@ -244,21 +256,34 @@ class RandomPrompts:
             for part in message.parts:
                 if isinstance(part, Text):
                     ids += torch.randint(10, 1000, (len(part.text.split()),), generator=dice).tolist()
-                elif isinstance(part, Image):
-                    grid = (1, part.pixels.height // 28 * 2, part.pixels.width // 28 * 2)
-                    patches = grid[1] * grid[2]
-                    pixels = torch.randn(patches, 3 * 2 * 14 * 14, generator=dice)
+                else:
+                    frames = getattr(part, "frames", None)
+                    shown = frames[0] if frames else part.pixels
+                    grid = (len(frames) // 2 if frames else 1, shown.height // 28 * 2, shown.width // 28 * 2)
+                    patches = grid[0] * grid[1] * grid[2]
+                    token = self._config.video_token_id if frames else self._config.image_token_id
                     ids += [self._config.vision_start_token_id]
-                    media.append(Medium(part.digest, grid, len(ids), patches // 4, pixels))
-                    ids += [self._config.image_token_id] * (patches // 4) + [self._config.vision_end_token_id]
+                    seconds = 2 / part.fps if frames else 0.0
+                    pixels = self._pixels(patches, dice)
+                    media.append(Medium(part.digest, grid, len(ids), patches // 4, pixels, seconds))
+                    ids += [token] * (patches // 4) + [self._config.vision_end_token_id]
         input_ids = torch.tensor(ids)
-        types = (input_ids == self._config.image_token_id).int()
-        positions, delta = torch.arange(len(ids)).expand(3, -1), 0
-        if media:
-            grids = torch.tensor([medium.grid_thw for medium in media])
-            positions, delta = self._get_rope_index(input_ids[None], types[None], image_grid_thw=grids)
-            positions, delta = positions[:, 0], int(delta)
-        return Prompt(input_ids, types, positions, delta, tuple(media))
+        types = (input_ids == self._config.image_token_id).int() + 2 * (input_ids == self._config.video_token_id).int()
+        return Prompt(input_ids, types, *self._positions(input_ids, types, media), tuple(media))
+
+    def _positions(self, input_ids, types, media) -> tuple[torch.Tensor, int]:
+        if not media:
+            return torch.arange(len(input_ids)).expand(3, -1), 0
+        grids = [torch.tensor([m.grid_thw for m in media if m.is_video is kind]) for kind in (False, True)]
+        seconds = [m.seconds_per_grid for m in media if m.is_video]
+        positions, delta = self._get_rope_index(
+            input_ids[None],
+            types[None],
+            image_grid_thw=grids[0] if len(grids[0]) else None,
+            video_grid_thw=grids[1] if len(grids[1]) else None,
+            second_per_grid_ts=seconds or None,
+        )
+        return positions[:, 0], int(delta)
 
 
 class Numbered:

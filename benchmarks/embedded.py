@@ -12,6 +12,8 @@ import statistics
 import time
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as load_settings does, before torch is imported
+
 import torch
 from PIL import Image, ImageDraw
 

@@ -30,7 +30,10 @@ from benchmarks.running import ENGINES, Figures, app, scrape
 from benchmarks.users import FRONTS, Outcome, Question, connect, picture
 
 # With the fake engine nothing but the front shall be a limit: its answers take 0.2 s + 20 ms a token.
-ROOMY = {"fake": ["--max-running", "256", "--max-waiting", "256"], "embedded": ["--max-waiting", "256"]}
+ROOMY = {
+    "fake": ["--max-running", "256", "--max-waiting", "256"],
+    "embedded": ["--max-waiting", "256", "--request-timeout-s", "1800"],
+}
 WORDS = "what do you see in this picture"
 LONGEST_PAUSE_S = 5.0
 # No picture is shown twice, so that an engine's cache of pictures does not help.

@@ -57,6 +57,15 @@ def write(name: str, content: dict, out: Path | None = None) -> Path:
     return path
 
 
+def crowds(record: dict) -> tuple[list[dict], int]:
+    """Rows with many users at once, and the tokens of each answer, from `benchmarks.engine` or `benchmarks.gpu_session`."""
+    if "rows" in record:
+        return record["rows"], int(record["options"]["tokens"])
+    parts = record["parts"]
+    tokens = parts["users"][0]["tokens"]
+    return [row for row in (*parts["users"], *parts["naive"]) if row["tokens"] == tokens], tokens
+
+
 def table(rows: list[dict], columns: dict[str, str] | None = None) -> str:
     """Markdown; `columns` maps keys of the rows to headings, by default each to itself."""
     columns = columns or {key: key for key in rows[0]}

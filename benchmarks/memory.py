@@ -48,10 +48,10 @@ def cases(options) -> list[Case]:
     if options.limits:
         return [
             Case("nf4", users=8, limit_gib=16.0),
-            Case("int8", users=8, limit_gib=16.0),
             Case("nf4-vision", users=1, limit_gib=8.0),
             Case("nf4", users=1, limit_gib=8.0),
             Case("bf16", users=1, limit_gib=16.0),
+            Case("int8", users=8, limit_gib=16.0),
         ]
     kinds = options.weights.split(",")
     pictures = [Case(weights, picture) for weights in kinds for picture in options.pictures.split(",")]

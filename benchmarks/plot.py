@@ -1,12 +1,15 @@
-"""Draw results of `benchmarks.engine` as SVG: tokens per second and first token, by users.
+"""Draw results of `benchmarks.engine` or `benchmarks.gpu_session` as SVG: tokens per second and first token, by users.
 
 python -m benchmarks.plot benchmarks/results/engine-*.json --out docs/engine.svg
+python -m benchmarks.plot benchmarks/results/gpu-7b-*.json --out docs/engine-gpu.svg
 """
 
 import argparse
 import json
 import math
 from pathlib import Path
+
+from benchmarks import machine
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 420, 260, 56, 34, 40
 COLOURS = ("#4c6ef5", "#e8590c", "#2b8a3e", "#c2255c", "#5f3dc4", "#0b7285", "#868e96")
@@ -16,7 +19,7 @@ def series(records: list[dict], field: str) -> dict[str, list[tuple[float, float
     """Points (users, value) by engine; with several files the label tells them apart."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for record in records:
-        for row in record["rows"]:
+        for row in machine.crowds(record)[0]:
             name = row["engine"] if len(records) == 1 else f"{row['engine']}, {record['label']}"
             if row.get(field):
                 lines.setdefault(name, []).append((row["users"], row[field]))

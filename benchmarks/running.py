@@ -72,7 +72,7 @@ def app(engine: str, settings: list[str]) -> Iterator[str]:
         text=True,
     )
     try:
-        yield _address(process)
+        yield read_address(process)
     finally:
         process.terminate()
         try:
@@ -87,7 +87,7 @@ def app(engine: str, settings: list[str]) -> Iterator[str]:
         raise RuntimeError(f"the app ended with {code}")
 
 
-def _address(process: subprocess.Popen) -> str:
+def read_address(process: subprocess.Popen) -> str:
     url = ""
     for line in process.stdout:
         if "demo: http" in line:

@@ -4,6 +4,7 @@ Both files have one `name:hash` line for each entry. Keys are long and random, s
 protects them at rest; passwords are chosen by people and get scrypt (RFC 7914).
 """
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -13,6 +14,7 @@ from qwen_demo.errors import SettingsError
 
 KEY_PREFIX = "qd-"
 SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}
+LOGINS_AT_ONCE = 2
 
 
 def new_key() -> tuple[str, str]:
@@ -28,7 +30,7 @@ def hash_of_key(key: str) -> str:
 def hash_of_password(password: str, salt: bytes | None = None) -> str:
     """`salt$hash` in hex."""
     salt = salt or secrets.token_bytes(16)
-    return f"{salt.hex()}${hashlib.scrypt(password.encode(), salt=salt, **SCRYPT).hex()}"
+    return f"{salt.hex()}${hashlib.scrypt(password.encode(errors='surrogatepass'), salt=salt, **SCRYPT).hex()}"
 
 
 def password_fits(password: str, known: str) -> bool:
@@ -57,12 +59,16 @@ def read_pairs(path: Path) -> dict[str, str]:
 
 
 class Login:
-    """Gradio's `auth`: whether a name and a password belong together."""
+    """Whether a name and a password of the page belong together."""
 
     def __init__(self, path: Path):
         self._users = read_pairs(path)
         # Checked for names that are not there, so that the time does not tell which are.
         self._nobody = hash_of_password(secrets.token_hex(8))
+        self._turns = asyncio.Semaphore(LOGINS_AT_ONCE)
 
-    def __call__(self, name: str, password: str) -> bool:
-        return password_fits(password, self._users.get(name, self._nobody)) and name in self._users
+    async def check(self, name: str, password: str) -> bool:
+        """Gradio's `auth`. In a thread: scrypt takes 16 MiB and tens of milliseconds on purpose."""
+        async with self._turns:
+            known = self._users.get(name, self._nobody)
+            return await asyncio.to_thread(password_fits, password, known) and name in self._users

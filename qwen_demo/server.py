@@ -17,6 +17,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
 
 from qwen_demo import __version__
 from qwen_demo.api.access import Access
@@ -31,9 +32,11 @@ from qwen_demo.engines import zerogpu
 from qwen_demo.engines.fake import FakeEngine, Script
 from qwen_demo.errors import SettingsError
 from qwen_demo.service import Service
-from qwen_demo.settings import Settings, tell_gradio_upload_dir
+from qwen_demo.settings import MIB, Settings, tell_gradio_upload_dir
 from qwen_demo.telemetry import set_up_logging
 from qwen_demo.types import Engine
+from qwen_demo.ui.mcp import give_pass
+from qwen_demo.ui.sessions import keep_swept
 from qwen_demo.uploads import keep_trimmed
 
 # Gradio holds this many events beyond those that may wait (an engine has 64 slots at most), so that the
@@ -68,9 +71,13 @@ def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.start()
-        trimming = asyncio.create_task(keep_trimmed(uploads, settings.max_upload_bytes))
+        tidying = [
+            asyncio.create_task(keep_trimmed(uploads, settings.max_upload_bytes)),
+            asyncio.create_task(keep_swept(app.state.page)),
+        ]
         yield
-        trimming.cancel()
+        for task in tidying:
+            task.cancel()
         await service.close()
         if settings.upload_dir is None:
             shutil.rmtree(uploads, ignore_errors=True)
@@ -78,7 +85,8 @@ def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app = FastAPI(title="Qwen2.5-VL", version=__version__, lifespan=lifespan)
     app.state.service = service
     install_errors(app)
-    app.include_router(build_router(service, Access(settings)))
+    access = Access(settings)
+    app.include_router(build_router(service, access))
     correct_openapi(app)
     app.add_middleware(
         BoundedBody,
@@ -86,6 +94,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         streamed=("/gradio_api/upload",),
         max_bytes=settings.max_request_bytes,
         timeout_s=settings.body_timeout_s,
+        held_bytes=settings.held_mib * MIB,
     )
     app.add_middleware(
         PageDoor,
@@ -93,6 +102,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         uploads=uploads,
         max_upload_bytes=settings.max_images * _largest_file(settings),
         timeout_s=settings.body_timeout_s,
+        mcp_access=access if settings.page_users_file else None,
     )
     # Also with no origins: where it is missing, Gradio allows every one, with credentials.
     app.add_middleware(
@@ -113,7 +123,14 @@ def _upload_dir(settings: Settings) -> Path:
 def _mount_page(app: FastAPI, service: Service, uploads: Path) -> FastAPI:
     import gradio as gr
 
-    return gr.mount_gradio_app(app, _page(service, uploads), path="/", **_page_options(service.settings))
+    from qwen_demo.ui.languages import ByVisitor
+
+    app.add_middleware(ByVisitor)
+    page = app.state.page = _page(service, uploads)
+    gr.mount_gradio_app(app, page, path="/", **_page_options(service.settings))
+    if service.settings.page_users_file:
+        give_pass(page, next(route.app for route in app.routes if isinstance(route, Mount)))
+    return app
 
 
 def _page(service: Service, uploads: Path):
@@ -138,8 +155,11 @@ def _page_options(settings: Settings) -> dict:
     """Shared by the mounted page and the launched one of ZeroGPU."""
     from qwen_demo.ui.blocks import CSS, THEME
     from qwen_demo.ui.examples import FOLDER
+    from qwen_demo.ui.languages import HEAD, Translations
 
     return {
+        "head": HEAD,
+        "i18n": Translations(),
         "theme": THEME,
         "css": CSS,
         "show_error": False,
@@ -149,7 +169,7 @@ def _page_options(settings: Settings) -> dict:
         "run_history": False,
         "ssr_mode": False,
         "mcp_server": True,
-        "auth": Login(settings.page_users_file) if settings.page_users_file else None,
+        "auth": Login(settings.page_users_file).check if settings.page_users_file else None,
     }
 
 

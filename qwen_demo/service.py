@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,9 @@ import PIL.Image
 
 from qwen_demo import checks
 from qwen_demo.errors import DeadlineExceeded, NotReady, Overloaded, QwenDemoError
+from qwen_demo.line import Line, Ticket
 from qwen_demo.pixels import picture_tokens
+from qwen_demo.rates import Rates
 from qwen_demo.settings import Settings
 from qwen_demo.telemetry import Metrics, request_id
 from qwen_demo.types import (
@@ -42,6 +44,7 @@ log = logging.getLogger(__name__)
 # The rate that ETAs are computed from is that of the newest answers.
 RATE_WINDOW = 50
 CANARY_TIMEOUT_S = 30.0
+LAST_WORDS_S = 0.5  # after the grace, for telling callers why their answers end
 # A token of English is some four characters; counting exactly would cost a tokenizer at the door.
 CHARACTERS_PER_TOKEN = 3
 
@@ -71,11 +74,14 @@ class Service:
         self._state = "loading"
         self._tasks: list[asyncio.Task] = []
         self._in_flight = 0
+        self._enders: set[Callable[[QwenDemoError], None]] = set()  # one for each answer that is being written
         self._tokens_in_flight = 0
+        self._line = Line()
         self._ends: deque[float] = deque(maxlen=RATE_WINDOW)
         self._last_sign = time.monotonic()
         self._stuck = ""
         self.failure: QwenDemoError | None = None
+        self.rates = Rates()
         self.metrics = Metrics(self._health)
         self.metrics.eta_from(self.eta_s)
 
@@ -110,6 +116,11 @@ class Service:
         deadline = time.monotonic() + self.settings.grace_s
         while self._in_flight and time.monotonic() < deadline:  # noqa: ASYNC110 requests end in many ways
             await asyncio.sleep(0.05)
+        for end in list(self._enders):
+            end(NotReady("The server is shutting down and could not wait for this answer. Ask again in a moment."))
+        deadline = time.monotonic() + LAST_WORDS_S
+        while self._in_flight and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
     async def close(self) -> None:
         """Turn new requests away and let the engine go."""
@@ -136,9 +147,13 @@ class Service:
             state, detail = "failed", self._stuck or health.detail
         return Status(state, detail, health.running, health.waiting, self._engine.info)
 
-    def eta_s(self) -> float:
-        """Seconds after which a request that comes now is likely to be worked on."""
-        waiting = self._engine.health().waiting
+    def ahead_of(self, ticket: Ticket) -> int | None:
+        """How many wait before that request; None where it does not wait for the engine."""
+        return self._line.ahead(ticket, self._engine.health().waiting)
+
+    def eta_s(self, ahead: int | None = None) -> float:
+        """Seconds after which a request that comes now, or has `ahead` before it, is likely to be worked on."""
+        waiting = self._engine.health().waiting if ahead is None else ahead
         if not waiting:
             return 0.0
         if len(self._ends) < 2:
@@ -146,7 +161,7 @@ class Service:
         return waiting * (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)
 
     async def answer(
-        self, request: ChatRequest | Awaitable[ChatRequest], *, front: str = "page"
+        self, request: ChatRequest | Awaitable[ChatRequest], *, front: str = "page", ticket: Ticket | None = None
     ) -> AsyncGenerator[Event, None]:
         """Stream one answer. Raises `QwenDemoError`; closing it frees the engine's slot.
 
@@ -154,6 +169,7 @@ class Service:
             request: what to answer. An awaitable is only awaited once there is room, so that
                 nothing is downloaded or decoded for a request that is turned away.
             front: who asks, for the metrics.
+            ticket: tells where the request stands, see `ahead_of`.
         """
         try:
             self._admit()
@@ -164,19 +180,25 @@ class Service:
         started = time.perf_counter()
         outcome, finished, tokens, first_s = "cancelled", None, 0, 0.0
         identity = request_id() or secrets.token_hex(8)
+        ticket = ticket or Ticket()
         self._in_flight += 1
         try:
             if not isinstance(request, ChatRequest):
                 request = await request
+            media_s = time.perf_counter() - started
             request = replace(request, request_id=identity)
             checks.check(request, self.settings, self._engine.info)
             tokens = self._take_tokens(request)
-            async with aclosing(self._within_deadline(request)) as events:
+            self._line.join(ticket, tokens)
+            async with aclosing(self._until_ended(request)) as events:
                 async for event in events:
                     self._last_sign = time.monotonic()
+                    self._line.leave(ticket)
                     first_s = first_s or time.perf_counter() - started
                     if isinstance(event, Finished):
+                        event = replace(event, timing=replace(event.timing, media_s=media_s))
                         finished, outcome = event, event.reason
+                        self.rates.add(event)
                     yield event
         except QwenDemoError as error:
             outcome = error.code
@@ -185,6 +207,7 @@ class Service:
             outcome = "internal_error"
             raise
         finally:
+            self._line.leave(ticket)
             self._in_flight -= 1
             self._tokens_in_flight -= tokens
             if outcome in (Overloaded.code, NotReady.code):
@@ -222,42 +245,49 @@ class Service:
             return (request.max_pixels or model.max_pixels) // model.patch_pixels**2
         largest = min(request.max_pixels or model.max_pixels, model.max_pixels)
         bounds = {"min_pixels": min(model.min_pixels, largest), "max_pixels": largest, "patch": model.patch_pixels}
-        return picture_tokens(*part.pixels.size, **bounds)
+        return picture_tokens(*part.size, **bounds)
 
-    async def _within_deadline(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+    async def _until_ended(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         # One timer for the whole answer: `asyncio.timeout` around each token costs more than sending it.
         # The task is looked up at each step, as a reader may take every event in a task of its own.
         working: asyncio.Task | None = None
-        late = False
+        leaving: asyncio.Future | None = None
+        over: QwenDemoError | None = None
 
-        def end_it() -> None:
-            nonlocal late
-            late = True
+        def end(error: QwenDemoError) -> None:
+            nonlocal over, leaving
+            over = over or error
             if working is not None:
                 working.cancel()
+            else:  # its reader has stopped in the middle, and the slot must not wait for him
+                leaving = asyncio.ensure_future(events.aclose())
 
-        timer = asyncio.get_running_loop().call_later(self.settings.request_timeout_s, end_it)
-        try:
-            async with aclosing(self._engine.stream(request)) as events:
-                while not late:
-                    working = asyncio.current_task()
-                    try:
-                        event = await anext(events, None)
-                    except asyncio.CancelledError:
-                        if not late or working.uncancel():
-                            raise
-                        break
-                    finally:
-                        working = None
-                    if event is None:
-                        return
-                    yield event
-        finally:
-            timer.cancel()
-        raise DeadlineExceeded(
+        events = self._engine.stream(request)
+        too_long = DeadlineExceeded(
             f"The answer took longer than {self.settings.request_timeout_s:g} s and was ended. Ask for a "
             "shorter answer or smaller pictures (an operator can raise --request-timeout-s)."
         )
+        timer = asyncio.get_running_loop().call_later(self.settings.request_timeout_s, end, too_long)
+        self._enders.add(end)
+        try:
+            while over is None:
+                working = asyncio.current_task()
+                try:
+                    event = await anext(events, None)
+                except asyncio.CancelledError:
+                    if over is None or working.uncancel():
+                        raise
+                    break
+                finally:
+                    working = None
+                if event is None:
+                    return
+                yield event
+        finally:
+            timer.cancel()
+            self._enders.discard(end)
+            await (leaving or events.aclose())
+        raise over
 
     def _record(self, identity: str, front: str, outcome: str, finished, first_s: float, seconds: float) -> None:
         if finished:

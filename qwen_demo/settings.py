@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     host: str = Field(default_factory=_usual_host, description="address to listen on")
     port: int = Field(default_factory=_usual_port, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     root_path: str = Field("", description="path prefix behind a reverse proxy")
+    workers: int = Field(
+        1, description="always 1: one process for each GPU, and nginx before them (docs/deploy-nginx.md)"
+    )
 
     # Which model answers
     model: str = Field(
@@ -74,7 +77,7 @@ class Settings(BaseSettings):
     )
     remote_key: SecretStr | None = Field(None, description="key that the remote engine sends")
     threads: int = Field(
-        0, ge=0, description="CPU threads of the model; 0 is one for the embedded model and PyTorch's choice else"
+        0, ge=0, description="CPU threads of the model; 0 is two for the embedded model and PyTorch's choice else"
     )
     max_running: int = Field(4, ge=1, description="requests that the generate engine works on at once")
     max_waiting: int = Field(64, ge=0, description="requests that may wait; more are turned away")
@@ -103,6 +106,9 @@ class Settings(BaseSettings):
     )
     max_request_bytes: int = Field(64 * MIB, ge=1024, description="largest body of a REST request")
     body_timeout_s: float = Field(60.0, gt=0, description="longest time the body of a REST request may take")
+    held_mib: int = Field(
+        2048, ge=1, description="memory for bodies and pictures of all callers together; more are told to come back"
+    )
 
     # The batching engine
     slots: int = Field(0, ge=0, description="requests in one batch; 0 takes as many as memory holds, up to 64 on a GPU")
@@ -122,6 +128,9 @@ class Settings(BaseSettings):
         0, ge=0, description="prompt tokens read between two tokens of the others; 0 chooses by device"
     )
     cuda_graphs: CliImplicitFlag[bool] = Field(True, description="replay recorded decode steps on CUDA")
+    kernels: CliImplicitFlag[bool] = Field(
+        True, description="Triton kernels on CUDA, where they give the plain path's results"
+    )
     fast_path: CliImplicitFlag[bool] = Field(True, description="fused forward passes instead of transformers' modules")
     step_timeout_s: float = Field(120.0, gt=0, description="a step that takes longer makes the engine unhealthy")
     repetition_guard: CliImplicitFlag[bool] = Field(
@@ -131,6 +140,11 @@ class Settings(BaseSettings):
     # What may be uploaded
     max_image_bytes: int = Field(20 * MIB, ge=1, description="largest picture file")
     max_image_pixels: int = Field(50_000_000, ge=1, description="largest picture, width times height")
+    decoded_pixels: int = Field(
+        4 * 2560 * 28 * 28,
+        ge=28 * 28,
+        description="larger pictures are scaled down to this area as they are decoded (never below --max-pixels)",
+    )
     max_aspect_ratio: float = Field(200.0, ge=1, le=200, description="longest side over shortest side")
     max_images: int = Field(8, ge=1, description="pictures and videos in one conversation that the model sees")
     max_video_bytes: int = Field(100 * MIB, ge=1, description="largest video file")
@@ -142,6 +156,12 @@ class Settings(BaseSettings):
     max_frames: int = Field(32, ge=2, description="frames sampled from one video")
     video_fps: float = Field(2.0, gt=0, description="frames sampled per second of video, up to max_frames")
     video_timeout_s: float = Field(30.0, gt=0, description="longest time decoding one video may take")
+    max_pdf_bytes: int = Field(50 * MIB, ge=1, description="largest PDF file")
+    max_pdf_pages: int = Field(200, ge=1, description="pages that a PDF may have")
+    pdf_page_pixels: int = Field(
+        2048 * 28 * 28, ge=28 * 28, le=50_000_000, description="area that a page of a PDF is drawn in"
+    )
+    pdf_timeout_s: float = Field(15.0, gt=0, description="longest time drawing one page of a PDF may take")
     upload_dir: Path | None = Field(
         None, description="folder for uploads; by default a private one that is removed at the end"
     )
@@ -161,6 +181,18 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             items = tuple(item.strip() for item in value.split(",") if item.strip())
             return items if info.field_name == "base_url" else tuple(item.lower() for item in items)
+        return value
+
+    @field_validator("workers")
+    @classmethod
+    def _one_process(cls, value):
+        if value != 1:
+            raise ValueError(
+                f"{value} is refused. Workers would each load the model anew, share neither queue nor batch, and lose the "
+                "page's sessions between them. One process already answers many at once (--slots). For more GPUs start one "
+                "process each, with its own CUDA_VISIBLE_DEVICES and --port, and put nginx before them "
+                "(docs/deploy-nginx.md)"
+            )
         return value
 
     @property
@@ -201,6 +233,9 @@ def load_settings(argv: list[str] | None = None) -> Settings:
         SettingsError: an unknown flag or a bad value, named. `--help` exits as usual.
     """
     _refuse_unknown_variables()
+    # Read by OpenMP when torch is imported: waiting threads sleep. While they spin, two threads on
+    # two busy cores are ten times slower than one (benchmarks/embedded.py).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return Settings(_cli_parse_args=list(argv) if argv is not None else False)
     except ValidationError as error:

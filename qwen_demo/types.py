@@ -26,14 +26,21 @@ class Image:
     """One decoded still picture.
 
     Attributes:
-        pixels: RGB, upright (EXIF applied), transparency on white.
+        pixels: RGB, upright (EXIF applied), transparency on white; of a very large picture, scaled down.
         digest: SHA-256 (hex) of size and pixel bytes; equal pictures have equal digests.
         name: what the sender called it, for messages only.
+        original_size: width and height before it was scaled down, if it was.
     """
 
     pixels: PIL.Image.Image
     digest: str
     name: str = "picture"
+    original_size: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as it was sent: what the model's own resizing goes by."""
+        return self.original_size or self.pixels.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +171,8 @@ class Timing:
     """Seconds spent in each stage of one request; `ttft_s` counts from its arrival.
 
     Attributes:
+        media_s: receiving and decoding pictures and clips, before the request reached the engine;
+            in none of the sums below.
         queue_s: waiting for a place.
         preprocess_s: resizing pictures and building the prompt.
         vision_s: vision encoder; 0 where a cache had the result.
@@ -172,8 +181,11 @@ class Timing:
         decode_s: first token to last.
         total_s: arrival to end.
         encoder_hits: pictures whose encoding came from the cache.
+        encoder_hit: the same for each picture and clip, in the order of the prompt; empty where
+            the engine does not tell.
     """
 
+    media_s: float = 0.0
     queue_s: float = 0.0
     preprocess_s: float = 0.0
     vision_s: float = 0.0
@@ -182,6 +194,7 @@ class Timing:
     decode_s: float = 0.0
     total_s: float = 0.0
     encoder_hits: int = 0
+    encoder_hit: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +220,8 @@ class ModelInfo:
         min_pixels, max_pixels: the model's own bounds of a picture's area.
         patch_pixels: a picture's sides are multiples of this (28 for Qwen2.5-VL); a square
             of that side is one token.
+        kv_bytes_per_token: memory that a token of the prompt or the answer takes in the cache; 0 where
+            the engine does not tell.
         logprobs: whether the engine reports log probabilities.
         json_schema: whether it can hold an answer to a JSON schema.
     """
@@ -224,6 +239,7 @@ class ModelInfo:
     max_pixels: int = 0
     patch_pixels: int = 28
     embedded: bool = False
+    kv_bytes_per_token: int = 0
     logprobs: bool = False
     json_schema: bool = False
 

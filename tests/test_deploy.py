@@ -18,6 +18,8 @@ from tests.conftest import ROOT
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "qwen-demo.json").read_text(encoding="utf-8"))
 HELLO = {"messages": [{"role": "user", "content": "hello there"}]}
+# Of the engine's own numbers, those that rules and panels ask for by name.
+STATS = {"batch_size": 3, "gpu_memory_bytes": 1, "gpu_memory_used_bytes": 1, "gpu_memory_total_bytes": 2}
 # Prometheus adds these to what it scrapes.
 ADDED = {"job", "instance", "__name__"}
 WORDS_OF_PROMQL = {"and", "or", "unless", "by", "without", "on", "ignoring", "offset", "bool"}
@@ -44,7 +46,7 @@ def scraped() -> str:
         with app.client() as client:
             assert client.post("/v1/chat/completions", json=HELLO).status_code == 200
             assert client.post("/inference", json={"prompt": "hi", "temperature": 9}).status_code == 400
-            app.engine.health = lambda: replace(healthy(), slots=0, stats={"batch_size": 3})
+            app.engine.health = lambda: replace(healthy(), slots=0, stats=STATS)
             assert client.post("/inference", json={"prompt": "hi"}).status_code == 429
             return client.get("/metrics").text
     finally:

@@ -1,6 +1,9 @@
 """The remote engine in front of this program's own API, which speaks the same language as vLLM's."""
 
 import asyncio
+import contextlib
+import json
+import re
 
 import pytest
 
@@ -13,6 +16,40 @@ from tests.api.conftest import start  # noqa: F401 a fixture
 from tests.conftest import picture, question, until
 
 NOWHERE = "http://127.0.0.1:1/v1"
+
+
+HELLO = {"choices": [{"index": 0, "delta": {"content": "hello"}, "finish_reason": None}]}
+END = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+BUSY = {"error": {"message": "The engine is busy.", "type": "Service Unavailable", "param": None, "code": 503}}
+
+
+@contextlib.asynccontextmanager
+async def other_program(*pieces: dict | bytes):
+    """A server that is not ours: says 200, sends these events or bytes, and hangs up. Gives its base URL."""
+
+    async def answer(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        if length := re.search(rb"content-length: (\d+)", head, re.I):
+            await reader.readexactly(int(length.group(1)))
+        events = [piece if isinstance(piece, bytes) else b"data: " + json.dumps(piece).encode() for piece in pieces]
+        body, kind = b"".join(event + b"\n\n" for event in events), b"text/event-stream"
+        if head.startswith(b"GET"):
+            body, kind = (
+                b'{"data": [{"id": "fake", "object": "model", "created": 0, "owned_by": "x"}]}',
+                b"application/json",
+            )
+        # A length that is never reached says that the answer broke off.
+        more = b"9" if pieces and isinstance(pieces[-1], bytes) and kind == b"text/event-stream" else b""
+        size = more + str(len(body)).encode()
+        beginning = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: "
+        writer.write(beginning + kind + b"\r\nContent-Length: " + size + b"\r\n\r\n" + body)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
 
 
 async def remote(*urls: str, **settings) -> RemoteEngine:
@@ -104,8 +141,44 @@ async def test_after_the_first_token_nothing_is_tried_again(start):  # noqa: F81
     await engine.close()
 
 
+async def test_overload_that_is_told_inside_a_stream_is_overload():
+    async with other_program(BUSY) as url:
+        engine = await remote(url)
+        with pytest.raises(Overloaded, match="The engine is busy"):
+            await collect(engine.stream(question("hello")))
+        await engine.close()
+
+
+async def test_a_server_that_is_full_hands_over_to_one_that_is_not(start):  # noqa: F811
+    async with other_program(BUSY) as url:
+        engine = await remote(url, start().url + "/v1")
+        answers = await asyncio.gather(*[collect(engine.stream(question("hello"))) for _ in range(4)])
+        assert [answer.text for answer in answers] == ["one two"] * 4
+        await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "told"),
+    [
+        ((HELLO, b": here it breaks off"), "connection .* broke"),
+        ((HELLO, {"error": {"message": "CUDA error", "code": 500}}), "CUDA error"),
+        ((HELLO, END, b": no end"), "connection .* broke"),
+        ((HELLO, b"data: {nonsense"), "no JSON"),
+        ((HELLO,), "without a reason"),
+    ],
+)
+async def test_what_goes_wrong_inside_a_stream_is_told(pieces, told):
+    async with other_program(*pieces) as url:
+        engine = await remote(url)
+        stream = engine.stream(question("hello"))
+        assert (await anext(stream)).text == "hello"
+        with pytest.raises(EngineFailed, match=told):
+            await anext(stream)
+        await engine.close()
+
+
 async def test_readiness_follows_the_servers(start, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("qwen_demo.engines.remote.CHECK_EVERY_S", 0.05)
+    monkeypatch.setattr("qwen_demo.engines.upstreams.CHECK_EVERY_S", 0.05)
     upstream = start()
     engine = await remote(upstream.url + "/v1")
     assert engine.health().ready

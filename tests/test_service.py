@@ -137,3 +137,13 @@ async def test_every_error_has_a_stable_code():
 
 def _tree(cls):
     return [cls, *(leaf for sub in cls.__subclasses__() for leaf in _tree(sub))]
+
+
+async def test_answers_that_outlast_the_grace_end_with_the_reason(settings):
+    service, fake = await started(settings.model_copy(update={"grace_s": 0.1}), Script(["slow "] * 1000, gap_s=0.05))
+    running = asyncio.ensure_future(collect(service.answer(question("tell me all"))))
+    await until(lambda: fake.health().running)
+    await service.drain()
+    with pytest.raises(NotReady, match="shutting down"):
+        await running
+    assert fake.health().running == 0

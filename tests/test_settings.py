@@ -32,6 +32,16 @@ def test_a_bad_value_is_named(argv, named):
         load_settings(argv)
 
 
+@pytest.mark.parametrize("asked", ["4", "0"])
+def test_several_workers_are_refused_with_the_reason_and_what_to_do(asked, monkeypatch):
+    with pytest.raises(SettingsError, match=r"--workers: .*each load the model anew.*CUDA_VISIBLE_DEVICES"):
+        load_settings(["--workers", asked])
+    monkeypatch.setenv("QWEN_DEMO_WORKERS", asked)
+    with pytest.raises(SettingsError, match="workers"):
+        load_settings([])
+    assert load_settings(["--workers", "1"]).workers == 1
+
+
 def test_an_unknown_flag_stops_the_program(capsys):
     with pytest.raises(SystemExit):
         load_settings(["--prot", "1"])

@@ -22,8 +22,13 @@ def promtool() -> str:
     return _program("promtool", package="prometheus")
 
 
-def _program(name: str, *, package: str) -> str:
-    unpacked = TOOLS / package / "usr" / "bin" / name
+def nginx() -> str:
+    """Path of nginx."""
+    return _program("nginx", package="nginx", folder="usr/sbin")
+
+
+def _program(name: str, *, package: str, folder: str = "usr/bin") -> str:
+    unpacked = TOOLS / package / folder / name
     if found := shutil.which(name):
         return found
     if not unpacked.exists():
@@ -58,6 +63,6 @@ def _run(*command: str, cwd: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        print(promtool())
+        print(promtool(), nginx(), sep="\n")
     except ToolMissing as error:
         sys.exit(f"error: {error}")

@@ -1,6 +1,7 @@
 """Who may call the REST API and how often: keys, and rates by the `limits` library."""
 
 import hmac
+import ipaddress
 import time
 from dataclasses import dataclass
 
@@ -15,6 +16,21 @@ from qwen_demo.errors import Overloaded, SettingsError
 from qwen_demo.settings import Settings
 
 WRONG_KEYS = parse("10/minute")
+# Whoever has one IPv6 address has its whole network of this length.
+IPV6_NETWORK = 64
+
+
+def caller_address(client: tuple[str, int] | None) -> str:
+    """What rates count for a connection: an IPv4 address, or the network of an IPv6 address."""
+    try:
+        address = ipaddress.ip_address(client[0].partition("%")[0])
+    except (TypeError, ValueError):
+        return client[0] if client else "unknown"
+    if address.version == 4:
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, IPV6_NETWORK), strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +45,14 @@ class Access:
 
     def __init__(self, settings: Settings):
         self._hashes = read_pairs(settings.api_keys_file) if settings.api_keys_file else {}
-        self._needs_key = settings.api_keys_file is not None
+        self.needs_key = settings.api_keys_file is not None
         self._rate = _parse(settings.rate_limit)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, request: Request) -> Caller:
         """Raises `ApiError` 401 or `Overloaded`."""
-        address = request.client.host if request.client else "unknown"
-        caller = Caller(await self._key_name(request, address) if self._needs_key else address)
+        address = caller_address(request.scope.get("client"))
+        caller = Caller(await self._key_name(request, address) if self.needs_key else address)
         if self._rate and not await self._limiter.hit(self._rate, "rate", caller.name):
             request.app.state.service.metrics.rejected("rate_limit")
             raise await self._too_often(self._rate, "rate", caller.name)

@@ -5,12 +5,17 @@ from contextlib import suppress
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_demo.api.errors import body
+from qwen_demo.budget import RETRY_AFTER_S, Share, budget_of_loop
+from qwen_demo.errors import Overloaded
 from qwen_demo.telemetry import begin_request
 
 DISCARDED_BYTES, DISCARD_S = 64 << 20, 2.0
+# What a body takes: its bytes, and the text that is made of them.
+COPIES = 2
 
 
 class RequestId:
@@ -72,20 +77,28 @@ class SecurityHeaders:
 
 
 class BoundedBody:
-    """Refuses bodies of the API's routes that are too large (413) or too slow (408).
+    """Refuses bodies of the API's routes that are too large (413), too slow (408) or too many at once (429).
 
     Args:
         paths: prefixes that it applies to.
         streamed: prefixes among them that it leaves alone; `PageDoor` bounds uploads.
         max_bytes: of one body.
         timeout_s: for a whole body.
+        held_bytes: of all callers' bodies and pictures together.
     """
 
     def __init__(
-        self, app: ASGIApp, *, paths: tuple[str, ...], max_bytes: int, timeout_s: float, streamed: tuple[str, ...] = ()
+        self,
+        app: ASGIApp,
+        *,
+        paths: tuple[str, ...],
+        max_bytes: int,
+        timeout_s: float,
+        held_bytes: int,
+        streamed: tuple[str, ...] = (),
     ):
         self._app, self._paths, self._max_bytes, self._timeout_s = app, paths, max_bytes, timeout_s
-        self._streamed = streamed
+        self._held_bytes, self._streamed = held_bytes, streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -94,37 +107,56 @@ class BoundedBody:
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced) > self._max_bytes:
             return await self._refuse(413, self._too_large(), scope, receive, send)
+        # Until the answer has ended: the request keeps its body, as it came and as JSON.
+        with budget_of_loop(self._held_bytes).take() as share:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    whole = await self._read(receive, share)
+            except ClientDisconnect:
+                return None
+            except TimeoutError:
+                late = f"The body did not arrive within {self._timeout_s:g} s (an operator can raise --body-timeout-s)."
+                return await self._refuse(408, late, scope, receive, send)
+            except Overloaded as error:
+                share.free()
+                return await self._refuse(429, str(error), scope, receive, send)
+            if whole is None:
+                return await self._refuse(413, self._too_large(), scope, receive, send)
+            messages: list[Message] = [{"type": "http.request", "body": whole, "more_body": False}]
+            del whole
+
+            async def replay() -> Message:
+                return messages.pop() if messages else await receive()
+
+            return await self._app(scope, replay, send)
+
+    async def _read(self, receive: Receive, share: Share) -> bytes | None:
+        """The whole body; None when it is too large. Raises `Overloaded`, `ClientDisconnect`."""
         pieces, size = [], 0
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    size += len(message.get("body", b""))
-                    if size > self._max_bytes:
-                        return await self._refuse(413, self._too_large(), scope, receive, send)
-                    pieces.append(message.get("body", b""))
-                    if not message.get("more_body"):
-                        break
-        except TimeoutError:
-            late = f"The body did not arrive within {self._timeout_s:g} s (an operator can raise --body-timeout-s)."
-            return await self._refuse(408, late, scope, receive, send)
-        whole: list[Message] = [{"type": "http.request", "body": b"".join(pieces), "more_body": False}]
-
-        async def replay() -> Message:
-            return whole.pop() if whole else await receive()
-
-        return await self._app(scope, replay, send)
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > self._max_bytes:
+                return None
+            share.grow(COPIES * len(piece))
+            pieces.append(piece)
+            if not message.get("more_body"):
+                return b"".join(pieces)
 
     def _too_large(self) -> str:
         return f"The body is larger than {self._max_bytes} bytes (an operator can raise --max-request-bytes)."
 
     async def _refuse(self, status: int, message: str, scope: Scope, receive: Receive, send: Send) -> None:
-        response = JSONResponse(
-            body(message, "invalid_request_error", f"http_{status}"), status, {"Connection": "close"}
-        )
-        scope["app"].state.service.metrics.rejected(f"http_{status}")
+        headers = {"Connection": "close"}
+        kind, code = "invalid_request_error", f"http_{status}"
+        if status == 429:
+            kind, code = "rate_limit_error", Overloaded.code
+            headers["Retry-After"] = f"{RETRY_AFTER_S:.0f}"
+        response = JSONResponse(body(message, kind, code), status, headers)
+        scope["app"].state.service.metrics.rejected("memory" if status == 429 else code)
         await response(scope, receive, send)
         await _read_on(receive)
 

@@ -5,8 +5,8 @@ Plain ASGI, before anything reads a body. It keeps out
   saves and loads page states, shows statistics, cuts videos;
 - requests that another web site makes a visitor's browser send: Gradio allows every origin, with
   the login's cookie, wherever its host name is not loopback;
-- the sender's idea of this server's own address on the MCP routes: Gradio calls it back there, and
-  keeps it for every later caller;
+- MCP callers without an API key, where the page has a login; and the sender's idea of this server's
+  own address on the MCP routes: Gradio calls it back there, and keeps it for every later caller;
 - guessing of passwords, and uploads that would fill the disk.
 """
 
@@ -21,9 +21,12 @@ from limits import parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qwen_demo.api.errors import body
+from qwen_demo.api.access import Access, caller_address
+from qwen_demo.api.errors import ApiError, body, describe
+from qwen_demo.errors import Overloaded
 
 LOGINS = parse("10/minute")
 # What stays free on the disk of the uploads.
@@ -37,6 +40,12 @@ _USED = re.compile(
 )
 _CLOSED = ("/monitoring", "/custom_component", "/runs")
 _FORWARDED = (b"host", b"forwarded", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-for")
+# Gradio would send them on with its call to itself.
+_SECRETS = (b"authorization", b"x-api-key", b"cookie")
+_MCP_CLOSED = (
+    "This page has a login, and MCP callers cannot log in: they need an API key, and this server has none. "
+    "Start it with --api-keys-file, or use gradio_client with auth=(name, password)."
+)
 
 
 class PageDoor:
@@ -47,13 +56,22 @@ class PageDoor:
         uploads: folder of uploads.
         max_upload_bytes: of one upload request, all its files together.
         timeout_s: longest pause within an upload.
+        mcp_access: who may call MCP; None lets everybody, as to a page without a login.
     """
 
     def __init__(
-        self, app: ASGIApp, *, origins: tuple[str, ...], uploads: Path, max_upload_bytes: int, timeout_s: float
+        self,
+        app: ASGIApp,
+        *,
+        origins: tuple[str, ...],
+        uploads: Path,
+        max_upload_bytes: int,
+        timeout_s: float,
+        mcp_access: Access | None = None,
     ):
         self._app, self._origins, self._uploads = app, origins, uploads
         self._max_upload_bytes, self._timeout_s = max_upload_bytes, timeout_s
+        self._mcp_access = mcp_access
         self._logins = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,8 +86,8 @@ class PageDoor:
         if path.rstrip("/") == "/login" and scope["method"] == "POST" and not await self._may_log_in(scope):
             text = "Too many attempts to log in from this address. Wait a minute."
             return await _refuse(429, text, scope, receive, send, {"Retry-After": "60"})
-        if path.startswith("/gradio_api/mcp"):
-            return await self._app(_at_own_address(scope), receive, send)
+        if path.lower().startswith("/gradio_api/mcp"):
+            return await self._mcp(scope, receive, send)
         if path.rstrip("/") == "/gradio_api/upload":
             return await self._upload(headers, scope, receive, send)
         return await self._app(scope, receive, send)
@@ -84,7 +102,21 @@ class PageDoor:
         return urlsplit(origin).netloc in (headers.get("host"), headers.get("x-forwarded-host"))
 
     async def _may_log_in(self, scope: Scope) -> bool:
-        return await self._logins.hit(LOGINS, (scope.get("client") or ("unknown",))[0])
+        return await self._logins.hit(LOGINS, caller_address(scope.get("client")))
+
+    async def _mcp(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._mcp_access and not self._mcp_access.needs_key:
+            return await _refuse(403, _MCP_CLOSED, scope, receive, send)
+        if self._mcp_access:
+            try:
+                await self._mcp_access(Request(scope))
+            except ApiError as error:
+                content = body(str(error), "authentication_error", error.code)
+                return await JSONResponse(content, error.status, error.headers)(scope, receive, send)
+            except Overloaded as error:
+                status, content, headers = describe(error)
+                return await JSONResponse(content, status, headers)(scope, receive, send)
+        return await self._app(_at_own_address(scope), receive, send)
 
     async def _upload(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
         announced = headers.get("content-length", "0")
@@ -116,7 +148,7 @@ def _is_used(path: str) -> bool:
 def _at_own_address(scope: Scope) -> Scope:
     host, port = scope.get("server") or ("127.0.0.1", None)
     own = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _FORWARDED]
+    kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _FORWARDED + _SECRETS]
     return {**scope, "scheme": "http", "headers": [(b"host", own.encode()), *kept]}
 
 

@@ -1,7 +1,8 @@
-"""uvicorn's HTTP protocol, with a bound on how long the head of a request may take.
+"""uvicorn's HTTP protocol, with bounds on how long a caller may let it wait.
 
 Uvicorn waits for ever for the end of a request's headers: each half-open connection would keep
-one of the process's file descriptors until none is left for visitors.
+one of the process's file descriptors until none is left for visitors. And it waits for ever for a
+reader that takes nothing: his answer would keep its place in the model's batch.
 """
 
 import asyncio
@@ -9,12 +10,18 @@ import asyncio
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 HEAD_TIMEOUT_S = 20.0
+# Some 50 kB that nobody takes for so long; before that the system's own buffers are full.
+READ_TIMEOUT_S = 30.0
 
 
 class PatientProtocol(AutoHTTPProtocol):
-    """Closes a connection whose next request has begun, or should have, but whose headers do not end."""
+    """Closes a connection whose next request has begun, or should have, but whose headers do not end.
+
+    It also closes one whose answer is not taken: for the application, its caller has left then.
+    """
 
     _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport) -> None:
         super().connection_made(transport)
@@ -27,9 +34,24 @@ class PatientProtocol(AutoHTTPProtocol):
         elif self._late is None and not self.transport.is_closing():
             self._wait()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # Closing would wait for what is not taken to be sent.
+        self._unread = self.loop.call_later(READ_TIMEOUT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_reading_clock()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
+        self._stop_reading_clock()
         super().connection_lost(exc)
+
+    def _stop_reading_clock(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _wait(self) -> None:
         self._late = self.loop.call_later(HEAD_TIMEOUT_S, self._close)

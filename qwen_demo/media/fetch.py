@@ -16,10 +16,11 @@ from urllib.parse import urljoin
 
 import httpx
 
+from qwen_demo.budget import budget_of_loop
 from qwen_demo.errors import FetchRefused, MediaRefused
 from qwen_demo.media.addresses import is_public, normal_host, parse_https
 from qwen_demo.media.kinds import Kind, check_bytes
-from qwen_demo.settings import Settings
+from qwen_demo.settings import MIB, Settings
 
 MAX_REDIRECTS = 3
 MAX_ADDRESSES = 3  # tried in turn when connecting fails
@@ -67,6 +68,7 @@ async def fetch_url(url: str, limits: Settings, *, kind: Kind | None = None, net
     Raises:
         FetchRefused: fetching is off, the URL or an address is not allowed, or the answer is not
             acceptable: status, type, encoding, size, time.
+        Overloaded: what others hold leaves no room for it.
     """
     if limits.fetch_urls == "off":
         raise FetchRefused("This server does not fetch URLs (--fetch-urls off). Upload the file instead.")
@@ -196,10 +198,12 @@ async def _read(response: httpx.Response, kind: Kind | None, limits: Settings) -
     declared = response.headers.get("content-length", "0")
     _check_size(int(declared) if declared.isdecimal() and len(declared) < 19 else 0, kind, limits)
     body = bytearray()
-    async for piece in response.aiter_raw(1 << 16):
-        _check_size(len(body) + len(piece), kind, limits)
-        body += piece
-    return bytes(body)
+    with budget_of_loop(limits.held_mib * MIB).take() as share:
+        async for piece in response.aiter_raw(1 << 16):
+            _check_size(len(body) + len(piece), kind, limits)
+            share.grow(len(piece))
+            body += piece
+        return bytes(body)
 
 
 def _check_size(count: int, kind: Kind | None, limits: Settings) -> None:

@@ -1,4 +1,4 @@
-"""How much is decoded at once: a 50-megapixel picture takes 600 MB for a moment, a video 2 GB at worst."""
+"""How many files are decoded at once, for the processor's sake; a video's decoder takes 2 GB at worst."""
 
 import asyncio
 from weakref import WeakKeyDictionary

@@ -5,24 +5,29 @@ the header. The picture comes out upright, RGB, on white, with both sides at lea
 """
 
 import hashlib
+import math
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-import numpy as np
 import PIL.Image
 from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from qwen_demo.errors import MediaRefused
-from qwen_demo.media import structure
+from qwen_demo.media import shrink, structure
 from qwen_demo.media.avif import AvifFile
 from qwen_demo.media.kinds import check_bytes, check_dimensions, file_format, label, refusal_of_format
 from qwen_demo.settings import Settings
 from qwen_demo.types import Image
 
-_LARGEST_SAMPLE = np.float32(1e37)
 MODEL_MIN_SIDE = 28  # one visual token of Qwen2.5-VL; its processors fail on thinner pictures
+# Measured (`tests/media/test_shrink.py` holds them to it): bytes for each decoded pixel, for each pixel of the
+# file where the decoder holds all of them whatever it gives, and for each pixel that is kept.
+DECODER_BYTES = {"WebP": 16, "AVIF": 9}
+WHOLE_BYTES = {"JPEG": 6}
+KEPT_BYTES = 16
 
 # Not PIL.Image.open: it warns or raises by a process-wide pixel limit of its own, and reads
 # the multi-picture directory of JPEG files without a bound.
@@ -67,6 +72,7 @@ def decode_image(data: bytes, limits: Settings, *, name: str = "picture") -> Ima
 
     A side under 28 pixels is scaled up to 28, keeping the shape: 1 x 1 becomes 28 x 28 and
     20 x 2000 becomes 28 x 2800. Coordinates in the result are those of the scaled picture.
+    A picture of more than `decoded_pixels` is scaled down to that; `Image.size` is still its own.
 
     Blocking: up to a second for a large picture. On an event loop use `load_bytes`.
 
@@ -77,9 +83,74 @@ def decode_image(data: bytes, limits: Settings, *, name: str = "picture") -> Ima
     Raises:
         MediaRefused: over a limit, of another kind, or damaged.
     """
+    return open_image(data, limits, name=name).decode()
+
+
+def open_image(data: bytes, limits: Settings, *, name: str = "picture") -> "Opened":
+    """Check everything that can be checked before pixels are decoded. Arguments and errors as `decode_image`."""
     name = label(name)
     check_bytes(len(data), "image", limits, name)
-    return make_image(_rgb_on_white(_decode(data, limits, name), name), name=name)
+    found = file_format(data[:512])
+    if found not in _PLUGINS:
+        raise refusal_of_format(name, found, "image")
+    with _reading(name):
+        exif = b""
+        if found == "JPEG":
+            exif = structure.check_jpeg(data)
+        elif found == "TIFF":
+            structure.check_directory(data)
+        reads = structure.MAX_GIF_READS if found == "GIF" else structure.MAX_READS
+        picture = _PLUGINS[found](structure.MeteredReader(data, max_reads=reads))
+        size = picture.size
+        check_dimensions(*size, limits.max_image_pixels, "max-image-pixels", limits, name)
+        kept = shrink.kept_size(*size, max(limits.decoded_pixels, limits.max_pixels or 0))
+        if found == "JPEG" and kept != size:
+            picture.draft(None, kept)  # the decoder leaves out what a half, quarter or eighth does not show
+        return Opened(picture, found, exif, size, kept, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A picture that has passed all limits and is not decoded yet.
+
+    Attributes:
+        exif: of a JPEG; other formats tell theirs later.
+        size: width and height, not yet turned upright.
+        kept: what it is scaled down to.
+    """
+
+    picture: PIL.Image.Image
+    format: str
+    exif: bytes
+    size: tuple[int, int]
+    kept: tuple[int, int]
+    name: str
+
+    @property
+    def peak_bytes(self) -> int:
+        """About the most memory that `decode` takes besides the file."""
+        decoded = math.prod(self.picture.size) * DECODER_BYTES.get(self.format, 7)
+        whole = math.prod(self.size) * WHOLE_BYTES.get(self.format, 0)
+        return decoded + whole + math.prod(self.kept) * KEPT_BYTES
+
+    def decode(self) -> Image:
+        """Blocking. Raises `MediaRefused`."""
+        with _reading(self.name):
+            self.picture.load()
+            exif = self.picture.info.get("exif", b"") if self.format in ("PNG", "WebP") else self.exif
+            # Pillow has turned a TIFF by now.
+            orientation = self.picture.orientation if self.format == "AVIF" else structure.exif_orientation(exif)
+        try:
+            pixels = shrink.rgb_on_white(self.picture, self.kept)
+        except ValueError as exc:
+            raise MediaRefused(f"{self.name} has the colour model {self.picture.mode}. Save it as RGB.") from exc
+        turn = _UPRIGHT.get(orientation)
+        if turn is not None:
+            pixels = pixels.transpose(turn)
+        if self.size == self.kept:
+            return make_image(pixels, name=self.name)
+        size = self.size[::-1] if orientation >= 5 else self.size
+        return make_image(pixels, name=self.name, original_size=size)
 
 
 @contextmanager
@@ -99,63 +170,16 @@ def _reading(name: str) -> Iterator[None]:
         raise MediaRefused(f"{name} cannot be read: the file is damaged or cut short. Save it again.") from exc
 
 
-def make_image(pixels: PIL.Image.Image, *, name: str = "picture") -> Image:
+def make_image(
+    pixels: PIL.Image.Image, *, name: str = "picture", original_size: tuple[int, int] | None = None
+) -> Image:
     """An `Image` of RGB pixels that were decoded here or drawn by the program itself."""
     assert pixels.mode == "RGB", pixels.mode
     pixels = _enlarge(pixels)
-    digest = hashlib.sha256(f"{pixels.width}x{pixels.height}:".encode())
+    width, height = original_size or pixels.size
+    digest = hashlib.sha256(f"{width}x{height}:".encode())
     digest.update(pixels.tobytes())
-    return Image(pixels=pixels, digest=digest.hexdigest(), name=name)
-
-
-def _decode(data: bytes, limits: Settings, name: str) -> PIL.Image.Image:
-    found = file_format(data[:512])
-    if found not in _PLUGINS:
-        raise refusal_of_format(name, found, "image")
-    with _reading(name):
-        exif = b""
-        if found == "JPEG":
-            exif = structure.check_jpeg(data)
-        elif found == "TIFF":
-            structure.check_directory(data)
-        reads = structure.MAX_GIF_READS if found == "GIF" else structure.MAX_READS
-        picture = _PLUGINS[found](structure.MeteredReader(data, max_reads=reads))
-        check_dimensions(*picture.size, limits.max_image_pixels, "max-image-pixels", limits, name)
-        picture.load()
-        if found in ("PNG", "WebP"):
-            exif = picture.info.get("exif", b"")
-        # Pillow has turned a TIFF by now.
-        orientation = picture.orientation if found == "AVIF" else structure.exif_orientation(exif)
-        turn = _UPRIGHT.get(orientation)
-        return picture.transpose(turn) if turn is not None else picture
-
-
-def _rgb_on_white(picture: PIL.Image.Image, name: str) -> PIL.Image.Image:
-    if picture.mode.startswith(("I", "F")):
-        return _from_deep_grey(picture)
-    if picture.has_transparency_data:
-        coloured = picture.convert("RGBA")
-        white = PIL.Image.new("RGB", picture.size, "white")
-        white.paste(coloured, mask=coloured.getchannel("A"))
-        return white
-    try:
-        # A copy in any case: the result must not keep the file's bytes alive.
-        return picture.convert("RGB") if picture.mode != "RGB" else picture.copy()
-    except ValueError as exc:
-        raise MediaRefused(f"{name} has the colour model {picture.mode}. Save it as RGB.") from exc
-
-
-def _from_deep_grey(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """16-bit grey keeps its high bits; other depths, which have no agreed white, are stretched."""
-    values = np.asarray(picture, dtype=np.float32)
-    if picture.mode.startswith("I;16"):
-        grey = values / 257
-    else:
-        sound = np.abs(values) < _LARGEST_SAMPLE  # neither NaN nor infinite, nor close to it
-        low = values.min(where=sound, initial=_LARGEST_SAMPLE)
-        high = values.max(where=sound, initial=-_LARGEST_SAMPLE)
-        grey = (np.where(sound, values, low) - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
-    return PIL.Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
+    return Image(pixels, digest.hexdigest(), name, original_size)
 
 
 def _enlarge(picture: PIL.Image.Image) -> PIL.Image.Image:

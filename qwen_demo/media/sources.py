@@ -1,7 +1,8 @@
 """Where pictures and videos come from: bytes, base64, data URLs, https URLs, uploaded files.
 
-Everything ends in `decode_image` or `decode_video`. Decoding runs in threads and processes, a
-few at a time, so that neither the event loop nor the memory suffers from many uploads at once.
+Everything ends in `open_image` or `decode_video`. Decoding runs in threads and processes, a few
+at a time, and every file and picture has its share of one budget while it is held, so that neither
+the event loop nor the memory suffers from many uploads at once.
 """
 
 import asyncio
@@ -9,16 +10,19 @@ import base64
 import binascii
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
+from typing import Any
 
+from qwen_demo.budget import Budget, Share, budget_of_loop, return_freed
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.fetch import Network, fetch_url
 from qwen_demo.media.gates import image_gate
-from qwen_demo.media.images import decode_image
+from qwen_demo.media.images import open_image
 from qwen_demo.media.kinds import Kind, check_bytes, label, media_kind
+from qwen_demo.media.pdf import Page, check_pdf_bytes, draw_page, is_pdf
 from qwen_demo.media.videos import Clip, decode_video
-from qwen_demo.settings import Settings
+from qwen_demo.settings import MIB, Settings
 from qwen_demo.types import Image, Video
 
 _HEAD = 512  # bytes that tell a file's kind
@@ -62,12 +66,38 @@ async def load_bytes(
 
     Raises:
         MediaRefused: as `decode_image` and `decode_video`, or not the kind that is wanted.
+        Overloaded: what others hold leaves no room for it.
     """
     check_bytes(len(data), kind or _larger(limits), limits, label(name))
     if media_kind(data[:_HEAD], label(name), kind) == "image":
-        async with image_gate():
-            return await asyncio.to_thread(decode_image, data, limits, name=name)
+        return await _to_the_end(_load_image(data, limits, name))
     return await decode_video(data, limits, clip=clip, name=name)
+
+
+async def _load_image(data: bytes, limits: Settings, name: str) -> Image:
+    async with image_gate():
+        opened = await asyncio.to_thread(open_image, data, limits, name=name)
+        async with _budget(limits).passing(opened.peak_bytes) as share:
+            picture = await asyncio.to_thread(opened.decode)
+            if picture.original_size:
+                del opened
+                await asyncio.to_thread(return_freed)
+            share.keep(
+                4 * picture.pixels.width * picture.pixels.height, picture.pixels
+            )  # Pillow's RGB has a spare byte
+            return picture
+
+
+async def _to_the_end(work: Coroutine[Any, Any, Image]) -> Image:
+    """The result of `work`, which goes on when nobody waits any more: a thread cannot be stopped, and what
+    it takes must stay counted."""
+    working = asyncio.ensure_future(work)
+    working.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return await asyncio.shield(working)
+
+
+def _budget(limits: Settings) -> Budget:
+    return budget_of_loop(limits.held_mib * MIB)
 
 
 async def load_url(
@@ -83,14 +113,17 @@ async def load_url(
 
     Raises:
         FetchRefused: as `fetch_url`.
-        MediaRefused: as `load_bytes`.
+        MediaRefused, Overloaded: as `load_bytes`.
     """
     name = name or kind or "picture"
-    if url[:5].lower() == "data:":
-        data = await asyncio.to_thread(decode_data_url, url, limits, kind=kind, name=name)
-    else:
-        data = await fetch_url(url, limits, kind=kind, network=network)
-    return await load_bytes(data, limits, kind=kind, clip=clip, name=name)
+    with _budget(limits).take() as share:
+        if url[:5].lower() == "data:":
+            share.grow(len(url) // 4 * 3)
+            data = await asyncio.to_thread(decode_data_url, url, limits, kind=kind, name=name)
+        else:
+            data = await fetch_url(url, limits, kind=kind, network=network)
+            share.grow(len(data))
+        return await load_bytes(data, limits, kind=kind, clip=clip, name=name)
 
 
 async def load_path(
@@ -105,12 +138,48 @@ async def load_path(
 
     Raises:
         MediaRefused: outside of the roots, not a regular file, or as `load_bytes`.
+        Overloaded: as `load_bytes`.
     """
-    data = await asyncio.to_thread(_read_file, Path(path), limits, tuple(allowed_roots), kind)
-    return await load_bytes(data, limits, kind=kind, clip=clip, name=Path(path).name)
+    with _budget(limits).take() as share:
+
+        def check(head: bytes, size: int, name: str) -> None:
+            check_bytes(size, media_kind(head, name, kind), limits, name)
+
+        data = await asyncio.to_thread(_read_file, Path(path), tuple(allowed_roots), check, share)
+        return await load_bytes(data, limits, kind=kind, clip=clip, name=Path(path).name)
 
 
-def _read_file(path: Path, limits: Settings, allowed_roots: tuple[str | Path, ...], kind: Kind | None) -> bytes:
+async def load_page(
+    path: str | Path, limits: Settings, *, allowed_roots: Iterable[str | Path], number: int = 1
+) -> Page:
+    """Page `number`, counted from 1, of a PDF under one of `allowed_roots`; a picture is a document of one page.
+
+    Raises:
+        MediaRefused: as `load_path` and `draw_page`.
+        Overloaded: as `load_bytes`.
+    """
+
+    def check(head: bytes, size: int, name: str) -> None:
+        if is_pdf(head):
+            check_pdf_bytes(size, limits, name)
+        else:
+            check_bytes(size, media_kind(head, name, "image"), limits, name)
+
+    name = Path(path).name
+    with _budget(limits).take() as share:
+        data = await asyncio.to_thread(_read_file, Path(path), tuple(allowed_roots), check, share)
+        if is_pdf(data[:_HEAD]):
+            share.grow(2 * len(data) + 16 * limits.pdf_page_pixels)
+            return await draw_page(data, limits, number=number, name=name)
+        if number != 1:
+            raise MediaRefused(f"There is no page {number} in {label(name)}; a picture is one page.")
+        return Page(await load_bytes(data, limits, kind="image", name=name), 1, 1)
+
+
+def _read_file(
+    path: Path, allowed_roots: tuple[str | Path, ...], check: Callable[[bytes, int, str], None], share: Share
+) -> bytes:
+    """`check` gets the first bytes, the size and the name before anything is read, and the real size after."""
     name = label(path.name)
     try:
         real = path.resolve(strict=True)
@@ -121,13 +190,14 @@ def _read_file(path: Path, limits: Settings, allowed_roots: tuple[str | Path, ..
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise MediaRefused(f"{name} is not a file.")
-            found = media_kind(file.read(_HEAD), name, kind)
-            check_bytes(status.st_size, found, limits, name)
+            head = file.read(_HEAD)
+            check(head, status.st_size, name)
+            share.grow(status.st_size)
             file.seek(0)
             data = file.read(status.st_size + 1)
     except (OSError, ValueError, RuntimeError) as exc:
         raise MediaRefused(f"{name} cannot be opened. Upload it again.") from exc
-    check_bytes(len(data), found, limits, name)
+    check(head, len(data), name)
     return data
 
 

@@ -9,12 +9,12 @@ Output: one line of JSON, {"refused": code, "values": [numbers]} or {"width", "h
 """
 
 import bisect
-import contextlib
 import json
 import math
-import resource
+import runpy
 import sys
 import traceback
+from pathlib import Path
 
 # PyAV imports its submodules at first use; here that would be after the right to open files is gone.
 import av
@@ -28,6 +28,7 @@ import PIL.Image
 
 CODECS = "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mjpeg,gif"
 _TOLERANCE_S = 1e-3  # Matroska rounds times to milliseconds
+_give_up_rights = runpy.run_path(str(Path(__file__).with_name("confine.py")))["give_up_rights"]
 
 
 class Refused(Exception):
@@ -112,20 +113,6 @@ def sample_times(duration_s: float, frame_s: float, job: dict) -> tuple[list[flo
     count = max(2, min(count, most))
     step = max(0.0, end - frame_s - start) / (count - 1)
     return [start + index * step for index in range(count)], (1 / step if step else rate)
-
-
-def _give_up_rights(job: dict) -> None:
-    limits = {
-        resource.RLIMIT_AS: job["memory_bytes"],
-        resource.RLIMIT_CPU: job["cpu_s"],
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NOFILE: 3,  # stdin, stdout and stderr are all there will ever be
-    }
-    for limit, value in limits.items():
-        # macOS knows RLIMIT_AS but does not take it.
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(limit, (value, value))
 
 
 def _picture_stream(container):

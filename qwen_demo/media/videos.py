@@ -6,19 +6,17 @@ and no files, is bounded in memory and time, and is killed when time is up or no
 
 import asyncio
 import hashlib
-import json
 import logging
 import math
 import os
-import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import PIL.Image
 
+from qwen_demo.budget import budget_of_loop
 from qwen_demo.errors import MediaRefused
+from qwen_demo.media import workers
 from qwen_demo.media.gates import video_gate
 from qwen_demo.media.images import make_image
 from qwen_demo.media.kinds import check_bytes, file_format, label, refusal_of_format
@@ -32,10 +30,6 @@ _DEMUXERS = {"MP4": "mov,mp4,m4a,3gp,3g2,mj2", "MATROSKA": "matroska,webm", "AVI
 log = logging.getLogger(__name__)
 
 _WORKER = Path(__file__).with_name("video_worker.py")
-_BOOT = (
-    "import json, runpy, sys; job = json.loads(sys.argv[1]); sys.path[:] = job['sys_path']; "
-    "runpy.run_path(job['worker'], run_name='__main__')"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +62,7 @@ async def decode_video(data: bytes, limits: Settings, *, clip: Clip | None = Non
 
     Raises:
         MediaRefused: over a limit, of another kind, damaged, or too slow to decode.
+        Overloaded: what others hold leaves no room for it.
     """
     name = label(name)
     clip = clip or Clip()
@@ -77,9 +72,14 @@ async def decode_video(data: bytes, limits: Settings, *, clip: Clip | None = Non
         raise refusal_of_format(name, found, "video")
     _check_clip(clip, limits)
     job = _job(found, clip, limits)
-    async with video_gate():
+    # The worker's answer (3 bytes a pixel), the frames made of it (4), and one frame more.
+    sampled = job["max_frames"] * limits.frame_pixels
+    async with video_gate(), budget_of_loop(limits.held_mib * MIB).passing(8 * sampled) as share:
         header, body = await _run(job, data, limits, name)
-    return await asyncio.to_thread(_build, header, body, name)
+        video = await asyncio.to_thread(_build, header, body, name)
+        frame = video.frames[0]
+        share.keep(4 * frame.width * frame.height * len(video.frames), frame)
+        return video
 
 
 def _check_clip(clip: Clip, limits: Settings) -> None:
@@ -98,8 +98,7 @@ def _job(found: str, clip: Clip, limits: Settings) -> dict:
     threads = min(4, os.cpu_count() or 1)
     max_frames = clip.max_frames or limits.max_frames
     return {
-        "worker": str(_WORKER),
-        "sys_path": [entry for entry in sys.path if entry],
+        **workers.place(_WORKER),
         "format": _DEMUXERS[found],
         "start_s": clip.start_s,
         "end_s": clip.end_s,
@@ -117,18 +116,12 @@ def _job(found: str, clip: Clip, limits: Settings) -> dict:
 
 
 async def _run(job: dict, data: bytes, limits: Settings, name: str) -> tuple[dict, bytes]:
-    with await asyncio.to_thread(_file_of, data) as file:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-c", _BOOT, json.dumps(job)),
-            stdin=file,
-            stdout=asyncio.subprocess.PIPE,
-            env={},
-            start_new_session=True,
-            limit=1 << 20,
-        )
+    def body_bytes(header: dict) -> int:
+        _checked(header, job, limits, name)
+        return header["width"] * header["height"] * 3 * len(header["times_s"])
+
     try:
-        async with asyncio.timeout(limits.video_timeout_s):
-            return await _answer(process, job, limits, name)
+        return await workers.run(job, data, limits.video_timeout_s, body_bytes)
     except TimeoutError as exc:
         raise MediaRefused(
             f"Decoding {name} took longer than {limits.video_timeout_s:g} s (--video-timeout-s). "
@@ -136,36 +129,10 @@ async def _run(job: dict, data: bytes, limits: Settings, name: str) -> tuple[dic
         ) from exc
     except (ValueError, TypeError, LookupError, asyncio.IncompleteReadError) as exc:
         raise MediaRefused(f"{name} made the decoder fail: it is damaged or needs too much memory.") from exc
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
 
 
-async def _answer(process: asyncio.subprocess.Process, job: dict, limits: Settings, name: str) -> tuple[dict, bytes]:
-    line = await process.stdout.readline()
-    body = b""
-    if line:
-        header = _checked(json.loads(line), job, limits, name)
-        body = await process.stdout.readexactly(header["width"] * header["height"] * 3 * len(header["times_s"]))
-    if await process.stdout.read(1):
-        raise ValueError("the worker sent more than it announced")
-    await process.wait()
-    if not line:
-        raise ValueError(f"the worker died with code {process.returncode}")
-    return header, body
-
-
-def _file_of(data: bytes) -> BinaryIO:
-    """`data` as a file without a name; in memory where the system can, so that no disk fills."""
-    file = open(os.memfd_create("video"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()  # noqa: SIM115
-    file.write(data)
-    file.seek(0)
-    return file
-
-
-def _checked(header: dict, job: dict, limits: Settings, name: str) -> dict:
-    """The worker's header if it keeps to the job: what it decodes may have taken it over."""
+def _checked(header: dict, job: dict, limits: Settings, name: str) -> None:
+    """Whether the worker's header keeps to the job: what it decodes may have taken it over."""
     if "detail" in header:
         log.error("the video worker failed: %r", header["detail"])
     if "refused" in header:
@@ -175,7 +142,6 @@ def _checked(header: dict, job: dict, limits: Settings, name: str) -> dict:
     plain = all(math.isfinite(value) for value in (*times, header["fps"], header["duration_s"]))
     if not (0 < area <= job["frame_pixels"] and 2 <= len(times) <= job["max_frames"] and plain):
         raise ValueError("the worker's header is out of bounds")
-    return header
 
 
 def _refusal(code: str, values: list[float], limits: Settings, name: str) -> MediaRefused:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # A full-size picture budget that 16 GiB cards bear: 2,560 tokens a picture.
 DEFAULT_MAX_PIXELS = 2560 * 28 * 28
+EMBEDDED_THREADS = 2  # so small a model has no work for more
 VISION_AND_HEAD = ["model.visual", "lm_head"]  # transformers 5 matches full module names
 
 Progress = Callable[[str], None]
@@ -53,10 +54,8 @@ def load(settings: Settings, progress: Progress = lambda stage: None) -> LoadedM
 
     torchvision_shim.install()
     choice = choose(settings)
-    if threads := settings.threads or choice.embedded:
-        # Two threads of so small a model wait for each other; one is as fast alone and ten times
-        # faster as soon as anything else runs (benchmarks/embedded.py).
-        torch.set_num_threads(int(threads))
+    if threads := settings.threads or (choice.embedded and min(EMBEDDED_THREADS, torch.get_num_threads())):
+        torch.set_num_threads(threads)
     progress(f"Loading {choice.model_id} ({choice.reason})")
     try:
         return _load(choice, settings, torch)

@@ -11,9 +11,11 @@ import re
 import secrets
 from dataclasses import dataclass
 
+import PIL.Image
 import torch
 
 from qwen_demo.errors import ContextTooLong
+from qwen_demo.pixels import seen_size
 from qwen_demo.types import ChatRequest, Image, Message, Text, Video
 
 TEXT, IMAGE, VIDEO = 0, 1, 2
@@ -138,7 +140,7 @@ class PromptBuilder:
 
     def _patches(self, part: Image | Video, size: dict[str, int]) -> Medium:
         if isinstance(part, Image):
-            made = self.processor.image_processor(images=[part.pixels], size=size, return_tensors="pt")
+            made = self.processor.image_processor(images=[_true_to_size(part, size)], size=size, return_tensors="pt")
             grid, pixels, seconds = made["image_grid_thw"][0], made["pixel_values"], 0.0
         else:
             processor = self.processor.video_processor
@@ -220,3 +222,12 @@ class PromptBuilder:
             second_per_grid_ts=[clip.seconds_per_grid for clip in clips] if clips else None,
         )
         return positions[:, 0], int(delta)
+
+
+def _true_to_size(image: Image, size: dict[str, int]) -> PIL.Image.Image:
+    """Pixels that the processor gives the grid of the picture as it was sent, though it was scaled down since."""
+    bounds = {"min_pixels": size["shortest_edge"], "max_pixels": size["longest_edge"]}
+    seen = seen_size(*image.size, **bounds)
+    if seen_size(*image.pixels.size, **bounds) == seen:
+        return image.pixels
+    return image.pixels.resize(seen, PIL.Image.Resampling.BICUBIC)

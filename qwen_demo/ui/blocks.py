@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
@@ -12,18 +11,30 @@ from gradio.utils import get_upload_folder
 from qwen_demo import media
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service import Service
-from qwen_demo.types import Sampling
-from qwen_demo.ui import boxes, chat, render, texts
+from qwen_demo.ui import (
+    chat,
+    context,
+    conversations,
+    languages,
+    page_files,
+    panels,
+    pixel_budget,
+    render,
+    share,
+    sight,
+    texts,
+)
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.endpoints import Endpoints
 from qwen_demo.ui.examples import EXAMPLES
 from qwen_demo.ui.payloads import guard
+from qwen_demo.ui.pictures import Gallery
 
-CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+CSS = page_files.styles()
 # Fonts of the system: Gradio's own would be asked from a foreign server at each visit.
 THEME = gr.themes.Default(
     primary_hue="violet", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-)
+).set(body_text_color_subdued="*neutral_500")  # Gradio's own grey is too pale to read on white
 FILE_TYPES = ["image", "video"]
 UPLOADS_KEPT_S = 24 * 3600
 
@@ -37,12 +48,15 @@ class Page:
     about: gr.Markdown
     chatbot: gr.Chatbot
     question: gr.MultimodalTextbox
-    boxes: gr.AnnotatedImage
+    sight: sight.Widgets
     camera: gr.Image
     url: gr.Textbox
     add_url: gr.Button
     options: list[gr.components.Component]
+    kept: gr.HTML
+    share: share.Widgets
     clock: gr.Timer
+    panels: panels.Panels
 
 
 def build_page(service: Service, reader: Reader) -> gr.Blocks:
@@ -50,56 +64,71 @@ def build_page(service: Service, reader: Reader) -> gr.Blocks:
     page = _draw(service)
     guard(page.demo)
     with page.demo:
-        _wire_status(page, service)
-        _wire_chat(page, service, reader)
-        _wire_pictures(page, service, reader)
+        # First, so that no handler of the page takes the names of the public endpoints.
         _publish(service, reader)
+        _wire_status(page, service)
+        gallery = Gallery(reader)
+        seeing = sight.Sight(service, gallery)
+        _wire_chat(page, service, reader, seeing, gallery)
+        sight.wire(page.sight, seeing, page.chatbot, page.question)
+        _wire_pictures(page, service, reader)
+        length, schema = page.options[1], page.options[-1]
+        languages.choose(page.demo)
+        panels.wire(page.panels, panels.Chat(page.question, length, schema), service, reader)
     return page.demo
 
 
 def _draw(service: Service) -> Page:
     settings = service.settings
-    with gr.Blocks(
+    with languages.Blocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, UPLOADS_KEPT_S)
     ) as demo:
         gr.Markdown(f"# {texts.TITLE}", elem_id="title")
+        page_files.view("language", {}, texts.LANGUAGE)
         badge = gr.HTML(render.badge(service.status()).html, elem_id="badge", padding=False)
         clock = gr.Timer(1.0)
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=3, min_width=320):
-                chatbot = gr.Chatbot(
-                    show_label=False,
-                    label="Conversation",
-                    height="60vh",
-                    min_height=320,
-                    buttons=["copy", "copy_all"],
-                    editable="user",
-                    feedback_options=None,
-                    examples=[example.card() for example in EXAMPLES],
-                    placeholder=f"### {texts.WELCOME}",
-                    elem_id="chat",
-                )
-                question = gr.MultimodalTextbox(
-                    show_label=False,
-                    label="Question",
-                    placeholder=texts.PLACEHOLDER,
-                    file_types=FILE_TYPES,
-                    file_count="multiple",
-                    sources=["upload"],
-                    autofocus=True,
-                    max_plain_text_length=20_000,
-                    elem_id="question",
-                )
-                drawn = gr.AnnotatedImage(label=texts.BOXES, visible=False, height=380, elem_id="boxes", format="png")
-            with gr.Column(scale=1, min_width=280):
-                options = _draw_options(settings)
-                with gr.Accordion(texts.MORE_SOURCES, open=False):
-                    url = gr.Textbox(label=texts.URL, placeholder="https://…", visible=settings.fetch_urls != "off")
-                    add_url = gr.Button(texts.ADD_URL, size="sm", visible=settings.fetch_urls != "off")
-                    camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
-                with gr.Accordion(texts.ABOUT, open=False):
-                    about = gr.Markdown(render.about(service.status()))
-    return Page(demo, badge, about, chatbot, question, drawn, camera, url, add_url, options, clock)
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab(texts.TAB_CHAT, id="chat"), gr.Row(equal_height=False):
+                with gr.Column(scale=3, min_width=320, elem_id="conversation"):
+                    chatbot = gr.Chatbot(
+                        show_label=False,
+                        label=texts.CONVERSATION,
+                        height="60vh",
+                        min_height=320,
+                        buttons=["copy", "copy_all"],
+                        editable="user",
+                        feedback_options=None,
+                        examples=[example.card() for example in EXAMPLES],
+                        placeholder=f"### {texts.WELCOME}",
+                        elem_id="chat",
+                    )
+                    question = gr.MultimodalTextbox(
+                        show_label=False,
+                        label=texts.QUESTION,
+                        placeholder=texts.PLACEHOLDER,
+                        file_types=FILE_TYPES,
+                        file_count="multiple",
+                        sources=["upload"],
+                        autofocus=True,
+                        max_plain_text_length=20_000,
+                        elem_id="question",
+                    )
+                with gr.Column(scale=2, min_width=320, elem_id="side"):
+                    seeing = sight.draw()
+                    options = _draw_options(settings)
+                    kept = conversations.draw()
+                    sharing = share.draw()
+                    with gr.Accordion(texts.MORE_SOURCES, open=False):
+                        url = gr.Textbox(label=texts.URL, placeholder="https://…", visible=settings.fetch_urls != "off")
+                        add_url = gr.Button(texts.ADD_URL, size="sm", visible=settings.fetch_urls != "off")
+                        camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
+                    with gr.Accordion(texts.ABOUT, open=False):
+                        about = gr.Markdown(render.about(service.status()))
+            beside = panels.draw(tabs, settings)
+    languages.mark(demo)
+    return Page(
+        demo, badge, about, chatbot, question, seeing, camera, url, add_url, options, kept, sharing, clock, beside
+    )
 
 
 def _draw_options(settings) -> list[gr.components.Component]:
@@ -111,40 +140,41 @@ def _draw_options(settings) -> list[gr.components.Component]:
         top_p = gr.Slider(0.05, 1, 1, step=0.05, label=texts.TOP_P)
         penalty = gr.Slider(1, 2, 1, step=0.05, label=texts.REPETITION_PENALTY)
         seed = gr.Number(None, label=texts.SEED, precision=0, minimum=0, placeholder=texts.SEED_PLACEHOLDER)
-        budget = gr.Slider(0, 4096, 0, step=32, label=texts.PIXEL_BUDGET, info=texts.PIXEL_BUDGET_INFO)
         system = gr.Textbox("", label=texts.SYSTEM_PROMPT, lines=2, placeholder="You are a helpful assistant.")
-    return [temperature, length, top_p, penalty, seed, budget, system]
+    with gr.Accordion(texts.JSON_SCHEMA, open=False, elem_id="schema"):
+        schema = gr.Textbox(
+            "", show_label=False, label=texts.JSON_SCHEMA, info=texts.JSON_SCHEMA_INFO, lines=6, max_lines=16,
+            placeholder='{"type": "object", "properties": {…}}', elem_classes="code",
+        )  # fmt: skip
+    return [temperature, length, top_p, penalty, seed, system, schema]
 
 
 def _wire_status(page: Page, service: Service) -> None:
     def status():
         badge = render.badge(service.status())
-        return badge.html, render.about(service.status()), gr.Timer(active=not badge.settled)
+        slider = pixel_budget.fitted(service.status().model)
+        return badge.html, render.about(service.status()), gr.Timer(active=not badge.settled), slider
 
-    outputs = [page.badge, page.about, page.clock]
+    outputs = [page.badge, page.about, page.clock, page.sight.budget]
     for event in (page.demo.load, page.clock.tick):
         event(status, None, outputs, queue=False, show_progress="hidden", api_visibility="private")
 
 
-def _wire_chat(page: Page, service: Service, reader: Reader) -> None:
-    async def respond(history, temperature, length, top_p, penalty, seed, budget, system) -> AsyncGenerator:
-        sampling = Sampling(
-            max_new_tokens=int(length),
-            temperature=temperature,
-            top_p=top_p,
-            repetition_penalty=penalty,
-            seed=None if seed is None else int(seed),
-        )
-        max_pixels = _pixels(budget, service)
-        async with aclosing(chat.answer(history, sampling, system, max_pixels, service, reader)) as histories:
-            async for grown in histories:
-                yield grown
-
-    async def point(history, budget):
-        found = await boxes.drawing(history, _pixels(budget, service), service.status().model, reader)
-        if found is None:
-            return gr.AnnotatedImage(visible=False)
-        return gr.AnnotatedImage((found.picture, found.boxes), visible=True)
+def _wire_chat(page: Page, service: Service, reader: Reader, seeing: sight.Sight, gallery: Gallery) -> None:
+    async def respond(
+        history, budget, items, temperature, length, top_p, penalty, seed, system, schema
+    ) -> AsyncGenerator:
+        sampling = share.sampling_of(temperature, length, top_p, penalty, seed, schema)
+        max_pixels = pixel_budget.pixels(budget, service.status().model)
+        choices = chat.Choices(sampling, system, max_pixels, context.off_files(items))
+        following = seeing.following(history, budget, items)
+        async with aclosing(chat.answer(history, choices, service, reader)) as steps:
+            async for grown in steps:
+                views = await following.step(grown.text, grown.finished)
+                yield grown.history, *views, gr.skip()
+        # In this event, not one of its own: that could end after a later one and bring back an old conversation.
+        # The views are said again: Gradio would mix "no change" into the value that it streamed last.
+        yield grown.history, *views, conversations.saved(grown.history)
 
     def take(question, history):
         grown = chat.ask(history, question)
@@ -167,33 +197,43 @@ def _wire_chat(page: Page, service: Service, reader: Reader) -> None:
         index = _flat(event.index)
         return gr.MultimodalTextbox(value=chat.question_of(history, index)), chat.before(history, index)
 
+    def stop(history):
+        kept = chat.stopped(history)
+        return _idle(), kept, conversations.saved(kept)
+
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     both = [page.question, page.chatbot]
+    sharing = share.Share(service, reader, gallery)
+    beside = share.Beside(page.chatbot, page.question, page.sight.context, page.sight.budget, page.options)
     begun = [
         page.question.submit(take, both, both, **private),
         page.chatbot.example_select(take_example, page.chatbot, both, **private),
         page.chatbot.retry(retry, page.chatbot, both, **private),
         page.chatbot.edit(edit, page.chatbot, both, **private),
+        share.wire(page.share, sharing, beside, service),
     ]
     answering = [
         event.success(
             respond,
-            [page.chatbot, *page.options],
-            page.chatbot,
+            [page.chatbot, page.sight.budget, page.sight.context, *page.options],
+            [page.chatbot, page.sight.viewer, page.sight.context, page.kept],
             show_progress="hidden",
             api_visibility="private",
             concurrency_id="answers",
         )
         for event in begun
     ]
-    budget = page.options[-2]
     for event in answering:
-        event.then(_idle, None, page.question, **private).then(point, [page.chatbot, budget], page.boxes, **private)
-    page.question.stop(
-        lambda history: (_idle(), chat.stopped(history)), page.chatbot, both, cancels=answering, **private
-    )
-    page.chatbot.undo(undo, page.chatbot, both, cancels=answering, **private)
-    page.chatbot.clear(_idle, None, page.question, cancels=answering, **private)
+        event.then(_idle, None, page.question, **private)
+    # The note comes after the cancelling, or an update under way would write over it.
+    stopping = page.question.stop(None, None, None, cancels=answering, **private)
+    stopping.then(stop, page.chatbot, [*both, page.kept], **private)
+    undone = page.chatbot.undo(undo, page.chatbot, both, cancels=answering, **private)
+    fresh = [page.question, page.kept]
+    cleared = page.chatbot.clear(lambda: (_idle(), conversations.saved([])), None, fresh, cancels=answering, **private)
+    reopened = conversations.wire(page.kept, page.chatbot, page.question, gallery, answering)
+    share.judge_after(answering[-1], page.share, sharing, page.chatbot)
+    sight.refresh_after([undone, cleared, reopened], page.sight, seeing, page.chatbot)
 
 
 def _wire_pictures(page: Page, service: Service, reader: Reader) -> None:
@@ -222,11 +262,6 @@ def _publish(service: Service, reader: Reader) -> None:
     endpoints = Endpoints(service, reader)
     for function in (endpoints.ask, endpoints.chat):
         gr.api(function, api_name=function.__name__, concurrency_id="answers")
-
-
-def _pixels(budget: float, service: Service) -> int | None:
-    """The slider counts tokens; 0 leaves the size to the model."""
-    return int(budget) * service.status().model.patch_pixels ** 2 or None
 
 
 def _busy(**changes) -> gr.MultimodalTextbox:

@@ -1,74 +1,162 @@
-"""Where the model points: the last answer's boxes over the last picture of the conversation."""
+"""The viewer: one picture of the conversation as the model sees it, with what its answer points at.
 
+Marks are found in the answer while it grows, scaled from the size that the processor used, and
+sent to `static/viewer.js` in pixels of the original picture. A visitor may draw a region, pick
+another picture of the turn, and take the marks along as a file.
+"""
+
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import PIL.Image
+import gradio as gr
 
-from qwen_demo import grounding
-from qwen_demo.errors import QwenDemoError
-from qwen_demo.pixels import seen_size
-from qwen_demo.types import Image, ModelInfo
+from qwen_demo import annotations, grounding
+from qwen_demo.types import ModelInfo
+from qwen_demo.ui import chat, page_files, pictures, render, texts
 from qwen_demo.ui.chat import History
-from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.context import Item
+from qwen_demo.ui.pictures import Gallery, Shown
 
-# A point is shown as a square of this share of the picture's shorter side.
-POINT_SHARE = 0.03
-LONGEST_SIDE = 1600
+# A region keeps this share of its longer side around it, and a point this share of the picture.
+CROP_MARGIN, POINT_SHARE = 0.15, 0.15
+EMPTY = {"picture": None, "marks": [], "choices": []}
+FORMATS = ("json", "coco", "csv", "png")
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
-    """A picture and what to draw over it, as Gradio's annotated image takes it.
+class Answer:
+    """The last answer and what is needed to place its marks."""
 
-    Attributes:
-        picture: RGB, at most `LONGEST_SIDE` long.
-        boxes: (x1, y1, x2, y2) in its pixels, with a label each.
-    """
-
-    picture: PIL.Image.Image
-    boxes: list[tuple[tuple[int, int, int, int], str]]
+    text: str
+    question: str
+    max_pixels: int | None
 
 
-async def drawing(history: History, max_pixels: int | None, model: ModelInfo, reader: Reader) -> Drawing | None:
-    """None when the last answer points at nothing or there is no picture.
-
-    Args:
-        max_pixels: the budget that the answer was given with.
-    """
-    marks = grounding.find(_last_answer(history))
-    if not marks:
-        return None
-    try:
-        messages = await reader.messages(history)
-    except QwenDemoError:
-        return None
-    pictures = [part for message in messages for part in message.parts if isinstance(part, Image)]
-    return draw(marks, pictures[-1].pixels, max_pixels, model) if pictures else None
-
-
-def draw(marks: list[grounding.Mark], picture: PIL.Image.Image, max_pixels: int | None, model: ModelInfo) -> Drawing:
-    largest = min(max_pixels or model.max_pixels, model.max_pixels)
-    smallest = min(model.min_pixels, largest)
-    seen = seen_size(*picture.size, min_pixels=smallest, max_pixels=largest, patch=model.patch_pixels)
-    shown = picture.copy()
-    shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    half = max(2, round(min(shown.size) * POINT_SHARE / 2))
-    boxes = []
-    for mark in grounding.place(marks, seen, shown.size):
-        if mark.is_box:
-            x1, y1, x2, y2 = map(round, mark.coordinates)
-        else:
-            x, y = map(round, mark.coordinates)
-            x1, y1, x2, y2 = max(x - half, 0), max(y - half, 0), x + half, y + half
-        boxes.append(((x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)), mark.label or f"#{len(boxes) + 1}"))
-    return Drawing(shown, boxes)
-
-
-def _last_answer(history: History) -> str:
+def last_answer(history: History) -> Answer:
+    text, max_pixels = "", None
     for message in reversed(history):
         if message["role"] == "user":
-            break
-        if not message.get("metadata"):
-            content = message["content"]
-            return content if isinstance(content, str) else "".join(p.get("text", "") for p in content)
-    return ""
+            return Answer(text, chat.question_of([message], 0)["text"], max_pixels)
+        if message.get("metadata"):
+            max_pixels = max_pixels or render.budget_of(message)
+        else:
+            text = "".join(part.get("text", "") for part in chat.parts_of(message)) + text
+    return Answer(text, "", max_pixels)
+
+
+def pictures_of_turn(items: Sequence[Item]) -> list[Shown]:
+    """The pictures that the newest question with any brought along: those that boxes can belong to."""
+    stills = [item for item in items if item.shown.is_picture and item.on]
+    return [item.shown for item in stills if item.turn == stills[-1].turn]
+
+
+def value_of(items: Sequence[Item], answer: Answer, model: ModelInfo, *, picked: str = "",
+             max_pixels: int | None = None, preview: bool = False) -> dict:  # fmt: skip
+    """What the viewer draws.
+
+    Args:
+        picked: file of the picture that the visitor wants to see; of several, the question decides otherwise.
+        max_pixels: budget of the next question.
+        preview: show the picture at the resolution that the model will see.
+    """
+    pending = any(item.pending and item.shown.is_picture for item in items)
+    choices = pictures_of_turn(items)
+    shown = next((item.shown for item in items if item.shown.is_picture and item.shown.file == picked), None)
+    if shown is None and choices:
+        shown = choices[-1] if pending else choices[grounding.asked_picture(answer.question, len(choices))]
+    if shown is None:
+        return EMPTY
+    found = [] if pending else grounding.find(answer.text)
+    marks = placed(found, answer, shown, model)
+    colours = annotations.colours(marks)
+    return {
+        "picture": {
+            "id": shown.file,
+            "name": shown.name,
+            "view": shown.view,
+            "size": shown.size,
+            "seen": shown.seen(model, max_pixels),
+        },
+        "marks": [
+            {"at": [round(c, 1) for c in mark.coordinates], "label": mark.label, "colour": colour}
+            for mark, colour in zip(marks, colours, strict=True)
+        ],
+        "found": len(found),
+        "capped": len(found) == grounding.MOST_MARKS,
+        "choices": [{"id": choice.file, "name": choice.name} for choice in choices] if len(choices) > 1 else [],
+        "preview": preview,
+        "crop_only": model.embedded,
+    }
+
+
+def placed(found: Sequence[grounding.Mark], answer: Answer, shown: Shown, model: ModelInfo) -> list[grounding.Mark]:
+    """Marks found in the answer, in pixels of the original picture."""
+    seen = shown.seen(model, answer.max_pixels)
+    return grounding.place(found, seen, shown.size) if found and seen[0] else []
+
+
+def picked_in(value: Any) -> str:
+    """The picture that the viewer shows, by the value that came back from the browser."""
+    picture = value.get("picture") if isinstance(value, dict) else None
+    file = picture.get("id") if isinstance(picture, dict) else None
+    return file if isinstance(file, str) else ""
+
+
+def region_of(data: dict, size: tuple[int, int]) -> grounding.Mark | None:
+    """What was drawn, in pixels of the original picture of that `size`; None where it has no area in it."""
+    numbers = data.get("at")
+    if not isinstance(numbers, list) or len(numbers) not in (2, 4):
+        return None
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < 1e7 for n in numbers):
+        return None
+    return next(iter(grounding.place([grounding.Mark(tuple(map(float, numbers)), "")], size, size)), None)
+
+
+def crop_box(region: grounding.Mark, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The part of the picture to cut out for a question about the region."""
+    width, height = size
+    if region.is_box:
+        x1, y1, x2, y2 = region.coordinates
+        margin = CROP_MARGIN * max(x2 - x1, y2 - y1)
+    else:
+        (x1, y1), (x2, y2) = region.coordinates, region.coordinates
+        margin = POINT_SHARE * min(size)
+    left, top = int(min(max(x1 - margin, 0), width - 1)), int(min(max(y1 - margin, 0), height - 1))
+    right, bottom = round(min(x2 + margin, width)), round(min(y2 + margin, height))
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+async def crop(file: str, region_data: dict, gallery: Gallery) -> str | None:
+    """Path of the region as a picture of its own."""
+    image = await gallery.original(file)
+    region = region_of(region_data, image.size) if image else None
+    if image is None or region is None:
+        return None
+    box = crop_box(region, image.size)
+    held = image.pixels.size
+    scale = (held[0] / image.size[0], held[1] / image.size[1])
+    box = tuple(round(c * scale[i % 2]) for i, c in enumerate(box))
+    return pictures.save_png(image.pixels.crop((box[0], box[1], max(box[2], box[0] + 1), max(box[3], box[1] + 1))),
+                             "region.png")  # fmt: skip
+
+
+async def export(kind: str, marks: Sequence[grounding.Mark], shown: Shown, gallery: Gallery) -> dict | None:
+    """A file for the visitor: its path and the name to save it under. The nonce makes each one new to the viewer."""
+    stem = shown.name.rpartition(".")[0] or shown.name
+    name = f"{stem}-boxes.{'coco.json' if kind == 'coco' else kind}"
+    if kind == "png":
+        image = await gallery.original(shown.file)
+        if image is None:
+            return None
+        there = grounding.place(marks, shown.size, image.pixels.size)
+        path = pictures.save_png(annotations.drawn(there, image.pixels), name)
+    else:
+        write = {"json": annotations.as_json, "coco": annotations.as_coco, "csv": annotations.as_csv}[kind]
+        path = pictures.save_text(write(marks, shown.name, shown.size), name)
+    return {"file": path, "name": name, "nonce": secrets.token_hex(4)}
+
+
+def draw() -> gr.HTML:
+    return page_files.view("viewer", EMPTY, texts.VIEWER)

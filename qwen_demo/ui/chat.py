@@ -8,11 +8,13 @@ import mimetypes
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
 
 from qwen_demo.errors import QwenDemoError
+from qwen_demo.line import Ticket
 from qwen_demo.service import Service
 from qwen_demo.types import ChatRequest, Event, Finished, Sampling, TextDelta
-from qwen_demo.ui import render, texts
+from qwen_demo.ui import given, render, texts
 from qwen_demo.ui.conversation import Reader
 
 History = list[dict]
@@ -23,26 +25,83 @@ FLUSH_S = 0.1
 HEARTBEAT_S = 0.5
 
 
-async def answer(history: History, sampling: Sampling, system_prompt: str, max_pixels: int | None,
-                 service: Service, reader: Reader) -> AsyncGenerator[History, None]:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the page's controls say about one question.
+
+    Attributes:
+        max_pixels: budget of a picture; None is the model's own.
+        off: files of the conversation that are not sent.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    system_prompt: str = ""
+    max_pixels: int | None = None
+    off: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """One step of a growing answer.
+
+    Attributes:
+        history: with the answer and its notes.
+        text: the answer so far.
+        finished: at the last step of an answer that went well.
+    """
+
+    history: History
+    text: str
+    finished: Finished | None = None
+
+
+async def answer(history: History, choices: Choices, service: Service, reader: Reader) -> AsyncGenerator[Grown, None]:
     """Grow an answer at the end of `history`. Errors of ours become a note; nothing is lost."""
     text = ""
     try:
-        yield [*history, render.note(texts.LOOKING, pending=True)]
-        request = chat_request(reader, history, sampling, system_prompt, max_pixels)
-        async with aclosing(paced(service.answer(request))) as events:
+        yield Grown([*history, render.note(texts.LOOKING, pending=True)], "")
+        sent = without(history, choices.off)
+        request = chat_request(reader, sent, choices.sampling, choices.system_prompt, choices.max_pixels)
+        ticket = Ticket()
+        async with aclosing(paced(service.answer(request, ticket=ticket))) as events:
             async for event in events:
                 if isinstance(event, Finished):
-                    yield [*history, render.answer(text), render.statistics(event)]
+                    note = render.statistics(event, choices.max_pixels)
+                    model = service.status().model
+                    kept = given.spelled(choices.sampling, choices.system_prompt, choices.max_pixels, model)
+                    note["metadata"]["id"] += f";{kept}"
+                    yield Grown([*history, render.answer(text), note], text, event)
                 elif event is None:
-                    waiting = render.note(texts.waiting(service.status().waiting), pending=True)
-                    yield [*history, render.answer(text) if text else waiting]
+                    waiting = render.note(where(ticket, service), pending=True)
+                    yield Grown([*history, render.answer(text) if text else waiting], text)
                 else:
                     text += event.text
-                    yield [*history, render.answer(text)]
+                    yield Grown([*history, render.answer(text)], text)
     except QwenDemoError as error:
         partial = [render.answer(text)] if text else []
-        yield [*history, *partial, render.error_note(error)]
+        yield Grown([*history, *partial, render.error_note(error)], text)
+
+
+def where(ticket: Ticket, service: Service) -> str:
+    """What a request does that has no word of its answer yet."""
+    seconds = time.monotonic() - ticket.since
+    if ticket.stage == "opening":
+        return texts.opening(seconds) if seconds >= 1 else texts.LOOKING
+    ahead = service.ahead_of(ticket)
+    return texts.reading(ticket.tokens, seconds) if ahead is None else texts.in_line(ahead, service.eta_s(ahead))
+
+
+def without(history: History, off: frozenset[str]) -> History:
+    """The conversation without the files in `off`; an earlier message that had nothing else goes as well."""
+    if not off:
+        return history
+    kept = []
+    for message in history:
+        parts = parts_of(message)
+        left = [part for part in parts if part.get("type") != "file" or part["file"]["path"] not in off]
+        if left or not parts or message is history[-1]:
+            kept.append({**message, "content": left} if len(left) < len(parts) else message)
+    return kept
 
 
 async def chat_request(
@@ -112,7 +171,7 @@ def again(history: History, index: int) -> History:
 
 def question_of(history: History, index: int) -> dict:
     """The user's message at or before `index` as a multimodal textbox's value."""
-    parts = _parts(history[_question_index(history, index)])
+    parts = parts_of(history[_question_index(history, index)])
     files = [part["file"]["path"] for part in parts if part.get("type") == "file"]
     text = "".join(part["text"] for part in parts if part.get("type") == "text")
     return {"text": text, "files": files}
@@ -141,7 +200,7 @@ def _file(path: str) -> dict:
     return {"type": "file", "file": {"path": path, "mime_type": mimetypes.guess_type(path)[0]}}
 
 
-def _parts(message: dict) -> list[dict]:
+def parts_of(message: dict) -> list[dict]:
     content = message["content"]
     if isinstance(content, str):
         return [{"type": "text", "text": content}]

@@ -11,6 +11,7 @@ from typing import Any
 
 from qwen_demo import media
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.media import Clip, Page
 from qwen_demo.settings import Settings
 from qwen_demo.types import Image, Message, Part, Text, Video
 
@@ -32,7 +33,7 @@ class Reader:
     async def messages(self, history: Iterable[Any], system_prompt: str = "") -> tuple[Message, ...]:
         """Raises `InvalidRequest` or `MediaRefused`."""
         entries = [entry for entry in map(_entry, history) if not entry.get("metadata")]
-        messages = [await self._message(entry) for entry in _answered(entries)]
+        messages = [await self._message(entry) for entry in answered(entries)]
         if system_prompt.strip():
             messages = [Message("system", (Text(system_prompt.strip()),)), *(m for m in messages if m.role != "system")]
         return tuple(messages)
@@ -66,8 +67,12 @@ class Reader:
     async def url(self, url: str) -> Image | Video:
         return await media.load_url(url, self._settings)
 
-    async def file(self, file: Any) -> Image | Video:
-        """`file` is Gradio's file data or a path that an upload gave."""
+    async def page(self, path: str, number: int) -> Page:
+        """Page `number`, counted from 1, of an uploaded PDF or picture. Raises `MediaRefused`."""
+        return await media.load_page(path, self._settings, allowed_roots=self._roots, number=number)
+
+    async def file(self, file: Any, clip: Clip | None = None) -> Image | Video:
+        """`file` is Gradio's file data or a path that an upload gave; `clip` wants a video and says how it is sampled."""
         path = _plain(file).get("path") if not isinstance(file, str) else file
         if not isinstance(path, str) or not path:
             raise InvalidRequest(
@@ -75,7 +80,8 @@ class Reader:
             )
         if path.startswith(("http:", "https:", "data:")):
             return await self.url(path)
-        return await media.load_path(path, self._settings, allowed_roots=self._roots)
+        kind = "video" if clip else None
+        return await media.load_path(path, self._settings, allowed_roots=self._roots, kind=kind, clip=clip)
 
 
 def _entry(value: Any) -> dict:
@@ -94,7 +100,7 @@ def _plain(value: Any) -> Any:
     raise InvalidRequest(f"A message is a {type(value).__name__}; it must be an object.", field="messages")
 
 
-def _answered(entries: list[dict]) -> list[dict]:
+def answered(entries: list[dict]) -> list[dict]:
     """Without questions that never got an answer, the last one excepted.
 
     A picture that was refused would otherwise be refused again on every later turn.

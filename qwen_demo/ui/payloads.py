@@ -47,14 +47,16 @@ def _paths(value: Any) -> Iterator[str]:
 
 
 def _check(path: str) -> None:
-    if path.startswith(_URLS):
-        return
-    try:
-        inside = Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve())
-    except (OSError, ValueError, RuntimeError):
-        inside = False
-    if not inside:
+    if not path.startswith(_URLS) and not is_upload(path):
         raise gr.Error("A file was named that was not uploaded here. Upload it again.", print_exception=False)
+
+
+def is_upload(path: str) -> bool:
+    """Whether `path` names a place among the uploads, be there a file or not."""
+    try:
+        return Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve())
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 async def _as_it_is(url: str, cache_dir: str) -> str:

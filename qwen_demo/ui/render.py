@@ -6,9 +6,11 @@ from html import escape
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service import Status
 from qwen_demo.types import Finished
-from qwen_demo.ui import texts
+from qwen_demo.ui import texts, waterfall
 
 Message = dict
+
+_BUDGET = "max_pixels="
 
 
 def answer(text: str) -> Message:
@@ -26,32 +28,28 @@ def error_note(error: QwenDemoError) -> Message:
     return note("⚠ " + _first_sentence(str(error)), str(error))
 
 
-def statistics(finished: Finished) -> Message:
+def statistics(finished: Finished, max_pixels: int | None = None) -> Message:
+    """The note under an answer. Its id keeps the pixel budget that the answer was given with."""
     usage, timing = finished.usage, finished.timing
-    line = [f"first token {timing.ttft_s:.2f} s"]
-    if timing.decode_s > 0 and usage.completion_tokens > 1:
-        line.append(f"{(usage.completion_tokens - 1) / timing.decode_s:.0f} tokens/s")
+    line = [f"first token {timing.media_s + timing.ttft_s:.2f} s"]
+    if speed := waterfall.speed(finished):
+        line.append(f"{speed} tokens/s")
     pictures = f" ({usage.picture_tokens} picture)" if usage.picture_tokens else ""
     line.append(f"prompt {usage.prompt_tokens} tokens{pictures}")
     if finished.reason == "length":
         line.append(texts.LENGTH)
     if finished.reason == "repetition":
         line.append(texts.REPETITION)
-    return note(" · ".join(line), _table(finished))
+    said = note(" · ".join(line), waterfall.table(finished))
+    said["metadata"]["id"] = f"{_BUDGET}{max_pixels or 0}"
+    return said
 
 
-def _table(finished: Finished) -> str:
-    usage, timing = finished.usage, finished.timing
-    rows = [
-        ("waiting", f"{timing.queue_s * 1e3:.0f} ms"),
-        ("resizing and prompt", f"{timing.preprocess_s * 1e3:.0f} ms"),
-        ("vision encoder", f"{timing.vision_s * 1e3:.0f} ms"),
-        ("reading the prompt", f"{timing.prefill_s * 1e3:.0f} ms"),
-        ("writing", f"{timing.decode_s * 1e3:.0f} ms"),
-        ("prompt tokens", f"{usage.prompt_tokens}, {usage.picture_tokens} of pictures, {usage.cached_tokens} cached"),
-        ("answer tokens", str(usage.completion_tokens)),
-    ]
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+def budget_of(message: Message) -> int | None:
+    """The pixel budget that a note of `statistics` keeps; None is the model's own."""
+    kept = str((message.get("metadata") or {}).get("id", ""))
+    number = kept.removeprefix(_BUDGET).partition(";")[0]
+    return int(number) or None if kept.startswith(_BUDGET) and number.isdecimal() and len(number) < 10 else None
 
 
 def _first_sentence(text: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from qwen_demo import media
 from qwen_demo.errors import FetchRefused, MediaRefused
 from qwen_demo.media import sources
+from qwen_demo.media.images import open_image
 from qwen_demo.settings import Settings
 from qwen_demo.types import Image
 from tests import hostile
@@ -86,9 +87,9 @@ async def test_decoding_leaves_the_event_loop_free(monkeypatch):
 
     def spy(*args, **kwargs):
         threads.append(threading.get_ident())
-        return media.decode_image(*args, **kwargs)
+        return open_image(*args, **kwargs)
 
-    monkeypatch.setattr(sources, "decode_image", spy)
+    monkeypatch.setattr(sources, "open_image", spy)
     await media.load_bytes(PNG, LIMITS)
     assert threads and threads[0] != threading.get_ident()
 
@@ -96,7 +97,7 @@ async def test_decoding_leaves_the_event_loop_free(monkeypatch):
 async def test_few_pictures_are_decoded_at_once(monkeypatch):
     lock, running, most = threading.Lock(), 0, 0
 
-    def slow(*_, **__):
+    def slow(*args, **kwargs):
         nonlocal running, most
         with lock:
             running += 1
@@ -104,8 +105,9 @@ async def test_few_pictures_are_decoded_at_once(monkeypatch):
         time.sleep(0.02)
         with lock:
             running -= 1
+        return open_image(*args, **kwargs)
 
-    monkeypatch.setattr(sources, "decode_image", slow)
+    monkeypatch.setattr(sources, "open_image", slow)
     await asyncio.gather(*(media.load_bytes(PNG, LIMITS) for _ in range(20)))
     assert 2 <= most <= 4
 

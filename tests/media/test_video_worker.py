@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from qwen_demo.errors import MediaRefused
-from qwen_demo.media import Clip, videos
+from qwen_demo.media import Clip, videos, workers
 from tests.conftest import until
 from tests.media.test_video import HANG_GUARD_S, LIMITS, decode
 
@@ -140,7 +140,7 @@ def test_the_worker_has_no_files_no_network_no_secrets_and_bounded_memory(monkey
     program = tmp_path / "probe.py"
     program.write_text(PROBE.replace("REAL", repr(str(videos._WORKER))))
     job = {**videos._job("MP4", Clip(), LIMITS), "worker": str(program)}
-    command = [sys.executable, "-I", "-c", videos._BOOT, json.dumps(job)]
+    command = [sys.executable, "-I", "-c", workers.BOOT, json.dumps(job)]
     result = subprocess.run(command, capture_output=True, env={}, check=True, stdin=subprocess.DEVNULL)
     found = json.loads(result.stdout)
     assert "secret" not in json.dumps(found["environment"])

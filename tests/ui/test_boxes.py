@@ -1,44 +1,163 @@
-import pytest
+"""The viewer without a browser: which picture, where the marks go, what a drawn region becomes."""
 
+import asyncio
+import json
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_demo import grounding
+from qwen_demo.engines.fake import FakeEngine
+from qwen_demo.service import Service
 from qwen_demo.types import ModelInfo
-from qwen_demo.ui import boxes, chat
+from qwen_demo.ui import boxes, chat, render, sight
+from qwen_demo.ui.boxes import Answer
+from qwen_demo.ui.context import Item
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.pictures import Gallery, Shown
 from tests.conftest import draw
+from tests.ui.test_chat import DONE
 
 MODEL = ModelInfo("test", min_pixels=28 * 28 * 64, max_pixels=28 * 28 * 256)
+HALF = '[{"bbox_2d": [0, 0, 266, 182], "label": "disc"}]'
+
+
+def item(name="p.png", turn=0, size=(600, 400), **more) -> Item:
+    return Item(Shown(name, size, view=f"view of {name}"), turn, **more)
+
+
+def drawn(items, answer=HALF, question="", **more) -> dict:
+    budget = more.pop("answered_with", None)
+    return boxes.value_of(items, Answer(answer, question, budget), MODEL, **more)
+
+
+def test_boxes_are_scaled_from_what_the_model_saw():
+    # 600 x 400 fits the largest size after shrinking to 532 x 364.
+    value = drawn([item()])
+    assert value["picture"]["seen"] == (532, 364)
+    assert value["marks"] == [{"at": [0, 0, 300, 200], "label": "disc", "colour": "#E69F00"}]
+
+
+def test_the_pixel_budget_of_the_answer_counts_not_that_of_the_next_question():
+    # 64 tokens make 252 x 168 of it.
+    value = drawn([item()], '[{"bbox_2d": [0, 0, 126, 84], "label": "disc"}]', answered_with=28 * 28 * 64)
+    assert value["marks"][0]["at"] == [0, 0, 300, 200]
+    assert value["picture"]["seen"] == (532, 364)
+
+
+def test_boxes_belong_to_the_newest_turn_with_pictures_and_the_question_chooses_among_them():
+    items = [item("old.png", 0), item("first.png", 2), item("second.png", 2)]
+    assert drawn(items)["picture"]["id"] == "first.png"
+    assert drawn(items, question="Detect all in the second image")["picture"]["id"] == "second.png"
+    assert [choice["id"] for choice in drawn(items)["choices"]] == ["first.png", "second.png"]
+    assert drawn(items, picked="old.png")["picture"]["id"] == "old.png"
+    assert drawn(items, picked="gone.png")["picture"]["id"] == "first.png"
+
+
+def test_pictures_that_are_off_or_refused_and_clips_are_not_pointed_at():
+    items = [item("on.png"), item("off.png", 1, on=False), Item(Shown("bad.png", problem="damaged"), 2)]
+    items.append(Item(Shown("clip.mp4", (64, 64), frames=4, view="v"), 3))
+    assert drawn(items)["picture"]["id"] == "on.png"
+    assert drawn(items[1:]) == boxes.EMPTY
+
+
+def test_a_picture_that_is_not_sent_yet_is_shown_without_the_last_answers_boxes():
+    value = drawn([item("old.png"), item("new.png", 2, pending=True)])
+    assert (value["picture"]["id"], value["marks"]) == ("new.png", [])
+
+
+def test_too_many_and_misplaced_marks_are_told():
+    value = drawn([item()], '{"bbox_2d": [1, 2, 30, 40]} {"bbox_2d": [9000, 9000, 9001, 9001]}' * 400)
+    assert (value["found"], value["capped"], len(value["marks"])) == (500, True, 250)
+
+
+def test_the_last_answer_keeps_its_budget_and_question():
+    history = chat.ask([], {"text": "where?", "files": ["/p.png"]})
+    history += [render.answer(HALF), render.statistics(DONE, 28 * 28 * 64)]
+    assert boxes.last_answer(history) == Answer(HALF, "where?", 28 * 28 * 64)
+    history[-1] = render.statistics(DONE)
+    assert boxes.last_answer(history).max_pixels is None
+    assert boxes.last_answer([*history, *chat.ask([], {"text": "and?"})]) == Answer("", "and?", None)
+
+
+numbers = st.floats(allow_nan=True) | st.integers() | st.booleans() | st.text(max_size=3) | st.none()
+
+
+@given(st.lists(numbers, max_size=5) | st.none(), st.tuples(st.integers(28, 5000), st.integers(28, 5000)))
+def test_a_region_is_cut_out_within_the_picture_whatever_the_browser_sends(at, size):
+    region = boxes.region_of({"at": at}, size)
+    if region is not None:
+        left, top, right, bottom = boxes.crop_box(region, size)
+        assert 0 <= left < right <= size[0]
+        assert 0 <= top < bottom <= size[1]
+
+
+def test_a_region_is_cut_with_a_margin_and_a_point_with_its_surroundings():
+    assert boxes.crop_box(grounding.Mark((100, 100, 200, 150), ""), (600, 400)) == (85, 85, 215, 165)
+    assert boxes.crop_box(grounding.Mark((10, 200), ""), (600, 400)) == (0, 140, 70, 260)
 
 
 @pytest.fixture
-def ask(settings, tmp_path):
-    async def ask_(answer: str, size=(600, 400), max_pixels=None):
-        draw("red", size).save(tmp_path / "p.png")
-        history = chat.ask([], {"text": "find", "files": [str(tmp_path / "p.png")]})
-        history.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
-        history.append({"role": "assistant", "content": [], "metadata": {"title": "note"}})
-        return await boxes.drawing(history, max_pixels, MODEL, Reader(settings, [tmp_path]))
-
-    return ask_
+def gallery(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    return Gallery(Reader(settings, [tmp_path]))
 
 
-async def test_boxes_are_scaled_from_what_the_model_saw(ask):
-    # 600 x 400 fits the largest size after shrinking to 532 x 364.
-    drawing = await ask('[{"bbox_2d": [0, 0, 266, 182], "label": "disc"}]')
-    assert drawing.picture.size == (600, 400)
-    assert drawing.boxes == [((0, 0, 300, 200), "disc")]
+async def test_the_crop_shows_what_was_drawn(gallery, tmp_path):
+    draw("red", (600, 400)).save(tmp_path / "p.png")
+    path = await boxes.crop(str(tmp_path / "p.png"), {"at": [120, 80, 360, 320]}, gallery)
+    with PIL.Image.open(path) as cut:
+        assert cut.size == (312, 312)
+        assert cut.getpixel((76, 116)) == (255, 0, 0)
+    assert await boxes.crop(str(tmp_path / "p.png"), {"at": [9e6, 9e6, 9e6, 9e6]}, gallery) is None
+    assert await boxes.crop("/etc/passwd", {"at": [1, 1, 9, 9]}, gallery) is None
 
 
-async def test_the_pixel_budget_of_the_answer_counts(ask):
-    # 64 tokens make 252 x 168 of it.
-    drawing = await ask('[{"bbox_2d": [0, 0, 126, 84], "label": "disc"}]', max_pixels=28 * 28 * 64)
-    assert drawing.boxes == [((0, 0, 300, 200), "disc")]
+@pytest.mark.parametrize("kind", boxes.FORMATS)
+async def test_every_export_is_a_file_with_the_marks(gallery, tmp_path, kind):
+    draw("red", (600, 400)).save(tmp_path / "p.png")
+    shown = await gallery.look(str(tmp_path / "p.png"))
+    marks = [grounding.Mark((120.0, 80.0, 360.0, 320.0), "disc")]
+    file = await boxes.export(kind, marks, shown, gallery)
+    assert file["name"].startswith("p-boxes.")
+    if kind == "png":
+        with PIL.Image.open(file["file"]) as picture:
+            assert picture.size == (600, 400)
+            assert picture.getpixel((120, 200)) == (0xE6, 0x9F, 0x00)
+    else:
+        assert "disc" in await asyncio.to_thread(Path(file["file"]).read_text, encoding="utf-8")
 
 
-async def test_a_large_picture_is_shown_smaller_with_its_boxes(ask):
-    drawing = await ask('[{"bbox_2d": [0, 0, 100000, 100000]}, {"point_2d": [1, 1], "label": "p"}]', size=(3200, 2000))
-    assert drawing.picture.size == (1600, 1000)
-    assert drawing.boxes[0] == ((0, 0, 1600, 1000), "#1")
-    assert drawing.boxes[1][1] == "p"
+async def test_what_cannot_be_read_is_told_and_asked_once(gallery, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"junk" * 9)
+    shown = await gallery.look(str(tmp_path / "bad.png"))
+    assert "damaged" in shown.problem
+    assert not shown.is_picture
+    assert await gallery.look(str(tmp_path / "bad.png")) is shown
+    outside = await gallery.look("/etc/hosts")
+    assert outside.problem
+    assert not outside.view
 
 
-async def test_an_answer_without_marks_draws_nothing(ask):
-    assert await ask("a red disc") is None
+def test_the_value_is_json_of_moderate_size():
+    text = '{"bbox_2d": [1, 2, 300, 200], "label": "' + "界" * 300 + '"}'
+    assert len(json.dumps(drawn([item()], text * 2000))) < 1_000_000
+
+
+async def test_boxes_appear_while_the_answer_grows(gallery, settings, tmp_path):
+    draw("red", (600, 400)).save(tmp_path / "p.png")
+    service = Service(settings, FakeEngine())
+    history = chat.ask([], {"text": "where?", "files": [str(tmp_path / "p.png")]})
+    following = sight.Sight(service, gallery).following(history, 0, None)
+    text = '```json\n[{"bbox_2d": [0, 0, 266, 182], "label": "di'
+    views = [await following.step(text[:end], None) for end in (0, 8, 30, 40, 41, len(text))]
+    counts = [len(viewer["marks"]) if "marks" in viewer else None for viewer, _ in views]
+    # Nothing before the first word, the picture with it, the box once its numbers are closed, then its label.
+    assert counts == [None, 0, None, 1, None, 1]
+    assert views[-1][0]["marks"][0]["label"] == "di"
+    viewer, items = await following.step(text + 'sc"}]\n```', DONE)
+    assert viewer["marks"][0] == {"at": [0, 0, 300, 200], "label": "disc", "colour": "#E69F00"}
+    assert items["prompt"] == DONE.usage.prompt_tokens

@@ -8,8 +8,8 @@ import pytest
 from qwen_demo.engines.fake import FakeEngine, Script
 from qwen_demo.errors import EngineFailed
 from qwen_demo.service import Service
-from qwen_demo.types import Finished, Sampling, TextDelta, Timing, Usage
-from qwen_demo.ui import chat, texts
+from qwen_demo.types import Finished, TextDelta, Timing, Usage
+from qwen_demo.ui import chat, render, texts
 from qwen_demo.ui.conversation import Reader
 from tests.conftest import draw, until
 
@@ -42,9 +42,9 @@ def words(message) -> str:
     return "".join(part["text"] for part in message["content"] if part["type"] == "text")
 
 
-async def histories(service, reader, history) -> list[list[dict]]:
-    async with aclosing(chat.answer(history, Sampling(), "", None, service, reader)) as grown:
-        return [step async for step in grown]
+async def histories(service, reader, history, **choices) -> list[list[dict]]:
+    async with aclosing(chat.answer(history, chat.Choices(**choices), service, reader)) as grown:
+        return [step.history async for step in grown]
 
 
 async def test_an_answer_grows_and_ends_with_its_statistics(service, reader):
@@ -105,7 +105,7 @@ async def test_while_nothing_comes_the_reader_is_asked_whether_it_is_there(servi
 
 async def test_leaving_frees_the_engine(service, reader):
     service._engine.script = Script(["a"] * 100, gap_s=0.05)
-    steps = chat.answer([user("hi")], Sampling(), "", None, service, reader)
+    steps = chat.answer([user("hi")], chat.Choices(), service, reader)
     for _ in range(3):
         await anext(steps)
     assert service.status().running == 1
@@ -175,3 +175,25 @@ def test_stop_keeps_what_was_written_and_says_so():
 
 def test_an_empty_question_changes_nothing():
     assert chat.ask([], {"text": "  ", "files": []}) == []
+
+
+async def test_files_that_are_switched_off_are_not_sent(service, reader, tmp_path):
+    for colour in ("red", "blue"):
+        draw(colour).save(tmp_path / f"{colour}.png")
+    paths = [str(tmp_path / "red.png"), str(tmp_path / "blue.png")]
+    asked = chat.ask([], {"text": "what?", "files": paths})
+    steps = await histories(service, reader, asked, off=frozenset(paths[:1]))
+    sent = service._engine.requests[-1].messages[0].parts
+    assert len(sent) == 2
+    assert sent[0].pixels.getpixel((150, 150)) == (0, 0, 255)
+    assert len(steps[-1][0]["content"]) == 3, "the conversation keeps what was not sent"
+
+
+async def test_opening_files_is_timed_and_the_note_keeps_the_budget(service, reader, tmp_path):
+    draw("red", (2000, 2000)).save(tmp_path / "red.png")
+    asked = chat.ask([], {"text": "what?", "files": [str(tmp_path / "red.png")]})
+    async with aclosing(chat.answer(asked, chat.Choices(max_pixels=784 * 8), service, reader)) as grown:
+        last = [step async for step in grown][-1]
+    assert last.finished.timing.media_s > 0
+    assert render.budget_of(last.history[-1]) == 784 * 8
+    assert render.budget_of(last.history[0]) is None

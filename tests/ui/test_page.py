@@ -3,104 +3,14 @@
 import re
 from pathlib import Path
 
-import PIL.Image
-import PIL.ImageDraw
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from qwen_demo.engines.fake import Script
 from qwen_demo.settings import Settings
 from tests.api.conftest import App
-from tests.browser import find
-from tests.conftest import ROOT, draw
 from tests.hostile_clips import clip
-from tests.servers import running
-
-expect.set_options(timeout=30_000)
-
-SCREENSHOTS = ROOT / "tests" / "screenshots"
-SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=find(),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--use-fake-device-for-media-stream",
-                  "--use-fake-ui-for-media-stream"],
-        )  # fmt: skip
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def embedded():
-    with running("--model", "embedded") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def fake():
-    with running("--engine", "fake", "--max-running", "8") as server:
-        yield server
-
-
-@pytest.fixture(params=SIZES)
-def opened(request, chromium):
-    """Opens a server's page; a test fails on any error in the browser's console."""
-    pages = []
-    width, height = SIZES[request.param]
-
-    def open_(server, scheme="light") -> Page:
-        context = chromium.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, permissions=["camera"]
-        )
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.problems = []
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on("console", lambda m: m.type == "error" and page.problems.append(f"{m.text} {m.location}"))
-        page.goto(server.url)
-        expect(page.locator("#question textarea")).to_be_visible()
-        page.size = request.param
-        pages.append(page)
-        return page
-
-    yield open_
-    for page in pages:
-        assert not page.problems
-        page.context.close()
-
-
-@pytest.fixture
-def red(tmp_path) -> str:
-    draw("red").save(tmp_path / "red.png")
-    return str(tmp_path / "red.png")
-
-
-def shoot(page: Page, name: str) -> None:
-    SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}-{page.size}.png")
-
-
-def ask(page: Page, text: str, picture: str | None = None) -> None:
-    if picture:
-        page.locator("#question input[type=file]").set_input_files(picture)
-        expect(page.locator("#question img")).to_be_visible()
-    page.locator("#question textarea").fill(text)
-    page.locator("#question textarea").press("Enter")
-
-
-def answers(page: Page):
-    return page.locator("#chat .bot.message")
-
-
-def settled(page: Page, server=None, ended: int = 0) -> None:
-    """Until the question can be sent again; with `server`, until `ended` answers ended there."""
-    while server and sum("outcome=" in line for line in server.lines) < ended:
-        page.wait_for_timeout(20)
-    expect(page.locator("#question .submit-button")).to_be_visible()
+from tests.ui.steps import answers, ask, settled, shoot
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -184,20 +94,6 @@ def test_a_file_that_is_no_picture_is_told_and_the_conversation_goes_on(opened, 
     page.problems.clear()  # the browser itself complains that it cannot show the file
     ask(page, "hello there")
     expect(answers(page).last).to_contain_text("hello there")
-
-
-def test_what_the_model_points_at_is_drawn(opened, embedded, tmp_path):
-    picture = PIL.Image.new("RGB", (448, 336), "white")
-    PIL.ImageDraw.Draw(picture).ellipse((40, 60, 160, 180), fill=(220, 30, 30))
-    picture.save(tmp_path / "disc.png")
-    page = opened(embedded)
-    ask(page, "Detect all objects and give their bounding boxes in JSON.", str(tmp_path / "disc.png"))
-    settled(page)
-    expect(page.locator("#boxes")).to_contain_text("circle")
-    shoot(page, "boxes")
-    ask(page, "What color is it?")
-    expect(page.locator("#boxes")).to_be_hidden()
-    settled(page)
 
 
 @pytest.mark.parametrize("how", ["paste", "drop"])

@@ -1,5 +1,6 @@
 """Puts the engine's parts together around a loaded model."""
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,18 +21,25 @@ from qwen_demo.engines.tokens import end_ids
 if TYPE_CHECKING:
     from qwen_demo.models.load import LoadedModel
 
+log = logging.getLogger(__name__)
+
 
 def build(settings, loaded: "LoadedModel", *, post: Callable[[Mail], None]) -> tuple[Worker, Intake, planning.Plan]:
     """Worker, intake and plan; neither thread runs yet."""
     model, prompts = loaded.model, loaded.prompts
     decoder, encoder = _parts(settings, model, loaded.device)
     plan = planning.make(settings, model, loaded.info.max_pixels, loaded.info.context_tokens)
-    stepper = Stepper(model, decoder, plan, cuda_graphs=settings.cuda_graphs)
-    if stepper.graphs and settings.warmup:
-        with torch.inference_mode(), torch.cuda.device(loaded.device):
-            stepper.graphs.warm_up()
-    # A model this small loses more by waiting for a second thread than it gains by one.
-    on_thread = partial(_prepare_thread, settings.threads or (1 if loaded.info.embedded else 0), loaded.device)
+    kernels = settings.kernels and settings.fast_path
+    stepper = Stepper(model, decoder, plan, cuda_graphs=settings.cuda_graphs, kernels=kernels)
+    stream = None
+    if loaded.device.type == "cuda":
+        # Answers in the making go before the next pictures.
+        stream = encoder.aside.reader = torch.cuda.Stream(loaded.device, priority=-1)
+        _finish_on_cuda(stepper, encoder, settings.warmup)
+    # The embedded model's steps are too small to share; its vision encoder is not.
+    own, aside = (1, 2) if loaded.info.embedded else (0, 0)
+    on_owner = partial(_prepare_thread, settings.threads or own, loaded.device, stream)
+    on_thread = partial(_prepare_thread, settings.threads or aside, loaded.device)
     ends = end_ids(model)
     worker = Worker(
         stepper,
@@ -40,7 +48,7 @@ def build(settings, loaded: "LoadedModel", *, post: Callable[[Mail], None]) -> t
         max_age_s=settings.cache_seconds,
         post=post,
         decode_text=lambda token: prompts.tokenizer.decode([token]),
-        on_thread=on_thread,
+        on_thread=on_owner,
     )
     intake = Intake(
         prompts=prompts,
@@ -72,12 +80,29 @@ def _parts(settings, model, device: torch.device):
     return decoder, encoder
 
 
-def _prepare_thread(threads: int, device: torch.device) -> None:
-    """Both settings are each thread's own."""
+def _finish_on_cuda(stepper: Stepper, encoder, warmup: bool) -> None:
+    """Last steps of the thread that loads: what it has queued must be done before others begin."""
+    with torch.inference_mode(), torch.cuda.device(encoder.device):
+        if stepper.kernels:
+            stepper.kernels.lend(getattr(encoder, "blocks", ()))
+        if stepper.graphs and warmup:
+            try:
+                stepper.graphs.warm_up()
+            except Exception:
+                log.warning("decode steps cannot be recorded here; they run without CUDA graphs", exc_info=True)
+                stepper.graphs = None
+                torch.cuda.empty_cache()
+    torch.cuda.synchronize(encoder.device)
+
+
+def _prepare_thread(threads: int, device: torch.device, stream: "torch.cuda.Stream | None" = None) -> None:
+    """All of it is each thread's own."""
     if threads:
         torch.set_num_threads(threads)
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    if stream is not None:
+        torch.cuda.set_stream(stream)
 
 
 def _output(settings, tokenizer, ends: frozenset[int], request, sampling) -> Output:

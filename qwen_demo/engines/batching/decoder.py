@@ -66,13 +66,13 @@ class LeanDecoder:
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = config.hidden_size // self.heads
         self.scaling = self.head_dim**-0.5
-        self._rotary = text.rotary_emb
-        sections = self._rotary.mrope_section
+        self.rotary = text.rotary_emb
+        sections = self.rotary.mrope_section
         rows = [row % 3 for row, size in enumerate(sections) for _ in range(size)]
-        self._axis_of_angle = torch.tensor(rows, device=self._rotary.inv_freq.device)
+        self._axis_of_angle = torch.tensor(rows, device=self.rotary.inv_freq.device)
         kind = kind_for(text.layers)
         self.layers = [_Layer(layer, kind) for layer in text.layers]
-        self._norm = _Norm(text.norm)
+        self.norm = _Norm(text.norm)
         self._head = Packed(model.lm_head) if kind is Packed else model.lm_head
 
     @staticmethod
@@ -84,10 +84,10 @@ class LeanDecoder:
         plain = text.config.hidden_act == "silu" and not text.has_sliding_layers
         return in_place and plain and text.rotary_emb.rope_type == "default"
 
-    def _angles(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    def angles(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and signed sines [tokens, heads + 2 * kv_heads, head_dim]; values are turned by zero."""
-        angles = positions[self._axis_of_angle].T.float() * self._rotary.inv_freq.float()
-        scale = self._rotary.attention_scaling
+        angles = positions[self._axis_of_angle].T.float() * self.rotary.inv_freq.float()
+        scale = self.rotary.attention_scaling
         cos, sin = (angles.cos() * scale).to(dtype), (angles.sin() * scale).to(dtype)
         turned = self.heads + self.kv_heads
         shape = (angles.shape[0], turned + self.kv_heads, self.head_dim)
@@ -99,14 +99,14 @@ class LeanDecoder:
 
     def hidden(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView | DecodeView) -> torch.Tensor:
         """As `StockDecoder.hidden`."""
-        cos, sin = self._angles(positions, x.dtype)
+        cos, sin = self.angles(positions, x.dtype)
         attend = self._decode if isinstance(view, DecodeView) else self._prefill
         for index, layer in enumerate(self.layers):
             qkv = layer.qkv(layer.norm_1(x)).view(cos.shape)
             qkv = torch.addcmul(qkv * cos, qkv.roll(self.head_dim // 2, -1), sin)
             x = layer.out.add(attend(qkv, view, index), x)
             x = layer.mlp.add(layer.norm_2(x), x)
-        return self._norm(x)
+        return self.norm(x)
 
     def _decode(self, qkv: torch.Tensor, view: DecodeView, layer: int) -> torch.Tensor:
         keys, values = view.put(qkv[:, self.heads :], layer)

@@ -62,6 +62,7 @@ class BatchingEngine:
 
     def _load(self) -> None:
         from qwen_demo.engines.batching import build
+        from qwen_demo.engines.batching.plan import token_bytes
 
         loaded = self._loader(self._settings, self._progress)
         self._progress("Planning memory")
@@ -71,6 +72,7 @@ class BatchingEngine:
             loaded.info,
             engine="batching",
             context_tokens=min(loaded.info.context_tokens, self.plan.slot_tokens),
+            kv_bytes_per_token=token_bytes(loaded.model.config.text_config, loaded.model.dtype),
             logprobs=True,
             json_schema=True,
         )
@@ -94,6 +96,8 @@ class BatchingEngine:
         if self._worker.broken:
             return self._worker.broken
         for name, part in (("step", self._worker), ("vision encoder", self._intake)):
+            if not part.is_alive:
+                return f"the thread of the {name} has died; restart the program"
             since = part.busy_since
             if since is not None and time.monotonic() - since > self._settings.step_timeout_s:
                 return f"the {name} hangs since {time.monotonic() - since:.0f} s"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 
 BATCHES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+# Not needed where attention reads the lengths on the device (`by_length=False`).
 KEYS = (512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576, 32768, 65536, 131072)
 WARM_KEYS = 2048
 GRAPH_BYTES = 12 << 20  # of a recorded step, roughly
@@ -28,12 +29,14 @@ class DecodeGraphs:
     Args:
         step: (batch, keys) -> logits; reads its inputs from tensors that keep their place.
         slots, length: the largest batch and cache length.
+        by_length: whether a step's cost depends on `keys`.
     """
 
-    def __init__(self, step: Callable[[int, int], torch.Tensor], slots: int, length: int):
+    def __init__(self, step: Callable[[int, int], torch.Tensor], slots: int, length: int, *, by_length: bool = True):
         self._step = step
         self.batches = [n for n in BATCHES if n < slots] + [slots]
-        self.keys = [n for n in KEYS if n < length] + [length]
+        self.keys = [n for n in KEYS if n < length and by_length] + [length]
+        self._stream: torch.cuda.Stream | None = None
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
         self._slots = slots
         self._pool = self._logits = None
@@ -63,7 +66,8 @@ class DecodeGraphs:
 
     def _record(self, batch: int, keys: int) -> torch.cuda.CUDAGraph:
         # Libraries choose kernels and allocate workspaces on first use, which a recording must not contain.
-        side = torch.cuda.Stream()
+        # One stream for all recordings: every stream that multiplies keeps a workspace of its own.
+        side = self._stream = self._stream or torch.cuda.Stream(priority=-1)
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(2):
@@ -74,7 +78,7 @@ class DecodeGraphs:
             self._logits = torch.empty(self._slots, logits.shape[-1], dtype=logits.dtype, device=logits.device)
         graph = torch.cuda.CUDAGraph()
         # Only this thread's calls belong to the recording: the vision encoder runs in another one.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=self._pool, stream=side, capture_error_mode="thread_local"):
             self._logits[:batch].copy_(self._step(batch, keys))
         self._pool = self._pool or graph.pool()
         return graph

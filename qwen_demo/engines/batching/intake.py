@@ -66,6 +66,10 @@ class Intake:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def close(self) -> None:
         with self._changed:
             self._closed = True
@@ -162,6 +166,7 @@ class Intake:
 
     def _encode(self, job: Job, medium):
         features = self.encoded.get(medium)
+        job.encoder_hit += (features is not None,)
         if features is not None:
             job.encoder_hits += 1
             return features

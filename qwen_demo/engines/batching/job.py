@@ -46,6 +46,7 @@ class Job:
     slot: int = -1
 
     encoder_hits: int = 0
+    encoder_hit: tuple[bool, ...] = ()
     cached_tokens: int = 0
     preprocess_s: float = 0.0
     vision_s: float = 0.0
@@ -89,6 +90,7 @@ class Job:
             decode_s=now - self.first,
             total_s=now - self.arrived,
             encoder_hits=self.encoder_hits,
+            encoder_hit=self.encoder_hit,
         )
         return Finished(self.output.reason, usage, timing)
 

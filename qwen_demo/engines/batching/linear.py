@@ -10,6 +10,8 @@ from torch import nn
 
 ROWS_HINT = 32
 PACKED_BYTES = 1 << 30
+# GPU products are several times slower where rows are not whole vectors of 16 bytes; these are whole tiles.
+ALIGNED, WHOLE = 8, 128
 
 
 class Plain:
@@ -30,6 +32,12 @@ class Plain:
                 if self.bias is not None:
                     module.bias.data = self.bias[start:stop]
                 start = stop
+
+    @classmethod
+    def of(cls, weight: torch.Tensor, bias: torch.Tensor | None) -> "Plain":
+        made = cls.__new__(cls)
+        made.weight, made.bias = weight, bias
+        return made
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return F.linear(x, self.weight, self.bias)
@@ -128,23 +136,55 @@ class Modules:
 
 
 class GatedMlp:
-    """down(silu(gate(x)) * up(x)) + residual."""
+    """down(silu(gate(x)) * up(x)) + residual.
+
+    Attributes:
+        gated: silu(first half of the columns) * second half; a kernel may take its place.
+    """
 
     def __init__(self, mlp: nn.Module, kind: type):
         self._packed = kind is Packed
-        self._down = kind(mlp.down_proj)
+        self.gated = gated
+        if kind is Plain and mlp.gate_proj.weight.is_cuda and mlp.gate_proj.out_features % ALIGNED:
+            self.gate_up, self.down = padded(mlp)
+            return
+        self.down = kind(mlp.down_proj)
         if self._packed:
             self._gate, self._up = kind(mlp.gate_proj), kind(mlp.up_proj)
         else:
-            self._gate_up = kind(mlp.gate_proj, mlp.up_proj)
+            self.gate_up = kind(mlp.gate_proj, mlp.up_proj)
 
     def add(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
         if self._packed:
-            inner = self._up.mul(x, self._gate(x, "swish"))
-        else:
-            gate, up = self._gate_up(x).chunk(2, dim=-1)
-            inner = F.silu(gate) * up
-        return self._down.add(inner, residual)
+            return self.down.add(self._up.mul(x, self._gate(x, "swish")), residual)
+        return self.down.add(self.gated(self.gate_up(x)), residual)
+
+
+def gated(both: torch.Tensor) -> torch.Tensor:
+    """[rows, 2 * width], gates first -> [rows, width]."""
+    gate, up = both.chunk(2, dim=-1)
+    return F.silu(gate) * up
+
+
+def padded(mlp: nn.Module) -> tuple[Plain, Plain]:
+    """The gate-and-up and the down product of an MLP whose width does not suit a GPU, with columns of zeros added.
+
+    silu(0) * 0 is 0, so results are the same. The modules' weights become views.
+    """
+    width, narrow = mlp.gate_proj.weight.shape
+    whole = -(-width // WHOLE) * WHOLE
+    both = mlp.gate_proj.weight.new_zeros(2 * whole, narrow)
+    bias = None if mlp.gate_proj.bias is None else both.new_zeros(2 * whole)
+    for module, start in ((mlp.gate_proj, 0), (mlp.up_proj, whole)):
+        both[start : start + width] = module.weight.data
+        module.weight.data = both[start : start + width]
+        if bias is not None:
+            bias[start : start + width] = module.bias.data
+            module.bias.data = bias[start : start + width]
+    down = mlp.down_proj.weight.new_zeros(mlp.down_proj.weight.shape[0], whole)
+    down[:, :width] = mlp.down_proj.weight.data
+    mlp.down_proj.weight.data = down[:, :width]
+    return Plain.of(both, bias), Plain.of(down, None if mlp.down_proj.bias is None else mlp.down_proj.bias.data)
 
 
 def kind_for(module: nn.Module) -> type:

@@ -21,7 +21,7 @@ MIB = 1 << 20
 WANTED_SLOT_TOKENS = 4096
 LEAST_SLOT_TOKENS = 512
 SLOTS = {"cuda": 64, "mps": 8, "cpu": 32}
-PREFILL_TOKENS = {"cuda": 1024, "mps": 512, "cpu": 128}
+PREFILL_TOKENS = {"cuda": 1280, "mps": 512, "cpu": 128}
 # Main memory is shared with the rest of the machine, and large caches there are no faster.
 CPU_SHARE, CPU_MOST_BYTES = 0.25, 4 * GIB
 CUDA_SHARE = 0.9
@@ -69,7 +69,8 @@ def step_bytes(config, dtype: torch.dtype, max_pixels: int, prefill_tokens: int,
     reader = prefill_tokens * (8 * text.hidden_size + 3 * text.intermediate_size) * dtype.itemsize
     # Quantised weights are unpacked, a matrix at a time, for long prompts.
     reader += 2 * text.hidden_size * text.intermediate_size * dtype.itemsize
-    sampler = 6 * slots * text.vocab_size * 4
+    # Logits, what is left of them by top-k and top-p, and noise, whose bits take eight bytes.
+    sampler = 12 * slots * text.vocab_size * 4
     return max(encoder, reader) + sampler
 
 

@@ -107,6 +107,9 @@ class Policy:
             left = max(left, unread[0].prompt_tokens - unread[0].read_tokens)
         made: list[Piece] = []
         for ticket in unread:
+            # A prompt is cut only where it does not fit a step of its own: every pass costs the weights once more.
+            if made and ticket.prompt_tokens - ticket.read_tokens > left:
+                break
             stop = min(ticket.prompt_tokens, ticket.read_tokens + left)
             made.append(Piece(ticket, ticket.read_tokens, stop))
             left -= stop - ticket.read_tokens

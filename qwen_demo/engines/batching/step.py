@@ -4,6 +4,8 @@ Holds the model's fast parts and the per-slot state on the device. Decides nothi
 which pieces and when is the policy's and the worker's affair.
 """
 
+import logging
+
 import torch
 
 from qwen_demo.engines.batching.attention import MIN_ROWS, padded_length
@@ -14,6 +16,8 @@ from qwen_demo.engines.batching.plan import Plan, layer_devices
 from qwen_demo.engines.batching.sample import Chosen, Sampler
 from qwen_demo.models.prompt import Prompt
 
+log = logging.getLogger(__name__)
+
 
 class Stepper:
     """Runs the language model over the slots of a cache.
@@ -23,9 +27,12 @@ class Stepper:
         decoder: `LeanDecoder` or `StockDecoder` of it.
         plan: sizes.
         cuda_graphs: replay recorded decode steps on CUDA.
+        kernels: use Triton kernels on CUDA, if they give the plain path's results there.
     """
 
-    def __init__(self, model, decoder: LeanDecoder | StockDecoder, plan: Plan, *, cuda_graphs: bool):
+    def __init__(
+        self, model, decoder: LeanDecoder | StockDecoder, plan: Plan, *, cuda_graphs: bool, kernels: bool = False
+    ):
         config, devices = model.config.text_config, layer_devices(model)
         self._device, self._dtype = devices[0], model.dtype
         self.decoder = decoder
@@ -44,9 +51,11 @@ class Stepper:
         self._advance = torch.zeros_like(self._tokens)
         self._deltas = torch.zeros_like(self._tokens)
         self._lengths = [0] * plan.slots
+        alone = self._device.type == "cuda" and len(set(devices)) == 1
+        self.kernels = kernel_step(decoder, self.cache, plan.slots) if kernels and alone else None
         self.graphs = None
-        if cuda_graphs and self._device.type == "cuda" and len(set(devices)) == 1 and DecodeGraphs.possible(model):
-            self.graphs = DecodeGraphs(self._logits, plan.slots, plan.slot_tokens)
+        if cuda_graphs and alone and DecodeGraphs.possible(model):
+            self.graphs = DecodeGraphs(self._logits, plan.slots, plan.slot_tokens, by_length=self.kernels is None)
 
     @torch.inference_mode()
     def prefill(self, slot: int, prompt, features: tuple[torch.Tensor, ...], start: int, stop: int) -> torch.Tensor:
@@ -90,9 +99,12 @@ class Stepper:
     def _logits(self, batch: int, keys: int) -> torch.Tensor:
         """[batch, vocabulary] float32; attention reads the first `keys` tokens of each slot."""
         places = self._places[:batch]
+        positions = places + self._deltas[:batch]
+        x = self.decoder.embed(self._tokens[:batch])
+        if self.kernels:
+            return self.decoder.logits(self.kernels(x, positions, places))
         view = DecodeView(self.cache, places, keys, self._dtype)
-        positions = (places + self._deltas[:batch]).expand(3, -1)
-        return self.decoder.logits(self.decoder.hidden(self.decoder.embed(self._tokens[:batch]), positions, view))
+        return self.decoder.logits(self.decoder.hidden(x, positions.expand(3, -1), view))
 
     @torch.inference_mode()
     def idle(self, slot: int) -> None:
@@ -124,3 +136,16 @@ class Stepper:
         for slot in range(len(self._lengths)):
             self.idle(slot)
         self.cache.clear()
+
+
+def kernel_step(decoder, cache: SlotCache, slots: int):
+    """A `KernelStep`, or None where it is not to be had: Triton comes with PyTorch's CUDA builds for Linux only."""
+    if cache.device(0).type != "cuda" or cache.banks[cache.device(0)].dtype == torch.float32:
+        return None
+    try:
+        from qwen_demo.engines.batching.kernels.step import usable
+    except ImportError:
+        log.info("Triton is not installed; the plain decode step serves")
+        return None
+    with torch.cuda.device(cache.device(0)):
+        return usable(decoder, cache, slots)

@@ -7,6 +7,7 @@ flash kernel takes them all. Weights are the model's own. Checked against the st
 
 import functools
 import importlib.util
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from qwen_demo.engines.batching.linear import GatedMlp, kind_for
+
+log = logging.getLogger(__name__)
 
 PLANS_KEPT = 64
 
@@ -53,6 +56,32 @@ class Plan:
     frames: Spans
 
 
+class Aside:
+    """Runs an encoder on a CUDA stream of its own, so that the decode steps of another thread go on meanwhile.
+
+    Attributes:
+        reader: the stream on which results are read; None is the device's default one.
+    """
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.reader: torch.cuda.Stream | None = None
+
+    @torch.inference_mode()
+    def run(self, encode, *arguments) -> torch.Tensor:
+        """A result that is complete: whoever reads it need not wait."""
+        if self._stream is None:
+            return encode(*arguments)
+        with torch.cuda.stream(self._stream):
+            features = encode(*arguments)
+        self._stream.synchronize()
+        # Whoever drops the result last may still have work queued on it.
+        reader = self.reader if self.reader and self.reader.device == features.device else None
+        features.record_stream(reader or torch.cuda.default_stream(features.device))
+        return features
+
+
 class VisionEncoder:
     """Runs a model's vision tower, one picture or clip a call.
 
@@ -66,13 +95,12 @@ class VisionEncoder:
         self.device, self.dtype = weight.device, weight.dtype
         self._patch_weight = weight.reshape(weight.shape[0], -1)
         kind = kind_for(visual.blocks)
-        self._blocks = [_Block(block, kind) for block in visual.blocks]
+        self.blocks = [_Block(block, kind) for block in visual.blocks]
         linears = [m for m in visual.merger.mlp if hasattr(m, "in_features")]
         merger_kind = kind_for(visual.merger)
         self._merge_in, self._merge_out = (merger_kind(m) for m in linears)
         self._plans: OrderedDict[tuple[int, int, int], Plan] = OrderedDict()
-        # A stream of its own lets the decode steps of another thread run at the same time.
-        self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        self.aside = Aside(self.device)
 
     @staticmethod
     def fits(visual) -> bool:
@@ -87,22 +115,14 @@ class VisionEncoder:
             pixels: [patches, channels * temporal_patch * patch * patch].
             grid: patches in time, height and width.
         """
-        if self._stream is None:
-            return self._encode(pixels, grid)
-        with torch.cuda.stream(self._stream):
-            features = self._encode(pixels, grid)
-        self._stream.synchronize()
-        # Whoever drops the result last may still have work queued on it.
-        features.record_stream(torch.cuda.default_stream(self.device))
-        return features
+        return self.aside.run(self._encode, pixels, grid)
 
-    @torch.inference_mode()
     def _encode(self, pixels: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
         plan = self._plan(grid)
         unit = self._config.spatial_merge_size**2
         x = F.linear(pixels.to(self.device, self.dtype), self._patch_weight)
         x = x.view(x.shape[0] // unit, -1)[plan.order].view(x.shape)
-        for index, block in enumerate(self._blocks):
+        for index, block in enumerate(self.blocks):
             spans = plan.frames if index in self._config.fullatt_block_indexes else plan.windows
             x = block(x, plan, spans)
         x = _rms_norm(x, self._visual.merger.ln_q).view(x.shape[0] // unit, -1)
@@ -175,7 +195,7 @@ class _Block:
         self._norm_1, self._norm_2 = block.norm1, block.norm2
         self._heads, self._scaling = block.attn.num_heads, block.attn.scaling
         self._qkv, self._out = kind(block.attn.qkv), kind(block.attn.proj)
-        self._mlp = GatedMlp(block.mlp, kind)
+        self.mlp = GatedMlp(block.mlp, kind)
 
     def __call__(self, x: torch.Tensor, plan: Plan, spans: Spans) -> torch.Tensor:
         qkv = self._qkv(_rms_norm(x, self._norm_1)).view(x.shape[0], 3, self._heads, -1)
@@ -184,7 +204,7 @@ class _Block:
         query, key = turned.to(x.dtype).unbind(1)
         attended = _attend(query, key, qkv[:, 2], spans, self._scaling)
         x = self._out.add(attended.reshape(x.shape), x)
-        return self._mlp.add(_rms_norm(x, self._norm_2), x)
+        return self.mlp.add(_rms_norm(x, self._norm_2), x)
 
 
 def _attend(query, key, value, spans: Spans, scaling: float) -> torch.Tensor:
@@ -209,7 +229,25 @@ def _has_varlen(device: torch.device, dtype: torch.dtype) -> bool:
     if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
         return False
     known = importlib.util.find_spec("torch.nn.attention.varlen") is not None
-    return known and torch.cuda.get_device_capability(device) >= (8, 0)
+    return known and torch.cuda.get_device_capability(device) >= (8, 0) and _varlen_is_right(device, dtype)
+
+
+def _varlen_is_right(device: torch.device, dtype: torch.dtype) -> bool:
+    """The interface is young: one small call says whether this version and device give what SDPA gives."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    query, key, value = torch.randn(3, 24, 2, 80, device=device).to(dtype)
+    starts = torch.tensor([0, 8, 16, 24], dtype=torch.int32, device=device)
+    try:
+        made = varlen_attn(query, key, value, starts, starts, 8, 8)
+    except Exception:
+        log.warning("variable-length attention does not run here; windows are grouped by size", exc_info=True)
+        return False
+    expected = _attend_equal(query.float(), key.float(), value.float(), 8, 80**-0.5)
+    right = bool((made.float() - expected).abs().max() < 0.05)
+    if not right:
+        log.warning("variable-length attention is wrong here; windows are grouped by size")
+    return right
 
 
 def _attend_equal(query, key, value, length: int, scaling: float) -> torch.Tensor:
@@ -230,9 +268,12 @@ class StockVision:
         self._visual = visual
         weight = visual.patch_embed.proj.weight
         self.device, self.dtype = weight.device, weight.dtype
+        self.aside = Aside(self.device)
 
-    @torch.inference_mode()
     def encode(self, pixels: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
         """As `VisionEncoder.encode`."""
+        return self.aside.run(self._encode, pixels, grid)
+
+    def _encode(self, pixels: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
         grids = torch.tensor([grid], device=self.device)
         return self._visual(pixels.to(self.device, self.dtype), grid_thw=grids).pooler_output

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 # Failed steps in a row after which the engine gives up instead of failing everybody who comes.
 MOST_FAILURES = 3
 IDLE_S = 5.0
+# Health is asked for several times a request; the allocator's books take a while to add up.
+GPU_READ_EVERY_S = 1.0
 
 Mail = list[tuple[Job, Event | Exception | None]]
 
@@ -70,6 +72,8 @@ class Worker:
         self.turns = 0
         self.step_s = 0.0
         self.batch = 0
+        self._gpu: dict[str, float] = {}
+        self._gpu_read = float("-inf")
         self.failures = 0
         self.healthy = True
         self.broken = ""
@@ -96,6 +100,10 @@ class Worker:
             self._news.notify()
 
     @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
     def running(self) -> int:
         return len(self.policy.running)
 
@@ -111,7 +119,20 @@ class Worker:
             "budget_tokens": self.policy.budget_tokens,
             "encoder_cache_bytes": encoded.bytes,
             "encoder_cache_pictures": len(encoded),
+            **self._gpu_memory(),
         }
+
+    def _gpu_memory(self) -> dict[str, float]:
+        """What the allocator has taken of the GPUs, and what they have; no call that a recording of a graph forbids."""
+        if time.monotonic() > self._gpu_read + GPU_READ_EVERY_S and torch.cuda.is_initialized():
+            self._gpu_read = time.monotonic()
+            devices = range(torch.cuda.device_count())
+            self._gpu = {
+                "gpu_memory_bytes": sum(map(torch.cuda.memory_reserved, devices)),
+                "gpu_memory_used_bytes": sum(map(torch.cuda.memory_allocated, devices)),
+                "gpu_memory_total_bytes": sum(torch.cuda.get_device_properties(d).total_memory for d in devices),
+            }
+        return self._gpu
 
     def _run(self) -> None:
         self._on_thread()

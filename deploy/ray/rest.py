@@ -1,0 +1,51 @@
+"""The REST API without the page, for servers that start the app by themselves. Knows nothing of Ray."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from qwen_demo import __version__
+from qwen_demo.api.access import Access
+from qwen_demo.api.errors import install as install_errors
+from qwen_demo.api.middleware import BoundedBody, RequestId, SecurityHeaders
+from qwen_demo.api.openapi import correct as correct_openapi
+from qwen_demo.api.routes import build_router
+from qwen_demo.server import build_engine
+from qwen_demo.service import Service
+from qwen_demo.settings import MIB, Settings
+
+
+def rest_api(settings: Settings) -> FastAPI:
+    """The API without the page. It has started when the model answers; raises what keeps it from loading."""
+    service = Service(settings, build_engine(settings))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        await service.loaded()
+        if service.failure:
+            raise service.failure
+        yield
+        # Ray has let running answers end, graceful_shutdown_timeout_s at most.
+        await service.close()
+
+    app = FastAPI(title="Qwen2.5-VL", version=__version__, lifespan=lifespan)
+    app.state.service = service
+    install_errors(app)
+    app.include_router(build_router(service, Access(settings)))
+    correct_openapi(app)
+    app.add_middleware(
+        BoundedBody,
+        paths=("/v1/", "/inference"),
+        max_bytes=settings.max_request_bytes,
+        timeout_s=settings.body_timeout_s,
+        held_bytes=settings.held_mib * MIB,
+    )
+    app.add_middleware(
+        CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+    )
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestId)
+    return app

@@ -1,0 +1,81 @@
+"""The Live camera panel: one question, asked of a picture every few seconds.
+
+The script in the browser takes a picture only when the last answer is there or was dropped, so there
+is never a backlog, here or in the queue. Pictures come as data URLs in the event itself: none is
+stored. Whatever a browser sends is decoded by `media` within the usual limits.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qwen_demo.errors import InvalidRequest
+from qwen_demo.service import Service
+from qwen_demo.types import ChatRequest, Message, Sampling, Text
+from qwen_demo.ui import page_files, single, texts
+from qwen_demo.ui.conversation import Reader
+
+LONGEST_ANSWER = 256
+
+
+@dataclass
+class Widgets:
+    question: gr.Textbox
+    every: gr.Slider
+    view: gr.HTML
+
+
+def draw() -> Widgets:
+    with gr.Row(equal_height=False):
+        question = gr.Textbox(
+            texts.LIVE_QUESTION_VALUE, label=texts.LIVE_QUESTION, scale=3, min_width=280, elem_id="live-question"
+        )
+        every = gr.Slider(1, 30, 3, step=1, label=texts.LIVE_EVERY, scale=2, min_width=240, elem_id="live-every")
+    return Widgets(question, every, page_files.view("live", {}, texts.LIVE))
+
+
+async def looks(data: Any, question: str, every: float, service: Service, reader: Reader) -> AsyncGenerator[dict, None]:
+    """Values of the view for one picture: the answer as it grows. `shot` says which picture it belongs to."""
+    shot = data.get("shot") if isinstance(data, dict) else None
+    picture = data.get("picture") if isinstance(data, dict) else None
+
+    async def request() -> ChatRequest:
+        # A data URL alone: what this event names is opened here, and nowhere else.
+        if not isinstance(picture, str) or not picture.startswith("data:image/"):
+            raise InvalidRequest("The camera gave no picture.")
+        parts = (await reader.url(picture), Text(question.strip() or texts.LIVE_QUESTION_VALUE))
+        most = min(LONGEST_ANSWER, service.settings.max_new_tokens)
+        return ChatRequest((Message("user", parts),), Sampling(max_new_tokens=most))
+
+    async with aclosing(single.answer(request(), service)) as steps:
+        async for step in steps:
+            yield {
+                "shot": shot if isinstance(shot, int) else 0,
+                "every": every,
+                "text": step.text,
+                "note": step.note,
+                "problem": step.problem,
+                "running": step.running,
+            }
+
+
+def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
+    async def look(question, every, event: gr.EventData) -> AsyncGenerator:
+        async with aclosing(looks(event._data, question or "", every, service, reader)) as values:
+            async for value in values:
+                yield value
+
+    private = {"show_progress": "hidden", "api_visibility": "private"}
+    looking = widgets.view.look(
+        look,
+        [widgets.question, widgets.every],
+        widgets.view,
+        **private,
+        # The script waits for the answer itself; a picture after a dropped one must not be swallowed.
+        trigger_mode="multiple",
+        concurrency_id="answers",
+    )
+    widgets.view.drop(None, None, None, cancels=[looking], queue=False, **private)

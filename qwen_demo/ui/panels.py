@@ -1,0 +1,80 @@
+"""The tabs beside the chat: tasks, video, documents, live camera. Draws them and wires them to the chat."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from qwen_demo.service import Service
+from qwen_demo.settings import Settings
+from qwen_demo.ui import documents, live, tasks, texts, video
+from qwen_demo.ui.conversation import Reader
+
+
+@dataclass
+class Panels:
+    """Attributes:
+    tabs: all tabs of the page, the chat's among them.
+    """
+
+    tabs: gr.Tabs
+    tasks_tab: gr.Tab
+    tasks: gr.HTML
+    video: video.Widgets
+    documents_tab: gr.Tab
+    documents: documents.Widgets
+    live: live.Widgets
+
+
+@dataclass
+class Chat:
+    """What a preset fills in for the chat."""
+
+    question: gr.MultimodalTextbox
+    length: gr.Slider
+    schema: gr.Textbox
+
+
+def draw(tabs: gr.Tabs, settings: Settings) -> Panels:
+    """Inside of `tabs`, after the chat's. What is in a tab reaches the browser when it is first opened."""
+    with gr.Tab(texts.TAB_TASKS, id="tasks") as tasks_tab:
+        cards = tasks.draw()
+    with gr.Tab(texts.TAB_VIDEO, id="video"):
+        clip = video.draw(settings)
+    with gr.Tab(texts.TAB_DOCUMENTS, id="documents") as documents_tab:
+        pages = documents.draw()
+    with gr.Tab(texts.TAB_LIVE, id="live"):
+        camera = live.draw()
+    return Panels(tabs, tasks_tab, cards, clip, documents_tab, pages, camera)
+
+
+def wire(panels: Panels, chat: Chat, service: Service, reader: Reader) -> None:
+    video.wire(panels.video, service, reader)
+    documents.wire(panels.documents, service, reader)
+    live.wire(panels.live, service, reader)
+    _wire_tasks(panels, chat, service)
+    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    # Which model answers is known when a tab is opened, not when the page is drawn.
+    panels.documents_tab.select(lambda: documents.note(service), None, panels.documents.note, **private)
+
+
+def _wire_tasks(panels: Panels, chat: Chat, service: Service) -> None:
+    clip, pages = panels.video, panels.documents
+    chat_outputs = [chat.question, chat.length, chat.schema]
+    clip_outputs = [clip.player, clip.question]
+    page_outputs = [pages.file, pages.task, pages.prompt]
+
+    def pick(event: gr.EventData):
+        task = tasks.picked(event._data)
+        opened = gr.Tabs(selected=task.tab)
+        if task.tab == "video":
+            return opened, gr.skip(), gr.skip(), gr.skip(), task.paths[0], task.prompt, gr.skip(), gr.skip(), gr.skip()
+        if task.tab == "documents":
+            page = task.paths[0], task.kind, task.prompt
+            return opened, gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip(), *page
+        question = {"text": task.prompt, "files": task.paths}
+        length = min(task.tokens, service.settings.max_new_tokens)
+        return opened, question, length, task.schema, *[gr.skip()] * 5
+
+    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    panels.tasks.pick(pick, None, [panels.tabs, *chat_outputs, *clip_outputs, *page_outputs], **private)
+    panels.tasks_tab.select(lambda: tasks.cards(service), None, panels.tasks, **private)

@@ -1,0 +1,56 @@
+"""Forgets what Gradio keeps of callers who do not come back.
+
+Gradio holds a copy of the page's configuration, some 100 KiB, for each open page and each call of
+its API, and drops the oldest only when there are more than a fixed number; and it never drops the
+names of sessions whose calls have ended. Nothing here touches a page that is open.
+"""
+
+import asyncio
+import datetime
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+SWEEP_EVERY_S = 10.0
+# A closed page may come back, as when a telephone wakes up.
+CLOSED_PAGE_KEPT_S = 600.0
+CALL_KEPT_S = 10.0
+# Gradio names the session of a `/call/` after its event; pages and gradio_client choose names of other forms.
+_CALL = re.compile(r"[0-9a-f]{32}")
+
+
+class Sweeper:
+    """Sweeps the sessions of one mounted page."""
+
+    def __init__(self, demo: "gr.Blocks"):
+        self._states, self._queue = demo.state_holder, demo._queue
+        self._ended: set[str] = set()
+
+    def sweep(self) -> int:
+        """Forget what is over; gives how many sessions went."""
+        now, gone = datetime.datetime.now(), 0
+        busy = {event.session_hash for event in list(self._queue.event_ids_to_events.values())}
+        for name, state in list(self._states.session_data.items()):
+            idle_s = (now - self._states.time_last_used.get(name, now)).total_seconds()
+            over = idle_s > CALL_KEPT_S if _CALL.fullmatch(name) else state.is_closed and idle_s > CLOSED_PAGE_KEPT_S
+            if over and name not in busy:
+                self._states.session_data.pop(name, None)
+                self._states.time_last_used.pop(name, None)
+                gone += 1
+        pending = self._queue.pending_event_ids_session
+        ended = {name for name, events in list(pending.items()) if not events and name not in busy}
+        # Twice seen without an event: its last message is on its way no more.
+        for name in ended & self._ended:
+            pending.pop(name, None)
+        self._ended = ended - self._ended
+        return gone
+
+
+async def keep_swept(demo: "gr.Blocks") -> None:
+    """Sweep now and then, until cancelled."""
+    sweeper = Sweeper(demo)
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        sweeper.sweep()

@@ -1,0 +1,156 @@
+"""The panel "Copy and share": the question as code, and bundles that ask it again elsewhere."""
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from qwen_demo.errors import QwenDemoError
+from qwen_demo.service import Service
+from qwen_demo.types import Sampling
+from qwen_demo.ui import bundle, chat, context, page_files, pixel_budget, snippets, texts, transcript
+from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.given import Given
+from qwen_demo.ui.pictures import Gallery
+
+
+@dataclass
+class Widgets:
+    view: gr.HTML
+    load: gr.UploadButton
+
+
+def draw() -> Widgets:
+    view = page_files.view("share", {}, texts.SHARE)
+    load = gr.UploadButton(
+        texts.BUNDLE_OPEN, file_types=[".json"], file_count="single", size="sm", elem_id="bundle-open"
+    )
+    return Widgets(view, load)
+
+
+@dataclass
+class Beside:
+    """Parts of the page that the panel reads and fills in.
+
+    Attributes:
+        options: controls in the order of `sampling_of`, then system prompt and schema.
+    """
+
+    chatbot: gr.Chatbot
+    question: gr.MultimodalTextbox
+    context: gr.HTML
+    budget: gr.Slider
+    options: list[gr.components.Component]
+
+
+class Share:
+    """Handlers of the panel."""
+
+    def __init__(self, service: Service, reader: Reader, gallery: Gallery):
+        self._service, self._reader, self._gallery = service, reader, gallery
+
+    def code(self, data: dict, history, question, items, budget, sampling: Sampling, system: str) -> dict:
+        """The view's value."""
+        settings, model = self._service.settings, self._service.status().model
+        asked = snippets.Asked(
+            transcript.asked_next(history, question, context.off_files(items)),
+            sampling,
+            snippets.address_of(data.get("address")),
+            model.model_id,
+            (system or "").strip(),
+            pixel_budget.pixels(budget, model),
+            bool(settings.api_keys_file),
+            bool(settings.page_users_file),
+        )
+        try:
+            return {"code": snippets.all_of(asked), **_fresh()}
+        except json.JSONDecodeError as error:
+            raise _refused(texts.SCHEMA_NO_JSON) from error
+        except ValueError as error:
+            raise _refused(texts.NOTHING_TO_COPY if not asked.turns else texts.TOO_LONG_TO_COPY) from error
+
+    async def packed(self, history, items) -> dict:
+        turns = transcript.of_history(chat.without(history, context.off_files(items)))
+        try:
+            text = await bundle.packed(turns, self._gallery, self._service.status().model)
+        except QwenDemoError as error:
+            raise _refused(str(error)) from error
+        return {"file": text, **_fresh()}
+
+    async def opened(self, path: str) -> tuple[chat.History, Given, dict]:
+        """Conversation, parameters and the view's value. Raises `gr.Error`."""
+        try:
+            found = bundle.parsed(Path(path))
+            longest = self._service.settings.max_new_tokens
+            if found.given.max_new_tokens > longest:
+                raise _refused(texts.bundle_too_long(found.given.max_new_tokens, longest))
+            history = await bundle.unpacked(found, self._reader)
+        except QwenDemoError as error:
+            raise _refused(str(error)) from error
+        return history, found.given, {"expected": bundle.expected(found), "running": True, **_fresh()}
+
+    async def verdict(self, history, value) -> dict:
+        expected = value.get("expected") if isinstance(value, dict) else None
+        model = self._service.status().model
+        found = await bundle.verdict(expected, transcript.of_history(history), self._gallery, model)
+        return {"verdict": found, "failed": bool(expected) and found is None, **_fresh()}
+
+
+def _fresh() -> dict:
+    return {"nonce": secrets.token_hex(4)}
+
+
+def _refused(text: str) -> gr.Error:
+    return gr.Error(text, title="", print_exception=False)
+
+
+def sampling_of(temperature, length, top_p, penalty, seed, schema) -> Sampling:
+    return Sampling(
+        max_new_tokens=int(length),
+        temperature=temperature,
+        top_p=top_p,
+        repetition_penalty=penalty,
+        seed=None if seed is None else int(seed),
+        json_schema=(schema or "").strip() or None,
+    )
+
+
+_PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def wire(widgets: Widgets, share: Share, beside: Beside, service: Service):
+    """Returns the event after which the chat shows a bundle's question, to be answered."""
+
+    async def pack(history, items):
+        return await share.packed(history or [], items)
+
+    async def open_bundle(path):
+        history, given, value = await share.opened(path)
+        model = service.status().model
+        budget = (given.max_pixels or 0) // model.patch_pixels**2
+        controls = (given.temperature, given.max_new_tokens, given.top_p, given.repetition_penalty, given.seed)
+        words = (given.system_prompt, given.json_schema or "")
+        busy = gr.MultimodalTextbox(submit_btn=False, stop_btn=True)
+        # The button forgets its file: the same one may be opened twice.
+        return history, {"items": []}, budget, *controls, *words, value, busy, None
+
+    def copy(
+        history, question, items, budget, temperature, length, top_p, penalty, seed, system, schema, event: gr.EventData
+    ):
+        data = event._data if isinstance(event._data, dict) else {}
+        sampling = sampling_of(temperature, length, top_p, penalty, seed, schema)
+        return share.code(data, history or [], question, items, budget, sampling, system)
+
+    state = [beside.chatbot, beside.question, beside.context, beside.budget, *beside.options]
+    widgets.view.code(copy, state, widgets.view, **_PRIVATE)
+    widgets.view.pack(pack, [beside.chatbot, beside.context], widgets.view, **_PRIVATE)
+    outputs = [beside.chatbot, beside.context, beside.budget, *beside.options, widgets.view, beside.question]
+    outputs.append(widgets.load)
+    return widgets.load.upload(open_bundle, widgets.load, outputs, **_PRIVATE)
+
+
+def judge_after(event, widgets: Widgets, share: Share, chatbot: gr.Chatbot) -> None:
+    """The view says whether the answer that `event` gave is the bundle's."""
+    event.then(share.verdict, [chatbot, widgets.view], widgets.view, queue=False, **_PRIVATE)

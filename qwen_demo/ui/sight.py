@@ -1,0 +1,207 @@
+"""What the model sees: viewer, context and pixel budget, kept in step with the conversation.
+
+The three views hold no state on the server. Each change goes through `Sight.now`, which looks at
+the conversation, the attached files and what the views said last, and gives what they show next.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qwen_demo import grounding
+from qwen_demo.service import Service
+from qwen_demo.types import Finished
+from qwen_demo.ui import boxes, chat, context, pixel_budget, texts
+from qwen_demo.ui.chat import History
+from qwen_demo.ui.pictures import Gallery
+
+# Runs in the browser: the question changes with every key, its files seldom.
+_FILES = "question => JSON.stringify(((question && question.files) || []).map(file => file.path))"
+
+
+@dataclass
+class Widgets:
+    """Attributes:
+    attached: paths of the files of the question that is being written, as JSON; hidden.
+    """
+
+    viewer: gr.HTML
+    context: gr.HTML
+    budget: gr.Slider
+    attached: gr.Textbox
+
+
+def draw() -> Widgets:
+    viewer = boxes.draw()
+    with gr.Group():
+        items = context.draw()
+        budget = pixel_budget.draw()
+    return Widgets(viewer, items, budget, gr.Textbox("[]", visible="hidden", label="attached files"))
+
+
+class Sight:
+    """Handlers of the three views."""
+
+    def __init__(self, service: Service, gallery: Gallery):
+        self._service, self._gallery = service, gallery
+
+    async def now(self, history: History, attached: str, budget: float, items: Any, viewer: Any,
+                  *, keep: bool = False, preview: bool = False) -> tuple[dict, dict]:  # fmt: skip
+        """Values of viewer and context.
+
+        Args:
+            attached: paths as JSON.
+            items, viewer: the values that the views hold now; from the browser.
+            keep: the viewer goes on showing its picture as long as there is one.
+        """
+        model = self._service.status().model
+        surveyed = await context.survey(history, _paths(attached), items, self._gallery)
+        max_pixels = pixel_budget.pixels(budget, model)
+        shown = boxes.value_of(
+            surveyed,
+            boxes.last_answer(history),
+            model,
+            picked=boxes.picked_in(viewer) if keep else "",
+            max_pixels=max_pixels,
+            preview=preview,
+        )
+        return shown, context.value_of(surveyed, model, max_pixels, self._service.rates)
+
+    def following(self, history: History, budget: float, items: Any) -> "Following":
+        return Following(self._service, self._gallery, history, budget, items)
+
+    async def pick(self, history: History, attached: str, budget: float, items: Any, viewer: Any, file: Any) -> dict:
+        """The viewer with another picture."""
+        picked = {"picture": {"id": file}}
+        return (await self.now(history, attached, budget, items, picked, keep=True))[0]
+
+    async def export(self, history: History, attached: str, items: Any, viewer: Any, kind: Any) -> dict:
+        """The viewer's value with a file to download. Raises `gr.Error` where there is nothing to export."""
+        model = self._service.status().model
+        answer = boxes.last_answer(history)
+        surveyed = await context.survey(history, _paths(attached), items, self._gallery)
+        file = boxes.picked_in(viewer)
+        shown = next((item.shown for item in surveyed if item.shown.file == file and item.shown.is_picture), None)
+        if shown is None or kind not in boxes.FORMATS:
+            raise gr.Error(texts.NOTHING_TO_EXPORT, title="", print_exception=False)
+        marks = boxes.placed(grounding.find(answer.text), answer, shown, model)
+        download = await boxes.export(kind, marks, shown, self._gallery)
+        return {**viewer, "download": download}
+
+    async def ask_about(self, question: Any, budget: float, items: Any, viewer: Any, data: dict) -> tuple[dict, Any]:
+        """The question with the region in it, and the context, where a crop goes alone to a small model."""
+        question = question or {"text": "", "files": []}
+        file = boxes.picked_in(viewer)
+        shown = await self._gallery.look(file) if file else None
+        if shown is None or not shown.is_picture:
+            raise gr.Error(texts.NO_REGION, title="", print_exception=False)
+        model = self._service.status().model
+        if data.get("how") == "coordinates":
+            region = boxes.region_of(data, shown.size)
+            if region is None:
+                raise gr.Error(texts.NO_REGION, title="", print_exception=False)
+            seen = shown.seen(model, pixel_budget.pixels(budget, model))
+            written = grounding.as_the_model_writes(region, shown.size, seen)
+            return {**question, "text": f"{question['text'] or texts.WHAT_IS_THERE} {written}"}, gr.skip()
+        path = await boxes.crop(file, data, self._gallery)
+        if path is None:
+            raise gr.Error(texts.NO_REGION, title="", print_exception=False)
+        asked = {"text": question["text"] or texts.WHAT_IS_THIS, "files": [*question["files"], path]}
+        return asked, context.switched_off(items, path) if model.embedded else gr.skip()
+
+
+class Following:
+    """Views of one answer while it grows: they change at its first words, with every mark, and at the end.
+
+    They are outputs of the answering event itself: an event of their own could end after it and bring back old ones.
+    """
+
+    def __init__(self, service: Service, gallery: Gallery, history: History, budget: float, items: Any):
+        self._service, self._gallery = service, gallery
+        self._history, self._budget, self._value = history, budget, items
+        self._items: list[context.Item] | None = None
+        self._shown: list[grounding.Mark] | None = None
+
+    async def step(self, text: str, finished: Finished | None) -> tuple[Any, Any]:
+        """What viewer and context show now."""
+        marks = grounding.find(text)
+        if not finished and (not text or marks == self._shown):
+            return gr.skip(), gr.skip()
+        self._shown = marks
+        model = self._service.status().model
+        first = self._items is None
+        if first:
+            self._items = await context.survey(self._history, [], self._value, self._gallery)
+        max_pixels = pixel_budget.pixels(self._budget, model)
+        question = chat.question_of(self._history, len(self._history) - 1)["text"]
+        answer = boxes.Answer(text, question, max_pixels)
+        viewer = boxes.value_of(self._items, answer, model, max_pixels=max_pixels)
+        if finished is None and not first:
+            return viewer, gr.skip()
+        items = context.after_answer(self._items, finished) if finished else self._items
+        return viewer, context.value_of(items, model, max_pixels, self._service.rates, finished)
+
+
+def _paths(attached: str) -> list[str]:
+    """From the browser: anything may come."""
+    try:
+        files = json.loads(attached or "[]")
+    except (ValueError, RecursionError):
+        return []
+    return [file for file in files if isinstance(file, str)] if isinstance(files, list) else []
+
+
+_PRIVATE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+def _state(widgets: Widgets, chatbot: gr.Chatbot) -> list[gr.components.Component]:
+    """In the order of `Sight.now`'s parameters."""
+    return [chatbot, widgets.attached, widgets.budget, widgets.context, widgets.viewer]
+
+
+def refresh_after(events: list, widgets: Widgets, sight: Sight, chatbot: gr.Chatbot) -> None:
+    """The views follow what these events made of the conversation."""
+    for event in events:
+        event.then(sight.now, _state(widgets, chatbot), [widgets.viewer, widgets.context], **_PRIVATE)
+
+
+def wire(widgets: Widgets, sight: Sight, chatbot: gr.Chatbot, question: gr.MultimodalTextbox) -> None:
+    state, views, private = _state(widgets, chatbot), [widgets.viewer, widgets.context], _PRIVATE
+
+    async def keep(*values):
+        return await sight.now(*values, keep=True)
+
+    async def preview(*values):
+        return await sight.now(*values, keep=True, preview=True)
+
+    async def pick(history, attached, budget, items, viewer, event: gr.EventData):
+        return await sight.pick(history, attached, budget, items, viewer, event._data.get("id"))
+
+    async def export(history, attached, items, viewer, event: gr.EventData):
+        return await sight.export(history, attached, items, viewer, event._data.get("kind"))
+
+    async def ask_about(asked, budget, items, viewer, event: gr.EventData):
+        return await sight.ask_about(asked, budget, items, viewer, event._data)
+
+    question.change(None, question, widgets.attached, js=_FILES, **private)
+    widgets.attached.change(sight.now, state, views, **private)
+    widgets.budget.input(preview, state, views, trigger_mode="always_last", **private)
+    widgets.context.toggle(keep, state, views, **private)
+    widgets.context.pick(pick, state, widgets.viewer, **private)
+    widgets.viewer.pick(pick, state, widgets.viewer, **private)
+    widgets.viewer.export(
+        export,
+        [chatbot, widgets.attached, widgets.context, widgets.viewer],
+        widgets.viewer,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    widgets.viewer.region(
+        ask_about,
+        [question, widgets.budget, widgets.context, widgets.viewer],
+        [question, widgets.context],
+        show_progress="hidden",
+        api_visibility="private",
+    )

@@ -1,0 +1,56 @@
+"""One question without a conversation, as the panels ask it: request in, growing text out."""
+
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from qwen_demo.errors import QwenDemoError
+from qwen_demo.line import Ticket
+from qwen_demo.service import Service
+from qwen_demo.types import ChatRequest, Finished
+from qwen_demo.ui import chat, render, texts
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a growing answer.
+
+    Attributes:
+        text: the answer so far.
+        note: the page's own word: that it waits, how it ended.
+        problem: why there is no (whole) answer.
+        finished: at the last step of an answer that went well.
+    """
+
+    text: str
+    note: str = ""
+    problem: str = ""
+    finished: Finished | None = None
+
+    @property
+    def running(self) -> bool:
+        return not (self.finished or self.problem)
+
+
+async def answer(request: Coroutine[None, None, ChatRequest], service: Service) -> AsyncGenerator[Step, None]:
+    """Grow one answer. Errors of ours become the last step; closing this ends the request."""
+    text, ticket = "", Ticket()
+    try:
+        async with aclosing(chat.paced(service.answer(request, ticket=ticket))) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    yield Step(text, render.statistics(event)["metadata"]["title"], finished=event)
+                elif event is None:
+                    yield Step(text, "" if text else chat.where(ticket, service))
+                else:
+                    text += event.text
+                    yield Step(text)
+    except QwenDemoError as error:
+        yield Step(text, problem=str(error))
+
+
+def stopped(value: Any) -> dict:
+    """A view's value after Stop: what was written stays. It comes back from the browser."""
+    kept = value if isinstance(value, dict) else {}
+    return {**kept, "running": False, "note": texts.STOPPED_HERE}

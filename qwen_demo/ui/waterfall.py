@@ -1,0 +1,61 @@
+"""Where the time of one answer went: a bar for each stage and its number, as HTML of ours alone.
+
+It is a table, so it reads well without its looks, and lies in a note under the answer.
+"""
+
+from qwen_demo.types import Finished
+from qwen_demo.ui import texts
+
+
+def stages(finished: Finished) -> list[tuple[str, float]]:
+    """(key of `texts.STAGES`, seconds) in the order in which an answer goes through them."""
+    timing = finished.timing
+    return [
+        ("media", timing.media_s),
+        ("queue", timing.queue_s),
+        ("resize", timing.preprocess_s),
+        ("vision", timing.vision_s),
+        ("prefill", timing.prefill_s),
+        ("decode", timing.decode_s),
+    ]
+
+
+def table(finished: Finished) -> str:
+    """Each bar begins where the one before ends; the mark of the first token stands before the last."""
+    rows, before = [], 0.0
+    whole = sum(seconds for _, seconds in stages(finished)) or 1.0
+    for key, seconds in stages(finished):
+        if key == "decode":
+            rows.append(_row("first", finished.timing.media_s + finished.timing.ttft_s, before / whole, 0.0))
+        rows.append(_row(key, seconds, before / whole, seconds / whole))
+        before += seconds
+    return f'<table class="waterfall"><tbody>{"".join(rows)}</tbody></table>\n\n{_counts(finished)}'
+
+
+def _row(key: str, seconds: float, begin: float, share: float) -> str:
+    bar = f'<span class="bar {key}" style="margin-left: {begin * 100:.2f}%; width: {share * 100:.2f}%"></span>'
+    return f'<tr><th scope="row">{texts.STAGES[key]}</th><td class="track">{bar}</td><td>{spelled(seconds)}</td></tr>'
+
+
+def _counts(finished: Finished) -> str:
+    usage = finished.usage
+    numbers = [
+        (texts.PROMPT_TOKENS, f"{usage.prompt_tokens:,}"),
+        (texts.PICTURE_TOKENS, f"{usage.picture_tokens:,}"),
+        (texts.CACHED_TOKENS, f"{usage.cached_tokens:,}"),
+        (texts.ENCODER_HITS, str(finished.timing.encoder_hits)),
+        (texts.ANSWER_TOKENS, f"{usage.completion_tokens:,}"),
+        (texts.TOKENS_PER_SECOND, speed(finished) or "–"),
+    ]
+    cells = "".join(f"<div><dt>{name}</dt><dd>{number}</dd></div>" for name, number in numbers)
+    return f'<dl class="counts">{cells}</dl>'
+
+
+def speed(finished: Finished) -> str:
+    """Tokens a second after the first, "" if there was one only."""
+    tokens, seconds = finished.usage.completion_tokens - 1, finished.timing.decode_s
+    return f"{tokens / seconds:.0f}" if tokens > 0 and seconds > 0 else ""
+
+
+def spelled(seconds: float) -> str:
+    return f"{seconds * 1e3:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -1,0 +1,57 @@
+"""The part of the GPU paths that needs no GPU: widths with columns of zeros, when kernels stay out, their arithmetic."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from qwen_demo.engines.batching.cache import SlotCache
+from qwen_demo.engines.batching.linear import gated, padded
+from qwen_demo.engines.batching.step import kernel_step
+
+
+class Mlp(nn.Module):
+    def __init__(self, bias: bool):
+        super().__init__()
+        self.gate_proj, self.up_proj = nn.Linear(64, 300, bias=bias), nn.Linear(64, 300, bias=bias)
+        self.down_proj = nn.Linear(300, 64, bias=bias)
+
+    def forward(self, x):
+        return self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@torch.inference_mode()
+def test_columns_of_zeros_change_nothing(bias):
+    torch.manual_seed(0)
+    mlp = Mlp(bias).requires_grad_(False)
+    x, expected = torch.randn(5, 64), copy.deepcopy(mlp)
+    gate_up, down = padded(mlp)
+    assert gate_up.weight.shape == (2 * 384, 64) and down.weight.shape == (64, 384)
+    torch.testing.assert_close(down(gated(gate_up(x))), expected(x))
+    torch.testing.assert_close(mlp(x), expected(x))  # the modules' weights are views of the new ones
+    assert mlp.down_proj.weight.data_ptr() == down.weight.data_ptr()
+
+
+def test_kernels_are_for_cuda_alone():
+    cache = SlotCache([torch.device("cpu")], slots=1, length=8, kv_heads=1, head_dim=64, dtype=torch.bfloat16)
+    assert kernel_step(decoder=None, cache=cache, slots=1) is None
+
+
+def test_kernels_compute_what_the_plain_path_does():
+    """In Triton's interpreter, in float32; on a GPU the engine compares them once more at its start."""
+    script = Path(__file__).with_name("interpreted.py")
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(script.parents[2])}
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["fits"] == [True, True, False]
+    errors = found["step"] | found["products"]
+    assert {"norm", "gate", "rotation", "attention", "qkv/1", "down/17"} <= errors.keys()
+    assert all(error < 1e-5 for error in errors.values()), errors
