@@ -57,7 +57,7 @@ def test_too_few_gpus_show_as_a_queue():
 def test_it_reads_a_result_of_this_repository(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(machine, "RESULTS", tmp_path)
     monkeypatch.setattr(capacity, "SIMULATED_S", 200.0)
-    (path, *_) = sorted((ROOT / "benchmarks" / "results").glob("engine-embedded-*.json"))
+    (path, *_) = sorted((ROOT / "benchmarks" / "results").glob("gpu-7b-nf4-*.json"))
     assert capacity.main([str(path), "--users", "10,30"]) == 0
     made = json.loads(next(tmp_path.glob("capacity-*.json")).read_text())
     assert [row["users"] for row in made["rows"]] == [10, 30]
