@@ -77,7 +77,9 @@ class Settings(BaseSettings):
     )
     remote_key: SecretStr | None = Field(None, description="key that the remote engine sends")
     threads: int = Field(
-        0, ge=0, description="CPU threads of the model; 0 is two for the embedded model and PyTorch's choice else"
+        0,
+        ge=0,
+        description="CPU threads of the model; 0 is PyTorch's choice, and for the embedded model two to read pictures and one to write",
     )
     max_running: int = Field(4, ge=1, description="requests that the generate engine works on at once")
     max_waiting: int = Field(64, ge=0, description="requests that may wait; more are turned away")
