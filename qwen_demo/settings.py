@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     threads: int = Field(
         0,
         ge=0,
-        description="CPU threads of the model; 0 is PyTorch's choice, and for the embedded model two to read pictures and one to write",
+        description="CPU threads; 0 is PyTorch's choice, for the embedded model two to read pictures and one to write",
     )
     max_running: int = Field(4, ge=1, description="requests that the generate engine works on at once")
     max_waiting: int = Field(64, ge=0, description="requests that may wait; more are turned away")
