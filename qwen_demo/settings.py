@@ -54,8 +54,10 @@ class Settings(BaseSettings):
         "auto", description="auto, embedded, a local folder, or a hub id such as Qwen/Qwen2.5-VL-7B-Instruct"
     )
     revision: str | None = Field(None, description="branch, tag or commit of the hub model")
-    quantization: Literal["auto", "nf4", "int8", "none"] = Field(
-        "auto", description="bitsandbytes weights; auto is nf4 for a full-size model on CUDA, else none"
+    quantization: Literal["auto", "nf4", "nf4-vision", "int8", "none"] = Field(
+        "auto",
+        description="bitsandbytes weights; auto is nf4 for a full-size model on CUDA, else none; "
+        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB",
     )
     attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
         "auto", description="attention implementation of transformers"

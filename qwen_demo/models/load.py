@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 # A full-size picture budget that 16 GiB cards bear: 2,560 tokens a picture.
 DEFAULT_MAX_PIXELS = 2560 * 28 * 28
 EMBEDDED_THREADS = 2  # so small a model has no work for more
-VISION_AND_HEAD = ["model.visual", "lm_head"]  # transformers 5 matches full module names
+# Left unquantised; transformers 5 matches full module names.
+HEAD = ["lm_head"]
+VISION_AND_HEAD = ["model.visual", *HEAD]
 
 Progress = Callable[[str], None]
 
@@ -154,13 +156,13 @@ def _attention(settings: Settings, device: str) -> str:
 def _quantization_config(quantization: str, compute_dtype):
     from transformers import BitsAndBytesConfig
 
-    if quantization == "nf4":
+    if quantization in ("nf4", "nf4-vision"):
         return BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=compute_dtype,
-            llm_int8_skip_modules=VISION_AND_HEAD,
+            llm_int8_skip_modules=VISION_AND_HEAD if quantization == "nf4" else HEAD,
         )
     if quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=VISION_AND_HEAD)

@@ -18,7 +18,12 @@ class StockDecoder:
 
     Args:
         model: `Qwen2_5_VLForConditionalGeneration`; its text attention is replaced.
+
+    Attributes:
+        parts_at_once: how many pieces of prompts one pass may read.
     """
+
+    parts_at_once = 1
 
     def __init__(self, model):
         self._text, self._head = model.model.language_model, model.lm_head
@@ -58,6 +63,8 @@ class LeanDecoder:
     Args:
         model: `Qwen2_5_VLForConditionalGeneration`, all of its decoder on one device.
     """
+
+    parts_at_once = 16
 
     def __init__(self, model):
         text = model.model.language_model
@@ -113,10 +120,13 @@ class LeanDecoder:
         return attention.decode(qkv[:, : self.heads].contiguous(), keys, values, view.mask, self.scaling)
 
     def _prefill(self, qkv: torch.Tensor, view: PrefillView, layer: int) -> torch.Tensor:
-        query, key, value = qkv.transpose(0, 1)[None].split([self.heads, self.kv_heads, self.kv_heads], dim=1)
-        keys, values = view.update(key, value, layer)
-        out = attention.prefill(query, keys, values, view.mask, self.scaling)
-        return out[0].transpose(0, 1).reshape(qkv.shape[0], -1)
+        seen = view.put(qkv[:, self.heads :].unflatten(1, (2, self.kv_heads)), layer)
+        query = qkv[:, : self.heads].transpose(0, 1)[None]
+        outs = [
+            attention.prefill(query[:, :, span], keys, values, mask, self.scaling)[0].transpose(0, 1)
+            for span, (keys, values), mask in zip(view.spans, seen, view.masks, strict=True)
+        ]
+        return (outs[0] if len(outs) == 1 else torch.cat(outs)).reshape(qkv.shape[0], -1)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[tokens, hidden] -> [tokens, vocabulary] float32."""

@@ -1,15 +1,17 @@
-"""One forward pass: a piece of a prompt, or the next token of every slot.
+"""One forward pass: pieces of prompts, or the next token of every slot.
 
 Holds the model's fast parts and the per-slot state on the device. Decides nothing: which slots,
 which pieces and when is the policy's and the worker's affair.
 """
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
 from qwen_demo.engines.batching.attention import MIN_ROWS, padded_length
-from qwen_demo.engines.batching.cache import DecodeView, PrefillView, SlotCache
+from qwen_demo.engines.batching.cache import DecodeView, Part, PrefillView, SlotCache
 from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
 from qwen_demo.engines.batching.graphs import DecodeGraphs
 from qwen_demo.engines.batching.plan import Plan, layer_devices
@@ -17,6 +19,21 @@ from qwen_demo.engines.batching.sample import Chosen, Sampler
 from qwen_demo.models.prompt import Prompt
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Tokens `start` to `stop` of a prompt, on their way into a slot.
+
+    Attributes:
+        features: encoded pictures, [tokens, hidden] each, in the order of `prompt.media`.
+    """
+
+    slot: int
+    prompt: Prompt
+    features: tuple[torch.Tensor, ...]
+    start: int
+    stop: int
 
 
 class Stepper:
@@ -58,18 +75,29 @@ class Stepper:
             self.graphs = DecodeGraphs(self._logits, plan.slots, plan.slot_tokens, by_length=self.kernels is None)
 
     @torch.inference_mode()
-    def prefill(self, slot: int, prompt, features: tuple[torch.Tensor, ...], start: int, stop: int) -> torch.Tensor:
-        """Read tokens `start` to `stop` of a `Prompt` into a slot; gives the last one's hidden state [1, hidden]."""
+    def prefill(self, readings: Sequence[Reading]) -> torch.Tensor:
+        """Read pieces of prompts into their slots; gives the hidden states of their last tokens [pieces, hidden]."""
+        most = self.decoder.parts_at_once
+        if len(readings) > most:
+            some = range(0, len(readings), most)
+            return torch.cat([self.prefill(readings[first : first + most]) for first in some])
         # Reading a few tokens again changes nothing and keeps to shapes whose results do not depend on the piece.
-        start = min(start, max(0, stop - MIN_ROWS))
-        x = self.decoder.embed(prompt.input_ids[start:stop].to(self._device)).clone()
-        for medium, feature in zip(prompt.media, features, strict=True):
+        readings = [replace(r, start=min(r.start, max(0, r.stop - MIN_ROWS))) for r in readings]
+        x = torch.cat([self._embedded(reading) for reading in readings])
+        positions = torch.cat([r.prompt.positions[:, r.start : r.stop] for r in readings], dim=1).to(self._device)
+        view = PrefillView(self.cache, [Part(r.slot, r.start, r.stop) for r in readings], self._dtype)
+        last = [span.stop - 1 for span in view.spans]
+        return self.decoder.hidden(x, positions, view)[last]
+
+    def _embedded(self, reading: Reading) -> torch.Tensor:
+        """[tokens, hidden]: words from the table, pictures from their encoding."""
+        start, stop = reading.start, reading.stop
+        x = self.decoder.embed(reading.prompt.input_ids[start:stop].to(self._device)).clone()
+        for medium, feature in zip(reading.prompt.media, reading.features, strict=True):
             first, last = max(start, medium.start), min(stop, medium.start + medium.tokens)
             if first < last:
                 x[first - start : last - start] = feature[first - medium.start : last - medium.start].to(x)
-        positions = prompt.positions[:, start:stop].to(self._device)
-        view = PrefillView(self.cache, slot, start, stop, self._dtype)
-        return self.decoder.hidden(x, positions, view)[-1:]
+        return x
 
     @torch.inference_mode()
     def first_token(self, slot: int, prompt, sampling, hidden: torch.Tensor, constraint=None) -> Chosen:
@@ -125,7 +153,8 @@ class Stepper:
         """A step of our own, to see whether the model works."""
         length = 2 * MIN_ROWS
         ids = torch.arange(length)
-        hidden = self.prefill(0, Prompt(ids, ids.int(), ids.expand(3, -1), 0, ()), (), 0, length)
+        prompt = Prompt(ids, ids.int(), ids.expand(3, -1), 0, ())
+        hidden = self.prefill([Reading(0, prompt, (), 0, length)])
         with torch.inference_mode():
             finite = bool(self.decoder.logits(hidden).isfinite().all())
         if not finite:

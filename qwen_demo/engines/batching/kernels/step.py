@@ -9,11 +9,11 @@ from qwen_demo.engines.batching import attention as plain_attention
 from qwen_demo.engines.batching.cache import DecodeView, SlotCache
 from qwen_demo.engines.batching.decoder import LeanDecoder
 from qwen_demo.engines.batching.kernels import attention, nf4, pointwise
-from qwen_demo.engines.batching.linear import FusedNf4, Plain
+from qwen_demo.engines.batching.linear import FEW_ROWS, FusedNf4, Plain
+from qwen_demo.engines.batching.vision import turn
 
 log = logging.getLogger(__name__)
 
-MOST_ROWS = 64
 # bf16 keeps eight bits; results of sums in another order stay well inside this share of their norm.
 TOLERANCE = 0.02
 
@@ -67,9 +67,14 @@ class KernelStep:
         return pointwise.add_norm(state, delta, decoder.norm, parts=parts, paired=False)
 
     def lend(self, blocks) -> None:
-        """Let the MLPs of prompts and of these encoder blocks use the kernel between their products."""
+        """Let the passes over prompts and these encoder blocks use what kernels they can."""
         for owner in (*self._decoder.layers, *blocks):
             owner.mlp.gated = pointwise.gated
+        for block in blocks:
+            block.turn = pointwise.turn
+        if self.product:
+            for linear in (linear for layer in self._decoder.layers for linear in linears(layer)):
+                linear.few = nf4.few
 
     def _apply(self, linear, x: torch.Tensor, *, split: bool = True) -> tuple[torch.Tensor, int]:
         return nf4.product(x, linear, split=split) if self.product else (linear(x), 1)
@@ -92,7 +97,7 @@ def usable(decoder, cache: SlotCache, rows: int) -> KernelStep | None:
     Args:
         rows: the largest batch.
     """
-    if rows > MOST_ROWS or not KernelStep.fits(decoder):
+    if rows > FEW_ROWS or not KernelStep.fits(decoder):
         return None
     try:
         worst = checked(decoder, min(rows, 5))
@@ -148,6 +153,10 @@ def checked(decoder: LeanDecoder, rows: int) -> dict[str, float]:
     both = random(rows, 3000)
     gate, up = both.chunk(2, dim=-1)
     errors["gate"] = difference(pointwise.gated(both), F.silu(gate) * up)
+    qkv, cos, sin = random(70, 3, 6, 80), *random(2, 70, 1, 40, kind=torch.float32)
+    cos, sin = torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
+    pairs = zip(pointwise.turn(qkv, cos, sin), turn(qkv, cos, sin), strict=True)
+    errors["turn"] = max(difference(made, expected) for made, expected in pairs)
     return errors | _checked_attention(decoder, rows, random)
 
 
@@ -182,10 +191,7 @@ def checked_products(decoder: LeanDecoder, sizes: list[int]) -> dict[str, float]
         weight = dequantize_4bit(linear.codes, linear.state).to(dtype)
         for rows in sizes:
             x = torch.randn(rows, weight.shape[1], device=weight.device).to(dtype)
-            pairs = x.view(rows, -1, 32, 2).transpose(2, 3).reshape(x.shape)
-            made, parts = nf4.product(pairs, linear, split=name != "gate_up")
-            bias = linear.bias
-            if parts > 1:
-                made = made.sum(0) + (0 if bias is None else bias.float())
-            errors[f"{name}/{rows}"] = difference(made, F.linear(x, weight, bias))
+            made = nf4.product(nf4.paired(x), linear, split=name != "gate_up")
+            made = nf4.joined(*made, linear.bias, dtype)
+            errors[f"{name}/{rows}"] = difference(made, F.linear(x, weight, linear.bias))
     return errors
