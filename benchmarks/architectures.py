@@ -25,7 +25,9 @@ except ImportError:
     grammar.Constraint, grammar.Grammars = object, lambda *_: SimpleNamespace(constraint=None)
     sys.modules["qwen_demo.engines.grammar"] = grammar
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as load_settings does, before torch is imported
+# As load_settings does, before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 
 import torch
 

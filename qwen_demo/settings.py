@@ -5,6 +5,7 @@ program at start with a message that names it. Fields are grouped as in the READ
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -240,6 +241,9 @@ def load_settings(argv: list[str] | None = None) -> Settings:
     # Read by OpenMP when torch is imported: waiting threads sleep. While they spin, two threads on
     # two busy cores are ten times slower than one (benchmarks/embedded.py).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read by PyTorch when it first uses a GPU: memory of pieces that came in one size serves other sizes later.
+    if sys.platform == "linux" and "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:
+        os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     try:
         return Settings(_cli_parse_args=list(argv) if argv is not None else False)
     except ValidationError as error:

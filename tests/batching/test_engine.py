@@ -314,6 +314,16 @@ async def test_the_event_loop_never_waits_for_the_model(engine):
     assert worst < 0.25
 
 
+async def test_weights_that_leave_no_room_end_the_start_with_what_to_do(started, monkeypatch):
+    def too_large(*args, **kwargs):
+        raise torch.OutOfMemoryError("injected")
+
+    monkeypatch.setattr("qwen_demo.engines.batching.build.Stepper", too_large)
+    with pytest.raises(SettingsError, match="nf4-vision, or raise --memory-limit-gib"):
+        async with started():
+            pass
+
+
 async def together(engine, requests) -> list:
     return await asyncio.gather(*(collect(engine.stream(r)) for r in requests), return_exceptions=True)
 

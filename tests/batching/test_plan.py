@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from qwen_demo.engines.batching import plan as planning
-from qwen_demo.engines.batching.graphs import DecodeGraphs
+from qwen_demo.engines.batching.graphs import StepGraphs, decode_batches
 from qwen_demo.errors import SettingsError
 from qwen_demo.settings import Settings
 
@@ -71,7 +71,7 @@ def test_large_pictures_leave_less_room():
     ("batch", "longest", "expected"), [(1, 1, (1, 512)), (3, 513, (4, 1024)), (20, 5000, (20, 5000))]
 )
 def test_a_recorded_step_is_never_too_small(monkeypatch, batch, longest, expected):
-    graphs = DecodeGraphs(step=None, slots=20, length=5000)
+    graphs = StepGraphs(None, decode_batches(20), length=5000)
     used = []
     graphs._record = lambda *size: used.append(size) or SimpleNamespace(replay=lambda: None)
     graphs._logits = torch.zeros(20, 3)

@@ -90,13 +90,8 @@ def _finish_on_cuda(stepper: Stepper, encoder, warmup: bool) -> None:
     with torch.inference_mode(), torch.cuda.device(encoder.device):
         if stepper.kernels:
             stepper.kernels.lend(getattr(encoder, "blocks", ()))
-        if stepper.graphs and warmup:
-            try:
-                stepper.graphs.warm_up()
-            except Exception:
-                log.warning("decode steps cannot be recorded here; they run without CUDA graphs", exc_info=True)
-                stepper.graphs = None
-                torch.cuda.empty_cache()
+        if warmup:
+            stepper.warm_up()
     torch.cuda.synchronize(encoder.device)
 
 

@@ -5,6 +5,7 @@ Every slot has room for `length` tokens and one more that idle slots of a batch 
 pass: the attention modules call `update` and nothing else of it.
 """
 
+import functools
 import itertools
 import math
 import mmap
@@ -96,25 +97,33 @@ class Part:
 class PrefillView:
     """Pieces of prompts, each in a slot of its own, whose tokens follow one another in one pass.
 
-    `masks` has one for each part: [1, 1, tokens, keys], added to the scores, or None for a plain causal pass.
+    Attributes:
+        masks: one for each part: [1, 1, tokens, keys], added to the scores, or None for a plain causal pass.
+        spans: where each part's tokens are in the pass.
+        slots, places: [tokens] int64.
     """
 
     def __init__(self, cache: SlotCache, parts: Sequence[Part], dtype: torch.dtype):
-        self._cache, self.parts = cache, tuple(parts)
+        self._cache, self._dtype, self.parts = cache, dtype, tuple(parts)
         device = cache.device(0)
         # A mask costs a causal GPU kernel its speed; on the CPU it buys results that do not depend on the pieces.
-        plain = [part.start == 0 and device.type != "cpu" for part in parts]
+        self._plain = [part.start == 0 and device.type != "cpu" for part in parts]
         self._keys = [
-            part.stop if alone else padded_length(part.stop, cache.length)
-            for part, alone in zip(parts, plain, strict=True)
+            part.stop if plain else padded_length(part.stop, cache.length)
+            for part, plain in zip(parts, self._plain, strict=True)
         ]
-        self.masks = [
-            None if alone else _causal(part, keys, dtype, device)
-            for part, keys, alone in zip(parts, self._keys, plain, strict=True)
-        ]
-        slots = [torch.full((part.stop - part.start,), part.slot) for part in parts]
-        places = [torch.arange(part.start, part.stop) for part in parts]
-        self._rows = _rows(cache, torch.cat(slots).to(device), torch.cat(places).to(device))
+        stops = list(itertools.accumulate(part.stop - part.start for part in parts))
+        self.spans = [slice(start, stop) for start, stop in itertools.pairwise([0, *stops])]
+        slots = torch.cat([torch.full((part.stop - part.start,), part.slot) for part in parts])
+        places = torch.cat([torch.arange(part.start, part.stop) for part in parts])
+        self.slots, self.places = slots.to(device), places.to(device)
+        self._rows: dict[torch.device, torch.Tensor] | None = None
+
+    @functools.cached_property
+    def masks(self) -> list[torch.Tensor | None]:
+        device = self._cache.device(0)
+        each = zip(self.parts, self._keys, self._plain, strict=True)
+        return [None if plain else _causal(part, keys, self._dtype, device) for part, keys, plain in each]
 
     @property
     def mask(self) -> torch.Tensor | None:
@@ -122,17 +131,18 @@ class PrefillView:
         (mask,) = self.masks
         return mask
 
-    @property
-    def spans(self) -> list[slice]:
-        """Where each part's tokens are in the pass."""
-        stops = list(itertools.accumulate(part.stop - part.start for part in self.parts))
-        return [slice(start, stop) for start, stop in itertools.pairwise([0, *stops])]
+    def seen(self, layer_idx: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Each part's keys and values, [1, kv_heads, keys, head_dim]."""
+        stored = self._cache.layer(layer_idx)
+        keys = zip(self.parts, self._keys, strict=True)
+        return [stored[:, part.slot : part.slot + 1, :, :count].unbind(0) for part, count in keys]
 
     def put(self, both: torch.Tensor, layer_idx: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Store [tokens, 2, kv_heads, head_dim]; gives each part's keys and values, [1, kv_heads, keys, head_dim]."""
-        stored = _store(self._cache, both, layer_idx, self._rows)
-        seen = zip(self.parts, self._keys, strict=True)
-        return [stored[:, part.slot : part.slot + 1, :, :keys].unbind(0) for part, keys in seen]
+        """Store [tokens, 2, kv_heads, head_dim]; gives what `seen` does."""
+        if self._rows is None:
+            self._rows = _rows(self._cache, self.slots, self.places)
+        _store(self._cache, both, layer_idx, self._rows)
+        return self.seen(layer_idx)
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *args, **kwargs):
         """Store [1, kv_heads, tokens, head_dim] of the only part and return all its keys and values."""

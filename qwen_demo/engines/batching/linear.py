@@ -12,7 +12,6 @@ ROWS_HINT = 32
 PACKED_BYTES = 1 << 30
 # GPU products are several times slower where rows are not whole vectors of 16 bytes; these are whole tiles.
 ALIGNED, WHOLE = 8, 128
-FEW_ROWS = 64
 
 
 class Plain:
@@ -79,12 +78,7 @@ class FusedNf4:
 
     Scales are kept as float32 instead of being quantised again themselves: products are faster
     for 0.09 bytes a weight. The modules' codes become views into the stack.
-
-    Attributes:
-        few: (x, self) -> product of at most FEW_ROWS rows; a kernel may stand here.
     """
-
-    few = None
 
     def __init__(self, *modules: nn.Module):
         import bitsandbytes as bnb
@@ -121,8 +115,6 @@ class FusedNf4:
         return len(kinds) == 1 and whole and states[0].dtype == modules[0].compute_dtype
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if self.few is not None and x.shape[0] <= FEW_ROWS:
-            return self.few(x, self)
         return self._product(x, self.codes, quant_state=self.state, bias=self.bias)
 
     def add(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from qwen_demo.engines.batching import graphs
 from qwen_demo.engines.batching.attention import MIN_ROWS, padded_length
 from qwen_demo.engines.batching.cache import DecodeView, Part, PrefillView, SlotCache
 from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
-from qwen_demo.engines.batching.graphs import DecodeGraphs
+from qwen_demo.engines.batching.graphs import StepGraphs
 from qwen_demo.engines.batching.plan import Plan, layer_devices
 from qwen_demo.engines.batching.sample import Chosen, Sampler
 from qwen_demo.models.prompt import Prompt
@@ -64,6 +65,7 @@ class Stepper:
         self.sampler = Sampler(plan.slots, config.vocab_size, model.lm_head.weight.device)
         # Of each slot: its last token, where that goes, how far places move a step, its rotary offset.
         self._tokens = torch.zeros(plan.slots, dtype=torch.int64, device=self._device)
+        self._slots = torch.arange(plan.slots, device=self._device)
         self._places = torch.full_like(self._tokens, plan.slot_tokens)
         self._advance = torch.zeros_like(self._tokens)
         self._deltas = torch.zeros_like(self._tokens)
@@ -71,8 +73,12 @@ class Stepper:
         alone = self._device.type == "cuda" and len(set(devices)) == 1
         self.kernels = kernel_step(decoder, self.cache, plan.slots) if kernels and alone else None
         self.graphs = None
-        if cuda_graphs and alone and DecodeGraphs.possible(model):
-            self.graphs = DecodeGraphs(self._logits, plan.slots, plan.slot_tokens, by_length=self.kernels is None)
+        if cuda_graphs and alone and StepGraphs.possible(model):
+            batches = graphs.decode_batches(plan.slots)
+            self.graphs = StepGraphs(self._logits, batches, plan.slot_tokens, by_length=self.kernels is None)
+        self._short = None
+        if self.kernels:
+            self._short = Short(self.kernels, config.hidden_size, self.cache, recorded=self.graphs is not None)
 
     @torch.inference_mode()
     def prefill(self, readings: Sequence[Reading]) -> torch.Tensor:
@@ -87,7 +93,23 @@ class Stepper:
         positions = torch.cat([r.prompt.positions[:, r.start : r.stop] for r in readings], dim=1).to(self._device)
         view = PrefillView(self.cache, [Part(r.slot, r.start, r.stop) for r in readings], self._dtype)
         last = [span.stop - 1 for span in view.spans]
+        if self._short and len(x) <= graphs.SHORT[-1]:
+            return self._short(x, positions, view)[last]
+        if self.kernels:
+            return self.kernels.read(x, positions, view)[last]
         return self.decoder.hidden(x, positions, view)[last]
+
+    def warm_up(self) -> None:
+        """Record the steps that short conversations need."""
+        owners = [owner for owner in (self, self._short) if owner and owner.graphs]
+        try:
+            for owner in owners:
+                owner.graphs.warm_up()
+        except Exception:
+            log.warning("steps cannot be recorded here; they run without CUDA graphs", exc_info=True)
+            for owner in owners:
+                owner.graphs = None
+            torch.cuda.empty_cache()
 
     def _embedded(self, reading: Reading) -> torch.Tensor:
         """[tokens, hidden]: words from the table, pictures from their encoding."""
@@ -127,12 +149,12 @@ class Stepper:
     def _logits(self, batch: int, keys: int) -> torch.Tensor:
         """[batch, vocabulary] float32; attention reads the first `keys` tokens of each slot."""
         places = self._places[:batch]
-        positions = places + self._deltas[:batch]
+        positions = (places + self._deltas[:batch]).expand(3, -1)
         x = self.decoder.embed(self._tokens[:batch])
         if self.kernels:
-            return self.decoder.logits(self.kernels(x, positions, places))
+            return self.decoder.logits(self.kernels.few(x, positions, self._slots[:batch], places))
         view = DecodeView(self.cache, places, keys, self._dtype)
-        return self.decoder.logits(self.decoder.hidden(x, positions.expand(3, -1), view))
+        return self.decoder.logits(self.decoder.hidden(x, positions, view))
 
     @torch.inference_mode()
     def idle(self, slot: int) -> None:
@@ -165,6 +187,37 @@ class Stepper:
         for slot in range(len(self._lengths)):
             self.idle(slot)
         self.cache.clear()
+
+
+class Short:
+    """Short pieces of prompts through the kernels of the decode step, recorded where steps are.
+
+    Args:
+        kernels: a `KernelStep`.
+        width: of hidden states.
+    """
+
+    def __init__(self, kernels, width: int, cache: SlotCache, *, recorded: bool):
+        device, most = cache.device(0), graphs.SHORT[-1]
+        self._kernels, self._spare = kernels, cache.length
+        self._x = torch.zeros(most, width, dtype=cache.banks[device].dtype, device=device)
+        self._positions = torch.zeros(3, most, dtype=torch.int64, device=device)
+        self._slots = torch.zeros(most, dtype=torch.int64, device=device)
+        self._places = torch.full_like(self._slots, self._spare)
+        self.graphs = StepGraphs(self._step, graphs.SHORT, cache.length, by_length=False) if recorded else None
+
+    def __call__(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView) -> torch.Tensor:
+        """As `KernelStep.read`; valid until the next call."""
+        if self.graphs is None:
+            return self._kernels.few(x, positions, view.slots, view.places)
+        rows = len(x)
+        self._x[:rows], self._positions[:, :rows] = x, positions
+        self._slots[:rows], self._places[:rows] = view.slots, view.places
+        self._places[rows:] = self._spare
+        return self.graphs(rows, self._spare)
+
+    def _step(self, rows: int, keys: int) -> torch.Tensor:
+        return self._kernels.few(self._x[:rows], self._positions[:, :rows], self._slots[:rows], self._places[:rows])
 
 
 def kernel_step(decoder, cache: SlotCache, slots: int):

@@ -19,6 +19,7 @@ LEVELS = (
     0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
 )  # fmt: skip
 
+FEW_ROWS = 64
 TILE = 64
 GROUPS = 2  # of 64 columns, taken at a time
 PROGRAMS = 132
@@ -163,8 +164,3 @@ def joined(made: torch.Tensor, parts: int, bias: torch.Tensor | None, dtype: tor
 def paired(x: torch.Tensor) -> torch.Tensor:
     """[rows, width] as `product` wants it."""
     return x.view(x.shape[0], -1, 32, 2).transpose(2, 3).reshape(x.shape)
-
-
-def few(x: torch.Tensor, linear) -> torch.Tensor:
-    """x @ weight.T + bias of a `FusedNf4` for at most FEW_ROWS rows."""
-    return joined(*product(paired(x), linear), linear.bias, x.dtype)
