@@ -4,6 +4,7 @@ Holds the model's fast parts and the per-slot state on the device. Decides nothi
 which pieces and when is the policy's and the worker's affair.
 """
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,6 +47,9 @@ class Stepper:
         plan: sizes.
         cuda_graphs: replay recorded decode steps on CUDA.
         kernels: use Triton kernels on CUDA, if they give the plain path's results there.
+
+    Attributes:
+        launching: held while a long pass is queued on a GPU, see `vision.Aside`.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Stepper:
         if cuda_graphs and alone and StepGraphs.possible(model):
             batches = graphs.decode_batches(plan.slots)
             self.graphs = StepGraphs(self._logits, batches, plan.slot_tokens, by_length=self.kernels is None)
+        self.launching: contextlib.AbstractContextManager = contextlib.nullcontext()
         self._short = None
         if self.kernels:
             self._short = Short(self.kernels, config.hidden_size, self.cache, recorded=self.graphs is not None)
@@ -95,9 +100,8 @@ class Stepper:
         last = [span.stop - 1 for span in view.spans]
         if self._short and len(x) <= graphs.SHORT[-1]:
             return self._short(x, positions, view)[last]
-        if self.kernels:
-            return self.kernels.read(x, positions, view)[last]
-        return self.decoder.hidden(x, positions, view)[last]
+        with self.launching:
+            return (self.kernels.read if self.kernels else self.decoder.hidden)(x, positions, view)[last]
 
     def warm_up(self) -> None:
         """Record the steps that short conversations need."""

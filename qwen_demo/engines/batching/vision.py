@@ -5,6 +5,7 @@ large picture. Windows of equal length are batched here into one call; on CUDA o
 flash kernel takes them all. Weights are the model's own. Checked against the stock encoder.
 """
 
+import contextlib
 import functools
 import importlib.util
 import logging
@@ -67,23 +68,28 @@ class Aside:
 
     Attributes:
         reader: the stream on which results are read; None is the device's default one.
+        launching: held while kernels are queued. Two threads that queue a thousand kernels each take the
+            interpreter's lock from each other at every one, and both need three times as long.
     """
 
-    def __init__(self, device: torch.device):
-        self._device = device
+    def __init__(self, device: torch.device, dtype: torch.dtype):
+        self._device, self._dtype = device, dtype
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self.reader: torch.cuda.Stream | None = None
+        self.launching: contextlib.AbstractContextManager = contextlib.nullcontext()
 
     @torch.inference_mode()
-    def run(self, encode, pictures) -> tuple[torch.Tensor, ...]:
-        """Results that are complete: whoever reads them need not wait."""
+    def run(self, encode, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
+        """`encode` of the pictures on the device. Results are complete: whoever reads them need not wait."""
+        with torch.cuda.stream(self._stream):  # None is no change
+            there = [(pixels.to(self._device, self._dtype), grid) for pixels, grid in pictures]
+            with self.launching:
+                features = encode(there)
         if self._stream is None:
-            return encode(pictures)
-        with torch.cuda.stream(self._stream):
-            features = encode(pictures)
+            return features
         self._stream.synchronize()
-        # Whoever drops the result last may still have work queued on it.
         for feature in features:
+            # Whoever drops the result last may still have work queued on it.
             reader = self.reader if self.reader and self.reader.device == feature.device else None
             feature.record_stream(reader or torch.cuda.default_stream(feature.device))
         return features
@@ -99,7 +105,7 @@ class VisionEncoder:
     def __init__(self, visual):
         self._visual, self._config = visual, visual.config
         weight = visual.patch_embed.proj.weight
-        self.device, self.dtype = weight.device, weight.dtype
+        self.device = weight.device
         self._patch_weight = weight.reshape(weight.shape[0], -1)
         kind = kind_for(visual.blocks)
         self.blocks = [_Block(block, kind) for block in visual.blocks]
@@ -107,7 +113,7 @@ class VisionEncoder:
         merger_kind = kind_for(visual.merger)
         self._merge_in, self._merge_out = (merger_kind(m) for m in linears)
         self._plans: OrderedDict[tuple[Grid, ...], Plan] = OrderedDict()
-        self.aside = Aside(self.device)
+        self.aside = Aside(self.device, weight.dtype)
 
     @staticmethod
     def fits(visual) -> bool:
@@ -127,7 +133,7 @@ class VisionEncoder:
     def _encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
         plan = self._plan(tuple(grid for _, grid in pictures))
         unit = self._config.spatial_merge_size**2
-        pixels = [pixels.to(self.device, self.dtype) for pixels, _ in pictures]
+        pixels = [pixels for pixels, _ in pictures]
         x = F.linear(pixels[0] if len(pixels) == 1 else torch.cat(pixels), self._patch_weight)
         x = x.view(x.shape[0] // unit, -1)[plan.order].view(x.shape)
         for index, block in enumerate(self.blocks):
@@ -303,15 +309,15 @@ class StockVision:
     def __init__(self, visual):
         self._visual = visual
         weight = visual.patch_embed.proj.weight
-        self.device, self.dtype = weight.device, weight.dtype
-        self.aside = Aside(self.device)
+        self.device = weight.device
+        self.aside = Aside(self.device, weight.dtype)
 
     def encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
         """As `VisionEncoder.encode`."""
         return self.aside.run(self._encode, pictures)
 
     def _encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
-        pixels = torch.cat([pixels for pixels, _ in pictures]).to(self.device, self.dtype)
+        pixels = torch.cat([pixels for pixels, _ in pictures])
         grids = torch.tensor([grid for _, grid in pictures], device=self.device)
         made = self._visual(pixels, grid_thw=grids).pooler_output
         unit = self._visual.config.spatial_merge_size**2
