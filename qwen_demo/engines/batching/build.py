@@ -1,7 +1,6 @@
 """Puts the engine's parts together around a loaded model."""
 
 import logging
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,7 +38,6 @@ def build(settings, loaded: "LoadedModel", *, post: Callable[[Mail], None]) -> t
     if loaded.device.type == "cuda":
         # Answers in the making go before the next pictures.
         stream = encoder.aside.reader = torch.cuda.Stream(loaded.device, priority=-1)
-        stepper.launching = encoder.aside.launching = threading.Lock()
         _finish_on_cuda(stepper, encoder, settings.warmup)
     # The embedded model's steps and pictures are too small to share; its vision encoder is not.
     own, aside = (1, 2) if loaded.info.embedded else (0, 0)

@@ -5,7 +5,6 @@ those without pictures pass by the encoder, and only a few are ahead of admissio
 pictures take memory. Small pictures that wait together are encoded together.
 """
 
-import contextlib
 import logging
 import threading
 import time
@@ -126,8 +125,11 @@ class Intake:
                     return
                 job = self._pending.popleft()
                 self._ahead[job] = 0
-            with self._busy("prompts"):
-                self._prepare(job)
+                self._busy_since["prompts"] = time.monotonic()
+            self._prepare(job)
+            with self._changed:
+                del self._busy_since["prompts"]
+                self._changed.notify_all()
 
     def _prepare(self, job: Job) -> None:
         """Every job goes on to the encoder, or leaves through `on_ready` or `on_failed`."""
@@ -148,12 +150,20 @@ class Intake:
         first()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._built)
+                self._changed.wait_for(lambda: self._closed or self._may_encode)
                 if self._closed:
                     return
                 jobs = self._next_built()
-            with self._busy("encoder"):
-                self._encode(jobs)
+                self._busy_since["encoder"] = time.monotonic()
+            self._encode(jobs)
+            del self._busy_since["encoder"]
+
+    @property
+    def _may_encode(self) -> bool:
+        """There is a picture; small ones wait for those whose prompts are being built."""
+        patches = sum(map(_patches, self._built))
+        more = patches < self._patches_at_once and (self._may_prepare or "prompts" in self._busy_since)
+        return bool(self._built) and not more
 
     def _next_built(self) -> list[Job]:
         jobs = [self._built.popleft()]
@@ -191,14 +201,6 @@ class Intake:
             log.error("request %s failed in the prompt or the vision encoder", job.request.request_id, exc_info=error)
             error = failed(error)
         self._on_failed(job, error)
-
-    @contextlib.contextmanager
-    def _busy(self, name: str):
-        self._busy_since[name] = time.monotonic()
-        try:
-            yield
-        finally:
-            del self._busy_since[name]
 
     def _build(self, job: Job) -> None:
         if time.perf_counter() > job.deadline:

@@ -4,7 +4,6 @@ Holds the model's fast parts and the per-slot state on the device. Decides nothi
 which pieces and when is the policy's and the worker's affair.
 """
 
-import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from qwen_demo.engines.batching.cache import DecodeView, Part, PrefillView, Slot
 from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
 from qwen_demo.engines.batching.graphs import StepGraphs
 from qwen_demo.engines.batching.plan import Plan, layer_devices
-from qwen_demo.engines.batching.sample import Chosen, Sampler
+from qwen_demo.engines.batching.sample import Chosen, Sampler, swap_columns
 from qwen_demo.models.prompt import Prompt
 
 log = logging.getLogger(__name__)
@@ -47,9 +46,6 @@ class Stepper:
         plan: sizes.
         cuda_graphs: replay recorded decode steps on CUDA.
         kernels: use Triton kernels on CUDA, if they give the plain path's results there.
-
-    Attributes:
-        launching: held while a long pass is queued on a GPU, see `vision.Aside`.
     """
 
     def __init__(
@@ -67,12 +63,11 @@ class Stepper:
             dtype=self._dtype,
         )
         self.sampler = Sampler(plan.slots, config.vocab_size, model.lm_head.weight.device)
-        # Of each slot: its last token, where that goes, how far places move a step, its rotary offset.
-        self._tokens = torch.zeros(plan.slots, dtype=torch.int64, device=self._device)
         self._slots = torch.arange(plan.slots, device=self._device)
-        self._places = torch.full_like(self._tokens, plan.slot_tokens)
-        self._advance = torch.zeros_like(self._tokens)
-        self._deltas = torch.zeros_like(self._tokens)
+        # Of each slot: its last token, where that goes, how far places move a step, its rotary offset.
+        self._idle = torch.tensor([0, plan.slot_tokens, 0, 0], device=self._device)
+        self._state = self._idle[:, None].repeat(1, plan.slots)
+        self._tokens, self._places, self._advance, self._deltas = self._state
         self._lengths = [0] * plan.slots
         alone = self._device.type == "cuda" and len(set(devices)) == 1
         self.kernels = kernel_step(decoder, self.cache, plan.slots) if kernels and alone else None
@@ -80,7 +75,6 @@ class Stepper:
         if cuda_graphs and alone and StepGraphs.possible(model):
             batches = graphs.decode_batches(plan.slots)
             self.graphs = StepGraphs(self._logits, batches, plan.slot_tokens, by_length=self.kernels is None)
-        self.launching: contextlib.AbstractContextManager = contextlib.nullcontext()
         self._short = None
         if self.kernels:
             self._short = Short(self.kernels, config.hidden_size, self.cache, recorded=self.graphs is not None)
@@ -100,8 +94,7 @@ class Stepper:
         last = [span.stop - 1 for span in view.spans]
         if self._short and len(x) <= graphs.SHORT[-1]:
             return self._short(x, positions, view)[last]
-        with self.launching:
-            return (self.kernels.read if self.kernels else self.decoder.hidden)(x, positions, view)[last]
+        return (self.kernels.read if self.kernels else self.decoder.hidden)(x, positions, view)[last]
 
     def warm_up(self) -> None:
         """Record the steps that short conversations need."""
@@ -130,10 +123,9 @@ class Stepper:
         """Choose the first token of an answer; the slot decodes from now on."""
         self.sampler.start(slot, sampling, prompt.input_ids, constraint)
         tokens, chosen = self.sampler.choose(self.decoder.logits(hidden), range(slot, slot + 1))
+        self._state[1:, slot] = torch.tensor([prompt.length, 1, prompt.rope_delta])
         self._tokens[slot] = tokens[0]
-        self._places[slot] = self._lengths[slot] = prompt.length
-        self._advance[slot] = 1
-        self._deltas[slot] = prompt.rope_delta
+        self._lengths[slot] = prompt.length
         return chosen
 
     @torch.inference_mode()
@@ -163,15 +155,14 @@ class Stepper:
     @torch.inference_mode()
     def idle(self, slot: int) -> None:
         """The slot has no answer to write: its place is the cache's spare token."""
-        self._places[slot] = self.cache.length
-        self._advance[slot] = self._deltas[slot] = self._lengths[slot] = 0
+        self._state[:, slot] = self._idle
+        self._lengths[slot] = 0
         self.sampler.stop(slot)
 
     @torch.inference_mode()
     def swap(self, a: int, b: int) -> None:
         """Two slots exchange their state (the cache does so itself)."""
-        for state in (self._tokens, self._places, self._advance, self._deltas):
-            state[[a, b]] = state[[b, a]]
+        swap_columns(self._state, a, b)
         self._lengths[a], self._lengths[b] = self._lengths[b], self._lengths[a]
         self.sampler.swap(a, b)
 

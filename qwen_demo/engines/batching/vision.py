@@ -5,7 +5,6 @@ large picture. Windows of equal length are batched here into one call; on CUDA o
 flash kernel takes them all. Weights are the model's own. Checked against the stock encoder.
 """
 
-import contextlib
 import functools
 import importlib.util
 import logging
@@ -68,23 +67,18 @@ class Aside:
 
     Attributes:
         reader: the stream on which results are read; None is the device's default one.
-        launching: held while kernels are queued. Two threads that queue a thousand kernels each take the
-            interpreter's lock from each other at every one, and both need three times as long.
     """
 
     def __init__(self, device: torch.device, dtype: torch.dtype):
         self._device, self._dtype = device, dtype
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self.reader: torch.cuda.Stream | None = None
-        self.launching: contextlib.AbstractContextManager = contextlib.nullcontext()
 
     @torch.inference_mode()
     def run(self, encode, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
         """`encode` of the pictures on the device. Results are complete: whoever reads them need not wait."""
         with torch.cuda.stream(self._stream):  # None is no change
-            there = [(pixels.to(self._device, self._dtype), grid) for pixels, grid in pictures]
-            with self.launching:
-                features = encode(there)
+            features = encode([(pixels.to(self._device, self._dtype), grid) for pixels, grid in pictures])
         if self._stream is None:
             return features
         self._stream.synchronize()
