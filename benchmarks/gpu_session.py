@@ -39,16 +39,14 @@ def steps(architecture: str) -> list[Step]:
     """In order of value."""
     half = "fp32" if architecture == "tiny" else "bf16"
     shapes = ("--architecture", architecture)
-    memory = ("benchmarks.memory", *shapes)
     exactness = ("benchmarks.exactness", "--tokens", "64")
     return [
         Step("smoke", ("benchmarks.gpu_cases", "smoke"), 100),
-        Step("limits", (*memory, "--limits"), 150),
         Step("trained-bf16", (*exactness, "--weights", half), 60),
         Step("trained-nf4", (*exactness, "--weights", "nf4"), 60),
         Step("nf4", ("benchmarks.gpu_cases", "model", *shapes, "--weights", "nf4"), 400),
         Step("bf16", ("benchmarks.gpu_cases", "model", *shapes, "--weights", half, "--parts", BF16_PARTS), 150),
-        Step("memory", memory, 400),
+        Step("memory", ("benchmarks.memory", *shapes), 400),
     ]
 
 

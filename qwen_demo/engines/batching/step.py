@@ -21,6 +21,10 @@ from qwen_demo.models.prompt import Prompt
 
 log = logging.getLogger(__name__)
 
+# Shorter passes are bound by the CPU that starts kernels, and Triton's take longer to start than PyTorch's
+# (7B in NF4 on an H100: 300 tokens 30 ms against 20, 1,051 tokens 32 against 36).
+LONG = 768
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -94,7 +98,9 @@ class Stepper:
         last = [span.stop - 1 for span in view.spans]
         if self._short and len(x) <= graphs.SHORT[-1]:
             return self._short(x, positions, view)[last]
-        return (self.kernels.read if self.kernels else self.decoder.hidden)(x, positions, view)[last]
+        if self.kernels and len(x) >= LONG:
+            return self.kernels.read(x, positions, view)[last]
+        return self.decoder.hidden(x, positions, view)[last]
 
     def warm_up(self) -> None:
         """Record the steps that short conversations need."""
