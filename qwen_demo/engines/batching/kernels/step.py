@@ -116,7 +116,7 @@ def usable(decoder, cache: SlotCache, rows: int) -> KernelStep | None:
     if rows > nf4.FEW_ROWS or not KernelStep.fits(decoder):
         return None
     try:
-        worst = checked(decoder, min(rows, 5))
+        worst = checked(decoder)
     except Exception:
         log.warning("the kernels of the decode step do not run here; the plain path serves", exc_info=True)
         return None
@@ -153,8 +153,12 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return share if share == share else float("inf")
 
 
-def checked(decoder: LeanDecoder, rows: int) -> dict[str, float]:
-    """Differences between each kernel and the plain calls, on numbers made up here."""
+def checked(decoder: LeanDecoder, rows: int = 5) -> dict[str, float]:
+    """Differences between each kernel and the plain calls, on numbers and slots made up here.
+
+    Args:
+        rows: 2 to 5.
+    """
     layer, device = decoder.layers[0], decoder.norm.weight.device
     dice = torch.Generator(device=device).manual_seed(0)
     dtype, width = decoder.norm.weight.dtype, decoder.norm.weight.shape[0]
