@@ -1,8 +1,7 @@
-"""Shared by all tests: pictures, one loaded embedded model, settings without the machine's own."""
+"""Shared by all tests: pictures, one loaded embedded model, two running programs, settings without the machine's own."""
 
 import asyncio
 import os
-from pathlib import Path
 
 import PIL.Image
 import PIL.ImageDraw
@@ -10,8 +9,9 @@ import pytest
 
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
+from tests.servers import ROOT, running
 
-ROOT = Path(__file__).parents[1]
+__all__ = ["ROOT"]
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,20 @@ def loaded():
     from qwen_demo.models.load import load
 
     return load(Settings(model="embedded", threads=1))
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    """The program on the embedded model, started once for all tests that only ask it."""
+    with running("--model", "embedded", "--max-running", "8") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fake():
+    """The program on the fake engine, in the same way."""
+    with running("--engine", "fake", "--max-running", "8") as server:
+        yield server
 
 
 def draw(colour: str = "red", size: tuple[int, int] = (336, 336)) -> PIL.Image.Image:

@@ -1,11 +1,10 @@
-"""A browser, and servers on the embedded model and on the fake engine, shared by all tests of the page."""
+"""A browser for the tests of the page."""
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser import find
 from tests.conftest import draw
-from tests.servers import running
 
 expect.set_options(timeout=30_000)
 
@@ -22,18 +21,6 @@ def chromium():
         )  # fmt: skip
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="package")
-def embedded():
-    with running("--model", "embedded") as server:
-        yield server
-
-
-@pytest.fixture(scope="package")
-def fake():
-    with running("--engine", "fake", "--max-running", "8") as server:
-        yield server
 
 
 @pytest.fixture(params=SIZES)
