@@ -14,7 +14,7 @@ test: $(VENV)/.requirements-dev
 	$(BIN)/python tests/tools.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.requirements-dev
 	$(BIN)/ruff check --fix .

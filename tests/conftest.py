@@ -13,6 +13,27 @@ from tests.servers import ROOT, running
 
 __all__ = ["ROOT"]
 
+# The files that take longest, longest first. They begin a run: one of them at its end would have a worker to itself.
+LONG = (
+    "ui/test_page.py",
+    "ui/test_tabs.py",
+    "ui/test_sight.py",
+    "test_server.py",
+    "batching/test_exactness.py",
+    "deploy/test_nginx.py",
+    "security/test_page_browser.py",
+    "batching/test_faults_http.py",
+    "ui/test_keeping.py",
+    "test_engines.py",
+    "test_faults.py",
+    "api/test_openapi.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
 
 @pytest.fixture(autouse=True)
 def no_settings_of_this_machine(monkeypatch):
