@@ -18,14 +18,8 @@ from tests.servers import running
 
 
 @pytest.fixture(scope="module")
-def server():
-    with running("--model", "embedded", "--max-running", "8") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(server):
-    return Client(server.url, verbose=False)
+def client(embedded):
+    return Client(embedded.url, verbose=False)
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +120,12 @@ def test_the_api_page_describes_each_parameter(client):
     assert [p["parameter_name"] for p in parameters][:4] == ["question", "picture", "temperature", "max_new_tokens"]
 
 
-async def test_mcp_offers_ask_as_a_tool(server):
+async def test_mcp_offers_ask_as_a_tool(embedded):
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
     async with (
-        streamablehttp_client(server.url + "/gradio_api/mcp/") as (read, write, _),
+        streamablehttp_client(embedded.url + "/gradio_api/mcp/") as (read, write, _),
         ClientSession(read, write) as session,
     ):
         await session.initialize()
@@ -142,8 +136,8 @@ async def test_mcp_offers_ask_as_a_tool(server):
         assert "model" in result.content[0].text
 
 
-def test_health_names_the_model(server):
-    health = json.loads(server.get("/health"))
+def test_health_names_the_model(embedded):
+    health = json.loads(embedded.get("/health"))
     assert health["state"] == "ready"
     assert health["model"] == "embedded"
 
@@ -173,10 +167,9 @@ def test_terminate_ends_the_program():
         assert server.process.wait(timeout=20) in (0, -signal.SIGTERM)
 
 
-def test_a_client_that_leaves_frees_the_engine():
-    with running("--engine", "fake") as server:
-        client = Client(server.url, verbose=False)
-        job = client.submit(question="word " * 2000, max_new_tokens=2000, api_name="/ask")
-        next(iter(job))
-        job.cancel()
-        server.wait_for("outcome=cancelled", timeout_s=10)
+def test_a_client_that_leaves_frees_the_engine(fake):
+    before = len(fake.lines)
+    job = Client(fake.url, verbose=False).submit(question="word " * 2000, max_new_tokens=2000, api_name="/ask")
+    next(iter(job))
+    job.cancel()
+    fake.wait_for("outcome=cancelled", timeout_s=10, after=before)
