@@ -91,10 +91,13 @@ def visit(context: BrowserContext, url: str, slowdown: int) -> dict:
     devtools.send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
     seen = {"requests": 0, "kB": 0.0}
 
+    def asked(event: dict) -> None:
+        seen["requests"] += event["request"]["url"].startswith(url)
+
     def finished(event: dict) -> None:
-        seen["requests"] += 1
         seen["kB"] += event["encodedDataLength"] / 1000
 
+    devtools.on("Network.requestWillBeSent", asked)
     devtools.on("Network.loadingFinished", finished)
     page.add_init_script(WATCH)
     page.goto(url)
@@ -141,26 +144,41 @@ def ratios(rows: list[dict]) -> list[dict]:
     pairs = [(a, b) for a in rows for b in rows if a["page"] == "ours" and b["page"] == "bare"
              and (a["CPU"], a["cache"]) == (b["CPU"], b["cache"])]  # fmt: skip
     return [
-        {"page": "ours / bare", **{key: a[key] if isinstance(a[key], str) else a[key] / b[key] for key in a if key != "page"}}
+        {
+            "page": "ours / bare",
+            **{key: a[key] if isinstance(a[key], str) else a[key] / b[key] for key in a if key != "page"},
+        }
         for a, b in pairs
     ]
+
+
+def first_rows(turns: int) -> list[dict]:
+    with app("fake", []) as ours, bare() as other:
+        addresses = {"ours": ours, "bare": other}
+        config = {name: len(httpx.get(f"{url}/config").content) / 1000 for name, url in addresses.items()}
+        rows = loads(addresses, turns)
+    rows = [{**row, "config kB": config[row["page"]]} for row in rows]
+    return rows + ratios(rows)
+
+
+def long_rows(turns: int) -> list[dict]:
+    from benchmarks import page_long  # it needs this module
+
+    return page_long.rows(turns)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--label", default="")
+    parser.add_argument("--long", action="store_true", help="a long conversation and a crowd, see page_long.py")
     options = parser.parse_args(argv)
     load = os.getloadavg()[0]
-    with app("fake", []) as ours, bare() as other:
-        addresses = {"ours": ours, "bare": other}
-        config = {name: len(httpx.get(f"{url}/config").content) / 1000 for name, url in addresses.items()}
-        rows = loads(addresses, options.turns)
-    rows = [{**row, "config kB": config[row["page"]]} for row in rows]
-    rows += ratios(rows)
+    rows = long_rows(options.turns) if options.long else first_rows(options.turns)
     print(machine.table(rows))
     told = {"asked": vars(options), "load_average_before": load}
-    print(machine.write("page", {"label": options.label, "rows": rows, **told}))
+    name = "page-long" if options.long else "page"
+    print(machine.write(name, {"label": options.label, "rows": rows, **told}))
     return 0
 
 
