@@ -10,7 +10,6 @@ and ratios mean something. `main thread s` is the browser's work, which a busy m
 
 import argparse
 import contextlib
-import json
 import os
 import statistics
 import subprocess

@@ -29,7 +29,8 @@ WATCH = """
   const chat = document.querySelector("#chat");
   document.addEventListener("keydown", (event) => requestAnimationFrame(() => setTimeout(() =>
     seen.keys.push(performance.now() - event.timeStamp))), true);
-  new PerformanceObserver((list) => list.getEntries().forEach((task) => seen.tasks.push(task.duration))).observe({type: "longtask"});
+  const tasks = (list) => list.getEntries().forEach((task) => seen.tasks.push(task.duration));
+  new PerformanceObserver(tasks).observe({type: "longtask"});
   let waiting = false;
   new MutationObserver(() => {
     if (waiting) return;

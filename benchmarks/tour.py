@@ -21,10 +21,10 @@ from playwright.sync_api import Locator, Page, expect
 from benchmarks.page import chromium
 from benchmarks.running import ROOT, app
 
-VIEW = {"width": 1000, "height": 660}  # of the browser
+VIEW = {"width": 1000, "height": 720}  # of the browser
 WIDTH, CAPTION = 800, 44  # of the tour, and the height of the words below
 MOST_BYTES = 3 << 19  # 1.5 MiB
-STEP_MS, READ_MS = 90, 1400  # a picture in motion; one that is to be read
+STEP_MS, READ_MS = 80, 1200  # a picture in motion; one that is to be read
 CURSOR = [(0, 0), (0, 16), (4, 12.5), (7, 19), (10, 17.7), (7, 11.5), (12.5, 11.5)]
 EXAMPLES = ROOT / "examples"
 WHERE = "Detect all objects and output their bounding boxes in JSON."
@@ -59,7 +59,7 @@ class Tour:
             self.frames.append(frame)
             self.durations.append(ms)
 
-    def move(self, x: float, y: float, steps: int = 5) -> None:
+    def move(self, x: float, y: float, steps: int = 4) -> None:
         x0, y0 = self._at
         for step in range(1, steps + 1):
             done = step / steps
@@ -68,7 +68,7 @@ class Tour:
             self.page.mouse.move(*self._at)
             self.shoot()
 
-    def over(self, target: Locator, steps: int = 5) -> None:
+    def over(self, target: Locator, steps: int = 4) -> None:
         box = target.bounding_box()
         self.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps)
 
@@ -79,7 +79,7 @@ class Tour:
         self.page.wait_for_timeout(150)
         self.shoot()
 
-    def drag(self, x: float, y: float, steps: int = 6) -> None:
+    def drag(self, x: float, y: float, steps: int = 4) -> None:
         self.page.mouse.down()
         self.move(x, y, steps)
         self.page.mouse.up()
@@ -97,7 +97,7 @@ class Tour:
             self.page.evaluate("by => scrollBy({top: by, behavior: 'instant'})", by / steps)
             self.shoot()
 
-    def until(self, ended: Callable[[], bool], ms: int = 110) -> None:
+    def until(self, ended: Callable[[], bool], ms: int = 100) -> None:
         """Pictures while something grows."""
         while not ended():
             self.shoot(ms)
@@ -145,18 +145,19 @@ def sight(tour: Tour) -> None:
     tour.shoot(READ_MS)
     tour.say("Fewer pixels, fewer tokens: a preview of what the model will see")
     slider = page.locator("#pixel-budget input[type=range]")
-    rail = slider.bounding_box()
+    tour.scroll(slider.bounding_box()["y"] - VIEW["height"] + 40)
     most = float(slider.get_attribute("max"))
-    middle = rail["y"] + rail["height"] / 2
-    tour.move(rail["x"] + 8, middle)
-    for tokens in (160, 48, 16):
-        tour.drag(rail["x"] + 8 + (rail["width"] - 16) * tokens / most, middle, 3)
+
+    def place(tokens: int) -> tuple[float, float]:
+        rail = slider.bounding_box()  # it moves with the words above it
+        return rail["x"] + 8 + (rail["width"] - 16) * tokens / most, rail["y"] + rail["height"] / 2
+
+    for before, after in ((0, 160), (160, 48), (48, 16), (16, 0)):
+        tour.move(*place(before), 2)
+        tour.drag(*place(after), 3)
         page.wait_for_timeout(500)
         tour.shoot(450)
-    tour.shoot(700)
-    tour.drag(rail["x"] + 2, middle, 3)
-    page.wait_for_timeout(500)
-    tour.shoot(300)
+    expect(slider).to_have_value("0")
 
 
 def boxes(tour: Tour) -> None:
@@ -168,17 +169,20 @@ def boxes(tour: Tour) -> None:
     tour.shoot(900)
     tour.say("Labels and boxes are linked; export as JSON, COCO, CSV, PNG")
     labels = page.locator("#viewer ol.labels button")
-    tour.scroll(labels.first.bounding_box()["y"] - 480)
+    tour.scroll(labels.first.bounding_box()["y"] - 540)
     for number in range(labels.count()):
         tour.over(labels.nth(number), 4)
-        tour.shoot(450)
+        tour.shoot(350)
+    tour.click(labels.last)
+    tour.shoot(900)
+    page.keyboard.press("Escape")
 
 
 def region(tour: Tour) -> None:
     page = tour.page
     tour.say("Draw a box and ask about that part alone")
-    mark = page.locator("#viewer .marks g rect").first.bounding_box()
     tour.click(page.get_by_role("button", name="Draw a box"))
+    mark = page.locator("#viewer .marks g rect").nth(1).bounding_box()
     tour.move(mark["x"] - 12, mark["y"] - 12)
     tour.drag(mark["x"] + mark["width"] + 12, mark["y"] + mark["height"] + 12)
     tour.click(page.get_by_role("button", name="Ask about this region"))
@@ -192,13 +196,13 @@ def region(tour: Tour) -> None:
 
 def video(tour: Tour) -> None:
     page = tour.page
-    tour.say("Ready-made tasks")
-    tour.scroll(-page.evaluate("scrollY"), 3)
+    tour.scroll(-page.evaluate("scrollY"), 2)
+    tour.say("Ready-made tasks; what needs the full model is marked")
     tour.click(page.get_by_role("tab", name="Tasks"))
     card = page.locator("#tasks .card[data-key=motion]")
     expect(card).to_be_visible()
     page.wait_for_timeout(300)
-    tour.shoot(900)
+    tour.shoot(700)
     card.scroll_into_view_if_needed()
     tour.say("Video: which frames the model sees, and what they cost")
     tour.click(card)
@@ -206,7 +210,7 @@ def video(tour: Tour) -> None:
     page.wait_for_timeout(300)
     page.evaluate("scrollTo(0, 0)")
     tour.shoot(600)
-    tour.scroll(page.locator("#strip").bounding_box()["y"] - 420, 3)
+    tour.scroll(page.locator("#strip").bounding_box()["y"] - 480, 3)
     tour.click(page.locator("#clip-ask"))
     said = page.locator("#moments .said")
     tour.until(lambda: said.is_visible() and page.locator("#clip-ask").is_enabled())
@@ -215,8 +219,8 @@ def video(tour: Tour) -> None:
 
 def compare(tour: Tour) -> None:
     page = tour.page
+    tour.scroll(-page.evaluate("scrollY"), 2)
     tour.say("One question, two settings: what differs, and which was faster")
-    tour.scroll(-page.evaluate("scrollY"), 3)
     tour.click(page.get_by_role("tab", name="Compare"))
     page.locator("#compare-question input[type=file]").set_input_files(EXAMPLES / "shapes.png")
     expect(page.locator("#compare-question img")).to_be_visible()
@@ -231,8 +235,8 @@ def compare(tour: Tour) -> None:
 
 def chinese(tour: Tour) -> None:
     page = tour.page
-    tour.say("English and Chinese, light and dark, a phone's width too")
-    tour.scroll(-page.evaluate("scrollY"), 3)
+    tour.scroll(-page.evaluate("scrollY"), 2)
+    tour.say("English and Chinese, light and dark")
     tour.click(page.locator("#language button"))
     expect(page.locator("#language button")).to_have_text("English")
     expect(page.locator("#question textarea")).to_be_visible()
