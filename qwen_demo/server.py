@@ -22,7 +22,7 @@ from starlette.routing import Mount
 from qwen_demo import __version__
 from qwen_demo.api.access import Access
 from qwen_demo.api.errors import install as install_errors
-from qwen_demo.api.middleware import BoundedBody, RequestId, SecurityHeaders
+from qwen_demo.api.middleware import BoundedBody, CompressedPage, RequestId, SecurityHeaders
 from qwen_demo.api.openapi import correct as correct_openapi
 from qwen_demo.api.page_door import PageDoor
 from qwen_demo.api.protocol import PatientProtocol
@@ -108,6 +108,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.add_middleware(
         CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
     )
+    app.add_middleware(CompressedPage)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestId)
     return _mount_page(app, service, uploads)

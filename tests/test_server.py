@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from qwen_demo.ui.examples import EXAMPLES
 from tests.conftest import ROOT, draw
 from tests.servers import running
 
@@ -77,6 +79,14 @@ def test_eight_asked_at_once_are_answered_as_one_by_one(client, tmp_path):
         together = list(pool.map(lambda each: ask(*each), asked))
     assert together == alone
     assert len(set(alone)) > 4
+
+
+def test_the_page_travels_compressed_and_brings_its_small_pictures_along(server):
+    with httpx.stream("GET", server.url, headers={"accept-encoding": "gzip"}) as page:
+        sent = len(b"".join(page.iter_raw()))
+    whole = httpx.get(server.url, headers={"accept-encoding": "identity"}).content
+    assert sent < len(whole) / 4
+    assert whole.count(b"data:image/webp;base64,") == sum(bool(example.card().get("icon")) for example in EXAMPLES)
 
 
 def test_special_tokens_in_a_question_are_text(client, red):

@@ -23,6 +23,9 @@ History = list[dict]
 # at the next yield only, so the second is also the longest time that an orphan runs.
 FLUSH_S = 0.1
 HEARTBEAT_S = 0.5
+# At each yield Gradio goes through the whole conversation, here and in the browser. So in one with
+# more messages than this the yields come in proportion less often, and the page stays usable.
+MESSAGES_AT_FULL_PACE = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ async def answer(history: History, choices: Choices, service: Service, reader: R
         sent = without(history, choices.off)
         request = chat_request(reader, sent, choices.sampling, choices.system_prompt, choices.max_pixels)
         ticket = Ticket()
-        async with aclosing(paced(service.answer(request, ticket=ticket))) as events:
+        async with aclosing(paced(service.answer(request, ticket=ticket), _flush_s(history))) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     note = render.statistics(event, choices.max_pixels)
@@ -80,6 +83,10 @@ async def answer(history: History, choices: Choices, service: Service, reader: R
     except QwenDemoError as error:
         partial = [render.answer(text)] if text else []
         yield Grown([*history, *partial, render.error_note(error)], text)
+
+
+def _flush_s(history: History) -> float:
+    return min(HEARTBEAT_S, FLUSH_S * max(1.0, len(history) / MESSAGES_AT_FULL_PACE))
 
 
 def where(ticket: Ticket, service: Service) -> str:
@@ -111,8 +118,8 @@ async def chat_request(
     return ChatRequest(await reader.messages(history, system_prompt), sampling, max_pixels=max_pixels)
 
 
-async def paced(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event | None, None]:
-    """The same stream for slow readers: text gathered for `FLUSH_S`, None as a heartbeat.
+async def paced(events: AsyncGenerator[Event, None], flush_s: float = FLUSH_S) -> AsyncGenerator[Event | None, None]:
+    """The same stream for slow readers: text gathered for `flush_s`, None as a heartbeat.
 
     The first piece goes out at once. Closing this closes `events`.
     """
@@ -122,7 +129,7 @@ async def paced(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event | N
     try:
         while True:
             upcoming = upcoming or asyncio.ensure_future(anext(events))
-            patience = HEARTBEAT_S if not gathered else max(0.0, last + FLUSH_S - time.monotonic())
+            patience = HEARTBEAT_S if not gathered else max(0.0, last + flush_s - time.monotonic())
             done, _ = await asyncio.wait({upcoming}, timeout=patience)
             event, error = None, None
             if done:
@@ -131,7 +138,7 @@ async def paced(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event | N
                 upcoming = None
             if isinstance(event, TextDelta):
                 gathered += event.text
-                if time.monotonic() < last + FLUSH_S:
+                if time.monotonic() < last + flush_s:
                     continue
             if gathered:
                 yield TextDelta(gathered)
