@@ -32,10 +32,18 @@ from qwen_demo.ui.payloads import guard
 from qwen_demo.ui.pictures import Gallery
 
 CSS = page_files.styles()
+HEAD = languages.HEAD + page_files.page_script("access", texts.ACCESS)
 # Fonts of the system: Gradio's own would be asked from a foreign server at each visit.
 THEME = gr.themes.Default(
     primary_hue="violet", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-).set(body_text_color_subdued="*neutral_500")  # Gradio's own grey is too pale to read on white
+).set(
+    # Gradio's own are too pale to read on white, and to read white on.
+    body_text_color_subdued="*neutral_500",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    button_primary_background_fill_dark="*primary_600",
+    button_primary_background_fill_hover_dark="*primary_700",
+)
 FILE_TYPES = ["image", "video"]
 UPLOADS_KEPT_S = 24 * 3600
 
@@ -183,7 +191,7 @@ def _wire_chat(page: Page, service: Service, reader: Reader, seeing: sight.Sight
         grown = chat.ask(history, question)
         if grown == history:
             words = words_for(request)
-            raise render.refusal(words.EMPTY_QUESTION, words)
+            raise render.refusal(words.EMPTY_QUESTION)
         return _busy(value=None), grown
 
     def take_example(selected: gr.SelectData, history, request: gr.Request):
@@ -254,8 +262,7 @@ def _wire_pictures(page: Page, service: Service, reader: Reader) -> None:
             path = save_bytes_to_cache(data, "from-the-web", get_upload_folder())
             await reader.file(path)
         except QwenDemoError as error:
-            words = words_for(request)
-            raise render.refusal(error, words, title=words.URL_REFUSED) from error
+            raise render.refusal(error, words_for(request)) from error
         return add(question, path)
 
     private = {"show_progress": "hidden", "api_visibility": "private"}

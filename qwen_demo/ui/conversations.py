@@ -84,16 +84,16 @@ def read(value: Any, words: Words = texts) -> list[Turn]:
         gr.Error: of another shape, too long, or with a file that is no upload of this server.
     """
     if not isinstance(value, list) or len(value) > MOST_MESSAGES:
-        raise render.refusal(words.KEPT_BROKEN, words)
+        raise render.refusal(words.KEPT_BROKEN)
     try:
         messages = _MESSAGES.validate_python(value)
     except (ValidationError, RecursionError) as error:
-        raise render.refusal(words.KEPT_BROKEN, words) from error
+        raise render.refusal(words.KEPT_BROKEN) from error
     turns = [Turn(message.role, tuple(map(_read_part, message.parts)), message.given) for message in messages]
     if sum(len(turn.text) + len(turn.given) for turn in turns) > MOST_CHARACTERS:
-        raise render.refusal(words.KEPT_BROKEN, words)
+        raise render.refusal(words.KEPT_BROKEN)
     if not all(payloads.is_upload(file.path) for turn in turns for file in turn.files):
-        raise render.refusal(words.KEPT_FOREIGN, words)
+        raise render.refusal(words.KEPT_FOREIGN)
     return turns
 
 
@@ -146,14 +146,14 @@ def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gal
         data, words = event._data if isinstance(event._data, dict) else {}, words_for(request)
         found = opened(read(data.get("messages"), words), words)
         if found.gone:
-            gr.Warning(words.pictures_gone(found.gone), title=words.NOTICE)
+            gr.Warning(words.pictures_gone(found.gone), title="")
         shown = {"opened": str(data.get("id"))[:64], "nonce": secrets.token_hex(4)}
         return found.history, gr.MultimodalTextbox(submit_btn=True, stop_btn=False), shown
 
     async def save(event: gr.EventData, request: gr.Request):
         data, words = event._data if isinstance(event._data, dict) else {}, words_for(request)
         if data.get("kind") not in export.FORMATS:
-            raise render.refusal(words.KEPT_BROKEN, words)
+            raise render.refusal(words.KEPT_BROKEN)
         name = str(data.get("name") or "")[: 2 * NAME_CHARACTERS]
         text = await export.written(data["kind"], name, read(data.get("messages"), words), gallery, words)
         return {"file": {"kind": data["kind"], "text": text}, "nonce": secrets.token_hex(4)}

@@ -186,7 +186,7 @@ def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
     def begin(path, prompt, request: gr.Request):
         if not path or not (prompt or "").strip():
             words = words_for(request)
-            raise render.refusal(words.NO_DOCUMENT if not path else words.EMPTY_QUESTION, words)
+            raise render.refusal(words.NO_DOCUMENT if not path else words.EMPTY_QUESTION)
         return busy(True)
 
     def note(value, request: gr.Request):

@@ -29,6 +29,7 @@ def note(title: str, detail: str = "", *, pending: bool = False) -> Message:
 
 def error_note(error: QwenDemoError, words: Words = texts) -> Message:
     text, original = Problem.of(error).told(words)
+    text = escape(text, quote=False)  # the chat reads Markdown
     return note("⚠ " + _first_sentence(text), "\n\n".join(filter(None, [text, in_english(original)])))
 
 
@@ -37,13 +38,13 @@ def in_english(text: str) -> str:
     return f'<span lang="en">{escape(text)}</span>' if text else ""
 
 
-def refusal(problem: str | QwenDemoError, words: Words = texts, title: str = "") -> gr.Error:
+def refusal(problem: str | QwenDemoError, words: Words = texts) -> gr.Error:
     """What a handler raises; the browser shows it in passing. Only events of the queue can: of others Gradio's
     client gives the page the error without the mark that it is to be seen.
     """
     text, original = (problem, "") if isinstance(problem, str) else Problem.of(problem).told(words)
     message = f"{escape(text)} {in_english(original)}".strip()
-    return gr.Error(message, title=title or words.NOTICE, print_exception=False)
+    return gr.Error(message, title="", print_exception=False)
 
 
 def statistics(finished: Finished, max_pixels: int | None = None, words: Words = texts) -> Message:

@@ -69,9 +69,9 @@ class Share:
         try:
             return {"code": snippets.all_of(asked), **_fresh()}
         except json.JSONDecodeError as error:
-            raise render.refusal(words.SCHEMA_NO_JSON, words) from error
+            raise render.refusal(words.SCHEMA_NO_JSON) from error
         except ValueError as error:
-            raise render.refusal(words.NOTHING_TO_COPY if not asked.turns else words.TOO_LONG_TO_COPY, words) from error
+            raise render.refusal(words.NOTHING_TO_COPY if not asked.turns else words.TOO_LONG_TO_COPY) from error
 
     async def packed(self, history, items, words: Words = texts) -> dict:
         turns = transcript.of_history(chat.without(history, context.off_files(items)))
@@ -87,7 +87,7 @@ class Share:
             found = bundle.parsed(Path(path))
             longest = self._service.settings.max_new_tokens
             if found.given.max_new_tokens > longest:
-                raise render.refusal(words.bundle_too_long(found.given.max_new_tokens, longest), words)
+                raise render.refusal(words.bundle_too_long(found.given.max_new_tokens, longest))
             history = await bundle.unpacked(found, self._reader)
         except QwenDemoError as error:
             raise render.refusal(error, words) from error

@@ -87,7 +87,7 @@ class Sight:
         file = boxes.picked_in(viewer)
         shown = next((item.shown for item in surveyed if item.shown.file == file and item.shown.is_picture), None)
         if shown is None or kind not in boxes.FORMATS:
-            raise render.refusal(words.NOTHING_TO_EXPORT, words)
+            raise render.refusal(words.NOTHING_TO_EXPORT)
         marks = boxes.placed(grounding.find(answer.text), answer, shown, model)
         download = await boxes.export(kind, marks, shown, self._gallery)
         return {**viewer, "download": download}
@@ -99,18 +99,18 @@ class Sight:
         file = boxes.picked_in(viewer)
         shown = await self._gallery.look(file) if file else None
         if shown is None or not shown.is_picture:
-            raise render.refusal(words.NO_REGION, words)
+            raise render.refusal(words.NO_REGION)
         model = self._service.status().model
         if data.get("how") == "coordinates":
             region = boxes.region_of(data, shown.size)
             if region is None:
-                raise render.refusal(words.NO_REGION, words)
+                raise render.refusal(words.NO_REGION)
             seen = shown.seen(model, pixel_budget.pixels(budget, model))
             written = grounding.as_the_model_writes(region, shown.size, seen)
             return {**question, "text": f"{question['text'] or words.WHAT_IS_THERE} {written}"}, gr.skip()
         path = await boxes.crop(file, data, self._gallery)
         if path is None:
-            raise render.refusal(words.NO_REGION, words)
+            raise render.refusal(words.NO_REGION)
         asked = {"text": question["text"] or words.WHAT_IS_THIS, "files": [*question["files"], path]}
         return asked, context.switched_off(items, path) if model.embedded else gr.skip()
 

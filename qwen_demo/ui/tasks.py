@@ -101,5 +101,5 @@ def picked(data: Any, words: Words = texts) -> Task:
     key = data.get("key") if isinstance(data, dict) else None
     task = next((task for task in TASKS if task.key == key), None)
     if task is None:
-        raise render.refusal(words.NO_TASK, words)
+        raise render.refusal(words.NO_TASK)
     return replace(task, prompt=languages.question(task.prompt, words))

@@ -5,7 +5,6 @@ CONVERSATION = "Conversation"
 QUESTION = "Question"
 PLACEHOLDER = "Ask about a picture or a video. Drop, paste or attach it here."
 EMPTY_QUESTION = "Type a question or add a picture first."
-NOTICE = "Please note"
 LOOKING = "Looking at it"
 STOPPED = "Stopped. What was written so far stays; Retry starts the answer again."
 LENGTH = "ended at the length limit"
@@ -76,7 +75,6 @@ WELCOME = "Show me a picture and ask"
 MORE_SOURCES = "Picture from the web or the camera"
 URL = "Address of a picture"
 ADD_URL = "Add to the question"
-URL_REFUSED = "The address was not accepted"
 CAMERA = "Camera"
 ABOUT = "Which model is this?"
 TEMPERATURE = "Temperature"
@@ -369,6 +367,12 @@ def bundle_too_long(wanted: int, longest: int) -> str:
     return f"The bundle asks for answers of up to {wanted} tokens; this server gives {longest} (--max-new-tokens)."
 
 
+# Of Gradio's own elements; a name that ends with a space begins others.
+ACCESS = {
+    "enlarge": "Show the picture larger",
+    "error": "Error",
+    "names": {},
+}
 LANGUAGE = {"other": "中文", "title": "切换到中文"}
 # Titles of the cards under an empty chat; the same words in both places are the key.
 EXAMPLE_TITLES = {
@@ -382,6 +386,6 @@ EXAMPLE_TITLES = {
         "Read a chart",
         "Compare two pictures",
         "Watch a clip",
-        "用中文提问",
+        "Ask in Chinese",
     )
 }

@@ -5,7 +5,6 @@ PLACEHOLDER = "就图片或视频提问。可以拖入、粘贴或添加附件�
 CONVERSATION = "对话"
 QUESTION = "问题"
 EMPTY_QUESTION = "请先输入问题或添加图片。"
-NOTICE = "请注意"
 LOOKING = "正在看"
 STOPPED = "已停止。已经写出的内容会保留；点“重试”可以重新回答。"
 LENGTH = "达到长度上限而结束"
@@ -71,7 +70,6 @@ WELCOME = "给我看一张图片，然后提问"
 MORE_SOURCES = "来自网络或摄像头的图片"
 URL = "图片地址"
 ADD_URL = "添加到问题"
-URL_REFUSED = "这个地址没有被接受"
 CAMERA = "摄像头"
 ABOUT = "这是哪个模型？"
 TEMPERATURE = "温度"
@@ -360,6 +358,33 @@ def bundle_too_long(wanted: int, longest: int) -> str:
     return f"分享包要求回答最长 {wanted} 个 token；本服务器最多给出 {longest} 个（--max-new-tokens）。"
 
 
+ACCESS = {
+    "enlarge": "放大显示图片",
+    "error": "提示",
+    "names": {
+        "Copy conversation": "复制对话",
+        "chatbot conversation": "对话",
+        "Fullscreen": "全屏",
+        "Exit fullscreen mode": "退出全屏",
+        "Copy message": "复制消息",
+        "Download": "下载",
+        "Edit": "编辑",
+        "undo": "撤销",
+        "Multimedia input field": "问题",
+        "Upload a file": "上传文件",
+        "Upload file": "上传文件",
+        "Click to upload or drop files": "点击上传或拖入文件",
+        "Capture from camera": "用摄像头拍摄",
+        "Submit": "发送",
+        "Stop": "停止",
+        "Close": "关闭",
+        "Remove": "移除",
+        "Reset to default value": "恢复默认值",
+        "Gradio footer navigation": "Gradio 页脚导航",
+        "number input for ": "数字输入：",
+        "range slider for ": "滑块：",
+    },
+}
 LANGUAGE = {"other": "English", "title": "Switch to English"}
 EXAMPLE_TITLES = {
     "Describe a picture": "描述图片",
@@ -370,7 +395,7 @@ EXAMPLE_TITLES = {
     "Read a chart": "读图表",
     "Compare two pictures": "比较两张图片",
     "Watch a clip": "看一段视频",
-    "用中文提问": "用中文提问",
+    "Ask in Chinese": "用中文提问",
 }
 
 # Questions of cards by their English; the others stay, as the embedded model was not taught them in Chinese.

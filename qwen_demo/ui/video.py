@@ -181,7 +181,7 @@ def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
     def begin(path, question, request: gr.Request):
         if not path or not (question or "").strip():
             words = words_for(request)
-            raise render.refusal(words.NO_CLIP if not path else words.EMPTY_QUESTION, words)
+            raise render.refusal(words.NO_CLIP if not path else words.EMPTY_QUESTION)
         return busy(True)
 
     def note(value, request: gr.Request):
