@@ -374,6 +374,7 @@ ACCESS = {
         "Upload a file": "上传文件",
         "Upload file": "上传文件",
         "Click to upload or drop files": "点击上传或拖入文件",
+        "Click to Access Webcam": "点击打开摄像头",
         "Capture from camera": "用摄像头拍摄",
         "Submit": "发送",
         "Stop": "停止",

@@ -7,7 +7,7 @@ from tests.browser import find
 from tests.conftest import draw
 from tests.servers import running
 
-expect.set_options(timeout=6_000)
+expect.set_options(timeout=30_000)
 
 SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
 

@@ -202,16 +202,16 @@ NO_ANSWER = Sentence("There is no whole answer to share. Ask first, or ask again
 # Names, units and formats, which are the same in every language.
 NAMES = re.compile(
     r"Qwen2?\.?5?-?VL|Gradio|token(/s)?|JSON|COCO|CSV|PNG|PDF|HTML|Markdown|SRT|WebVTT|MiB|KiB|ms|s|Top-p|GPU|CUDA|API|MCP|"
-    r"curl|openai|gradio_client|Python|fake|none|English|[\w-]+\.(png|mp4|pdf|txt)|PNG|JPEG|WebP|GIF|BMP|TIFF|AVIF|"
-    r"--[a-z-]+|MP4|WebM|Matroska|AVI|MOV|H\.264|0 <="
+    r"curl|openai|gradio_client|Python|fake|none|English|[\w-]*\.(png|mp4|pdf|txt)|PNG|JPEG|WebP|GIF|BMP|TIFF|AVIF|"
+    r"--[a-z-]+|MP4|WebM|Matroska|AVI|MOV|H\.264|https:|data:"
 )
 # Text that is seen, except what visitors and models say, what is marked as another language, and code.
 SEEN = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const parent = node.parentElement;
-    if (!node.data.trim() || parent.closest('script, style, pre, [lang]:not(html), .user.message, .said')) continue;
-    if (parent.closest('.bot.message') && !parent.closest('.thought-group, [class*=thought]')) continue;
+    if (!node.data.trim() || parent.closest('script, style, pre, [lang]:not(html), .user.message, .said, .kept .name')) continue;
+    if (parent.closest('.bot.message') && !parent.closest('.thought-group')) continue;
     if (parent.checkVisibility()) found.push(node.data.trim());
   }
   return found;
@@ -241,6 +241,7 @@ def test_nothing_is_said_in_the_other_language(chromium, red, tmp_path, locale):
     settled(page)
     page.locator("#chat").get_by_text(words.first_token(0)[:5]).click()
     expect(page.locator("#chat table.waterfall")).to_contain_text(words.STAGES["prefill"])
+    assert words.STAGES["prefill"] in page.evaluate(SEEN)
     found |= foreign(page, chinese)
 
     # Another visitor holds the only place; this one waits.

@@ -20,6 +20,11 @@ const REPAIRS = {
   "#chat .code_wrap > pre:not([tabindex])": (node) => { node.tabIndex = 0; },
   // The whole message once more, with its HTML read out as words.
   "#chat [data-testid=user][aria-label], #chat [data-testid=bot][aria-label]": (node) => node.removeAttribute("aria-label"),
+  // The camera's words, after their picture.
+  "button .icon-wrap": ({ nextSibling: text }) => {
+    const better = named(text?.data?.trim() ?? "");
+    if (better) text.data = ` ${better}`;
+  },
   "[aria-label], [title]": (node) => {
     for (const attribute of ["aria-label", "title"]) {
       const name = node.getAttribute(attribute), better = name && named(name);
