@@ -154,9 +154,9 @@ def _largest_file(settings: Settings) -> int:
 
 def _page_options(settings: Settings) -> dict:
     """Shared by the mounted page and the launched one of ZeroGPU."""
-    from qwen_demo.ui.blocks import CSS, THEME
+    from qwen_demo.ui.blocks import CSS, HEAD, THEME
     from qwen_demo.ui.examples import FOLDER
-    from qwen_demo.ui.languages import HEAD, Translations
+    from qwen_demo.ui.languages import Translations
 
     return {
         "head": HEAD,

@@ -51,5 +51,5 @@ EXAMPLES = (
         ("two_pictures_1.png", "two_pictures_2.png"),
     ),
     Example("Watch a clip", "Which way does the purple square move?", ("clip.mp4",)),
-    Example("用中文提问", "描述这张图片", ("chinese.png",)),
+    Example("Ask in Chinese", "描述这张图片", ("chinese.png",)),
 )

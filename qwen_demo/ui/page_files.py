@@ -5,6 +5,7 @@ elements, and writes what comes from models and visitors as text alone. So no va
 holds, is ever read as HTML.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ def styles() -> str:
     """All styles of the page."""
     sheets = [FOLDER.parent / "page.css", *sorted(FOLDER.glob("*.css"))]
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+
+
+def page_script(name: str, words: dict) -> str:
+    """An element for the page's head: `static/NAME.js` with all its texts as `words`."""
+    both = json.dumps(languages.both(words), ensure_ascii=False)
+    code = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
+    chosen = 'document.documentElement.lang === "zh-CN" ? "zh-CN" : "en"'
+    return f"<script>(() => {{\nconst words = {both}[{chosen}];\n{code}}})();</script>"
 
 
 def view(name: str, value: Any, words: dict[str, str]) -> gr.HTML:

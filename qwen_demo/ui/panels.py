@@ -8,6 +8,7 @@ from qwen_demo.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.ui import documents, live, tasks, texts, video
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.languages import words_for
 
 
 @dataclass
@@ -63,8 +64,8 @@ def _wire_tasks(panels: Panels, chat: Chat, service: Service) -> None:
     clip_outputs = [clip.player, clip.question]
     page_outputs = [pages.file, pages.task, pages.prompt]
 
-    def pick(event: gr.EventData):
-        task = tasks.picked(event._data)
+    def pick(event: gr.EventData, request: gr.Request):
+        task = tasks.picked(event._data, words_for(request))
         opened = gr.Tabs(selected=task.tab)
         if task.tab == "video":
             return opened, gr.skip(), gr.skip(), gr.skip(), task.paths[0], task.prompt, gr.skip(), gr.skip(), gr.skip()
@@ -75,6 +76,9 @@ def _wire_tasks(panels: Panels, chat: Chat, service: Service) -> None:
         length = min(task.tokens, service.settings.max_new_tokens)
         return opened, question, length, task.schema, *[gr.skip()] * 5
 
+    def cards(request: gr.Request):
+        return tasks.cards(service, words_for(request))
+
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     panels.tasks.pick(pick, None, [panels.tabs, *chat_outputs, *clip_outputs, *page_outputs], **private)
-    panels.tasks_tab.select(lambda: tasks.cards(service), None, panels.tasks, **private)
+    panels.tasks_tab.select(cards, None, panels.tasks, **private)

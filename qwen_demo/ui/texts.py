@@ -21,6 +21,44 @@ EMBEDDED_REMEDY = (
 )
 
 
+MODEL_LOADING = "The model is loading"
+MODEL_UNAVAILABLE = "The model is not available"
+
+
+def answers(model: str) -> str:
+    return f"{model} answers"
+
+
+def answers_how(numbers: str, device: str, context_tokens: int) -> str:
+    return f"{numbers} on {device} · {context_tokens} tokens of context"
+
+
+ABOUT_ROWS = {
+    "model": "Model",
+    "reason": "Why this one",
+    "device": "Device",
+    "numbers": "Numbers",
+    "attention": "Attention",
+    "engine": "Engine",
+    "context": "Context",
+    "picture": "Picture size",
+}
+ABOUT_VALUES = {
+    "model": "{model} at {revision}",
+    "numbers": "{dtype}, quantisation: {quantization}",
+    "context": "{tokens} tokens",
+    "picture": "{smallest:,} to {largest:,} pixels as the model sees it",
+}
+
+
+def first_token(seconds: float) -> str:
+    return f"first token {seconds:.2f} s"
+
+
+def prompt_length(tokens: int, picture_tokens: int) -> str:
+    return f"prompt {tokens} tokens" + (f" ({picture_tokens} picture)" if picture_tokens else "")
+
+
 def opening(seconds: float) -> str:
     return f"Opening the files, {seconds:.0f} s so far"
 
@@ -37,7 +75,6 @@ WELCOME = "Show me a picture and ask"
 MORE_SOURCES = "Picture from the web or the camera"
 URL = "Address of a picture"
 ADD_URL = "Add to the question"
-URL_REFUSED = "The address was not accepted"
 CAMERA = "Camera"
 ABOUT = "Which model is this?"
 TEMPERATURE = "Temperature"
@@ -170,12 +207,28 @@ DOCUMENT_TASK = "What to make of it"
 DOCUMENT_PROMPT = "Instruction for the model"
 DOCUMENT_READ = "Read page"
 NO_DOCUMENT = "Choose a PDF or a picture of a page first."
+# What a request says for each task; the second is Qwen's own word for its document format.
+DOCUMENT_PROMPTS = {"text": "Read the text.", "html": "QwenVL HTML", "markdown": "Convert the page to Markdown."}
 DOCUMENT_TASKS = {"text": "Plain text", "html": "QwenVL HTML with regions", "markdown": "Markdown"}
 DOCUMENT_EMBEDDED = (
     "The small embedded model reads printed lines as plain text. It was never taught QwenVL HTML, Markdown, tables "
     "or formulas; for these use a full Qwen2.5-VL."
 )
 FORMULAS = "Formulas"
+DOCUMENT_KINDS = {
+    "heading": "heading",
+    "paragraph": "paragraph",
+    "table": "table",
+    "list": "list",
+    "list item": "list item",
+    "formula": "formula",
+    "picture": "picture",
+    "code": "code",
+    "quote": "quote",
+    "header": "header",
+    "footer": "footer",
+    "line": "line",
+}
 DOCUMENT = {
     "empty": "Choose a PDF or a picture. The page appears here, and beside it what the model reads.",
     "page": "Page {number} of {pages}",
@@ -194,6 +247,7 @@ DOCUMENT = {
     "html": "HTML",
     "json": "JSON",
     "no_regions": "The answer names no regions of the page.",
+    "kinds": DOCUMENT_KINDS,
 }
 
 JSON_SCHEMA = "Answer as JSON by this schema"
@@ -223,6 +277,7 @@ TASKS = {
     "titles": TASK_TITLES,
 }
 
+NO_TASK = "There is no such task."
 LIVE_QUESTION = "Question, asked of every picture"
 LIVE_QUESTION_VALUE = "Describe the image."
 LIVE_EVERY = "Seconds between pictures, at least"
@@ -312,6 +367,12 @@ def bundle_too_long(wanted: int, longest: int) -> str:
     return f"The bundle asks for answers of up to {wanted} tokens; this server gives {longest} (--max-new-tokens)."
 
 
+# Of Gradio's own elements; a name that ends with a space begins others.
+ACCESS = {
+    "enlarge": "Show the picture larger",
+    "error": "Error",
+    "names": {},
+}
 LANGUAGE = {"other": "中文", "title": "切换到中文"}
 # Titles of the cards under an empty chat; the same words in both places are the key.
 EXAMPLE_TITLES = {
@@ -325,6 +386,6 @@ EXAMPLE_TITLES = {
         "Read a chart",
         "Compare two pictures",
         "Watch a clip",
-        "用中文提问",
+        "Ask in Chinese",
     )
 }

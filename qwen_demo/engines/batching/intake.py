@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from qwen_demo.engines.batching.job import Job
 from qwen_demo.engines.batching.reuse import encoder_key, prefix_key
 from qwen_demo.errors import ContextTooLong, DeadlineExceeded, EngineFailed, OutOfMemory, QwenDemoError
+from qwen_demo.sentences import Sentence
 
 if TYPE_CHECKING:
     from qwen_demo.engines.batching.reuse import EncoderCache
@@ -211,10 +212,14 @@ class Intake:
         room = self._prompts.room(job.prompt, asked.max_new_tokens)
         if job.prompt.length >= self._slot_tokens:
             raise ContextTooLong(
-                f"The conversation has {job.prompt.length} tokens ({job.prompt.picture_tokens} of them pictures), and "
-                f"memory holds {self._slot_tokens} for one request with its answer. Clear the conversation, send fewer "
-                "or smaller pictures, or lower the pixel budget; whoever runs this program can raise --slot-tokens "
-                "or --kv-cache-mib.",
+                Sentence(
+                    "The conversation has {tokens} tokens ({pictures} of them pictures), and memory holds {limit} for "
+                    "one request with its answer. Clear the conversation, send fewer or smaller pictures, or lower the "
+                    "pixel budget; whoever runs this program can raise --slot-tokens or --kv-cache-mib.",
+                    tokens=job.prompt.length,
+                    pictures=job.prompt.picture_tokens,
+                    limit=self._slot_tokens,
+                ),
                 field="messages",
             )
         job.sampling = replace(asked, max_new_tokens=min(room, self._slot_tokens - job.prompt.length))
