@@ -30,8 +30,8 @@ def error_note(error: QwenDemoError) -> Message:
 
 def statistics(finished: Finished, max_pixels: int | None = None) -> Message:
     """The note under an answer. Its id keeps the pixel budget that the answer was given with."""
-    usage, timing = finished.usage, finished.timing
-    line = [f"first token {timing.media_s + timing.ttft_s:.2f} s"]
+    usage = finished.usage
+    line = [f"first token {waterfall.first_s(finished):.2f} s"]
     if speed := waterfall.speed(finished):
         line.append(f"{speed} tokens/s")
     pictures = f" ({usage.picture_tokens} picture)" if usage.picture_tokens else ""

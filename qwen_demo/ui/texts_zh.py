@@ -80,6 +80,7 @@ TAB_VIDEO = "视频"
 TAB_DOCUMENTS = "文档"
 TAB_TASKS = "任务"
 TAB_LIVE = "摄像头"
+TAB_COMPARE = "比较"
 ASK = "提问"
 STOP = "停止"
 
@@ -180,6 +181,50 @@ LIVE = {
     "dropped": "有一个回答耗时太久，已放弃。",
     "video": "摄像头",
     "picture": "回答所说的图片",
+}
+
+COMPARE_QUESTION = "两边共用的图片和问题"
+COMPARE_ASK = "同时提问"
+COMPARE_ENGINE = "引擎与量化"
+COMPARE_SEED = "随机种子；留空则每次都用新的"
+COMPARE_ONE = (
+    "只加载了一个引擎，所以两边问的是同一个。要比较两个引擎，请用 `--compare-engine generate` 或 "
+    "`--compare-quantization nf4` 启动程序：模型会再加载一次。这需要自己的机器，不能用于 ZeroGPU，也不能用于 `--engine remote`。"
+)
+COMPARE = {
+    "title": "两个回答",
+    "empty": "点击“同时提问”：两个回答会在这里并排写出，下面显示差异和各自的用时。",
+    "temperature": "温度 {value}",
+    "budget": "每张图片 {value} 个 token",
+    "own_budget": "图片尺寸由模型决定",
+    "max_tokens": "最多 {value} 个 token",
+    "seed": "种子 {value}",
+    "same": "两个回答相同。",
+    "different": "两个回答不同。",
+    "sooner": "{side} 先完成，早 {by}。",
+    "level": "两边同时完成。",
+    "quicker": "{side} 写得更快：每秒 {fast} 个 token，另一边 {slow} 个。",
+    "difference": "不同之处",
+    "gone": "只在 A 中",
+    "new": "只在 B 中",
+    "timings": "时间花在哪里",
+    "shared": "两边在同一台机器上同时运行：一边看图时另一边可能在等待，一边看过的内容也可能已为另一边缓存。",
+    "stage": "阶段",
+    "better": "更快",
+    "media": "打开文件",
+    "queue": "排队",
+    "resize": "缩放",
+    "vision": "看（编码器）",
+    "prefill": "读（预填充）",
+    "first": "第一个 token",
+    "decode": "写（解码）",
+    "whole": "全部",
+    "prompt": "提示 token",
+    "pictures": "其中图片",
+    "cached": "已缓存",
+    "encoder_hits": "已缓存的图片",
+    "tokens": "回答 token",
+    "speed": "token/秒",
 }
 
 CONVERSATIONS = {

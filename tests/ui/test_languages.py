@@ -13,9 +13,8 @@ from tests.ui.steps import answers, ask, settled, shoot
 ENGLISH_ALONE = {
     "TITLE", "EMPTY_QUESTION", "LOOKING", "STOPPED", "LENGTH", "REPETITION", "EMBEDDED_ANSWERS", "EMBEDDED_ABILITIES",
     "EMBEDDED_REMEDY", "URL_REFUSED", "WHAT_IS_THIS", "WHAT_IS_THERE", "NO_REGION", "NOTHING_TO_EXPORT", "STAGES",
-    "PROMPT_TOKENS", "PICTURE_TOKENS", "CACHED_TOKENS", "ENCODER_HITS", "ANSWER_TOKENS", "TOKENS_PER_SECOND",
-    "STOPPED_HERE", "CLIP_QUESTION_VALUE", "NO_CLIP", "NO_DOCUMENT", "LIVE_QUESTION_VALUE", "KEPT_BROKEN",
-    "KEPT_FOREIGN", "PICTURE_GONE", "SPEAKERS", "NOTHING_TO_COPY", "TOO_LONG_TO_COPY", "SCHEMA_NO_JSON",
+    "COUNTS", "COMPARE_LOADING", "STOPPED_HERE", "CLIP_QUESTION_VALUE", "NO_CLIP", "NO_DOCUMENT", "LIVE_QUESTION_VALUE",
+    "KEPT_BROKEN", "KEPT_FOREIGN", "PICTURE_GONE", "SPEAKERS", "NOTHING_TO_COPY", "TOO_LONG_TO_COPY", "SCHEMA_NO_JSON",
 }  # fmt: skip
 
 
@@ -77,7 +76,7 @@ def test_the_page_speaks_chinese_where_the_browser_does(chromium, fake, locale):
     page.size = "desktop"
     shoot(page, f"chinese-{locale}")
     seen = said(page)
-    for tab in ("任务", "视频", "文档", "摄像头"):
+    for tab in ("任务", "视频", "文档", "比较", "摄像头"):
         page.locator("#tabs").get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_timeout(300)
         seen += said(page)
@@ -87,7 +86,18 @@ def test_the_page_speaks_chinese_where_the_browser_does(chromium, fake, locale):
         line for line in seen.splitlines() if line in set(languages._labels()) - {"Top-p", "Markdown", "用中文提问"}
     }
     assert not left
-    for name in ("VIEWER", "CONTEXT", "CONVERSATIONS", "SHARE", "TASKS", "LIVE", "STRIP", "MOMENTS", "DOCUMENT"):
+    for name in (
+        "VIEWER",
+        "CONTEXT",
+        "CONVERSATIONS",
+        "SHARE",
+        "TASKS",
+        "LIVE",
+        "STRIP",
+        "MOMENTS",
+        "DOCUMENT",
+        "COMPARE",
+    ):
         english = {text for text in getattr(texts, name).values() if isinstance(text, str) and " " in text}
         chinese = set(map(str, getattr(texts_zh, name).values()))
         assert not {line for line in seen.splitlines() if line in english - chinese}, name
