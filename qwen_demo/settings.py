@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     compare_engine: Literal["batching", "generate"] | None = Field(
         None, description="load the model a second time, with this engine, to compare both on the page"
     )
-    compare_quantization: Literal["nf4", "int8", "none"] | None = Field(
+    compare_quantization: Literal["nf4", "nf4-vision", "int8", "none"] | None = Field(
         None,
         description="the same, or both, with these weights. It needs memory for two: on a GPU the first engine takes half "
         "of its usual share for keys and values, or what --kv-cache-mib says for each. The API stays with the first",
