@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     )
     compare_quantization: Literal["nf4", "nf4-vision", "int8", "none"] | None = Field(
         None,
-        description="the same, or both, with these weights. It needs memory for two: on a GPU the first engine takes half "
+        description="the same with these weights; the two can go together. It needs memory for both: on a GPU the first engine takes half "
         "of its usual share for keys and values, or what --kv-cache-mib says for each. The API stays with the first",
     )
     threads: int = Field(

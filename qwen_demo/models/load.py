@@ -86,7 +86,7 @@ def load_beside(first: Callable[[], ModelInfo]) -> Callable[[Settings, Progress]
                 "--compare-engine or --compare-quantization another value, or neither."
             )
         model = load(settings, progress)
-        return replace(model, info=replace(model.info, reason="to compare with, as --compare-… says"))
+        return replace(model, info=replace(model.info, reason="to compare with the first"))
 
     return loaded
 
