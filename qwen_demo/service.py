@@ -86,9 +86,9 @@ class Service:
         self.metrics = Metrics(self._health)
         self.metrics.eta_from(self.eta_s)
 
-    def start(self) -> None:
-        """Begin to load; `loaded` waits for the end of it."""
-        self._tasks.append(asyncio.create_task(self._load()))
+    def start(self, after: "Service | None" = None) -> None:
+        """Begin to load, once `after` has loaded well; `loaded` waits for the end of it."""
+        self._tasks.append(asyncio.create_task(self._load(after)))
 
     async def loaded(self) -> None:
         """Wait until loading ended, well or badly."""
@@ -98,8 +98,12 @@ class Service:
         """For an engine that was loaded elsewhere and cannot run before the first request."""
         self._state = "ready"
 
-    async def _load(self) -> None:
+    async def _load(self, after: "Service | None") -> None:
         try:
+            if after is not None:
+                await after.loaded()
+                if after.failure:
+                    raise after.failure
             await self._engine.start()
             if self.settings.warmup:
                 await collect(self._engine.stream(_small_question()))

@@ -79,6 +79,15 @@ class Settings(BaseSettings):
         (), description="OpenAI-compatible servers of the remote engine, ending in /v1 (comma-separated)"
     )
     remote_key: SecretStr | None = Field(None, description="key that the remote engine sends")
+    compare_engine: Literal["batching", "generate"] | None = Field(
+        None, description="load the model a second time, with this engine, to compare both on the page"
+    )
+    compare_quantization: Literal["nf4", "nf4-vision", "int8", "none"] | None = Field(
+        None,
+        description="the same with these weights; the two can go together. It needs memory for both: on a GPU the "
+        "first engine takes half of its usual share for keys and values, or what --kv-cache-mib says for each. "
+        "The API stays with the first",
+    )
     threads: int = Field(
         0,
         ge=0,
@@ -204,6 +213,20 @@ class Settings(BaseSettings):
     def on_loopback(self) -> bool:
         """Whether only this machine can reach the program."""
         return self.host in ("127.0.0.1", "localhost", "::1")
+
+    @property
+    def compares(self) -> bool:
+        """Whether a second engine is loaded beside the first."""
+        return bool(self.compare_engine or self.compare_quantization)
+
+    @model_validator(mode="after")
+    def _two_engines_here(self):
+        if self.compares and self.engine in ("remote", "fake"):
+            raise ValueError(
+                f"--compare-engine and --compare-quantization load a second engine beside one that has a model here; with "
+                f"--engine {self.engine} there is none"
+            )
+        return self
 
     @model_validator(mode="after")
     def _pixel_bounds_in_order(self):

@@ -6,7 +6,7 @@ goes to a callback in words for people. `trust_remote_code` stays off.
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwen_demo.errors import ModelLoadError
@@ -67,6 +67,28 @@ def load(settings: Settings, progress: Progress = lambda stage: None) -> LoadedM
         raise ModelLoadError(
             f"{choice.model_id} could not be loaded: {error} {_remedy(error, choice, torch)}"
         ) from error
+
+
+def load_beside(first: Callable[[], ModelInfo]) -> Callable[[Settings, Progress], LoadedModel]:
+    """A `load` for a second engine: the model that `first` tells of once it is loaded, in another way than it.
+
+    Raises, when called:
+        ModelLoadError: also where nothing would differ.
+    """
+
+    def loaded(settings: Settings, progress: Progress) -> LoadedModel:
+        info = first()
+        settings = settings.model_copy(update={"model": info.model_id})
+        choice = choose(settings)
+        if (settings.engine, choice.quantization) == (info.engine, info.quantization):
+            raise ModelLoadError(
+                f"It would be the same as the first: {info.engine}, quantisation {info.quantization}. Give "
+                "--compare-engine or --compare-quantization another value, or neither."
+            )
+        model = load(settings, progress)
+        return replace(model, info=replace(model.info, reason="to compare with the first"))
+
+    return loaded
 
 
 def _load(choice: Choice, settings: Settings, torch) -> LoadedModel:

@@ -1,6 +1,6 @@
 """The page: first drawn, then wired. What the handlers do is in `chat.py` and `render.py`."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -68,9 +68,13 @@ class Page:
     panels: panels.Panels
 
 
-def build_page(service: Service, reader: Reader) -> gr.Blocks:
-    """The Blocks to mount; `service` answers, `reader` opens what visitors send."""
-    page = _draw(service)
+def build_page(services: Sequence[Service], reader: Reader) -> gr.Blocks:
+    """The Blocks to mount; the first service answers, `reader` opens what visitors send.
+
+    A second service is there to be compared with.
+    """
+    service = services[0]
+    page = _draw(service, len(services))
     guard(page.demo)
     with page.demo:
         # First, so that no handler of the page takes the names of the public endpoints.
@@ -83,11 +87,11 @@ def build_page(service: Service, reader: Reader) -> gr.Blocks:
         _wire_pictures(page, service, reader)
         length, schema = page.options[1], page.options[-1]
         languages.choose(page.demo)
-        panels.wire(page.panels, panels.Chat(page.question, length, schema), service, reader)
+        panels.wire(page.panels, panels.Chat(page.question, length, schema), services, reader)
     return page.demo
 
 
-def _draw(service: Service) -> Page:
+def _draw(service: Service, engines: int) -> Page:
     settings = service.settings
     with languages.Blocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, UPLOADS_KEPT_S)
@@ -133,7 +137,7 @@ def _draw(service: Service) -> Page:
                         camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
                     with gr.Accordion(texts.ABOUT, open=False):
                         about = gr.Markdown(render.about(service.status()))
-            beside = panels.draw(tabs, settings)
+            beside = panels.draw(tabs, settings, engines)
     languages.mark(demo)
     return Page(
         demo, badge, about, chatbot, question, seeing, camera, url, add_url, options, kept, sharing, clock, beside

@@ -8,10 +8,8 @@ it is decoded, and pictures go through `media` like uploads.
 import asyncio
 import base64
 import binascii
-import difflib
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +25,7 @@ from qwen_demo.types import ModelInfo
 from qwen_demo.ui import chat, given, payloads, render
 from qwen_demo.ui.chat import History
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.difference import difference
 from qwen_demo.ui.given import Given
 from qwen_demo.ui.pictures import Gallery
 from qwen_demo.ui.transcript import File, Turn
@@ -34,7 +33,6 @@ from qwen_demo.ui.transcript import File, Turn
 FORMAT = "qwen-demo-bundle"
 MOST_BYTES = 24 << 20  # of all pictures together
 MOST_FILE_BYTES = 36 << 20  # base64 takes a third more, and the words come on top
-MOST_DIFFERENCES = 200
 _ENDINGS = {"PNG": "png", "JPEG": "jpg", "WebP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "AVIF": "avif",
             "MP4": "mp4", "MATROSKA": "webm", "AVI": "avi"}  # fmt: skip
 _Text = Annotated[str, StringConstraints(max_length=200_000)]
@@ -208,23 +206,5 @@ async def verdict(value: Any, turns: Sequence[Turn], gallery: Gallery, model: Mo
         "same_model": theirs == ours,
         "same_sizes": seen == value.get("seen"),
         "models": [" ".join(filter(None, names[:2])) for names in (theirs, ours)],
-        "difference": difference(value["answer"][:20_000], turns[-1].text[:20_000]),
+        "difference": difference(value["answer"], turns[-1].text),
     }
-
-
-def difference(before: str, after: str) -> list[list[str]]:
-    """Words as [kind, text]; kind is same, gone or new. At most `MOST_DIFFERENCES` pieces."""
-    old, new = _words(before), _words(after)
-    pieces: list[list[str]] = []
-    for kind, a1, a2, b1, b2 in difflib.SequenceMatcher(None, old, new, autojunk=len(old) > 2000).get_opcodes():
-        if kind == "equal":
-            pieces.append(["same", "".join(old[a1:a2])])
-            continue
-        pieces += [["gone", "".join(old[a1:a2])]] if a2 > a1 else []
-        pieces += [["new", "".join(new[b1:b2])]] if b2 > b1 else []
-    return pieces[:MOST_DIFFERENCES]
-
-
-def _words(text: str) -> list[str]:
-    """Words with the space after them; characters of scripts without spaces alone."""
-    return re.findall(r"[\u3040-\u9fff]|[^\s\u3040-\u9fff]+\s*|\s+", text)

@@ -35,18 +35,19 @@ def page_script(name: str, words: dict) -> str:
     return f"<script>(() => {{\nconst words = {both}[{chosen}];\n{code}}})();</script>"
 
 
-def view(name: str, value: Any, words: dict[str, str]) -> gr.HTML:
+def view(name: str, value: Any, words: dict[str, str], elem_id: str = "") -> gr.HTML:
     """A custom view: `static/NAME.js` draws `value` into a `<div class="NAME">`.
 
     Args:
         value: what JSON can hold.
         words: every text that the script shows.
+        elem_id: NAME unless there are several of its kind.
     """
     return gr.HTML(
         value=value,
         html_template=f'<div class="{name}"></div>',
         js_on_load=script(name),
         apply_default_css=False,
-        elem_id=name,
+        elem_id=elem_id or name,
         words=languages.both(words),
     )

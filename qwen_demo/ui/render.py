@@ -49,8 +49,8 @@ def refusal(problem: str | QwenDemoError, words: Words = texts) -> gr.Error:
 
 def statistics(finished: Finished, max_pixels: int | None = None, words: Words = texts) -> Message:
     """The note under an answer. Its id keeps the pixel budget that the answer was given with."""
-    usage, timing = finished.usage, finished.timing
-    line = [words.first_token(timing.media_s + timing.ttft_s)]
+    usage = finished.usage
+    line = [words.first_token(waterfall.first_s(finished))]
     if speed := waterfall.speed(finished):
         line.append(f"{speed} {words.TOKENS_PER_SECOND}")
     line.append(words.prompt_length(usage.prompt_tokens, usage.picture_tokens))

@@ -19,7 +19,7 @@ from qwen_demo.ui.languages import Words, words_for
 from qwen_demo.ui.pictures import Gallery
 
 # Runs in the browser: the question changes with every key, its files seldom.
-_FILES = "question => JSON.stringify(((question && question.files) || []).map(file => file.path))"
+FILES = "question => JSON.stringify(((question && question.files) || []).map(file => file.path))"
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Sight:
             keep: the viewer goes on showing its picture as long as there is one.
         """
         model = self._service.status().model
-        surveyed = await context.survey(history, _paths(attached), items, self._gallery)
+        surveyed = await context.survey(history, paths(attached), items, self._gallery)
         max_pixels = pixel_budget.pixels(budget, model)
         shown = boxes.value_of(
             surveyed,
@@ -83,7 +83,7 @@ class Sight:
         """The viewer's value with a file to download. Raises `gr.Error` where there is nothing to export."""
         model = self._service.status().model
         answer = boxes.last_answer(history)
-        surveyed = await context.survey(history, _paths(attached), items, self._gallery)
+        surveyed = await context.survey(history, paths(attached), items, self._gallery)
         file = boxes.picked_in(viewer)
         shown = next((item.shown for item in surveyed if item.shown.file == file and item.shown.is_picture), None)
         if shown is None or kind not in boxes.FORMATS:
@@ -147,7 +147,7 @@ class Following:
         return viewer, context.value_of(items, model, max_pixels, self._service.rates, finished, self._words)
 
 
-def _paths(attached: str) -> list[str]:
+def paths(attached: str) -> list[str]:
     """From the browser: anything may come."""
     try:
         files = json.loads(attached or "[]")
@@ -191,7 +191,7 @@ def wire(widgets: Widgets, sight: Sight, chatbot: gr.Chatbot, question: gr.Multi
     async def ask_about(asked, budget, items, viewer, event: gr.EventData, request: gr.Request):
         return await sight.ask_about(asked, budget, items, viewer, event._data, words_for(request))
 
-    question.change(None, question, widgets.attached, js=_FILES, **private)
+    question.change(None, question, widgets.attached, js=FILES, **private)
     widgets.attached.change(_shown_by(sight), state, views, **private)
     widgets.budget.input(_shown_by(sight, keep=True, preview=True), state, views, trigger_mode="always_last", **private)
     widgets.context.toggle(_shown_by(sight, keep=True), state, views, **private)

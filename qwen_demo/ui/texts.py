@@ -157,12 +157,15 @@ STAGES = {
     "first": "first token",
     "decode": "write (decode)",
 }
-PROMPT_TOKENS = "prompt tokens"
-PICTURE_TOKENS = "of pictures"
-CACHED_TOKENS = "cached"
-ENCODER_HITS = "pictures cached"
-ANSWER_TOKENS = "answer tokens"
-TOKENS_PER_SECOND = "tokens/s"
+COUNTS = {
+    "prompt": "prompt tokens",
+    "pictures": "of pictures",
+    "cached": "cached",
+    "encoder_hits": "pictures cached",
+    "tokens": "answer tokens",
+    "speed": "tokens/s",
+}
+TOKENS_PER_SECOND = COUNTS["speed"]
 
 # Tabs of the page, and the panels under them.
 TAB_CHAT = "Chat"
@@ -170,6 +173,7 @@ TAB_VIDEO = "Video"
 TAB_DOCUMENTS = "Documents"
 TAB_TASKS = "Tasks"
 TAB_LIVE = "Camera"
+TAB_COMPARE = "Compare"
 ASK = "Ask"
 STOPPED_HERE = "Stopped. What was written so far stays."
 STOP = "Stop"
@@ -294,6 +298,42 @@ LIVE = {
     "dropped": "An answer took too long and was dropped.",
     "video": "Camera",
     "picture": "The picture that the answer speaks about",
+}
+
+COMPARE_QUESTION = "Pictures and question for both"
+COMPARE_ASK = "Ask both"
+COMPARE_ENGINE = "Engine and quantisation"
+COMPARE_SEED = "Random seed; empty is a fresh one each time"
+COMPARE_ONE = (
+    "One engine is loaded, so both sides ask the same one. To compare two, start the program with `--compare-engine generate` "
+    "or `--compare-quantization nf4`: it then loads its model a second time. That takes a machine of one's own, not "
+    "ZeroGPU, and no `--engine remote`."
+)
+COMPARE_LOADING = "not ready"
+COMPARE = {
+    "title": "Both answers",
+    "empty": "Ask both: the answers are written here side by side, and what differs and how long each took comes below.",
+    "temperature": "temperature {value}",
+    "budget": "{value} tokens a picture",
+    "own_budget": "picture size left to the model",
+    "max_tokens": "up to {value} tokens",
+    "seed": "seed {value}",
+    "same": "The answers are the same.",
+    "different": "The answers differ.",
+    "sooner": "{side} was done first, by {by}.",
+    "level": "Both were done at the same time.",
+    "quicker": "{side} wrote faster: {fast} against {slow} tokens/s.",
+    "difference": "What differs",
+    "gone": "only in A",
+    "new": "only in B",
+    "timings": "Where the time went",
+    "shared": "Both ran at the same time on one machine: one may have waited while the other looked, and what one looked "
+    "at may have been cached for the other.",
+    "stage": "Stage",
+    "better": "faster",
+    **STAGES,
+    "whole": "all of it",
+    **COUNTS,
 }
 
 KEPT_BROKEN = "This conversation cannot be read: it is damaged or too long."

@@ -151,18 +151,22 @@ STAGES = {
     "first": "首个 token",
     "decode": "书写（解码）",
 }
-PROMPT_TOKENS = "提示 token"
-PICTURE_TOKENS = "其中图片"
-CACHED_TOKENS = "来自缓存"
-ENCODER_HITS = "缓存的图片"
-ANSWER_TOKENS = "回答 token"
-TOKENS_PER_SECOND = "token/s"
+COUNTS = {
+    "prompt": "提示 token",
+    "pictures": "其中图片",
+    "cached": "来自缓存",
+    "encoder_hits": "缓存的图片",
+    "tokens": "回答 token",
+    "speed": "token/秒",
+}
+TOKENS_PER_SECOND = COUNTS["speed"]
 
 TAB_CHAT = "对话"
 TAB_VIDEO = "视频"
 TAB_DOCUMENTS = "文档"
 TAB_TASKS = "任务"
 TAB_LIVE = "摄像头"
+TAB_COMPARE = "比较"
 ASK = "提问"
 STOPPED_HERE = "已停止。已经写出的内容会保留。"
 STOP = "停止"
@@ -291,6 +295,40 @@ KEPT_BROKEN = "无法读取这段对话：它已损坏或太长。"
 KEPT_FOREIGN = "这段对话提到了没有上传到这里的文件，因此没有打开。"
 PICTURE_GONE = "（{name}：已不在服务器上）"
 SPEAKERS = {"user": "您", "assistant": "模型"}
+COMPARE_QUESTION = "两边共用的图片和问题"
+COMPARE_ASK = "同时提问"
+COMPARE_ENGINE = "引擎与量化"
+COMPARE_LOADING = "尚未就绪"
+COMPARE_SEED = "随机种子；留空则每次都用新的"
+COMPARE_ONE = (
+    "只加载了一个引擎，所以两边问的是同一个。要比较两个引擎，请用 `--compare-engine generate` 或 "
+    "`--compare-quantization nf4` 启动程序：模型会再加载一次。这需要自己的机器，不能用于 ZeroGPU，也不能用于 `--engine remote`。"
+)
+COMPARE = {
+    "title": "两个回答",
+    "empty": "点击“同时提问”：两个回答会在这里并排写出，下面显示差异和各自的用时。",
+    "temperature": "温度 {value}",
+    "budget": "每张图片 {value} 个 token",
+    "own_budget": "图片尺寸由模型决定",
+    "max_tokens": "最多 {value} 个 token",
+    "seed": "种子 {value}",
+    "same": "两个回答相同。",
+    "different": "两个回答不同。",
+    "sooner": "{side} 先完成，早 {by}。",
+    "level": "两边同时完成。",
+    "quicker": "{side} 写得更快：每秒 {fast} 个 token，另一边 {slow} 个。",
+    "difference": "不同之处",
+    "gone": "只在 A 中",
+    "new": "只在 B 中",
+    "timings": "时间花在哪里",
+    "shared": "两边在同一台机器上同时运行：一边看图时另一边可能在等待，一边看过的内容也可能已为另一边缓存。",
+    "stage": "阶段",
+    "better": "更快",
+    **STAGES,
+    "whole": "全部",
+    **COUNTS,
+}
+
 CONVERSATIONS = {
     "title": "历史对话",
     "intro": "只保存在这个浏览器中。图片留在服务器上，最多一天后会被删除。",
@@ -422,6 +460,7 @@ ERRORS = {
     "overloaded": "服务器正忙。请稍后再试。",
     "not_ready": "模型还没有准备好。请稍后再试。",
     "deadline_exceeded": "回答用时太久，已被中止。",
+    "disk_full": "服务器上存放上传文件的磁盘已满。请稍后再试。",
     "model_load_failed": "模型无法加载。",
     "engine_failed": "模型在处理这个请求时出错。",
     "out_of_memory": "这个请求需要的内存超过了可用内存。请减少或缩小图片，或稍后再试。",

@@ -155,7 +155,7 @@ def test_the_page_speaks_chinese_where_the_browser_does(chromium, fake, locale):
     page.size = "desktop"
     shoot(page, f"chinese-{locale}")
     seen = said(page)
-    for tab in ("任务", "视频", "文档", "摄像头"):
+    for tab in ("任务", "视频", "文档", "比较", "摄像头"):
         page.locator("#tabs").get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_timeout(300)
         seen += said(page)
@@ -167,7 +167,18 @@ def test_the_page_speaks_chinese_where_the_browser_does(chromium, fake, locale):
         if line in set(languages._labels()) - {"Top-p", "Markdown", "QwenVL HTML", "Qwen2.5-VL"}
     }
     assert not left
-    for name in ("VIEWER", "CONTEXT", "CONVERSATIONS", "SHARE", "TASKS", "LIVE", "STRIP", "MOMENTS", "DOCUMENT"):
+    for name in (
+        "VIEWER",
+        "CONTEXT",
+        "CONVERSATIONS",
+        "SHARE",
+        "TASKS",
+        "LIVE",
+        "STRIP",
+        "MOMENTS",
+        "DOCUMENT",
+        "COMPARE",
+    ):
         english = {text for text in getattr(texts, name).values() if isinstance(text, str) and " " in text}
         chinese = set(map(str, getattr(texts_zh, name).values()))
         assert not {line for line in seen.splitlines() if line in english - chinese}, name

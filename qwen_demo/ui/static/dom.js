@@ -35,3 +35,5 @@ const saveText = (name, type, text) => {
   make("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 };
+// Pieces of a difference, [kind, text] each; `del` and `ins` tell without colour.
+const marked = (pieces) => pieces.map(([kind, text]) => make({ gone: "del", new: "ins" }[kind] ?? "span", {}, text));
