@@ -86,7 +86,7 @@ def test_a_recorded_step_is_never_too_small(monkeypatch, batch, longest, expecte
     graphs = StepGraphs(None, decode_batches(20), length=5000)
     used = []
     graphs._record = lambda *size: used.append(size) or SimpleNamespace(replay=lambda: None)
-    graphs._logits = torch.zeros(20, 3)
+    graphs._results = torch.zeros(20, 3)
     for _ in range(2):
         assert graphs(batch, longest).shape == (batch, 3)
     assert used == [expected]

@@ -212,7 +212,7 @@ NO_HTTP = Sentence("Only https:// URLs (and data: URLs) are accepted.")
 NO_ANSWER = Sentence("There is no whole answer to share. Ask first, or ask again.")
 # Names, units and formats, which are the same in every language.
 NAMES = re.compile(
-    r"Qwen2?\.?5?-?VL|Gradio|token(/s)?|JSON|COCO|CSV|PNG|PDF|HTML|Markdown|SRT|WebVTT|MiB|KiB|ms|s|Top-p|GPU|CUDA|API|MCP|"
+    r"Qwen2?\.?5?-?VL|Gradio|token(/s)?|JSON|COCO|CSV|PNG|PDF|HTML|Markdown|SRT|WebVTT|MiB|KiB|ms|s|Top-p|(Zero)?GPU|CUDA|API|MCP|"
     r"curl|openai|gradio_client|Python|fake|none|English|[\w-]*\.(png|mp4|pdf|txt)|PNG|JPEG|WebP|GIF|BMP|TIFF|AVIF|"
     r"--[a-z-]+|MP4|WebM|Matroska|AVI|MOV|H\.264|https:|data:"
 )
@@ -221,7 +221,7 @@ SEEN = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const parent = node.parentElement;
-    if (!node.data.trim() || parent.closest('script, style, pre, [lang]:not(html), .user.message, .said, .kept .name')) continue;
+    if (!node.data.trim() || parent.closest('script, style, pre, code, [lang]:not(html), .user.message, .said, .kept .name')) continue;
     if (parent.closest('.bot.message') && !parent.closest('.thought-group')) continue;
     if (parent.checkVisibility()) found.push(node.data.trim());
   }
