@@ -221,7 +221,8 @@ SEEN = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const parent = node.parentElement;
-    if (!node.data.trim() || parent.closest('script, style, pre, code, [lang]:not(html), .user.message, .said, .kept .name')) continue;
+    const left = 'script, style, pre, code, [lang]:not(html), .user.message, .said, .kept .name';
+    if (!node.data.trim() || parent.closest(left)) continue;
     if (parent.closest('.bot.message') && !parent.closest('.thought-group')) continue;
     if (parent.checkVisibility()) found.push(node.data.trim());
   }
