@@ -56,7 +56,9 @@ LIMITS = (
 
 def cases(options) -> list[Case]:
     kinds = options.weights.split(",")
-    pictures = [Case(weights, picture, slot_tokens=4096) for weights in kinds for picture in options.pictures.split(",")]
+    pictures = [
+        Case(weights, picture, slot_tokens=4096) for weights in kinds for picture in options.pictures.split(",")
+    ]
     crowds = [Case(weights, users=int(users)) for weights in kinds for users in options.users.split(",")]
     return list(dict.fromkeys([*pictures, *crowds, *(case for case in LIMITS if case.weights in kinds)]))
 

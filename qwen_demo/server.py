@@ -154,7 +154,7 @@ def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> Fas
     app.add_middleware(ByVisitor)
     settings = services[0].settings
     page = app.state.page = _page(services, uploads)
-    gr.mount_gradio_app(app, page, path="/", **_page_options(settings))
+    gr.mount_gradio_app(app, page, path="/", **_page_options(settings, page))
     if settings.page_users_file:
         give_pass(page, next(route.app for route in app.routes if isinstance(route, Mount)))
     return app
@@ -178,7 +178,7 @@ def _largest_file(settings: Settings) -> int:
     return max(settings.max_image_bytes, settings.max_video_bytes)
 
 
-def _page_options(settings: Settings) -> dict:
+def _page_options(settings: Settings, page) -> dict:
     """Shared by the mounted page and the launched one of ZeroGPU."""
     from qwen_demo.ui.blocks import CSS, HEAD, THEME
     from qwen_demo.ui.examples import FOLDER
@@ -186,7 +186,7 @@ def _page_options(settings: Settings) -> dict:
 
     return {
         "head": HEAD,
-        "i18n": Translations(),
+        "i18n": Translations(page),
         "theme": THEME,
         "css": CSS,
         "show_error": False,
@@ -304,6 +304,6 @@ def _launch_on_zerogpu(settings: Settings) -> int:
     engine.load()
     service = Service(settings, engine)
     service.ready_without_warmup()
-    options = _page_options(settings)
-    _page([service], _upload_dir(settings)).launch(server_name=settings.host, server_port=settings.port, **options)
+    page = _page([service], _upload_dir(settings))
+    page.launch(server_name=settings.host, server_port=settings.port, **_page_options(settings, page))
     return 0

@@ -55,10 +55,10 @@ _chosen: ContextVar[str] = ContextVar("language", default="")
 
 
 class Translations(gr.I18n):
-    """Labels by their English words, for the visitor whose request is answered."""
+    """Labels of a page by their English words, for the visitor whose request is answered."""
 
-    def __init__(self):
-        chinese = _labels()
+    def __init__(self, page: "Blocks"):
+        chinese = {english: known for english, known in _labels().items() if english in page.marked}
         self._words = {"zh": chinese, "en": {key: key for key in chinese}}
         super().__init__()
 
@@ -70,7 +70,13 @@ class Translations(gr.I18n):
 
 
 class Blocks(gr.Blocks):
-    """Gradio makes a page's configuration once; here its translations are those of the visitor."""
+    """Gradio makes a page's configuration once; here its translations are those of the visitor.
+
+    Attributes:
+        marked: labels that the browser translates. Each page that is open holds a copy of their translations.
+    """
+
+    marked: frozenset[str] = frozenset()
 
     @property
     def config(self) -> dict:
@@ -143,18 +149,23 @@ def question(english: str, words: Words) -> str:
     return english if words is texts else words.QUESTIONS.get(english, english)
 
 
-def mark(demo: gr.Blocks) -> None:
+def mark(demo: Blocks) -> None:
     """Let Gradio translate every label of `demo` that is a text of ours."""
     known = _labels()
+    found: set[str] = set()
 
     def marked(text: str) -> str:
         head, words = ("### ", text[4:]) if text.startswith("### ") else ("", text)
-        return f"{head}{gr.I18n()(words)}" if words in known else text
+        if words not in known:
+            return text
+        found.add(words)
+        return f"{head}{gr.I18n()(words)}"
 
     for block in demo.blocks.values():
         for name in [*_TRANSLATED, *(["value"] if isinstance(block, _WITH_WORDS_AS_VALUE) else [])]:
             if isinstance(text := getattr(block, name, None), str):
                 setattr(block, name, marked(text))
+    demo.marked = frozenset(found)
 
 
 def choose(demo: gr.Blocks) -> None:
@@ -188,7 +199,7 @@ def both(words: dict) -> dict[str, dict]:
 
 def _labels() -> dict[str, str]:
     """English label -> Chinese one."""
-    pairs = [(getattr(texts, name), value) for name, value in vars(texts_zh).items() if hasattr(texts, name)]
+    pairs = [(getattr(texts, name, None), value) for name, value in vars(texts_zh).items() if name.isupper()]
     labels = {english: chinese for english, chinese in pairs if isinstance(english, str)}
     for name in ("DOCUMENT_TASKS", "DOCUMENT_PROMPTS", "EXAMPLE_TITLES"):
         labels |= {english: getattr(texts_zh, name)[key] for key, english in getattr(texts, name).items()}
