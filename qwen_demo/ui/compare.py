@@ -18,7 +18,7 @@ from qwen_demo.types import Finished, Sampling
 from qwen_demo.ui import chat, context, page_files, pixel_budget, render, sight, single, texts, waterfall
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.difference import difference
-from qwen_demo.ui.languages import Words, words_for
+from qwen_demo.ui.languages import Words, said, words_for
 from qwen_demo.ui.pictures import Gallery
 from qwen_demo.ui.video import busy
 
@@ -211,9 +211,10 @@ def label(status: Status, words: Words = texts) -> str:
     """What one of the engines is, for the choice between them."""
     model = status.model
     if status.state != "ready":
-        return f"{model.engine} ({words.COMPARE_LOADING}: {status.detail})"
+        return f"{model.engine} ({words.COMPARE_LOADING})"
     quantised = "" if model.quantization == "none" else f", {model.quantization.upper()}"
-    return f"{model.engine}, {model.dtype}{quantised}, {model.device}"
+    dtype, device = (said(text, words) or text for text in (model.dtype, model.device))
+    return f"{model.engine}, {dtype}{quantised}, {device}"
 
 
 def _service(choice: Choice, services: Sequence[Service]) -> Service:

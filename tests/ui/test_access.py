@@ -40,7 +40,7 @@ def violations(page: Page, looks: list[tuple[str, str]], where: str) -> list[str
 
 
 @pytest.mark.parametrize("locale", LOOKS)
-def test_axe_finds_nothing_serious(chromium, embedded, locale):
+def test_axe_finds_nothing_serious(chromium, embedded, red, locale):
     looks = LOOKS[locale]
     page = chromium.new_context(locale=locale, permissions=["camera"]).new_page()
     page.add_init_script(AXE_SCRIPT)
@@ -58,6 +58,8 @@ def test_axe_finds_nothing_serious(chromium, embedded, locale):
     expect(page.locator(".share pre")).to_contain_text("curl")
     page.locator("#question textarea").press("Enter")
     expect(page.get_by_test_id("toast-body")).to_be_visible()
+    page.locator("#question input[type=file]").set_input_files(red)
+    expect(page.locator("#question img")).to_be_visible()
     found += violations(page, looks, "all panels open")
     page.get_by_test_id("toast-close").click()
     tabs = page.locator("#tabs").get_by_role("tab")

@@ -282,7 +282,7 @@ def test_two_settings_from_upload_to_difference(page, app, red):
     budget.press("Enter")
     expect(seen.last).to_contain_text("→ 224 × 224 · 64 tokens")
     page.locator("#compare-question textarea").fill("what is it?")
-    script(app, *["a <b>red</b> circle "] * 200, gap_s=0.05)
+    script(app, *["a <b>red</b> circle "] * 200, gap_s=0.3)  # longer than any machine takes to reach Stop
     page.locator("#compare-ask").click()
     said = page.locator(".compare .said")
     for side in (said.first, said.last):

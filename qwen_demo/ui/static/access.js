@@ -9,6 +9,8 @@ const named = (name) => {
 const REPAIRS = {
   // A list with buttons in place of items.
   "#chat .examples[role=list]": (node) => node.setAttribute("role", "group"),
+  // An attached file, an item without a list.
+  ".thumbnail-wrapper[role=listitem]": (node) => node.setAttribute("role", "group"),
   // The button around a picture in the chat has no name.
   "#chat .image-container > button:not([aria-label])": (node) => node.setAttribute("aria-label", words.enlarge),
   // A button without a name inside of the note's own button, for the same.

@@ -5,15 +5,22 @@ const column = element.closest(".compare-side");
 column.setAttribute("role", "group");
 column.setAttribute("aria-label", column.id.split("-").pop());
 
-function update() {
-  const items = props.value?.items ?? [];
-  root.hidden = !items.length;
-  root.replaceChildren(...items.map((item) => make("p", {}, make("span", { class: "file" }, item.name), " ", item.problem || [
+function picture(item) {
+  const facts = make("span");
+  if (item.problem) tell(facts, item);
+  else facts.textContent = [
     fill(words.size, { width: item.size[0], height: item.size[1], seen_width: item.seen[0], seen_height: item.seen[1] }),
     item.frames ? fill(words.frames, item) : "",
     item.tokens ? fill(words.tokens, { tokens: number(item.tokens) }) : "",
     item.tokens && props.value.context ? fill(words.share, { share: percent(item.tokens / props.value.context) }) : "",
-  ].filter(Boolean).join(" · "))));
+  ].filter(Boolean).join(" · ");
+  return make("p", {}, make("span", { class: "file" }, item.name), " ", facts);
+}
+
+function update() {
+  const items = props.value?.items ?? [];
+  root.hidden = !items.length;
+  root.replaceChildren(...items.map(picture));
 }
 
 watch("value", update);
