@@ -152,7 +152,8 @@ def _draw_options(settings) -> list[gr.components.Component]:
     with gr.Accordion(texts.ADVANCED, open=False):
         top_p = gr.Slider(0.05, 1, 1, step=0.05, label=texts.TOP_P)
         penalty = gr.Slider(1, 2, 1, step=0.05, label=texts.REPETITION_PENALTY)
-        seed = gr.Number(None, label=texts.SEED, precision=0, minimum=0, placeholder=texts.SEED_PLACEHOLDER)
+        # An empty number comes back from the browser as 0.
+        seed = gr.Number(share.FRESH_SEED, label=texts.SEED, precision=0, minimum=share.FRESH_SEED)
         system = gr.Textbox("", label=texts.SYSTEM_PROMPT, lines=2, placeholder="You are a helpful assistant.")
     with gr.Accordion(texts.JSON_SCHEMA, open=False, elem_id="schema"):
         schema = gr.Textbox(

@@ -15,7 +15,7 @@ import gradio as gr
 from qwen_demo.service import Service, Status
 from qwen_demo.settings import Settings
 from qwen_demo.types import Finished, Sampling
-from qwen_demo.ui import chat, context, page_files, pixel_budget, render, sight, single, texts, waterfall
+from qwen_demo.ui import chat, context, page_files, pixel_budget, render, share, sight, single, texts, waterfall
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.difference import difference
 from qwen_demo.ui.languages import Words, said, words_for
@@ -76,7 +76,7 @@ class Choice:
 
     @property
     def sampling(self) -> Sampling:
-        return Sampling(int(self.length), self.temperature, seed=None if self.seed is None else int(self.seed))
+        return Sampling(int(self.length), self.temperature, seed=share.seed_of(self.seed))
 
 
 def draw(settings: Settings, engines: int) -> Widgets:
@@ -120,7 +120,7 @@ def _draw_side(number: int, settings: Settings, engines: int) -> Side:
             length = gr.Slider(
                 16, longest, min(USUAL_LENGTH, longest), step=16, label=texts.MAX_NEW_TOKENS, min_width=150
             )
-            seed = gr.Number(0, label=texts.COMPARE_SEED, precision=0, minimum=0, min_width=150)
+            seed = gr.Number(0, label=texts.SEED, precision=0, minimum=share.FRESH_SEED, min_width=150)
     return Side(engine, temperature, budget, length, seed, sees)
 
 
@@ -227,7 +227,7 @@ def _given(choice: Choice, service: Service, services: Sequence[Service], words:
         "temperature": choice.temperature,
         "budget": int(choice.budget or 0),
         "max_tokens": int(choice.length),
-        "seed": choice.seed,
+        "seed": choice.sampling.seed,
         "engine": label(service.status(), words) if len(services) > 1 else "",
     }
 

@@ -16,6 +16,8 @@ from qwen_demo.ui.given import Given
 from qwen_demo.ui.languages import Words, words_for
 from qwen_demo.ui.pictures import Gallery
 
+FRESH_SEED = -1  # on the page: a new seed for each answer
+
 
 @dataclass
 class Widgets:
@@ -104,13 +106,18 @@ def _fresh() -> dict:
     return {"nonce": secrets.token_hex(4)}
 
 
+def seed_of(value: float | None) -> int | None:
+    """What the page's field for a seed says."""
+    return None if value is None or value <= FRESH_SEED else int(value)
+
+
 def sampling_of(temperature, length, top_p, penalty, seed, schema) -> Sampling:
     return Sampling(
         max_new_tokens=int(length),
         temperature=temperature,
         top_p=top_p,
         repetition_penalty=penalty,
-        seed=None if seed is None else int(seed),
+        seed=seed_of(seed),
         json_schema=(schema or "").strip() or None,
     )
 
@@ -128,7 +135,8 @@ def wire(widgets: Widgets, share: Share, beside: Beside, service: Service):
         history, given, value = await share.opened(path, words_for(request))
         model = service.status().model
         budget = (given.max_pixels or 0) // model.patch_pixels**2
-        controls = (given.temperature, given.max_new_tokens, given.top_p, given.repetition_penalty, given.seed)
+        seed = FRESH_SEED if given.seed is None else given.seed
+        controls = (given.temperature, given.max_new_tokens, given.top_p, given.repetition_penalty, seed)
         words = (given.system_prompt, given.json_schema or "")
         busy = gr.MultimodalTextbox(submit_btn=False, stop_btn=True)
         # The button forgets its file: the same one may be opened twice.

@@ -89,7 +89,7 @@ async def test_both_are_asked_at_once_each_with_its_own_settings(settings, reade
     draw("red").save(tmp_path / "a.png")
     service = await started(settings, Script(["one ", "two ", "three"], gap_s=0.15))
     question = {"text": "what?", "files": [str(tmp_path / "a.png")]}
-    choices = [Choice(), Choice(temperature=0.7, budget=64, length=32, seed=None)]
+    choices = [Choice(), Choice(temperature=0.7, budget=64, length=32, seed=-1)]
     values = await all_of(compare.answers(question, choices, [service], reader))
     assert any(all(side.get("text") and side["running"] for side in value["sides"]) for value in values)
     assert not any("difference" in value for value in values[:-1])
