@@ -44,6 +44,9 @@ from qwen_demo.uploads import keep_trimmed
 # one to turn people away is the service, which knows why.
 PAGE_SLACK = 128
 SESSIONS_KEPT = 1000
+# Gradio looks a thousand times a second whether somebody has asked, and a hundred times whether a progress bar
+# moved, of which this page has none. That takes 5 % of a core, asked or not.
+QUEUE_LOOKS_S, PROGRESS_LOOKS_S = 0.02, 1.0
 
 
 def build_engine(settings: Settings) -> Engine:
@@ -145,6 +148,7 @@ def _page(service: Service, uploads: Path):
     # Gradio keeps 66 KiB for each page and each call of its API; its own bound is 10,000 of them.
     demo.state_session_capacity = SESSIONS_KEPT
     demo.queue(max_size=capacity, default_concurrency_limit=capacity)
+    demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = QUEUE_LOOKS_S, PROGRESS_LOOKS_S
     return demo
 
 
