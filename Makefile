@@ -14,7 +14,7 @@ test: $(VENV)/.requirements-dev
 	$(BIN)/python tests/tools.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.requirements-dev
 	$(BIN)/ruff check --fix .
@@ -28,9 +28,11 @@ $(VENV)/.requirements: requirements.txt $(VENV)/bin/python
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/.requirements-dev: requirements-dev.txt $(VENV)/.requirements
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
-	touch $@
+# Both files in one go, as resolving takes half a minute; pip would compile with one core.
+$(VENV)/.requirements-dev: requirements-dev.txt requirements.txt $(VENV)/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements-dev.txt
+	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null
+	touch $(VENV)/.requirements $@
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis tests/screenshots

@@ -15,7 +15,7 @@ try:
 except ImportError:
     # The engines name the class only; a plain namespace carries the values here.
     stub = module_types.ModuleType("qwen_demo.settings")
-    stub.Settings, stub.MIB = SimpleNamespace, 1 << 20
+    stub.Settings, stub.MIB = lambda **changes: settings(**changes), 1 << 20
     sys.modules["qwen_demo.settings"] = stub
 
 try:
@@ -25,7 +25,9 @@ except ImportError:
     grammar.Constraint, grammar.Grammars = object, lambda *_: SimpleNamespace(constraint=None)
     sys.modules["qwen_demo.engines.grammar"] = grammar
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as load_settings does, before torch is imported
+# As load_settings does, before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 
 import torch
 
@@ -76,6 +78,7 @@ SHAPES = {
         "tied": False,
     },
 }
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 QUANTIZED = {"nf4": "text", "nf4-vision": "all", "int8": "text"}
 
 
@@ -100,22 +103,32 @@ def settings(**changes) -> SimpleNamespace:
         "step_timeout_s": 600.0,
         "repetition_guard": True,
         "warmup": True,
+        "revision": None,
+        "hf_token": None,
+        "quantization": "none",
+        "attention": "auto",
+        "device_map": None,
+        "min_pixels": None,
+        "max_pixels": None,
     }
     return SimpleNamespace(**{**values, **changes})
 
 
-def load(architecture: str, weights: str, *, context_tokens: int = 32768, seed: int = 0):
-    """A `LoadedModel` whose answers never end by themselves.
+def load(architecture: str, weights: str, *, context_tokens: int = 32768, seed: int = 0, endless: bool = True):
+    """A `LoadedModel`.
 
     Args:
         architecture: `embedded`, or one of SHAPES.
         weights: `fp32`, `bf16`, `fp16`, `int8`, `nf4` (vision encoder and head unquantised) or
-            `nf4-vision` (all linear layers of the vision encoder too). `embedded` is fp32.
+            `nf4-vision` (all linear layers of the vision encoder too).
+        endless: answers of `embedded` never end by themselves, as those of random weights do not.
     """
     from qwen_demo.models.load import LoadedModel
 
     if architecture == "embedded":
-        loaded = _embedded()
+        loaded = _embedded(weights)
+        if not endless:
+            return loaded
         loaded.model.generation_config.eos_token_id = [loaded.prompts.processor.video_token_id]
         loaded.prompts.tokenizer = Numbered(loaded.prompts.tokenizer, loaded.model.config.text_config.vocab_size)
         return loaded
@@ -133,11 +146,14 @@ def load(architecture: str, weights: str, *, context_tokens: int = 32768, seed: 
     return LoadedModel(model, RandomPrompts(model, context_tokens), info, device)
 
 
-def _embedded():
+def _embedded(weights: str):
     from qwen_demo.models.load import load as load_checkpoint
     from qwen_demo.settings import Settings
 
-    return load_checkpoint(Settings(model="embedded"))
+    loaded = load_checkpoint(Settings(model="embedded", quantization=weights if weights in QUANTIZED else "none"))
+    if weights not in QUANTIZED:
+        loaded.model.to(DTYPES[weights])
+    return loaded
 
 
 def config(architecture: str, context_tokens: int):
@@ -175,7 +191,7 @@ def _random_model(architecture: str, weights: str, seed: int, context_tokens: in
     from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = {"fp32": torch.float32, "fp16": torch.float16}.get(weights, torch.bfloat16)
+    dtype = DTYPES.get(weights, torch.bfloat16)
     torch.manual_seed(seed)
     with torch.device(device):
         model = Qwen2_5_VLForConditionalGeneration._from_config(

@@ -1,6 +1,6 @@
 """Does company change an answer? Greedy answers in a crowd against the same questions asked alone.
 
-    python -m benchmarks.exactness                                  the embedded model in fp32
+    python -m benchmarks.exactness                                  the embedded model in fp32, about examples/
     python -m benchmarks.exactness --architecture 7b --weights nf4  random weights, true shapes
 
 Three comparisons: the engine in a crowd with the engine alone; the engine alone with stock
@@ -17,6 +17,13 @@ from pathlib import Path
 
 from benchmarks import machine
 
+QUESTIONS = (
+    "Describe the image.",
+    "Detect all objects and output their bounding boxes in JSON.",
+    "Read the text.",
+    "How many objects are there?",
+    "What do you see?",
+)
 SIZES = ("448x448", "336x616", "none", "1036x756", "none", "252x252")
 COLUMNS = {
     "compared": "compared",
@@ -40,13 +47,33 @@ def arguments() -> argparse.Namespace:
 def requests(options) -> list:
     from benchmarks.engine import question
 
-    sizes = SIZES if options.architecture != "embedded" else [s if s == "none" else "224x280" for s in SIZES]
+    if options.architecture == "embedded":
+        return about_examples(options)
     return [
         question(
-            argparse.Namespace(picture=sizes[n % 6], pictures="own", words=10 + 7 * n % 60, tokens=options.tokens), n, n
+            argparse.Namespace(picture=SIZES[n % 6], pictures="own", words=10 + 7 * n % 60, tokens=options.tokens), n, n
         )
         for n in range(options.requests)
     ]
+
+
+def about_examples(options) -> list:
+    """Questions that the embedded model was trained for, about one picture or two, and some without."""
+    import PIL.Image
+
+    from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
+
+    files = sorted((Path(__file__).parents[1] / "examples").glob("*.png"))
+    pictures = [Image(PIL.Image.open(file).convert("RGB"), file.name) for file in files]
+    made = []
+    for n in range(options.requests):
+        shown = (
+            [] if n % 8 == 7 else [pictures[n % len(pictures)], pictures[(n + 3) % len(pictures)]][: 1 + (n % 8 == 6)]
+        )
+        words = "Who are you?" if not shown else QUESTIONS[n % len(QUESTIONS)]
+        turn = Message("user", (*shown, Text(words)))
+        made.append(ChatRequest((turn,), Sampling(max_new_tokens=options.tokens), request_id=str(n)))
+    return made
 
 
 async def answers(engine, asked, at_once: bool) -> dict[str, list[int]]:
@@ -127,6 +154,7 @@ def forced_logits(stepper, prompts: list, forced):
     """Logits [prompts, steps, vocabulary] after each forced token (`forced`: [prompts, steps]), on the CPU."""
     import torch
 
+    from qwen_demo.engines.batching.step import Reading
     from qwen_demo.models.prompt import Prompt
     from qwen_demo.types import Sampling
 
@@ -135,7 +163,8 @@ def forced_logits(stepper, prompts: list, forced):
     with torch.inference_mode():
         for slot, ids in enumerate(prompts):
             prompt = Prompt(ids, torch.zeros_like(ids), torch.arange(len(ids)).expand(3, -1), 0, ())
-            stepper.first_token(slot, prompt, Sampling(), stepper.prefill(slot, prompt, (), 0, len(ids)))
+            hidden = stepper.prefill([Reading(slot, prompt, (), 0, len(ids))])
+            stepper.first_token(slot, prompt, Sampling(), hidden)
 
         def observed(logits, rows):
             made.append(logits.float().cpu())
@@ -153,7 +182,7 @@ async def measure(options) -> tuple[list[dict], dict]:
     from benchmarks.architectures import load, settings
     from qwen_demo.engines.batching.engine import BatchingEngine
 
-    loaded = load(options.architecture, options.weights, context_tokens=4096)
+    loaded = load(options.architecture, options.weights, context_tokens=4096, endless=False)
     asked = requests(options)
     reference = stock(loaded, asked)
     made = settings(slots=options.slots, slot_tokens=2048, reuse=False)

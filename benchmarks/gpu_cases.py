@@ -242,7 +242,6 @@ async def model(options) -> int:
         await part("first token", lambda: first_tokens(engine))
         await part("gaps", lambda: gaps_while_admitting(engine, 2 if tiny else 16))
         await part("short answers", lambda: short_answers(engine, 4 if tiny else 100))
-        await part("sixteen tokens", lambda: crowds(engine, (4, 16) if not tiny else (2,), tokens=16, first_run=700))
         await part("long answers", lambda: crowds(engine, (16, 48) if not tiny else (2,), tokens=192, first_run=800))
     await part("exactness", lambda: exact(options.architecture, options.weights, loaded, 8 if tiny else 32))
     switches = {
@@ -250,7 +249,9 @@ async def model(options) -> int:
         "prefill_tokens 512": {"prefill_tokens": 512},
         "without graphs": {"cuda_graphs": False},
     }
-    await part("naive", lambda: naive(loaded, ((2, 8),) if tiny else ((4, 64), (16, 16)), 8 if tiny else 64))
+    await part(
+        "naive", lambda: naive(loaded, (2,) if tiny else (1, 4, 16) if options.weights == "nf4" else (1, 4), tiny)
+    )
     for name, changes in switches.items():
         await part(name, lambda c=changes: switched(loaded, {**room, **c}, tiny))
     return len(report.failed)
@@ -264,24 +265,35 @@ def step_times(engine) -> dict:
     """Milliseconds of a decode step with its sampling, of the vision encoder and of a prompt, one at a time."""
     import torch
 
+    from qwen_demo.engines.batching.step import Reading
     from qwen_demo.models.prompt import Prompt
     from qwen_demo.types import Sampling
 
-    stepper, intake, vocabulary = engine._worker.stepper, engine._intake, 1000
+    stepper, encoder, vocabulary = engine._worker.stepper, engine._intake._encoder, 1000
     if torch.cuda.is_available():
         torch.cuda.set_device(stepper.cache.device(0))
     length = 1051
     ids = torch.randint(10, vocabulary, (length,))
     prompt = Prompt(ids, torch.zeros_like(ids), torch.arange(length).expand(3, -1), 0, ())
-    made = {"prefill_1051": timed(lambda: stepper.prefill(0, prompt, (), 0, length))}
     short = replace(prompt, input_ids=ids[:300], token_types=ids[:300] * 0, positions=prompt.positions[:, :300])
-    made["prefill_300"] = timed(lambda: stepper.prefill(0, short, (), 0, 300))
-    made["prefill_512_after_512"] = timed(lambda: stepper.prefill(0, prompt, (), 512, 1024))
-    for name, grid in (("1036x756", (1, 54, 74)), ("448x448", (1, 32, 32))):
-        pixels = torch.randn(grid[1] * grid[2], 3 * 2 * 14 * 14)
-        made[f"vision_{name}"] = timed(lambda p=pixels, g=grid: intake._encoder.encode(p, g), times=5)
-        ready = pixels.to(intake._encoder.device)
-        made[f"vision_{name}_on_device"] = timed(lambda p=ready, g=grid: intake._encoder.encode(p, g), times=5)
+    one, few = Reading(0, prompt, (), 0, length), Reading(0, short, (), 0, 300)
+    together = [replace(few, slot=slot) for slot in range(min(4, engine.plan.slots))]
+    made = {
+        "prefill_1051": timed(lambda: stepper.prefill([one])),
+        "prefill_300": timed(lambda: stepper.prefill([few])),
+        "prefill_300_x4": timed(lambda: stepper.prefill(together)),
+        "prefill_40_after_1000": timed(lambda: stepper.prefill([replace(one, start=1000, stop=1040)])),
+        "prefill_512_after_512": timed(lambda: stepper.prefill([replace(one, start=512, stop=1024)])),
+    }
+    for name, grid, count in (
+        ("1036x756", (1, 54, 74), 1),
+        ("448x448", (1, 32, 32), 1),
+        ("448x448_x4", (1, 32, 32), 4),
+    ):
+        pictures = [(torch.randn(grid[1] * grid[2], 3 * 2 * 14 * 14), grid) for _ in range(count)]
+        made[f"vision_{name}"] = timed(lambda p=pictures: encoder.encode(p), times=5)
+        there = [(pixels.to(encoder.device), grid) for pixels, grid in pictures]
+        made[f"vision_{name}_on_device"] = timed(lambda p=there: encoder.encode(p), times=5)
     stepper.reset()
     for slots in (n for n in SLOTS if n <= engine.plan.slots):
         fill(stepper, slots, Sampling())
@@ -426,8 +438,8 @@ async def switched(loaded, changes: dict, tiny: bool) -> dict:
         return made
 
 
-async def naive(loaded, cases, tokens_alone: int) -> list[dict]:
-    """One transformers `generate` for each request, in threads, as if nothing of ours were there."""
+async def naive(loaded, users: tuple[int, ...], tiny: bool) -> list[dict]:
+    """One transformers `generate` for each request, in threads or behind a lock, as if nothing of ours were there."""
     import torch
 
     from benchmarks.architectures import settings
@@ -436,17 +448,14 @@ async def naive(loaded, cases, tokens_alone: int) -> list[dict]:
 
     if torch.cuda.is_available():
         torch.backends.cuda.enable_cudnn_sdp(True)  # PyTorch's default, which our engine turns off
-    rows = []
-    for together in (64, 1):
+    rows, tokens = [], 8 if tiny else 64
+    for name, together, counts in (("generate, a thread each", 64, users), ("generate, one at a time", 1, (2,))):
         engine = GenerateEngine(settings(max_running=together), lambda *_: loaded)
         await engine.start()
         await crowd([engine.stream(request(PICTURE, 4, run=899))])
-        for users, tokens in [(1, tokens_alone), *cases] if together == 64 else [(2, tokens_alone)]:
-            streams = [
-                engine.stream(request(PICTURE, tokens, run=900 + together + tokens, user=n)) for n in range(users)
-            ]
-            name = "generate, one at a time" if together == 1 else "generate, a thread each"
-            rows.append({"engine": name, "users": users, "tokens": tokens, **await crowd(streams)})
+        for count in counts:
+            streams = [engine.stream(request(PICTURE, tokens, run=900 + together, user=n)) for n in range(count)]
+            rows.append({"engine": name, "users": count, "tokens": tokens, **await crowd(streams)})
             print(json.dumps(rows[-1]), flush=True)
         await engine.close()
     return rows

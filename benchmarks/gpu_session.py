@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-BF16_PARTS = "steps,users,first token,gaps,short answers,sixteen tokens,long answers,exactness,naive"
+BF16_PARTS = "steps,users,first token,gaps,short answers,long answers,exactness,naive"
 LEAST_S = 15  # a step is not begun with less time than this
 
 
@@ -39,15 +39,14 @@ def steps(architecture: str) -> list[Step]:
     """In order of value."""
     half = "fp32" if architecture == "tiny" else "bf16"
     shapes = ("--architecture", architecture)
-    memory = ("benchmarks.memory", *shapes, "--pictures", "1036x756", "--users", "8")
+    exactness = ("benchmarks.exactness", "--tokens", "64")
     return [
         Step("smoke", ("benchmarks.gpu_cases", "smoke"), 100),
-        Step("nf4", ("benchmarks.gpu_cases", "model", *shapes, "--weights", "nf4"), 240),
+        Step("trained-bf16", (*exactness, "--weights", half), 60),
+        Step("trained-nf4", (*exactness, "--weights", "nf4"), 60),
+        Step("nf4", ("benchmarks.gpu_cases", "model", *shapes, "--weights", "nf4"), 400),
         Step("bf16", ("benchmarks.gpu_cases", "model", *shapes, "--weights", half, "--parts", BF16_PARTS), 150),
-        Step("limits", ("benchmarks.memory", *shapes, "--limits"), 130),
-        Step("memory", (*memory, "--weights", "nf4-vision,nf4,bf16"), 110),
-        Step("memory-int8", (*memory, "--weights", "int8"), 60),
-        Step("pictures", ("benchmarks.memory", *shapes, "--weights", "nf4-vision", "--users", "1,32"), 120),
+        Step("memory", ("benchmarks.memory", *shapes), 400),
     ]
 
 

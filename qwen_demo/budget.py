@@ -17,6 +17,7 @@ from typing import Self
 from weakref import WeakKeyDictionary
 
 from qwen_demo.errors import Overloaded
+from qwen_demo.sentences import Sentence
 
 RETRY_AFTER_S = 5.0
 MIB = 1 << 20
@@ -90,10 +91,15 @@ class Share:
         alone = self._budget.held_bytes == self._count
         if not (alone or self._budget._fits(count)):
             raise Overloaded(
-                f"The pictures and requests that are being read take {self._budget.held_bytes // MIB} MiB, and this "
-                f"one {max(1, (self._count + count) // MIB)} MiB; all together may take "
-                f"{self._budget.total_bytes // MIB} MiB. Try again in {RETRY_AFTER_S:.0f} s, or send less (an "
-                "operator can raise --held-mib).",
+                Sentence(
+                    "The pictures and requests that are being read take {held} MiB, and this one {size} MiB; all "
+                    "together may take {limit} MiB. Try again in {seconds:.0f} s, or send less (an operator can raise "
+                    "--held-mib).",
+                    held=self._budget.held_bytes // MIB,
+                    size=max(1, (self._count + count) // MIB),
+                    limit=self._budget.total_bytes // MIB,
+                    seconds=RETRY_AFTER_S,
+                ),
                 retry_after_s=RETRY_AFTER_S,
             )
         self._budget._add(count)

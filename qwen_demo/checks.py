@@ -1,6 +1,7 @@
 """What every front must hold to, whoever asks: order, counts, lengths and ranges of a request."""
 
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, ModelInfo, Sampling, Text
 
@@ -10,13 +11,17 @@ def check(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
     if not request.messages or request.messages[-1].role != "user":
         raise InvalidRequest("The last message must be the user's.", field="messages")
     if not any(part for message in request.messages if message.role == "user" for part in message.parts):
-        raise InvalidRequest("The question is empty: type something or add a picture.", field="messages")
+        raise InvalidRequest(Sentence("The question is empty: type something or add a picture."), field="messages")
     _check_text([*(message.text for message in request.messages), *request.sampling.stop])
     pictures = sum(not isinstance(part, Text) for message in request.messages for part in message.parts)
     if pictures > limits.max_images:
         raise InvalidRequest(
-            f"The conversation has {pictures} pictures and videos; the model looks at {limits.max_images} at once. "
-            "Clear the conversation or remove some (an operator can raise --max-images).",
+            Sentence(
+                "The conversation has {count} pictures and videos; the model looks at {limit} at once. "
+                "Clear the conversation or remove some (an operator can raise --max-images).",
+                count=pictures,
+                limit=limits.max_images,
+            ),
             field="messages",
         )
     if not 1 <= request.sampling.max_new_tokens <= limits.max_new_tokens:
@@ -29,7 +34,7 @@ def check(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
         raise InvalidRequest(f"The {model.engine} engine does not report logprobs.", field="logprobs")
     if request.sampling.json_schema and not model.json_schema:
         raise InvalidRequest(
-            f"The {model.engine} engine cannot hold an answer to a JSON schema.",
+            Sentence("The {engine} engine cannot hold an answer to a JSON schema.", engine=model.engine),
             field="response_format",
         )
     _check_sampling(request.sampling)

@@ -4,6 +4,8 @@ The message of each error is written for the person who caused it: what was
 refused, the limit, and how to change it. `code` is stable: programs rely on it.
 """
 
+import errno
+
 
 class QwenDemoError(Exception):
     """Base of all errors that this package raises on purpose."""
@@ -67,6 +69,16 @@ class NotReady(QwenDemoError):
     """The model is still loading, shutting down, or dead."""
 
     code = "not_ready"
+
+
+class DiskFull(QwenDemoError):
+    """An upload found no room on the disk."""
+
+    code = "disk_full"
+    numbers = (errno.ENOSPC, errno.EDQUOT)
+
+    def __init__(self):
+        super().__init__("The disk for uploads is full. Try again later.")
 
 
 class DeadlineExceeded(QwenDemoError):

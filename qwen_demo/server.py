@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from qwen_demo import __version__
 from qwen_demo.api.access import Access
 from qwen_demo.api.errors import install as install_errors
-from qwen_demo.api.middleware import BoundedBody, RequestId, SecurityHeaders
+from qwen_demo.api.middleware import BoundedBody, CompressedPage, RequestId, SecurityHeaders
 from qwen_demo.api.openapi import correct as correct_openapi
 from qwen_demo.api.page_door import PageDoor
 from qwen_demo.api.protocol import PatientProtocol
@@ -32,6 +32,7 @@ from qwen_demo.credentials import Login
 from qwen_demo.engines import zerogpu
 from qwen_demo.engines.fake import FakeEngine, Script
 from qwen_demo.errors import SettingsError
+from qwen_demo.models.load import load_beside
 from qwen_demo.service import Service
 from qwen_demo.settings import MIB, Settings, tell_gradio_upload_dir
 from qwen_demo.telemetry import set_up_logging
@@ -49,8 +50,8 @@ SESSIONS_KEPT = 1000
 QUEUE_LOOKS_S, PROGRESS_LOOKS_S = 0.02, 1.0
 
 
-def build_engine(settings: Settings) -> Engine:
-    """The engine that `--engine` names."""
+def build_engine(settings: Settings, **options) -> Engine:
+    """The engine that `--engine` names; `options` are for engines that load a model."""
     if settings.engine == "fake":
         return FakeEngine(Script(first_s=0.2, gap_s=0.02), settings.max_running)
     if settings.engine == "remote":
@@ -61,20 +62,43 @@ def build_engine(settings: Settings) -> Engine:
     if settings.engine == "generate" or zerogpu.is_active():
         from qwen_demo.engines.generate import GenerateEngine
 
-        return GenerateEngine(settings)
+        return GenerateEngine(settings, **options)
     from qwen_demo.engines.batching.engine import BatchingEngine
 
-    return BatchingEngine(settings)
+    return BatchingEngine(settings, **options)
 
 
-def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
-    """The whole application. `app.state.service` is the service behind it."""
-    service = Service(settings, engine or build_engine(settings))
+def build_second(settings: Settings, first: Engine) -> Service | None:
+    """What the page can compare `first` with, see `--compare-engine`. It loads the model that `first` has loaded."""
+    if not settings.compares:
+        return None
+    first_kind = "batching" if settings.engine == "auto" else settings.engine
+    changes = {
+        "engine": settings.compare_engine or first_kind,
+        "quantization": settings.compare_quantization or settings.quantization,
+        "compare_engine": None,
+        "compare_quantization": None,
+    }
+    changed = settings.model_copy(update=changes)
+    return Service(changed, build_engine(changed, loader=load_beside(lambda: first.info)))
+
+
+def build_app(settings: Settings, engine: Engine | None = None, second: Service | None = None) -> FastAPI:
+    """The whole application. `app.state.service` is the service behind it.
+
+    `app.state.services` are it and, if there is one, the second one, which the page compares it with.
+    """
+    engine = engine or build_engine(settings)
+    service = Service(settings, engine)
+    second = second or build_second(settings, engine)
+    services = [service, second] if second else [service]
     uploads = _upload_dir(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.start()
+        if second:
+            second.start(after=service)
         tidying = [
             asyncio.create_task(keep_trimmed(uploads, settings.max_upload_bytes)),
             asyncio.create_task(keep_swept(app.state.page)),
@@ -82,12 +106,13 @@ def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         yield
         for task in tidying:
             task.cancel()
-        await service.close()
+        for each in reversed(services):
+            await each.close()
         if settings.upload_dir is None:
             shutil.rmtree(uploads, ignore_errors=True)
 
     app = FastAPI(title="Qwen2.5-VL", version=__version__, lifespan=lifespan)
-    app.state.service = service
+    app.state.service, app.state.services = service, services
     install_errors(app)
     access = Access(settings)
     app.include_router(build_router(service, access))
@@ -112,9 +137,10 @@ def build_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.add_middleware(
         CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
     )
+    app.add_middleware(CompressedPage)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestId)
-    return _mount_page(app, service, uploads)
+    return _mount_page(app, services, uploads)
 
 
 def _upload_dir(settings: Settings) -> Path:
@@ -124,25 +150,26 @@ def _upload_dir(settings: Settings) -> Path:
     return folder.resolve()
 
 
-def _mount_page(app: FastAPI, service: Service, uploads: Path) -> FastAPI:
+def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> FastAPI:
     import gradio as gr
 
     from qwen_demo.ui.languages import ByVisitor
 
     app.add_middleware(ByVisitor)
-    page = app.state.page = _page(service, uploads)
-    gr.mount_gradio_app(app, page, path="/", **_page_options(service.settings))
-    if service.settings.page_users_file:
+    settings = services[0].settings
+    page = app.state.page = _page(services, uploads)
+    gr.mount_gradio_app(app, page, path="/", **_page_options(settings, page))
+    if settings.page_users_file:
         give_pass(page, next(route.app for route in app.routes if isinstance(route, Mount)))
     return app
 
 
-def _page(service: Service, uploads: Path):
+def _page(services: Sequence[Service], uploads: Path):
     from qwen_demo.ui.blocks import build_page
     from qwen_demo.ui.conversation import Reader
 
-    settings = service.settings
-    demo = build_page(service, Reader(settings, [uploads]))
+    settings = services[0].settings
+    demo = build_page(services, Reader(settings, [uploads]))
     capacity = settings.max_waiting + PAGE_SLACK
     demo.max_threads = capacity
     # Gradio keeps 66 KiB for each page and each call of its API; its own bound is 10,000 of them.
@@ -156,15 +183,15 @@ def _largest_file(settings: Settings) -> int:
     return max(settings.max_image_bytes, settings.max_video_bytes)
 
 
-def _page_options(settings: Settings) -> dict:
+def _page_options(settings: Settings, page) -> dict:
     """Shared by the mounted page and the launched one of ZeroGPU."""
-    from qwen_demo.ui.blocks import CSS, THEME
+    from qwen_demo.ui.blocks import CSS, HEAD, THEME
     from qwen_demo.ui.examples import FOLDER
-    from qwen_demo.ui.languages import HEAD, Translations
+    from qwen_demo.ui.languages import Translations
 
     return {
         "head": HEAD,
-        "i18n": Translations(),
+        "i18n": Translations(page),
         "theme": THEME,
         "css": CSS,
         "show_error": False,
@@ -209,11 +236,11 @@ class _Server(uvicorn.Server):
 async def _serve(settings: Settings) -> int:
     began = time.perf_counter()
     app = build_app(settings)
-    service: Service = app.state.service
+    services: list[Service] = app.state.services
     server = _Server(_uvicorn_config(app, settings))
     serving = asyncio.create_task(server.serve())
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, _shut_down, service, server)
+        asyncio.get_running_loop().add_signal_handler(number, _shut_down, services, server)
     while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for it
         await asyncio.sleep(0.02)
     if serving.done():
@@ -222,20 +249,25 @@ async def _serve(settings: Settings) -> int:
     port = server.servers[0].sockets[0].getsockname()[1]
     host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
     print(f"Qwen2.5-VL demo: http://{host}:{port}{settings.root_path} (the model is loading)", flush=True)
-    await service.loaded()
-    if service.failure:
-        server.should_exit = True
-        await serving
-        print(f"error: {service.failure}", file=sys.stderr)
-        return 1
+    for service, which in zip(services, ("", "the second engine, to compare with: "), strict=False):
+        await service.loaded()
+        if service.failure:
+            server.should_exit = True
+            await serving
+            print(f"error: {which}{service.failure}", file=sys.stderr)
+            return 1
+        _tell(service, time.perf_counter() - began, "To compare with" if which else "Ready")
+    await serving
+    return 0
+
+
+def _tell(service: Service, seconds: float, what: str) -> None:
     model = service.status().model
     print(
-        f"Ready after {time.perf_counter() - began:.1f} s: {model.model_id} on {model.device}, {model.dtype}, "
+        f"{what} after {seconds:.1f} s: {model.model_id} on {model.device}, {model.dtype}, "
         f"quantisation {model.quantization} ({model.reason})",
         flush=True,
     )
-    await serving
-    return 0
 
 
 def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -254,14 +286,14 @@ def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _shut_down(service: Service, server: uvicorn.Server) -> None:
+def _shut_down(services: Sequence[Service], server: uvicorn.Server) -> None:
     """First signal: drain, then exit. Second: exit at once."""
 
     async def drain_and_exit() -> None:
-        await service.drain()
+        await asyncio.gather(*(service.drain() for service in services))
         server.should_exit = True
 
-    if service.status().state == "closing":
+    if services[0].status().state == "closing":
         server.force_exit = server.should_exit = True
     else:
         server.draining = asyncio.create_task(drain_and_exit())
@@ -271,10 +303,14 @@ def _launch_on_zerogpu(settings: Settings) -> int:
     """ZeroGPU prepares itself inside Gradio's `launch`, with the model already loaded."""
     from qwen_demo.engines.generate import GenerateEngine
 
+    if settings.compares:
+        raise SettingsError(
+            "--compare-engine and --compare-quantization cannot be used here: ZeroGPU lends its GPU to one engine."
+        )
     engine = GenerateEngine(settings)
     engine.load()
     service = Service(settings, engine)
     service.ready_without_warmup()
-    options = _page_options(settings)
-    _page(service, _upload_dir(settings)).launch(server_name=settings.host, server_port=settings.port, **options)
+    page = _page([service], _upload_dir(settings))
+    page.launch(server_name=settings.host, server_port=settings.port, **_page_options(settings, page))
     return 0

@@ -22,6 +22,7 @@ from qwen_demo.errors import DeadlineExceeded, NotReady, Overloaded, QwenDemoErr
 from qwen_demo.line import Line, Ticket
 from qwen_demo.pixels import picture_tokens
 from qwen_demo.rates import Rates
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.telemetry import Metrics, request_id
 from qwen_demo.types import (
@@ -85,9 +86,9 @@ class Service:
         self.metrics = Metrics(self._health)
         self.metrics.eta_from(self.eta_s)
 
-    def start(self) -> None:
-        """Begin to load; `loaded` waits for the end of it."""
-        self._tasks.append(asyncio.create_task(self._load()))
+    def start(self, after: "Service | None" = None) -> None:
+        """Begin to load, once `after` has loaded well; `loaded` waits for the end of it."""
+        self._tasks.append(asyncio.create_task(self._load(after)))
 
     async def loaded(self) -> None:
         """Wait until loading ended, well or badly."""
@@ -97,8 +98,12 @@ class Service:
         """For an engine that was loaded elsewhere and cannot run before the first request."""
         self._state = "ready"
 
-    async def _load(self) -> None:
+    async def _load(self, after: "Service | None") -> None:
         try:
+            if after is not None:
+                await after.loaded()
+                if after.failure:
+                    raise after.failure
             await self._engine.start()
             if self.settings.warmup:
                 await collect(self._engine.stream(_small_question()))
@@ -116,8 +121,11 @@ class Service:
         deadline = time.monotonic() + self.settings.grace_s
         while self._in_flight and time.monotonic() < deadline:  # noqa: ASYNC110 requests end in many ways
             await asyncio.sleep(0.05)
+        shutting_down = Sentence(
+            "The server is shutting down and could not wait for this answer. Ask again in a moment."
+        )
         for end in list(self._enders):
-            end(NotReady("The server is shutting down and could not wait for this answer. Ask again in a moment."))
+            end(NotReady(shutting_down))
         deadline = time.monotonic() + LAST_WORDS_S
         while self._in_flight and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -138,11 +146,11 @@ class Service:
 
     def status(self) -> Status:
         health = self._engine.health()
-        state, detail = self._state, str(self.failure) if self.failure else health.detail
+        state, detail = self._state, self.failure.args[0] if self.failure else health.detail
         if state == "loading" and health.ready:
-            detail = "Warming up"
+            detail = Sentence("Warming up")
         if state == "closing":
-            detail = "The server is shutting down"
+            detail = Sentence("The server is shutting down")
         if state == "ready" and (self._stuck or not health.ready):
             state, detail = "failed", self._stuck or health.detail
         return Status(state, detail, health.running, health.waiting, self._engine.info)
@@ -217,14 +225,24 @@ class Service:
     def _admit(self) -> None:
         if not self._health().ready:
             status = self.status()
-            raise NotReady(f"The model is not ready ({status.state}): {status.detail}. Try again in a moment.")
+            raise NotReady(
+                Sentence(
+                    "The model is not ready ({state}): {detail}. Try again in a moment.",
+                    state=status.state,
+                    detail=status.detail,
+                )
+            )
         if self._in_flight >= self._engine.health().slots + self.settings.max_waiting:
-            raise self._overloaded(f"{self._in_flight} requests are running or waiting")
+            raise self._overloaded(Sentence("{count} requests are running or waiting", count=self._in_flight))
 
-    def _overloaded(self, what: str) -> Overloaded:
+    def _overloaded(self, what: Sentence) -> Overloaded:
         retry_after_s = max(1.0, self.eta_s())
         return Overloaded(
-            f"{what}, which is all that this server takes. Try again in about {retry_after_s:.0f} s.",
+            Sentence(
+                "{what}, which is all that this server takes. Try again in about {seconds:.0f} s.",
+                what=what,
+                seconds=retry_after_s,
+            ),
             retry_after_s=retry_after_s,
         )
 
@@ -233,7 +251,9 @@ class Service:
         parts = [part for message in request.messages for part in message.parts]
         tokens = sum(self._cost(part, request) for part in parts)
         if self._tokens_in_flight and self._tokens_in_flight + tokens > self.settings.max_waiting_tokens:
-            raise self._overloaded(f"Prompts of {self._tokens_in_flight} tokens are running or waiting")
+            raise self._overloaded(
+                Sentence("Prompts of {tokens} tokens are running or waiting", tokens=self._tokens_in_flight)
+            )
         self._tokens_in_flight += tokens
         return tokens
 
@@ -264,8 +284,11 @@ class Service:
 
         events = self._engine.stream(request)
         too_long = DeadlineExceeded(
-            f"The answer took longer than {self.settings.request_timeout_s:g} s and was ended. Ask for a "
-            "shorter answer or smaller pictures (an operator can raise --request-timeout-s)."
+            Sentence(
+                "The answer took longer than {limit_s:g} s and was ended. Ask for a "
+                "shorter answer or smaller pictures (an operator can raise --request-timeout-s).",
+                limit_s=self.settings.request_timeout_s,
+            )
         )
         timer = asyncio.get_running_loop().call_later(self.settings.request_timeout_s, end, too_long)
         self._enders.add(end)

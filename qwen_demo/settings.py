@@ -5,6 +5,7 @@ program at start with a message that names it. Fields are grouped as in the READ
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,8 +55,10 @@ class Settings(BaseSettings):
         "auto", description="auto, embedded, a local folder, or a hub id such as Qwen/Qwen2.5-VL-7B-Instruct"
     )
     revision: str | None = Field(None, description="branch, tag or commit of the hub model")
-    quantization: Literal["auto", "nf4", "int8", "none"] = Field(
-        "auto", description="bitsandbytes weights; auto is nf4 for a full-size model on CUDA, else none"
+    quantization: Literal["auto", "nf4", "nf4-vision", "int8", "none"] = Field(
+        "auto",
+        description="bitsandbytes weights; auto is nf4 for a full-size model on CUDA, else none; "
+        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB",
     )
     attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
         "auto", description="attention implementation of transformers"
@@ -76,6 +79,15 @@ class Settings(BaseSettings):
         (), description="OpenAI-compatible servers of the remote engine, ending in /v1 (comma-separated)"
     )
     remote_key: SecretStr | None = Field(None, description="key that the remote engine sends")
+    compare_engine: Literal["batching", "generate"] | None = Field(
+        None, description="load the model a second time, with this engine, to compare both on the page"
+    )
+    compare_quantization: Literal["nf4", "nf4-vision", "int8", "none"] | None = Field(
+        None,
+        description="the same with these weights; the two can go together. It needs memory for both: on a GPU the "
+        "first engine takes half of its usual share for keys and values, or what --kv-cache-mib says for each. "
+        "The API stays with the first",
+    )
     threads: int = Field(
         0,
         ge=0,
@@ -202,6 +214,20 @@ class Settings(BaseSettings):
         """Whether only this machine can reach the program."""
         return self.host in ("127.0.0.1", "localhost", "::1")
 
+    @property
+    def compares(self) -> bool:
+        """Whether a second engine is loaded beside the first."""
+        return bool(self.compare_engine or self.compare_quantization)
+
+    @model_validator(mode="after")
+    def _two_engines_here(self):
+        if self.compares and self.engine in ("remote", "fake"):
+            raise ValueError(
+                f"--compare-engine and --compare-quantization load a second engine beside one that has a model here; with "
+                f"--engine {self.engine} there is none"
+            )
+        return self
+
     @model_validator(mode="after")
     def _pixel_bounds_in_order(self):
         if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
@@ -238,6 +264,9 @@ def load_settings(argv: list[str] | None = None) -> Settings:
     # Read by OpenMP when torch is imported: waiting threads sleep. While they spin, two threads on
     # two busy cores are ten times slower than one (benchmarks/embedded.py).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read by PyTorch when it first uses a GPU: memory of pieces that came in one size serves other sizes later.
+    if sys.platform == "linux" and "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:
+        os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     try:
         return Settings(_cli_parse_args=list(argv) if argv is not None else False)
     except ValidationError as error:

@@ -29,6 +29,17 @@ def trim(folder: Path, max_bytes: int) -> int:
     return gone
 
 
+def remove_remains(folder: Path) -> None:
+    """Delete what uploads left that broke off; only while none is under way.
+
+    Gradio writes each upload under a temporary name into the folder itself, and moves it into a folder of its own
+    when it is whole.
+    """
+    for path in folder.glob("tmp*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
+
+
 async def keep_trimmed(folder: Path, max_bytes: int) -> None:
     """`trim` now and then, until cancelled."""
     while True:

@@ -1,8 +1,7 @@
-"""Shared by all tests: pictures, one loaded embedded model, settings without the machine's own."""
+"""Shared by all tests: pictures, one loaded embedded model, two running programs, settings without the machine's own."""
 
 import asyncio
 import os
-from pathlib import Path
 
 import PIL.Image
 import PIL.ImageDraw
@@ -10,8 +9,30 @@ import pytest
 
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
+from tests.servers import ROOT, running
 
-ROOT = Path(__file__).parents[1]
+__all__ = ["ROOT"]
+
+# The files that take longest, longest first. They begin a run: one of them at its end would have a worker to itself.
+LONG = (
+    "ui/test_page.py",
+    "ui/test_tabs.py",
+    "ui/test_sight.py",
+    "test_server.py",
+    "batching/test_exactness.py",
+    "deploy/test_nginx.py",
+    "security/test_page_browser.py",
+    "batching/test_faults_http.py",
+    "ui/test_keeping.py",
+    "test_engines.py",
+    "test_faults.py",
+    "api/test_openapi.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +53,20 @@ def loaded():
     from qwen_demo.models.load import load
 
     return load(Settings(model="embedded", threads=1))
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    """The program on the embedded model, started once for all tests that only ask it."""
+    with running("--model", "embedded", "--max-running", "8") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fake():
+    """The program on the fake engine, in the same way."""
+    with running("--engine", "fake", "--max-running", "8") as server:
+        yield server
 
 
 def draw(colour: str = "red", size: tuple[int, int] = (336, 336)) -> PIL.Image.Image:

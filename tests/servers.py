@@ -10,8 +10,9 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from tests.conftest import ROOT
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass
@@ -20,11 +21,11 @@ class Server:
     url: str = ""
     lines: list[str] = field(default_factory=list)
 
-    def wait_for(self, pattern: str, timeout_s: float = 60) -> re.Match:
-        """The first printed line with `pattern`."""
+    def wait_for(self, pattern: str, timeout_s: float = 60, after: int = 0) -> re.Match:
+        """The first printed line with `pattern`, of those after the first `after`."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            for line in list(self.lines):
+            for line in self.lines[after:]:
                 if match := re.search(pattern, line):
                     return match
             if self.process.poll() is not None and not self._reader.is_alive():

@@ -168,7 +168,7 @@ def test_a_full_disk_refuses_uploads_and_nothing_else(start, monkeypatch):
         with monkeypatch.context() as disk:
             disk.setattr("gradio.route_utils.NamedTemporaryFile", full)
             answer = http.post("/gradio_api/upload", files=picture)
-            assert answer.status_code in (500, 507)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (507, "disk_full")
             assert "space" not in answer.text
             assert "Traceback" not in answer.text
             assert http.post("/v1/chat/completions", json=HELLO).status_code == 200

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "qwen_demo"
 # Each room may import from itself and from rooms of a lower rank.
 RANKS = {
     "errors": 0,
+    "sentences": 0,
     "types": 0,
     "settings": 1,
     "budget": 1,
@@ -80,3 +81,41 @@ def test_imports_go_one_way(path):
 
 def test_every_room_has_a_rank():
     assert {room_of(path) for path in MODULES} <= set(RANKS)
+
+
+def loaded_at_import(path: Path) -> set[str]:
+    """What importing this module imports: neither what its functions do later nor what only type checkers see."""
+    names, nodes = set(), [ast.parse(path.read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and "TYPE_CHECKING" not in ast.unparse(
+            getattr(node, "test", ast.Constant(None))
+        ):
+            nodes += ast.iter_child_nodes(node)
+    return names
+
+
+def test_a_front_without_a_model_loads_no_torch():
+    """Nothing that the page, the API, or the fake and the remote engine import: torch takes seconds."""
+    modules = {str(path.relative_to(PACKAGE.parent).with_suffix("")).replace("/", "."): path for path in MODULES}
+    modules |= {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    rooms = (
+        "qwen_demo.server",
+        "qwen_demo.ui.",
+        "qwen_demo.api.",
+        "qwen_demo.engines.fake",
+        "qwen_demo.engines.remote",
+    )
+    waiting, seen = [name for name in modules if name.startswith(rooms)], set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            found = loaded_at_import(modules[name])
+            assert not {each.partition(".")[0] for each in found} & {"torch", "transformers"}, name
+            waiting += found & modules.keys()
+    assert "qwen_demo.engines.zerogpu" in seen

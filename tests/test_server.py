@@ -9,23 +9,19 @@ import signal
 import subprocess
 import sys
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from qwen_demo.ui.examples import EXAMPLES
 from tests.conftest import ROOT, draw
 from tests.servers import running
 
 
 @pytest.fixture(scope="module")
-def server():
-    with running("--model", "embedded", "--max-running", "8") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(server):
-    return Client(server.url, verbose=False)
+def client(embedded):
+    return Client(embedded.url, verbose=False)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +81,14 @@ def test_eight_asked_at_once_are_answered_as_one_by_one(client, tmp_path):
     assert len(set(alone)) > 4
 
 
+def test_the_page_travels_compressed_and_brings_its_small_pictures_along(server):
+    with httpx.stream("GET", server.url, headers={"accept-encoding": "gzip"}) as page:
+        sent = len(b"".join(page.iter_raw()))
+    whole = httpx.get(server.url, headers={"accept-encoding": "identity"}).content
+    assert sent < len(whole) / 4
+    assert whole.count(b"data:image/webp;base64,") == sum(bool(example.card().get("icon")) for example in EXAMPLES)
+
+
 def test_special_tokens_in_a_question_are_text(client, red):
     assert client.predict(question="<|image_pad|><|im_end|>", picture=handle_file(red), api_name="/ask")
 
@@ -126,12 +130,12 @@ def test_the_api_page_describes_each_parameter(client):
     assert [p["parameter_name"] for p in parameters][:4] == ["question", "picture", "temperature", "max_new_tokens"]
 
 
-async def test_mcp_offers_ask_as_a_tool(server):
+async def test_mcp_offers_ask_as_a_tool(embedded):
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
     async with (
-        streamablehttp_client(server.url + "/gradio_api/mcp/") as (read, write, _),
+        streamablehttp_client(embedded.url + "/gradio_api/mcp/") as (read, write, _),
         ClientSession(read, write) as session,
     ):
         await session.initialize()
@@ -142,8 +146,8 @@ async def test_mcp_offers_ask_as_a_tool(server):
         assert "model" in result.content[0].text
 
 
-def test_health_names_the_model(server):
-    health = json.loads(server.get("/health"))
+def test_health_names_the_model(embedded):
+    health = json.loads(embedded.get("/health"))
     assert health["state"] == "ready"
     assert health["model"] == "embedded"
 
@@ -173,10 +177,9 @@ def test_terminate_ends_the_program():
         assert server.process.wait(timeout=20) in (0, -signal.SIGTERM)
 
 
-def test_a_client_that_leaves_frees_the_engine():
-    with running("--engine", "fake") as server:
-        client = Client(server.url, verbose=False)
-        job = client.submit(question="word " * 2000, max_new_tokens=2000, api_name="/ask")
-        next(iter(job))
-        job.cancel()
-        server.wait_for("outcome=cancelled", timeout_s=10)
+def test_a_client_that_leaves_frees_the_engine(fake):
+    before = len(fake.lines)
+    job = Client(fake.url, verbose=False).submit(question="word " * 2000, max_new_tokens=2000, api_name="/ask")
+    next(iter(job))
+    job.cancel()
+    fake.wait_for("outcome=cancelled", timeout_s=10, after=before)

@@ -56,6 +56,26 @@ async def test_a_model_that_cannot_be_loaded_is_told(settings):
         await collect(service.answer(question("hello")))
 
 
+async def test_a_second_engine_waits_for_the_first_and_does_not_load_without_it(settings):
+    first, second = (Service(settings, FakeEngine(load_s=0.1 * (number + 1))) for number in range(2))
+    first.start()
+    second.start(after=first)
+    await first.loaded()
+    assert second.status().state == "loading" and not second._engine.health().ready
+    await second.loaded()
+    assert second.status().state == "ready"
+
+    class Broken(FakeEngine):
+        async def start(self):
+            raise ModelLoadError("no such file")
+
+    first, second = Service(settings, Broken()), Service(settings, FakeEngine())
+    first.start()
+    second.start(after=first)
+    await second.loaded()
+    assert str(second.failure) == "no such file" and not second._engine.health().ready
+
+
 async def test_the_warm_up_is_over_before_the_first_visitor(settings):
     fake = FakeEngine()
     service = Service(settings, fake)

@@ -29,6 +29,12 @@ def test_links_are_left_alone(tmp_path):
     assert outside.exists()
 
 
+def test_remains_are_what_lies_in_the_folder_itself_under_a_temporary_name(tmp_path):
+    whole, remains, other = (make(tmp_path, name, 1, 0) for name in ("whole/tmpfile", "tmpabc", "notes"))
+    uploads.remove_remains(tmp_path)
+    assert [path.exists() for path in (whole, remains, other)] == [True, False, True]
+
+
 async def test_a_running_program_keeps_trimming(tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "CHECK_EVERY_S", 0.01)
     task = asyncio.create_task(uploads.keep_trimmed(tmp_path, 150))

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -74,6 +75,19 @@ class SecurityHeaders:
             await send(message)
 
         return await self._app(scope, receive, send_with_headers)
+
+
+class CompressedPage:
+    """Compresses the page and its configuration: most of what a visit loads. Gradio compresses its own scripts;
+    streams and pictures are left alone.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self._app, self._compressed = app, GZipMiddleware(app, compresslevel=6)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        compressed = scope["type"] == "http" and scope["path"] in ("/", "/config")
+        await (self._compressed if compressed else self._app)(scope, receive, send)
 
 
 class BoundedBody:

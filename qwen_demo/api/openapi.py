@@ -112,6 +112,7 @@ _TEXTS = {
     500: "Something failed on the server.",
     503: "Not ready; see Retry-After.",
     504: "The answer took too long.",
+    507: "The disk for uploads is full.",
 }
 
 
@@ -119,7 +120,7 @@ def refusals(*statuses: int) -> dict:
     return {status: {"model": Error, "description": _TEXTS[status]} for status in statuses}
 
 
-ASKING = refusals(400, 401, 403, 404, 408, 413, 429, 500, 503, 504)
+ASKING = refusals(400, 401, 403, 404, 408, 413, 429, 500, 503, 504, 507)
 LOOKING = refusals(401, 404, 429, 500)
 CHAT = {
     200: {

@@ -26,7 +26,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_demo.api.access import Access, caller_address
 from qwen_demo.api.errors import ApiError, body, describe
-from qwen_demo.errors import Overloaded
+from qwen_demo.errors import DiskFull, Overloaded, QwenDemoError
+from qwen_demo.uploads import remove_remains
 
 LOGINS = parse("10/minute")
 # What stays free on the disk of the uploads.
@@ -72,6 +73,7 @@ class PageDoor:
         self._app, self._origins, self._uploads = app, origins, uploads
         self._max_upload_bytes, self._timeout_s = max_upload_bytes, timeout_s
         self._mcp_access = mcp_access
+        self._uploading = 0
         self._logins = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,8 +116,7 @@ class PageDoor:
                 content = body(str(error), "authentication_error", error.code)
                 return await JSONResponse(content, error.status, error.headers)(scope, receive, send)
             except Overloaded as error:
-                status, content, headers = describe(error)
-                return await JSONResponse(content, status, headers)(scope, receive, send)
+                return await _tell(error, scope, receive, send)
         return await self._app(_at_own_address(scope), receive, send)
 
     async def _upload(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,7 +125,7 @@ class PageDoor:
             text = f"An upload may have {self._max_upload_bytes} bytes."
             return await _refuse(413, text, scope, receive, send)
         if shutil.disk_usage(self._uploads).free < RESERVE_BYTES + int(announced):
-            return await _refuse(507, "The disk for uploads is full. Try again later.", scope, receive, send)
+            return await _tell(DiskFull(), scope, receive, send)
         size = 0
 
         async def bounded() -> Message:
@@ -136,7 +137,29 @@ class PageDoor:
             size += len(message.get("body", b""))
             return message if size <= self._max_upload_bytes else {"type": "http.disconnect"}
 
-        return await self._app(scope, bounded, send)
+        failure: list[Message] = []
+
+        async def unless_failed(message: Message) -> None:
+            if failure or (message["type"] == "http.response.start" and message["status"] >= 500):
+                failure.append(message)
+            else:
+                await send(message)
+
+        full = False
+        self._uploading += 1
+        try:
+            await self._app(scope, bounded, unless_failed)
+        except OSError as error:
+            if not (full := error.errno in DiskFull.numbers):
+                raise
+        finally:
+            self._uploading -= 1
+            if failure and not self._uploading:
+                await asyncio.to_thread(remove_remains, self._uploads)
+            for message in () if full else failure:
+                await send(message)
+        if full:
+            await _tell(DiskFull(), scope, receive, send)
 
 
 def _is_used(path: str) -> bool:
@@ -150,6 +173,11 @@ def _at_own_address(scope: Scope) -> Scope:
     own = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _FORWARDED + _SECRETS]
     return {**scope, "scheme": "http", "headers": [(b"host", own.encode()), *kept]}
+
+
+async def _tell(error: QwenDemoError, scope: Scope, receive: Receive, send: Send) -> None:
+    status, content, headers = describe(error)
+    await JSONResponse(content, status, {"Connection": "close", **headers})(scope, receive, send)
 
 
 async def _refuse(

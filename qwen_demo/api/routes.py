@@ -17,7 +17,7 @@ from qwen_demo.api.access import Access, Caller
 from qwen_demo.api.errors import UNEXPECTED, ApiError, body, describe
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
 from qwen_demo.api.sse import EventStream, event, while_connected
-from qwen_demo.errors import QwenDemoError
+from qwen_demo.errors import DiskFull, QwenDemoError
 from qwen_demo.service import Service
 from qwen_demo.telemetry import request_id
 from qwen_demo.types import Answer, ChatRequest, Finished, collect
@@ -186,6 +186,10 @@ async def _read_inference(request: Request, service: Service) -> ChatRequest:
         return convert.inference_question(asked, picture)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
+    except OSError as error:
+        if error.errno in DiskFull.numbers:
+            raise DiskFull from error
+        raise
 
 
 def _model(service: Service) -> dict:

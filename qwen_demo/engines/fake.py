@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from qwen_demo.errors import NotReady
+from qwen_demo.sentences import Sentence
 from qwen_demo.types import (
     ChatRequest,
     Event,
@@ -56,7 +57,7 @@ class FakeEngine:
         self.requests: deque[ChatRequest] = deque(maxlen=REQUESTS_KEPT)
         self.info = ModelInfo(
             model_id="fake",
-            reason="a scripted engine without a model",
+            reason=Sentence("a scripted engine without a model"),
             engine="fake",
             device="none",
             dtype="none",
@@ -75,7 +76,7 @@ class FakeEngine:
         self._ready = True
 
     def health(self) -> Health:
-        detail = "ready" if self._ready else "loading"
+        detail = "ready" if self._ready else Sentence("loading")
         return Health(self._ready, self._running, self._waiting, detail, self._slots)
 
     async def close(self) -> None:

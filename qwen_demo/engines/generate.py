@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from qwen_demo.errors import EngineFailed, NotReady, OutOfMemory, QwenDemoError
 from qwen_demo.models.load import LoadedModel, load
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Event, Finished, Health, ModelInfo, TextDelta, Timing, Usage
 
@@ -151,8 +152,10 @@ class _Job:
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise OutOfMemory(
-                "This request needed more GPU memory than is free. Send fewer or smaller pictures, lower the pixel "
-                "budget or the answer's length, or try again when fewer people ask."
+                Sentence(
+                    "This request needed more GPU memory than is free. Send fewer or smaller pictures, lower the pixel "
+                    "budget or the answer's length, or try again when fewer people ask."
+                )
             ) from error
         except Exception as error:
             log.exception("request %s failed", self.request.request_id)

@@ -12,6 +12,7 @@ import llguidance.torch
 import torch
 
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.sentences import Sentence
 
 # Where blanks are free a small model fills the answer with them.
 COMPACT = {"whitespace_flexible": False}
@@ -36,7 +37,11 @@ class Grammars:
         """Raises `InvalidRequest` when the schema is not one, or uses what cannot be enforced."""
         if len(json_schema) > LONGEST_SCHEMA:
             raise InvalidRequest(
-                f"The JSON schema has {len(json_schema)} characters; at most {LONGEST_SCHEMA} are read.",
+                Sentence(
+                    "The JSON schema has {count} characters; at most {limit} are read.",
+                    count=len(json_schema),
+                    limit=LONGEST_SCHEMA,
+                ),
                 field="response_format",
             )
         with self._lock:
@@ -47,11 +52,15 @@ class Grammars:
         try:
             grammar = llguidance.LLMatcher.grammar_from_json_schema(json_schema, defaults=COMPACT)
         except ValueError as error:
-            raise InvalidRequest(f"The JSON schema cannot be used: {error}", field="response_format") from error
+            raise InvalidRequest(_unusable(error), field="response_format") from error
         matcher = llguidance.LLMatcher(self._prepared, grammar)
         if matcher.is_error():
-            raise InvalidRequest(f"The JSON schema cannot be used: {matcher.get_error()}", field="response_format")
+            raise InvalidRequest(_unusable(matcher.get_error()), field="response_format")
         return Constraint(matcher, self._vocabulary)
+
+
+def _unusable(why: object) -> Sentence:
+    return Sentence("The JSON schema cannot be used: {why}", why=str(why))
 
 
 class Constraint:

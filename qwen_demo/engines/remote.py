@@ -21,6 +21,7 @@ import PIL.Image
 
 from qwen_demo.engines.upstreams import Upstream, Upstreams, cause
 from qwen_demo.errors import EngineFailed, InvalidRequest, ModelLoadError, NotReady, Overloaded, SettingsError
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import (
     ChatRequest,
@@ -79,9 +80,9 @@ class RemoteEngine:
         self.info = replace(
             self.info,
             model_id=model.id,
-            reason=f"served by {self._upstreams.names}",
-            device="another server",
-            dtype="as served",
+            reason=Sentence("served by {servers}", servers=self._upstreams.names),
+            device=Sentence("another server"),
+            dtype=Sentence("as served"),
             context_tokens=getattr(model, "max_model_len", None) or 0,
             min_pixels=self._settings.min_pixels or 4 * 28 * 28,
             max_pixels=self._settings.max_pixels or 2560 * 28 * 28,

@@ -1,18 +1,20 @@
 """Hugging Face ZeroGPU: a GPU is lent to one function call at a time, in a process of its own.
 
-`spaces.GPU` wraps a generator that runs there and yields token ids. Elsewhere this module is
-not used.
+`spaces.GPU` wraps a generator that runs there and yields token ids. Elsewhere only `is_active` is
+used; it loads no torch, which a front of other servers never needs.
 """
 
 import importlib.util
 import queue
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from qwen_demo.engines import tokens
-from qwen_demo.engines.grammar import Grammars
-from qwen_demo.models.prompt import Prompt
 from qwen_demo.types import Sampling
+
+if TYPE_CHECKING:
+    from qwen_demo.engines.grammar import Grammars
+    from qwen_demo.models.prompt import Prompt
 
 START_S, SECONDS_PER_TOKEN, LONGEST_S = 20, 0.06, 120
 
@@ -26,17 +28,19 @@ def is_active() -> bool:
     return bool(Config.zero_gpu)
 
 
-def duration_s(prompt: Prompt, sampling: Sampling) -> int:
+def duration_s(prompt: "Prompt", sampling: Sampling) -> int:
     """How long to borrow the GPU: long enough for the longest answer, as short as quota likes."""
     return min(int(START_S + SECONDS_PER_TOKEN * sampling.max_new_tokens), LONGEST_S)
 
 
-def borrowed(model, device, grammars: Grammars) -> Callable:
+def borrowed(model, device, grammars: "Grammars") -> Callable:
     """A stand-in for `tokens.run(model, device, grammars, ...)` that borrows a GPU for each call."""
     import spaces
 
+    from qwen_demo.engines import tokens
+
     @spaces.GPU(duration=duration_s)
-    def generate_on_gpu(prompt: Prompt, sampling: Sampling):
+    def generate_on_gpu(prompt: "Prompt", sampling: Sampling):
         made: queue.SimpleQueue = queue.SimpleQueue()
         stopped = threading.Event()
 

@@ -6,6 +6,7 @@ import re
 import idna
 
 from qwen_demo.errors import FetchRefused
+from qwen_demo.sentences import Sentence
 
 # A last label of letters rules out every spelling of a numeric address (1.2.3.4, 0x7f000001,
 # 017700000001, 127.1), which is why none of them needs a case of its own.
@@ -72,7 +73,7 @@ def parse_https(url: str) -> tuple[str, str]:
         raise FetchRefused("The URL has a space, control character or backslash in it. Write it percent-encoded.")
     match = _URL.fullmatch(url)
     if not match:
-        raise FetchRefused("Only https:// URLs (and data: URLs) are accepted.")
+        raise FetchRefused(Sentence("Only https:// URLs (and data: URLs) are accepted."))
     authority, target = match.groups()
     if "@" in authority:
         raise FetchRefused("The URL has a user name in it, which is not accepted.")
@@ -93,5 +94,5 @@ def normal_host(host: str) -> str:
     except UnicodeError as exc:
         raise FetchRefused("The URL's host name is not a valid international name.") from exc
     if len(name) > 253 or not _HOST.fullmatch(name):
-        raise FetchRefused("The URL's host must be a full name such as example.com, not an address.")
+        raise FetchRefused(Sentence("The URL's host must be a full name such as example.com, not an address."))
     return name

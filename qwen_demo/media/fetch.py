@@ -20,6 +20,7 @@ from qwen_demo.budget import budget_of_loop
 from qwen_demo.errors import FetchRefused, MediaRefused
 from qwen_demo.media.addresses import is_public, normal_host, parse_https
 from qwen_demo.media.kinds import Kind, check_bytes
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 
 MAX_REDIRECTS = 3
@@ -71,13 +72,16 @@ async def fetch_url(url: str, limits: Settings, *, kind: Kind | None = None, net
         Overloaded: what others hold leaves no room for it.
     """
     if limits.fetch_urls == "off":
-        raise FetchRefused("This server does not fetch URLs (--fetch-urls off). Upload the file instead.")
+        raise FetchRefused(Sentence("This server does not fetch URLs (--fetch-urls off). Upload the file instead."))
     try:
         async with asyncio.timeout(limits.fetch_timeout_s):
             return await _follow(url, limits, kind, network or Network())
     except TimeoutError as exc:
         raise FetchRefused(
-            f"The download took longer than {limits.fetch_timeout_s:g} s (--fetch-timeout-s). Upload the file instead."
+            Sentence(
+                "The download took longer than {limit_s:g} s (--fetch-timeout-s). Upload the file instead.",
+                limit_s=limits.fetch_timeout_s,
+            )
         ) from exc
 
 
@@ -103,7 +107,9 @@ async def _hop(
 ) -> bytes | _Redirect:
     host, target = parse_https(url)
     if limits.fetch_hosts and host not in {normal_host(allowed) for allowed in limits.fetch_hosts}:
-        raise FetchRefused(f"The host {host} is not among those this server may fetch from (--fetch-hosts).")
+        raise FetchRefused(
+            Sentence("The host {host} is not among those this server may fetch from (--fetch-hosts).", host=host)
+        )
     addresses = await _addresses(host, network)
     response = await _connect(transport, host, target, addresses, limits, network)
     try:
@@ -120,11 +126,13 @@ async def _addresses(host: str, network: Network) -> list[str]:
     try:
         addresses = list(dict.fromkeys(await network.resolve(host)))
     except (OSError, UnicodeError) as exc:
-        raise FetchRefused(f"The host name {host} is not known.") from exc
+        raise FetchRefused(Sentence("The host name {host} is not known.", host=host)) from exc
     # One bad address refuses all: a name that is half public and half private is an attack.
     # The addresses are not told: they may describe the network that this server stands in.
     if not addresses or not all(network.is_allowed(address) for address in addresses):
-        raise FetchRefused(f"The host {host} is not on the public internet, so nothing is fetched from it.")
+        raise FetchRefused(
+            Sentence("The host {host} is not on the public internet, so nothing is fetched from it.", host=host)
+        )
     return addresses
 
 
@@ -154,7 +162,9 @@ async def _connect(
             failure = exc
         except httpx.HTTPError as exc:
             raise FetchRefused(f"The host {host} did not answer as a web server should.") from exc
-    raise FetchRefused(f"No connection to {host}, or its certificate is not valid for that name.") from failure
+    raise FetchRefused(
+        Sentence("No connection to {host}, or its certificate is not valid for that name.", host=host)
+    ) from failure
 
 
 def _pinned(host: str, target: str, address: str, port: int) -> httpx.URL:
@@ -181,7 +191,7 @@ def _absolute(base: str, response: httpx.Response) -> str:
 def _content_kind(response: httpx.Response, kind: Kind | None) -> Kind | None:
     """The kind whose byte limit holds for the body; None if only its content can tell."""
     if response.status_code != 200:
-        raise FetchRefused(f"The server answered {response.status_code} instead of 200.")
+        raise FetchRefused(Sentence("The server answered {status} instead of 200.", status=response.status_code))
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity"):
         raise FetchRefused("The server sent the file compressed, which was not asked for and is not accepted.")
@@ -191,7 +201,12 @@ def _content_kind(response: httpx.Response, kind: Kind | None) -> Kind | None:
             return accepted
     if sent in _OTHER_TYPES:
         return kind
-    raise FetchRefused(f"The URL does not give {kind or 'image or video'} content. Use the address of the file itself.")
+    raise FetchRefused(
+        Sentence(
+            "The URL does not give {kind} content. Use the address of the file itself.",
+            kind=Sentence("image or video") if kind is None else kind,
+        )
+    )
 
 
 async def _read(response: httpx.Response, kind: Kind | None, limits: Settings) -> bytes:
@@ -209,9 +224,9 @@ async def _read(response: httpx.Response, kind: Kind | None, limits: Settings) -
 def _check_size(count: int, kind: Kind | None, limits: Settings) -> None:
     larger: Kind = "video" if limits.max_video_bytes > limits.max_image_bytes else "image"
     try:
-        check_bytes(max(count, 1), kind or larger, limits, "The file behind the URL")
+        check_bytes(max(count, 1), kind or larger, limits, Sentence("The file behind the URL"))
     except MediaRefused as exc:
-        raise FetchRefused(str(exc)) from exc
+        raise FetchRefused(exc.args[0]) from exc
 
 
 @functools.cache

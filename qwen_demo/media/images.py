@@ -19,6 +19,7 @@ from qwen_demo.errors import MediaRefused
 from qwen_demo.media import shrink, structure
 from qwen_demo.media.avif import AvifFile
 from qwen_demo.media.kinds import check_bytes, check_dimensions, file_format, label, refusal_of_format
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import Image
 
@@ -163,11 +164,15 @@ def _reading(name: str) -> Iterator[None]:
     except structure.Suspicious as exc:
         raise MediaRefused(f"{name} was not opened: {exc}.") from exc
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as exc:
-        raise MediaRefused(f"{name} has more pixels than the picture library accepts. Scale it down.") from exc
+        raise MediaRefused(
+            Sentence("{name} has more pixels than the picture library accepts. Scale it down.", name=name)
+        ) from exc
     except MemoryError as exc:
-        raise MediaRefused(f"{name} needs more memory than the server has. Scale it down.") from exc
+        raise MediaRefused(Sentence("{name} needs more memory than the server has. Scale it down.", name=name)) from exc
     except _DAMAGE as exc:
-        raise MediaRefused(f"{name} cannot be read: the file is damaged or cut short. Save it again.") from exc
+        raise MediaRefused(
+            Sentence("{name} cannot be read: the file is damaged or cut short. Save it again.", name=name)
+        ) from exc
 
 
 def make_image(

@@ -4,6 +4,7 @@ from typing import Literal
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.avif import AvifFile
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 
 Kind = Literal["image", "video"]
@@ -64,12 +65,16 @@ def media_kind(head: bytes, name: str, wanted: Kind | None = None) -> Kind:
 
 def refusal_of_format(name: str, found: str | None, wanted: Kind | None) -> MediaRefused:
     accepted = {
-        "image": f"a picture: {', '.join(IMAGE_FORMATS)}",
-        "video": f"a video: {', '.join(VIDEO_FORMATS)}",
-        None: f"a picture ({', '.join(IMAGE_FORMATS)}) or a video ({', '.join(VIDEO_FORMATS[:-1])})",
+        "image": Sentence("a picture: {pictures}", pictures=", ".join(IMAGE_FORMATS)),
+        "video": Sentence("a video: {videos}", videos=", ".join(VIDEO_FORMATS)),
+        None: Sentence(
+            "a picture ({pictures}) or a video ({videos})",
+            pictures=", ".join(IMAGE_FORMATS),
+            videos=", ".join(VIDEO_FORMATS[:-1]),
+        ),
     }[wanted]
-    seen = f"is {found}" if found else "is of an unknown kind"
-    return MediaRefused(f"{name} {seen}. Send {accepted}.")
+    seen = found or Sentence("of an unknown kind")
+    return MediaRefused(Sentence("{name} is {seen}. Send {accepted}.", name=name, seen=seen, accepted=accepted))
 
 
 def label(name: str) -> str:
@@ -86,11 +91,17 @@ def check_bytes(count: int, kind: Kind, limits: Settings, name: str) -> None:
     limit = limits.max_image_bytes if kind == "image" else limits.max_video_bytes
     if count > limit:
         raise MediaRefused(
-            f"{name} has {_size(count)}; the limit is {_size(limit)}. "
-            f"Send a smaller file, or start the server with a higher --max-{kind}-bytes."
+            Sentence(
+                "{name} has {size}; the limit is {limit}. "
+                "Send a smaller file, or start the server with a higher --{setting}.",
+                name=name,
+                size=_size(count),
+                limit=_size(limit),
+                setting=f"max-{kind}-bytes",
+            )
         )
     if count == 0:
-        raise MediaRefused(f"{name} is empty.")
+        raise MediaRefused(Sentence("{name} is empty.", name=name))
 
 
 def check_dimensions(width: int, height: int, max_pixels: int, setting: str, limits: Settings, name: str) -> None:
@@ -102,14 +113,29 @@ def check_dimensions(width: int, height: int, max_pixels: int, setting: str, lim
         raise MediaRefused(f"{name} is {width} x {height} pixels: it has no area.")
     if width * height > max_pixels:
         raise MediaRefused(
-            f"{name} is {width} x {height} = {width * height:,} pixels; the limit is {max_pixels:,}. "
-            f"Scale it down, or start the server with a higher --{setting}."
+            Sentence(
+                "{name} is {width} x {height} = {area:,} pixels; the limit is {limit:,}. "
+                "Scale it down, or start the server with a higher --{setting}.",
+                name=name,
+                width=width,
+                height=height,
+                area=width * height,
+                limit=max_pixels,
+                setting=setting,
+            )
         )
     ratio = max(width, height) / min(width, height)
     if ratio > limits.max_aspect_ratio:
         raise MediaRefused(
-            f"{name} is {width} x {height} pixels, {ratio:g}:1; the limit is {limits.max_aspect_ratio:g}:1 "
-            "(--max-aspect-ratio, at most 200, which is the model's own limit). Crop it or cut it into pieces."
+            Sentence(
+                "{name} is {width} x {height} pixels, {ratio:g}:1; the limit is {limit:g}:1 "
+                "(--max-aspect-ratio, at most 200, which is the model's own limit). Crop it or cut it into pieces.",
+                name=name,
+                width=width,
+                height=height,
+                ratio=ratio,
+                limit=limits.max_aspect_ratio,
+            )
         )
 
 

@@ -16,6 +16,7 @@ from qwen_demo.media import workers
 from qwen_demo.media.gates import video_gate
 from qwen_demo.media.images import make_image
 from qwen_demo.media.kinds import file_format, label
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 from qwen_demo.types import Image
 
@@ -52,8 +53,13 @@ def check_pdf_bytes(count: int, limits: Settings, name: str) -> None:
     """
     if count > limits.max_pdf_bytes:
         raise MediaRefused(
-            f"{name} has {count / MIB:.1f} MiB; the limit is {limits.max_pdf_bytes / MIB:.1f} MiB. "
-            "Send fewer pages, or start the server with a higher --max-pdf-bytes."
+            Sentence(
+                "{name} has {size:.1f} MiB; the limit is {limit:.1f} MiB. "
+                "Send fewer pages, or start the server with a higher --max-pdf-bytes.",
+                name=name,
+                size=count / MIB,
+                limit=limits.max_pdf_bytes / MIB,
+            )
         )
 
 
@@ -65,7 +71,7 @@ async def draw_page(data: bytes, limits: Settings, *, number: int = 1, name: str
     """
     name = label(name)
     if not is_pdf(data[:512]):
-        raise MediaRefused(f"{name} is no PDF file.")
+        raise MediaRefused(Sentence("{name} is no PDF file.", name=name))
     check_pdf_bytes(len(data), limits, name)
     job = _job(number - 1, len(data), limits)
     async with video_gate():
@@ -94,12 +100,18 @@ async def _run(job: dict, data: bytes, limits: Settings, name: str) -> tuple[dic
         return await workers.run(job, data, limits.pdf_timeout_s, body_bytes)
     except TimeoutError as exc:
         raise MediaRefused(
-            f"Drawing a page of {name} took longer than {limits.pdf_timeout_s:g} s (--pdf-timeout-s). "
-            "Send the page as a picture."
+            Sentence(
+                "Drawing a page of {name} took longer than {limit_s:g} s (--pdf-timeout-s). Send the page as a picture.",
+                name=name,
+                limit_s=limits.pdf_timeout_s,
+            )
         ) from exc
     except (ValueError, TypeError, LookupError, asyncio.IncompleteReadError) as exc:
         raise MediaRefused(
-            f"{name} made the PDF reader fail: it is damaged or needs too much memory. Send the page as a picture."
+            Sentence(
+                "{name} made the PDF reader fail: it is damaged or needs too much memory. Send the page as a picture.",
+                name=name,
+            )
         ) from exc
 
 
@@ -115,20 +127,22 @@ def _check(header: dict, job: dict, limits: Settings, name: str) -> None:
         raise ValueError("the worker's header is out of bounds")
 
 
+_REFUSALS = {
+    "nothing": "{name} has no pages.",
+    "locked": "{name} is locked by a password. Save it without one and send it again.",
+    "memory": "{name} needs more memory to draw than is allowed. Send the page as a picture.",
+    "pages": "{name} has {one:,.0f} pages; the limit is {limit}. Send a part of it, or start the server with a "
+    "higher --max-pdf-pages.",
+    "page": "There is no page {one:.0f} in {name}; it has {two:.0f}.",
+    "shape": "{name} has a page of {one:.0f} x {two:.0f} points; the limit is {limit:g}:1 (--max-aspect-ratio).",
+}
+
+
 def _refusal(code: str, values: list[float], limits: Settings, name: str) -> MediaRefused:
-    texts = {
-        "nothing": f"{name} has no pages.",
-        "locked": f"{name} is locked by a password. Save it without one and send it again.",
-        "memory": f"{name} needs more memory to draw than is allowed. Send the page as a picture.",
-        "pages": "{name} has {0:,.0f} pages; the limit is {limit}. Send a part of it, or start the server with a "
-        "higher --max-pdf-pages.",
-        "page": "There is no page {0:.0f} in {name}; it has {1:.0f}.",
-        "shape": "{name} has a page of {0:.0f} x {1:.0f} points; the limit is {ratio:g}:1 (--max-aspect-ratio).",
-    }
-    text = texts.get(code, f"{name} cannot be read: the file is damaged or cut short.")
-    if values:
-        text = text.format(*values, name=name, limit=limits.max_pdf_pages, ratio=limits.max_aspect_ratio)
-    return MediaRefused(text)
+    template = _REFUSALS.get(code, "{name} cannot be read: the file is damaged or cut short.")
+    one, two, *_ = *values, 0.0, 0.0
+    limit = {"pages": limits.max_pdf_pages, "shape": limits.max_aspect_ratio}.get(code, 0)
+    return MediaRefused(Sentence(template, name=name, one=one, two=two, limit=limit))
 
 
 def _build(header: dict, body: bytes, number: int, name: str) -> Page:

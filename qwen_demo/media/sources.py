@@ -22,6 +22,7 @@ from qwen_demo.media.images import open_image
 from qwen_demo.media.kinds import Kind, check_bytes, label, media_kind
 from qwen_demo.media.pdf import Page, check_pdf_bytes, draw_page, is_pdf
 from qwen_demo.media.videos import Clip, decode_video
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 from qwen_demo.types import Image, Video
 
@@ -196,7 +197,7 @@ def _read_file(
             file.seek(0)
             data = file.read(status.st_size + 1)
     except (OSError, ValueError, RuntimeError) as exc:
-        raise MediaRefused(f"{name} cannot be opened. Upload it again.") from exc
+        raise MediaRefused(Sentence("{name} cannot be opened. Upload it again.", name=name)) from exc
     check(head, len(data), name)
     return data
 

@@ -20,6 +20,7 @@ from qwen_demo.media import workers
 from qwen_demo.media.gates import video_gate
 from qwen_demo.media.images import make_image
 from qwen_demo.media.kinds import check_bytes, file_format, label, refusal_of_format
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 from qwen_demo.types import Video
 
@@ -85,7 +86,13 @@ async def decode_video(data: bytes, limits: Settings, *, clip: Clip | None = Non
 def _check_clip(clip: Clip, limits: Settings) -> None:
     start, end = clip.start_s or 0.0, math.inf if clip.end_s is None else clip.end_s
     if not 0 <= start < end:
-        raise MediaRefused(f"The part from {start:g} s to {end:g} s of a video is empty. Give 0 <= start < end.")
+        raise MediaRefused(
+            Sentence(
+                "The part from {start:g} s to {end:g} s of a video is empty. Give 0 <= start < end.",
+                start=start,
+                end=end,
+            )
+        )
     if clip.fps is not None and not 0 < clip.fps < math.inf:
         raise MediaRefused(f"{clip.fps:g} sampled frames per second were asked for; give a number above 0.")
     if clip.max_frames is not None and not 2 <= clip.max_frames <= limits.max_frames:
@@ -124,11 +131,16 @@ async def _run(job: dict, data: bytes, limits: Settings, name: str) -> tuple[dic
         return await workers.run(job, data, limits.video_timeout_s, body_bytes)
     except TimeoutError as exc:
         raise MediaRefused(
-            f"Decoding {name} took longer than {limits.video_timeout_s:g} s (--video-timeout-s). "
-            "Send a shorter or smaller video."
+            Sentence(
+                "Decoding {name} took longer than {limit_s:g} s (--video-timeout-s). Send a shorter or smaller video.",
+                name=name,
+                limit_s=limits.video_timeout_s,
+            )
         ) from exc
     except (ValueError, TypeError, LookupError, asyncio.IncompleteReadError) as exc:
-        raise MediaRefused(f"{name} made the decoder fail: it is damaged or needs too much memory.") from exc
+        raise MediaRefused(
+            Sentence("{name} made the decoder fail: it is damaged or needs too much memory.", name=name)
+        ) from exc
 
 
 def _checked(header: dict, job: dict, limits: Settings, name: str) -> None:
@@ -144,22 +156,34 @@ def _checked(header: dict, job: dict, limits: Settings, name: str) -> None:
         raise ValueError("the worker's header is out of bounds")
 
 
+_REFUSALS = {
+    "nothing": "{name} has no pictures in it.",
+    "codec": "{name} is encoded in a way that is not accepted. Convert it to MP4 with H.264.",
+    "memory": "{name} needs more memory to decode than is allowed. Send a smaller video.",
+    "start": "{name} ends at {value:.1f} s, before the part that was asked for.",
+    "seconds": "{name} lasts {value:,.0f} s; the limit is {seconds:g} s. "
+    "Send a shorter one, or start the server with a higher --max-video-seconds.",
+    "frames": "{name} has more than {value:,.0f} frames: {rate} per second of the longest "
+    "video (--max-video-seconds). Send a shorter one.",
+    "size": "{name} has frames of {size} pixels; the limits are {pixels:,} pixels (--max-video-pixels) and {ratio:g}:1 "
+    "(--max-aspect-ratio). Scale it down.",
+}
+
+
 def _refusal(code: str, values: list[float], limits: Settings, name: str) -> MediaRefused:
-    value = values[0] if values else 0.0
-    texts = {
-        "nothing": f"{name} has no pictures in it.",
-        "codec": f"{name} is encoded in a way that is not accepted. Convert it to MP4 with H.264.",
-        "memory": f"{name} needs more memory to decode than is allowed. Send a smaller video.",
-        "start": f"{name} ends at {value:.1f} s, before the part that was asked for.",
-        "seconds": f"{name} lasts {value:,.0f} s; the limit is {limits.max_video_seconds:g} s. "
-        "Send a shorter one, or start the server with a higher --max-video-seconds.",
-        "frames": f"{name} has more than {value:,.0f} frames: {MAX_FRAMES_PER_SECOND} per second of the longest "
-        "video (--max-video-seconds). Send a shorter one.",
-        "size": f"{name} has frames of {' x '.join(f'{v:.0f}' for v in values)} pixels; the limits are "
-        f"{limits.max_video_pixels:,} pixels (--max-video-pixels) and {limits.max_aspect_ratio:g}:1 "
-        "(--max-aspect-ratio). Scale it down.",
-    }
-    return MediaRefused(texts.get(code, f"{name} cannot be read: the file is damaged or cut short."))
+    template = _REFUSALS.get(code, "{name} cannot be read: the file is damaged or cut short.")
+    return MediaRefused(
+        Sentence(
+            template,
+            name=name,
+            value=values[0] if values else 0.0,
+            size=" x ".join(f"{value:.0f}" for value in values),
+            seconds=limits.max_video_seconds,
+            rate=MAX_FRAMES_PER_SECOND,
+            pixels=limits.max_video_pixels,
+            ratio=limits.max_aspect_ratio,
+        )
+    )
 
 
 def _build(header: dict, body: bytes, name: str) -> Video:

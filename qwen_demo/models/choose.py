@@ -5,6 +5,7 @@ from pathlib import Path
 
 from qwen_demo.errors import ModelLoadError
 from qwen_demo.models import memory
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 
 EMBEDDED_DIR = Path(__file__).parent / "embedded"
@@ -25,7 +26,7 @@ class Choice:
     model_id: str
     revision: str | None
     quantization: str
-    reason: str
+    reason: Sentence
     embedded: bool = False
 
 
@@ -34,7 +35,7 @@ def choose(settings: Settings) -> Choice:
     if settings.model == "auto":
         return _auto(settings)
     if settings.model == "embedded":
-        return _embedded(settings, "chosen with --model embedded")
+        return _embedded(settings, Sentence("chosen with --model embedded"))
     quantization = _quantization(settings, full_size=True)
     folder = Path(settings.model).expanduser()
     if folder.is_dir():
@@ -43,16 +44,16 @@ def choose(settings: Settings) -> Choice:
                 f"--model {settings.model}: the folder has no config.json. Give the folder that holds the model's "
                 "config.json, tokenizer and safetensors files."
             )
-        return Choice(str(folder), settings.model, None, quantization, "chosen with --model")
+        return Choice(str(folder), settings.model, None, quantization, Sentence("chosen with --model"))
     if settings.model.count("/") != 1 or settings.model.startswith(("/", ".", "~")):
         raise ModelLoadError(
             f"--model {settings.model}: there is no such folder, and it is not a hub id (owner/name) either. "
             "Use auto, embedded, a folder, or an id such as Qwen/Qwen2.5-VL-7B-Instruct."
         )
-    return Choice(settings.model, settings.model, settings.revision, quantization, "chosen with --model")
+    return Choice(settings.model, settings.model, settings.revision, quantization, Sentence("chosen with --model"))
 
 
-def _embedded(settings: Settings, reason: str) -> Choice:
+def _embedded(settings: Settings, reason: Sentence) -> Choice:
     return Choice(str(EMBEDDED_DIR), "embedded", None, _quantization(settings, full_size=False), reason, embedded=True)
 
 
@@ -68,28 +69,30 @@ def _auto(settings: Settings) -> Choice:
     import torch
 
     if not torch.cuda.is_available():
-        return _embedded(settings, "no CUDA GPU was found")
+        return _embedded(settings, Sentence("no CUDA GPU was found"))
     quantization = _quantization(settings, full_size=True)
     free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
     usable = sum(free) if settings.device_map else max(free)
     model_id = memory.largest_that_fits(usable, quantization)
     if model_id is None:
-        return _embedded(
-            settings, f"{usable / memory.GIB:.1f} GiB of free GPU memory are too few for Qwen2.5-VL-3B ({quantization})"
-        )
+        too_few = "{free:.1f} GiB of free GPU memory are too few for Qwen2.5-VL-3B ({quantization})"
+        return _embedded(settings, Sentence(too_few, free=usable / memory.GIB, quantization=quantization))
     where = _available(model_id, settings)
     if where is None:
-        return _embedded(settings, f"{model_id} would fit the GPU, but neither the model hub nor its cache has it")
+        nowhere = "{model} would fit the GPU, but neither the model hub nor its cache has it"
+        return _embedded(settings, Sentence(nowhere, model=model_id))
     return Choice(
         model_id,
         model_id,
         settings.revision,
         quantization,
-        f"the largest that fits {usable / memory.GIB:.1f} GiB of free GPU memory; {where}",
+        Sentence(
+            "the largest that fits {free:.1f} GiB of free GPU memory; {where}", free=usable / memory.GIB, where=where
+        ),
     )
 
 
-def _available(model_id: str, settings: Settings) -> str | None:
+def _available(model_id: str, settings: Settings) -> Sentence | None:
     """Where the model can be had from, or None. Waits at most `hub_timeout_s`."""
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -98,7 +101,7 @@ def _available(model_id: str, settings: Settings) -> str | None:
         huggingface_hub.snapshot_download(
             model_id, revision=settings.revision, local_files_only=True, allow_patterns=["*.json", "*.safetensors"]
         )
-        return "found in the local cache"
+        return Sentence("found in the local cache")
     except (LocalEntryNotFoundError, FileNotFoundError):
         pass
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
@@ -106,7 +109,7 @@ def _available(model_id: str, settings: Settings) -> str | None:
         huggingface_hub.HfApi(token=token).model_info(
             model_id, revision=settings.revision, timeout=settings.hub_timeout_s
         )
-        return "from the model hub"
+        return Sentence("from the model hub")
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
         return None
     except Exception as error:  # the hub client's transport errors have no common public base

@@ -6,7 +6,7 @@ goes to a callback in words for people. `trust_remote_code` stays off.
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwen_demo.errors import ModelLoadError
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 # A full-size picture budget that 16 GiB cards bear: 2,560 tokens a picture.
 DEFAULT_MAX_PIXELS = 2560 * 28 * 28
 EMBEDDED_THREADS = 2  # so small a model has no work for more
-VISION_AND_HEAD = ["model.visual", "lm_head"]  # transformers 5 matches full module names
+# Left unquantised; transformers 5 matches full module names.
+HEAD = ["lm_head"]
+VISION_AND_HEAD = ["model.visual", *HEAD]
 
 Progress = Callable[[str], None]
 
@@ -65,6 +67,28 @@ def load(settings: Settings, progress: Progress = lambda stage: None) -> LoadedM
         raise ModelLoadError(
             f"{choice.model_id} could not be loaded: {error} {_remedy(error, choice, torch)}"
         ) from error
+
+
+def load_beside(first: Callable[[], ModelInfo]) -> Callable[[Settings, Progress], LoadedModel]:
+    """A `load` for a second engine: the model that `first` tells of once it is loaded, in another way than it.
+
+    Raises, when called:
+        ModelLoadError: also where nothing would differ.
+    """
+
+    def loaded(settings: Settings, progress: Progress) -> LoadedModel:
+        info = first()
+        settings = settings.model_copy(update={"model": info.model_id})
+        choice = choose(settings)
+        if (settings.engine, choice.quantization) == (info.engine, info.quantization):
+            raise ModelLoadError(
+                f"It would be the same as the first: {info.engine}, quantisation {info.quantization}. Give "
+                "--compare-engine or --compare-quantization another value, or neither."
+            )
+        model = load(settings, progress)
+        return replace(model, info=replace(model.info, reason="to compare with the first"))
+
+    return loaded
 
 
 def _load(choice: Choice, settings: Settings, torch) -> LoadedModel:
@@ -154,13 +178,13 @@ def _attention(settings: Settings, device: str) -> str:
 def _quantization_config(quantization: str, compute_dtype):
     from transformers import BitsAndBytesConfig
 
-    if quantization == "nf4":
+    if quantization in ("nf4", "nf4-vision"):
         return BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=compute_dtype,
-            llm_int8_skip_modules=VISION_AND_HEAD,
+            llm_int8_skip_modules=VISION_AND_HEAD if quantization == "nf4" else HEAD,
         )
     if quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=VISION_AND_HEAD)

@@ -16,6 +16,7 @@ import torch
 
 from qwen_demo.errors import ContextTooLong
 from qwen_demo.pixels import seen_size
+from qwen_demo.sentences import Sentence
 from qwen_demo.types import ChatRequest, Image, Message, Text, Video
 
 TEXT, IMAGE, VIDEO = 0, 1, 2
@@ -121,9 +122,14 @@ class PromptBuilder:
         if len(input_ids) >= self.context_tokens:
             pictures = sum(medium.tokens for medium in media)
             raise ContextTooLong(
-                f"The conversation has {len(input_ids)} tokens ({pictures} of them pictures), and the model reads "
-                f"{self.context_tokens} with its answer. Clear the conversation, send fewer or smaller pictures, "
-                "or lower the pixel budget.",
+                Sentence(
+                    "The conversation has {tokens} tokens ({pictures} of them pictures), and the model reads {limit} "
+                    "with its answer. Clear the conversation, send fewer or smaller pictures, or lower the pixel "
+                    "budget.",
+                    tokens=len(input_ids),
+                    pictures=pictures,
+                    limit=self.context_tokens,
+                ),
                 field="messages",
             )
         positions, rope_delta = self._positions(input_ids, token_types, media)

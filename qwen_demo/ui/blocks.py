@@ -1,6 +1,6 @@
 """The page: first drawn, then wired. What the handlers do is in `chat.py` and `render.py`."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -27,14 +27,23 @@ from qwen_demo.ui import (
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.endpoints import Endpoints
 from qwen_demo.ui.examples import EXAMPLES
+from qwen_demo.ui.languages import words_for
 from qwen_demo.ui.payloads import guard
 from qwen_demo.ui.pictures import Gallery
 
 CSS = page_files.styles()
+HEAD = languages.HEAD + page_files.page_script("access", texts.ACCESS)
 # Fonts of the system: Gradio's own would be asked from a foreign server at each visit.
 THEME = gr.themes.Default(
     primary_hue="violet", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-).set(body_text_color_subdued="*neutral_500")  # Gradio's own grey is too pale to read on white
+).set(
+    # Gradio's own are too pale to read on white, and to read white on.
+    body_text_color_subdued="*neutral_500",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    button_primary_background_fill_dark="*primary_600",
+    button_primary_background_fill_hover_dark="*primary_700",
+)
 FILE_TYPES = ["image", "video"]
 UPLOADS_KEPT_S = 24 * 3600
 
@@ -59,9 +68,13 @@ class Page:
     panels: panels.Panels
 
 
-def build_page(service: Service, reader: Reader) -> gr.Blocks:
-    """The Blocks to mount; `service` answers, `reader` opens what visitors send."""
-    page = _draw(service)
+def build_page(services: Sequence[Service], reader: Reader) -> gr.Blocks:
+    """The Blocks to mount; the first service answers, `reader` opens what visitors send.
+
+    A second service is there to be compared with.
+    """
+    service = services[0]
+    page = _draw(service, len(services))
     guard(page.demo)
     with page.demo:
         # First, so that no handler of the page takes the names of the public endpoints.
@@ -74,11 +87,11 @@ def build_page(service: Service, reader: Reader) -> gr.Blocks:
         _wire_pictures(page, service, reader)
         length, schema = page.options[1], page.options[-1]
         languages.choose(page.demo)
-        panels.wire(page.panels, panels.Chat(page.question, length, schema), service, reader)
+        panels.wire(page.panels, panels.Chat(page.question, length, schema), services, reader)
     return page.demo
 
 
-def _draw(service: Service) -> Page:
+def _draw(service: Service, engines: int) -> Page:
     settings = service.settings
     with languages.Blocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, UPLOADS_KEPT_S)
@@ -124,7 +137,7 @@ def _draw(service: Service) -> Page:
                         camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
                     with gr.Accordion(texts.ABOUT, open=False):
                         about = gr.Markdown(render.about(service.status()))
-            beside = panels.draw(tabs, settings)
+            beside = panels.draw(tabs, settings, engines)
     languages.mark(demo)
     return Page(
         demo, badge, about, chatbot, question, seeing, camera, url, add_url, options, kept, sharing, clock, beside
@@ -139,7 +152,8 @@ def _draw_options(settings) -> list[gr.components.Component]:
     with gr.Accordion(texts.ADVANCED, open=False):
         top_p = gr.Slider(0.05, 1, 1, step=0.05, label=texts.TOP_P)
         penalty = gr.Slider(1, 2, 1, step=0.05, label=texts.REPETITION_PENALTY)
-        seed = gr.Number(None, label=texts.SEED, precision=0, minimum=0, placeholder=texts.SEED_PLACEHOLDER)
+        # An empty number comes back from the browser as 0.
+        seed = gr.Number(share.FRESH_SEED, label=texts.SEED, precision=0, minimum=share.FRESH_SEED)
         system = gr.Textbox("", label=texts.SYSTEM_PROMPT, lines=2, placeholder="You are a helpful assistant.")
     with gr.Accordion(texts.JSON_SCHEMA, open=False, elem_id="schema"):
         schema = gr.Textbox(
@@ -150,10 +164,11 @@ def _draw_options(settings) -> list[gr.components.Component]:
 
 
 def _wire_status(page: Page, service: Service) -> None:
-    def status():
-        badge = render.badge(service.status())
+    def status(request: gr.Request):
+        words = words_for(request)
+        badge = render.badge(service.status(), words)
         slider = pixel_budget.fitted(service.status().model)
-        return badge.html, render.about(service.status()), gr.Timer(active=not badge.settled), slider
+        return badge.html, render.about(service.status(), words), gr.Timer(active=not badge.settled), slider
 
     outputs = [page.badge, page.about, page.clock, page.sight.budget]
     for event in (page.demo.load, page.clock.tick):
@@ -162,13 +177,14 @@ def _wire_status(page: Page, service: Service) -> None:
 
 def _wire_chat(page: Page, service: Service, reader: Reader, seeing: sight.Sight, gallery: Gallery) -> None:
     async def respond(
-        history, budget, items, temperature, length, top_p, penalty, seed, system, schema
+        request: gr.Request, history, budget, items, temperature, length, top_p, penalty, seed, system, schema
     ) -> AsyncGenerator:
+        words = words_for(request)
         sampling = share.sampling_of(temperature, length, top_p, penalty, seed, schema)
         max_pixels = pixel_budget.pixels(budget, service.status().model)
         choices = chat.Choices(sampling, system, max_pixels, context.off_files(items))
-        following = seeing.following(history, budget, items)
-        async with aclosing(chat.answer(history, choices, service, reader)) as steps:
+        following = seeing.following(history, budget, items, words)
+        async with aclosing(chat.answer(history, choices, service, reader, words)) as steps:
             async for grown in steps:
                 views = await following.step(grown.text, grown.finished)
                 yield grown.history, *views, gr.skip()
@@ -176,16 +192,18 @@ def _wire_chat(page: Page, service: Service, reader: Reader, seeing: sight.Sight
         # The views are said again: Gradio would mix "no change" into the value that it streamed last.
         yield grown.history, *views, conversations.saved(grown.history)
 
-    def take(question, history):
+    def take(question, history, request: gr.Request):
         grown = chat.ask(history, question)
         if grown == history:
-            raise gr.Error(texts.EMPTY_QUESTION, title="", print_exception=False)
+            words = words_for(request)
+            raise render.refusal(words.EMPTY_QUESTION)
         return _busy(value=None), grown
 
-    def take_example(selected: gr.SelectData, history):
+    def take_example(selected: gr.SelectData, history, request: gr.Request):
         # By its number: what the browser says is in it could be any file of the machine.
         example = EXAMPLES[_flat(selected.index)]
-        return _busy(value=None), chat.ask(history, {"text": example.question, "files": example.paths})
+        question = languages.question(example.question, words_for(request))
+        return _busy(value=None), chat.ask(history, {"text": question, "files": example.paths})
 
     def retry(history, event: gr.RetryData):
         return _busy(), chat.again(history, _flat(event.index))
@@ -197,8 +215,8 @@ def _wire_chat(page: Page, service: Service, reader: Reader, seeing: sight.Sight
         index = _flat(event.index)
         return gr.MultimodalTextbox(value=chat.question_of(history, index)), chat.before(history, index)
 
-    def stop(history):
-        kept = chat.stopped(history)
+    def stop(history, request: gr.Request):
+        kept = chat.stopped(history, words_for(request))
         return _idle(), kept, conversations.saved(kept)
 
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -206,7 +224,7 @@ def _wire_chat(page: Page, service: Service, reader: Reader, seeing: sight.Sight
     sharing = share.Share(service, reader, gallery)
     beside = share.Beside(page.chatbot, page.question, page.sight.context, page.sight.budget, page.options)
     begun = [
-        page.question.submit(take, both, both, **private),
+        page.question.submit(take, both, both, **{**private, "queue": True}),
         page.chatbot.example_select(take_example, page.chatbot, both, **private),
         page.chatbot.retry(retry, page.chatbot, both, **private),
         page.chatbot.edit(edit, page.chatbot, both, **private),
@@ -243,13 +261,13 @@ def _wire_pictures(page: Page, service: Service, reader: Reader) -> None:
         question = question or {"text": "", "files": []}
         return {"text": question["text"], "files": [*question["files"], path]}, None
 
-    async def add_from_url(question, url):
+    async def add_from_url(question, url, request: gr.Request):
         try:
             data = await media.fetch_url(url.strip(), service.settings)
             path = save_bytes_to_cache(data, "from-the-web", get_upload_folder())
             await reader.file(path)
         except QwenDemoError as error:
-            raise gr.Error(str(error), title=texts.URL_REFUSED, print_exception=False) from error
+            raise render.refusal(error, words_for(request)) from error
         return add(question, path)
 
     private = {"show_progress": "hidden", "api_visibility": "private"}

@@ -8,10 +8,8 @@ it is decoded, and pictures go through `media` like uploads.
 import asyncio
 import base64
 import binascii
-import difflib
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,10 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from qwen_demo.errors import InvalidRequest, QwenDemoError
 from qwen_demo.media.kinds import file_format
+from qwen_demo.sentences import Sentence
 from qwen_demo.types import ModelInfo
 from qwen_demo.ui import chat, given, payloads, render
 from qwen_demo.ui.chat import History
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.difference import difference
 from qwen_demo.ui.given import Given
 from qwen_demo.ui.pictures import Gallery
 from qwen_demo.ui.transcript import File, Turn
@@ -33,7 +33,6 @@ from qwen_demo.ui.transcript import File, Turn
 FORMAT = "qwen-demo-bundle"
 MOST_BYTES = 24 << 20  # of all pictures together
 MOST_FILE_BYTES = 36 << 20  # base64 takes a third more, and the words come on top
-MOST_DIFFERENCES = 200
 _ENDINGS = {"PNG": "png", "JPEG": "jpg", "WebP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "AVIF": "avif",
             "MP4": "mp4", "MATROSKA": "webm", "AVI": "avi"}  # fmt: skip
 _Text = Annotated[str, StringConstraints(max_length=200_000)]
@@ -96,7 +95,7 @@ async def packed(turns: Sequence[Turn], gallery: Gallery, model: ModelInfo) -> s
     """
     known = given.parsed(turns[-1].given) if turns and turns[-1].role == "assistant" else None
     if known is None:
-        raise InvalidRequest("There is no whole answer to share. Ask first, or ask again.")
+        raise InvalidRequest(Sentence("There is no whole answer to share. Ask first, or ask again."))
     pictures, left = {}, MOST_BYTES
     for file in dict.fromkeys(file for turn in turns for file in turn.files):
         data = await asyncio.to_thread(_read, file, left)
@@ -115,7 +114,7 @@ async def packed(turns: Sequence[Turn], gallery: Gallery, model: ModelInfo) -> s
     try:
         bundle = Bundle(given=known, pictures=list(pictures.values()), messages=messages, answer=turns[-1].text)
     except ValidationError as error:
-        raise InvalidRequest("The conversation is too long to share: 200 messages at most.") from error
+        raise InvalidRequest(Sentence("The conversation is too long to share: 200 messages at most.")) from error
     return bundle.model_dump_json(indent=1, exclude_none=True) + "\n"
 
 
@@ -125,8 +124,9 @@ def _read(file: File, most: int) -> bytes:
         if payloads.is_upload(file.path) and path.stat().st_size <= most:
             return path.read_bytes()
     except OSError as error:
-        raise InvalidRequest(f"{file.name} is no longer on the server. Attach it again.") from error
-    raise InvalidRequest(f"The pictures are too large to share: {MOST_BYTES >> 20} MiB at most, all together.")
+        raise InvalidRequest(Sentence("{name} is no longer on the server. Attach it again.", name=file.name)) from error
+    too_large = "The pictures are too large to share: {limit} MiB at most, all together."
+    raise InvalidRequest(Sentence(too_large, limit=MOST_BYTES >> 20))
 
 
 def parsed(path: Path) -> Bundle:
@@ -135,14 +135,14 @@ def parsed(path: Path) -> Bundle:
         InvalidRequest: no bundle, or beyond its bounds.
     """
     if path.stat().st_size > MOST_FILE_BYTES:
-        raise InvalidRequest(f"The bundle is larger than {MOST_FILE_BYTES >> 20} MiB.")
+        raise InvalidRequest(Sentence("The bundle is larger than {limit} MiB.", limit=MOST_FILE_BYTES >> 20))
     try:
         bundle = Bundle.model_validate(json.loads(path.read_bytes()))
     except (ValueError, RecursionError) as error:
-        raise InvalidRequest("This file is no share bundle of this demo.") from error
+        raise InvalidRequest(Sentence("This file is no share bundle of this demo.")) from error
     wanted = [part.picture for message in bundle.messages for part in message.parts if part.picture is not None]
     if bundle.messages[-1].role != "user" or any(index >= len(bundle.pictures) for index in wanted):
-        raise InvalidRequest("This bundle is damaged: it has no question, or lacks a picture.")
+        raise InvalidRequest(Sentence("This bundle is damaged: it has no question, or lacks a picture."))
     return bundle
 
 
@@ -169,9 +169,10 @@ async def _upload(picture: Picture, number: int, reader: Reader) -> str:
     try:
         data = base64.b64decode(picture.data, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(f"Picture {number} of the bundle is damaged.") from error
+        raise InvalidRequest(Sentence("Picture {number} of the bundle is damaged.", number=number)) from error
     if len(data) > MOST_BYTES or hashlib.sha256(data).hexdigest() != picture.sha256:
-        raise InvalidRequest(f"Picture {number} of the bundle is not the one that was shared: its hash differs.")
+        foreign = "Picture {number} of the bundle is not the one that was shared: its hash differs."
+        raise InvalidRequest(Sentence(foreign, number=number))
     # The name in the bundle is a stranger's; the type is what the bytes say.
     ending = _ENDINGS.get(file_format(data[:64]) or "", "bin")
     path = await asyncio.to_thread(save_bytes_to_cache, data, f"shared-{number}.{ending}", get_upload_folder())
@@ -205,23 +206,5 @@ async def verdict(value: Any, turns: Sequence[Turn], gallery: Gallery, model: Mo
         "same_model": theirs == ours,
         "same_sizes": seen == value.get("seen"),
         "models": [" ".join(filter(None, names[:2])) for names in (theirs, ours)],
-        "difference": difference(value["answer"][:20_000], turns[-1].text[:20_000]),
+        "difference": difference(value["answer"], turns[-1].text),
     }
-
-
-def difference(before: str, after: str) -> list[list[str]]:
-    """Words as [kind, text]; kind is same, gone or new. At most `MOST_DIFFERENCES` pieces."""
-    old, new = _words(before), _words(after)
-    pieces: list[list[str]] = []
-    for kind, a1, a2, b1, b2 in difflib.SequenceMatcher(None, old, new, autojunk=len(old) > 2000).get_opcodes():
-        if kind == "equal":
-            pieces.append(["same", "".join(old[a1:a2])])
-            continue
-        pieces += [["gone", "".join(old[a1:a2])]] if a2 > a1 else []
-        pieces += [["new", "".join(new[b1:b2])]] if b2 > b1 else []
-    return pieces[:MOST_DIFFERENCES]
-
-
-def _words(text: str) -> list[str]:
-    """Words with the space after them; characters of scripts without spaces alone."""
-    return re.findall(r"[\u3040-\u9fff]|[^\s\u3040-\u9fff]+\s*|\s+", text)

@@ -16,6 +16,7 @@ from qwen_demo.service import Service
 from qwen_demo.types import ChatRequest, Event, Finished, Sampling, TextDelta
 from qwen_demo.ui import given, render, texts
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.languages import Words
 
 History = list[dict]
 
@@ -23,6 +24,9 @@ History = list[dict]
 # at the next yield only, so the second is also the longest time that an orphan runs.
 FLUSH_S = 0.1
 HEARTBEAT_S = 0.5
+# At each yield Gradio goes through the whole conversation, here and in the browser. So in one with
+# more messages than this the yields come in proportion less often, and the page stays usable.
+MESSAGES_AT_FULL_PACE = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +59,46 @@ class Grown:
     finished: Finished | None = None
 
 
-async def answer(history: History, choices: Choices, service: Service, reader: Reader) -> AsyncGenerator[Grown, None]:
+async def answer(
+    history: History, choices: Choices, service: Service, reader: Reader, words: Words = texts
+) -> AsyncGenerator[Grown, None]:
     """Grow an answer at the end of `history`. Errors of ours become a note; nothing is lost."""
     text = ""
     try:
-        yield Grown([*history, render.note(texts.LOOKING, pending=True)], "")
+        yield Grown([*history, render.note(words.LOOKING, pending=True)], "")
         sent = without(history, choices.off)
         request = chat_request(reader, sent, choices.sampling, choices.system_prompt, choices.max_pixels)
         ticket = Ticket()
-        async with aclosing(paced(service.answer(request, ticket=ticket))) as events:
+        async with aclosing(paced(service.answer(request, ticket=ticket), _flush_s(history))) as events:
             async for event in events:
                 if isinstance(event, Finished):
-                    note = render.statistics(event, choices.max_pixels)
+                    note = render.statistics(event, choices.max_pixels, words)
                     model = service.status().model
                     kept = given.spelled(choices.sampling, choices.system_prompt, choices.max_pixels, model)
                     note["metadata"]["id"] += f";{kept}"
                     yield Grown([*history, render.answer(text), note], text, event)
                 elif event is None:
-                    waiting = render.note(where(ticket, service), pending=True)
+                    waiting = render.note(where(ticket, service, words), pending=True)
                     yield Grown([*history, render.answer(text) if text else waiting], text)
                 else:
                     text += event.text
                     yield Grown([*history, render.answer(text)], text)
     except QwenDemoError as error:
         partial = [render.answer(text)] if text else []
-        yield Grown([*history, *partial, render.error_note(error)], text)
+        yield Grown([*history, *partial, render.error_note(error, words)], text)
 
 
-def where(ticket: Ticket, service: Service) -> str:
+def _flush_s(history: History) -> float:
+    return min(HEARTBEAT_S, FLUSH_S * max(1.0, len(history) / MESSAGES_AT_FULL_PACE))
+
+
+def where(ticket: Ticket, service: Service, words: Words = texts) -> str:
     """What a request does that has no word of its answer yet."""
     seconds = time.monotonic() - ticket.since
     if ticket.stage == "opening":
-        return texts.opening(seconds) if seconds >= 1 else texts.LOOKING
+        return words.opening(seconds) if seconds >= 1 else words.LOOKING
     ahead = service.ahead_of(ticket)
-    return texts.reading(ticket.tokens, seconds) if ahead is None else texts.in_line(ahead, service.eta_s(ahead))
+    return words.reading(ticket.tokens, seconds) if ahead is None else words.in_line(ahead, service.eta_s(ahead))
 
 
 def without(history: History, off: frozenset[str]) -> History:
@@ -111,8 +121,8 @@ async def chat_request(
     return ChatRequest(await reader.messages(history, system_prompt), sampling, max_pixels=max_pixels)
 
 
-async def paced(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event | None, None]:
-    """The same stream for slow readers: text gathered for `FLUSH_S`, None as a heartbeat.
+async def paced(events: AsyncGenerator[Event, None], flush_s: float = FLUSH_S) -> AsyncGenerator[Event | None, None]:
+    """The same stream for slow readers: text gathered for `flush_s`, None as a heartbeat.
 
     The first piece goes out at once. Closing this closes `events`.
     """
@@ -122,7 +132,7 @@ async def paced(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event | N
     try:
         while True:
             upcoming = upcoming or asyncio.ensure_future(anext(events))
-            patience = HEARTBEAT_S if not gathered else max(0.0, last + FLUSH_S - time.monotonic())
+            patience = HEARTBEAT_S if not gathered else max(0.0, last + flush_s - time.monotonic())
             done, _ = await asyncio.wait({upcoming}, timeout=patience)
             event, error = None, None
             if done:
@@ -131,7 +141,7 @@ async def paced(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event | N
                 upcoming = None
             if isinstance(event, TextDelta):
                 gathered += event.text
-                if time.monotonic() < last + FLUSH_S:
+                if time.monotonic() < last + flush_s:
                     continue
             if gathered:
                 yield TextDelta(gathered)
@@ -183,12 +193,12 @@ def edited(history: History, index: int, text: str) -> History:
     return ask(before(history, index), {"text": text, "files": question["files"]})
 
 
-def stopped(history: History) -> History:
+def stopped(history: History, words: Words = texts) -> History:
     """After Stop: what was written stays, with a note that says so."""
     kept = [m for m in history if (m.get("metadata") or {}).get("status") != "pending"]
     if not kept or (kept[-1].get("metadata") or {}).get("title"):
         return kept
-    return [*kept, render.note(texts.STOPPED)]
+    return [*kept, render.note(words.STOPPED)]
 
 
 def _question_index(history: History, index: int) -> int:

@@ -15,6 +15,7 @@ from qwen_demo.types import Finished, ModelInfo
 from qwen_demo.ui import page_files, texts
 from qwen_demo.ui.chat import History, parts_of
 from qwen_demo.ui.conversation import answered
+from qwen_demo.ui.languages import Words
 from qwen_demo.ui.pictures import Gallery, Shown
 
 
@@ -70,13 +71,13 @@ def after_answer(items: Sequence[Item], finished: Finished) -> list[Item]:
 
 
 def value_of(items: Sequence[Item], model: ModelInfo, max_pixels: int | None, rates: Rates,
-             finished: Finished | None = None) -> dict:  # fmt: skip
+             finished: Finished | None = None, words: Words = texts) -> dict:  # fmt: skip
     """What the view draws; every number in plain units."""
     tokens = sum(item.shown.tokens(model, max_pixels) for item in items if item.on)
     # What was encoded for the last answer is in the cache by now.
     fresh = sum(item.shown.tokens(model, max_pixels) for item in items if item.on and item.cached is None)
     return {
-        "items": [_row(item, model, max_pixels) for item in items],
+        "items": [_row(item, model, max_pixels, words) for item in items],
         "tokens": tokens,
         "context": model.context_tokens,
         "fresh": fresh,
@@ -87,8 +88,9 @@ def value_of(items: Sequence[Item], model: ModelInfo, max_pixels: int | None, ra
     }
 
 
-def _row(item: Item, model: ModelInfo, max_pixels: int | None) -> dict:
+def _row(item: Item, model: ModelInfo, max_pixels: int | None, words: Words) -> dict:
     shown = item.shown
+    problem, original = shown.problem.told(words) if shown.problem else ("", "")
     return {
         "id": shown.file,
         "name": shown.name,
@@ -97,7 +99,8 @@ def _row(item: Item, model: ModelInfo, max_pixels: int | None) -> dict:
         "seen": shown.seen(model, max_pixels),
         "tokens": shown.tokens(model, max_pixels),
         "frames": shown.frames,
-        "problem": shown.problem,
+        "problem": problem,
+        "original": original,
         "pending": item.pending,
         "on": item.on,
         "cached": item.cached,

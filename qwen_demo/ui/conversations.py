@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, Vali
 
 from qwen_demo.ui import chat, export, given, page_files, payloads, render, texts, transcript
 from qwen_demo.ui.chat import History
+from qwen_demo.ui.languages import Words, words_for
 from qwen_demo.ui.pictures import Gallery
 from qwen_demo.ui.transcript import File, Turn
 
@@ -76,23 +77,23 @@ def name_of(turns: list[Turn]) -> str:
     return words if len(words) <= NAME_CHARACTERS else words[: NAME_CHARACTERS - 1] + "…"
 
 
-def read(value: Any) -> list[Turn]:
+def read(value: Any, words: Words = texts) -> list[Turn]:
     """Messages that a browser kept.
 
     Raises:
         gr.Error: of another shape, too long, or with a file that is no upload of this server.
     """
     if not isinstance(value, list) or len(value) > MOST_MESSAGES:
-        raise _refused(texts.KEPT_BROKEN)
+        raise render.refusal(words.KEPT_BROKEN)
     try:
         messages = _MESSAGES.validate_python(value)
     except (ValidationError, RecursionError) as error:
-        raise _refused(texts.KEPT_BROKEN) from error
+        raise render.refusal(words.KEPT_BROKEN) from error
     turns = [Turn(message.role, tuple(map(_read_part, message.parts)), message.given) for message in messages]
     if sum(len(turn.text) + len(turn.given) for turn in turns) > MOST_CHARACTERS:
-        raise _refused(texts.KEPT_BROKEN)
+        raise render.refusal(words.KEPT_BROKEN)
     if not all(payloads.is_upload(file.path) for turn in turns for file in turn.files):
-        raise _refused(texts.KEPT_FOREIGN)
+        raise render.refusal(words.KEPT_FOREIGN)
     return turns
 
 
@@ -110,7 +111,7 @@ class Opened:
     gone: int
 
 
-def opened(turns: list[Turn]) -> Opened:
+def opened(turns: list[Turn], words: Words = texts) -> Opened:
     """As the chat shows it. A word stands where a picture was that is gone."""
     history: History = []
     gone = 0
@@ -119,47 +120,42 @@ def opened(turns: list[Turn]) -> Opened:
             missing = [file for file in turn.files if not Path(file.path).is_file()]
             gone += len(missing)
             files = [file.path for file in turn.files if file not in missing]
-            words = [*(texts.PICTURE_GONE.format(name=file.name) for file in missing), turn.text]
-            history = chat.ask(history, {"text": "\n\n".join(filter(None, words)), "files": files})
+            text = [*(words.PICTURE_GONE.format(name=file.name) for file in missing), turn.text]
+            history = chat.ask(history, {"text": "\n\n".join(filter(None, text)), "files": files})
             continue
         history.append(render.answer(turn.text))
         if known := given.parsed(turn.given):
-            note = render.note(texts.kept_answer(known.model, known.temperature))
+            note = render.note(words.kept_answer(known.model, known.temperature))
             # Boxes of the answer are scaled by the budget in it.
             note["metadata"]["id"] = f"max_pixels={known.max_pixels or 0};{turn.given.partition(';')[2]}"
             history.append(note)
     return Opened(history, gone)
 
 
-def _refused(text: str) -> gr.Error:
-    return gr.Error(text, title="", print_exception=False)
-
-
 def draw() -> gr.HTML:
     return page_files.view("conversations", {}, texts.CONVERSATIONS)
 
 
-# Queued: an event that is not can tell no error.
 _PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gallery: Gallery, answering: list):
     """Returns the event that reopens a conversation; it cancels the events in `answering`."""
 
-    def reopen(event: gr.EventData):
-        data = event._data if isinstance(event._data, dict) else {}
-        found = opened(read(data.get("messages")))
+    def reopen(event: gr.EventData, request: gr.Request):
+        data, words = event._data if isinstance(event._data, dict) else {}, words_for(request)
+        found = opened(read(data.get("messages"), words), words)
         if found.gone:
-            gr.Warning(texts.pictures_gone(found.gone), title="")
+            gr.Warning(words.pictures_gone(found.gone), title="")
         shown = {"opened": str(data.get("id"))[:64], "nonce": secrets.token_hex(4)}
         return found.history, gr.MultimodalTextbox(submit_btn=True, stop_btn=False), shown
 
-    async def save(event: gr.EventData):
-        data = event._data if isinstance(event._data, dict) else {}
+    async def save(event: gr.EventData, request: gr.Request):
+        data, words = event._data if isinstance(event._data, dict) else {}, words_for(request)
         if data.get("kind") not in export.FORMATS:
-            raise _refused(texts.KEPT_BROKEN)
+            raise render.refusal(words.KEPT_BROKEN)
         name = str(data.get("name") or "")[: 2 * NAME_CHARACTERS]
-        text = await export.written(data["kind"], name, read(data.get("messages")), gallery)
+        text = await export.written(data["kind"], name, read(data.get("messages"), words), gallery, words)
         return {"file": {"kind": data["kind"], "text": text}, "nonce": secrets.token_hex(4)}
 
     reopened = view.reopen(reopen, None, [chatbot, question, view], cancels=answering, **_PRIVATE)

@@ -17,13 +17,12 @@ from qwen_demo.errors import QwenDemoError
 from qwen_demo.media import Page
 from qwen_demo.service import Service
 from qwen_demo.types import ChatRequest, Message, Sampling, Text
-from qwen_demo.ui import page_files, single, texts
+from qwen_demo.ui import page_files, render, single, texts
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.languages import Problem, Words, words_for
 from qwen_demo.ui.pictures import LONGEST_SHOWN, Shown, save_jpeg
 from qwen_demo.ui.video import busy
 
-# What a request says for each task; the second is Qwen's own word for its document format.
-PROMPTS = {"text": "Read the text.", "html": "QwenVL HTML", "markdown": "Convert the page to Markdown."}
 SHORT = 120
 _FORMULAS_SHOWN = 30
 _NO_FORMULA = re.compile(r"[$`]|\\(?:href|url|html\w*|includegraphics)\b")
@@ -52,9 +51,11 @@ def draw() -> Widgets:
                 elem_id="page-file",
             )
         with gr.Column(scale=3, min_width=320):
-            choices = [(texts.DOCUMENT_TASKS[key], key) for key in PROMPTS]
+            choices = [(texts.DOCUMENT_TASKS[key], key) for key in texts.DOCUMENT_PROMPTS]
             task = gr.Radio(choices, value="text", label=texts.DOCUMENT_TASK, elem_id="page-task")
-            prompt = gr.Textbox(PROMPTS["text"], label=texts.DOCUMENT_PROMPT, max_lines=4, elem_id="page-prompt")
+            prompt = gr.Textbox(
+                texts.DOCUMENT_PROMPTS["text"], label=texts.DOCUMENT_PROMPT, max_lines=4, elem_id="page-prompt"
+            )
             with gr.Row():
                 read = gr.Button(texts.DOCUMENT_READ, variant="primary", min_width=120, elem_id="page-read")
                 stop = gr.Button(texts.STOP, interactive=False, min_width=120, elem_id="page-stop")
@@ -67,7 +68,7 @@ def draw() -> Widgets:
     return Widgets(file, task, prompt, read, stop, note, view, formulas)
 
 
-async def turned(path: str | None, number: int, reader: Reader) -> dict:
+async def turned(path: str | None, number: int, reader: Reader, words: Words = texts) -> dict:
     """The view with a page and nothing read off it."""
     if not path:
         return {}
@@ -75,7 +76,8 @@ async def turned(path: str | None, number: int, reader: Reader) -> dict:
         page = await reader.page(path, number)
         return {"page": await _shown(path, page)}
     except QwenDemoError as error:
-        return {"problem": str(error)}
+        problem, original = Problem.of(error).told(words)
+        return {"problem": problem, "original": original}
 
 
 async def _shown(path: str, page: Page) -> dict:
@@ -94,7 +96,7 @@ async def _shown(path: str, page: Page) -> dict:
 
 
 async def readings(
-    path: str, number: int, prompt: str, sampling: Sampling, service: Service, reader: Reader
+    path: str, number: int, prompt: str, sampling: Sampling, service: Service, reader: Reader, words: Words = texts
 ) -> AsyncGenerator[dict, None]:
     """Values of the view while the page is read. The answer is shown as it is written, and as a document at its end."""
     opened: list[Page] = []
@@ -105,9 +107,9 @@ async def readings(
         shown.update(await _shown(path, opened[0]))
         return ChatRequest((Message("user", (opened[0].image, Text(prompt))),), sampling)
 
-    async with aclosing(single.answer(request(), service)) as steps:
+    async with aclosing(single.answer(request(), service, words)) as steps:
         async for step in steps:
-            value = {"text": step.text, "note": step.note, "problem": step.problem, "running": step.running}
+            value = step.shown
             if opened:
                 value["page"] = shown
             if step.text and not step.running:
@@ -170,30 +172,38 @@ def number_in(value: Any) -> int:
 
 
 def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
-    async def open_file(path):
-        return await turned(path, 1, reader)
+    async def open_file(path, request: gr.Request):
+        return await turned(path, 1, reader, words_for(request))
 
-    async def turn(path, value, event: gr.EventData):
+    async def turn(path, value, event: gr.EventData, request: gr.Request):
         number = event._data.get("page")
-        return await turned(path, number if isinstance(number, int) else 1, reader) if path else value
+        number = number if isinstance(number, int) else 1
+        return await turned(path, number, reader, words_for(request)) if path else value
 
-    def begin(path, prompt):
+    def choose(task, request: gr.Request):
+        return words_for(request).DOCUMENT_PROMPTS.get(task)
+
+    def begin(path, prompt, request: gr.Request):
         if not path or not (prompt or "").strip():
-            raise gr.Error(texts.NO_DOCUMENT if not path else texts.EMPTY_QUESTION, title="", print_exception=False)
+            words = words_for(request)
+            raise render.refusal(words.NO_DOCUMENT if not path else words.EMPTY_QUESTION)
         return busy(True)
 
-    async def read(path, prompt, value) -> AsyncGenerator:
+    def note(value, request: gr.Request):
+        return single.stopped(value, words_for(request))
+
+    async def read(path, prompt, value, request: gr.Request) -> AsyncGenerator:
         sampling = Sampling(max_new_tokens=service.settings.max_new_tokens)
-        async with aclosing(readings(path, number_in(value), prompt, sampling, service, reader)) as values:
+        words = words_for(request)
+        async with aclosing(readings(path, number_in(value), prompt, sampling, service, reader, words)) as values:
             async for grown in values:
                 yield {**({"page": value["page"]} if value and value.get("page") else {}), **grown}
 
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    # Gradio shows errors of queued events alone.
     queued = {**private, "queue": True}
     buttons = [widgets.read, widgets.stop]
     widgets.view.turn(turn, [widgets.file, widgets.view], widgets.view, **queued)
-    widgets.task.input(PROMPTS.get, widgets.task, widgets.prompt, **private)
+    widgets.task.input(choose, widgets.task, widgets.prompt, **private)
     begun = widgets.read.click(begin, [widgets.file, widgets.prompt], buttons, **queued)
     reading = begun.success(
         read, [widgets.file, widgets.prompt, widgets.view], widgets.view, **queued, concurrency_id="answers"
@@ -205,7 +215,7 @@ def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
     widgets.view.change(formulas_of, widgets.view, widgets.formulas, **private)
     # In two steps: what was on its way when the answer was cancelled must not come after the note.
     stopping = widgets.stop.click(lambda: busy(False), None, buttons, cancels=[reading], **private)
-    stopping.then(single.stopped, widgets.view, widgets.view, **private)
+    stopping.then(note, widgets.view, widgets.view, **private)
 
 
 def note(service: Service) -> gr.Markdown:

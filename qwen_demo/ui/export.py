@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 
 from qwen_demo.ui import given, texts
+from qwen_demo.ui.languages import Words
 from qwen_demo.ui.pictures import Gallery
 from qwen_demo.ui.transcript import File, Turn
 
@@ -27,22 +28,22 @@ _STYLE = (
 )
 
 
-async def written(kind: str, name: str, turns: Sequence[Turn], gallery: Gallery) -> str:
+async def written(kind: str, name: str, turns: Sequence[Turn], gallery: Gallery, words: Words = texts) -> str:
     """`kind` is one of `FORMATS`."""
     if kind == "markdown":
-        return markdown(name, turns)
+        return markdown(name, turns, words)
     if kind == "json":
         return as_json(name, turns)
-    return html(name, turns, await _pictures(turns, gallery))
+    return html(name, turns, await _pictures(turns, gallery), words)
 
 
-def markdown(name: str, turns: Sequence[Turn]) -> str:
+def markdown(name: str, turns: Sequence[Turn], words: Words) -> str:
     lines = [f"# {_plain(' '.join(name.split()))}", ""]
     for turn in turns:
-        lines += [f"## {_speaker(turn)}", ""]
+        lines += [f"## {words.SPEAKERS[turn.role]}", ""]
         for part in turn.parts:
             lines += [f"*{_plain(part.name)}*" if isinstance(part, File) else _plain(part), ""]
-        if facts := _facts(turn):
+        if facts := _facts(turn, words):
             lines += [f"*{_plain(facts)}*", ""]
     return "\n".join(lines)
 
@@ -58,7 +59,7 @@ def as_json(name: str, turns: Sequence[Turn]) -> str:
     return json.dumps({"name": name, "messages": messages}, ensure_ascii=False, indent=2) + "\n"
 
 
-def html(name: str, turns: Sequence[Turn], pictures: dict[str, str]) -> str:
+def html(name: str, turns: Sequence[Turn], pictures: dict[str, str], words: Words) -> str:
     """
     Args:
         pictures: data URLs by the path of the upload; a file without one is named.
@@ -66,8 +67,8 @@ def html(name: str, turns: Sequence[Turn], pictures: dict[str, str]) -> str:
     rows = []
     for turn in turns:
         body = "".join(_html_part(part, pictures) for part in turn.parts)
-        facts = f"<small>{escape(_facts(turn))}</small>" if _facts(turn) else ""
-        rows.append(f"<article><h2>{escape(_speaker(turn))}</h2>{body}{facts}</article>")
+        facts = f"<small>{escape(_facts(turn, words))}</small>" if _facts(turn, words) else ""
+        rows.append(f"<article><h2>{escape(words.SPEAKERS[turn.role])}</h2>{body}{facts}</article>")
     return (
         '<!doctype html><html><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -106,13 +107,9 @@ def _read(path: str, most: int) -> bytes:
         return b""
 
 
-def _speaker(turn: Turn) -> str:
-    return texts.SPEAKERS[turn.role]
-
-
-def _facts(turn: Turn) -> str:
+def _facts(turn: Turn, words: Words) -> str:
     known = given.parsed(turn.given)
-    return texts.kept_answer(known.model, known.temperature) if known else ""
+    return words.kept_answer(known.model, known.temperature) if known else ""
 
 
 def _plain(text: str) -> str:

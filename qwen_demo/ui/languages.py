@@ -2,16 +2,23 @@
 
 Gradio translates marked labels in the browser, by the browser's language alone and before any script
 of ours runs. So who chose a language gets that one under every name. Views bring both languages
-and choose in the browser. What the server writes while it answers is English.
+and choose in the browser. What the server writes while it answers is in the language of whoever asked:
+a handler takes `words_for` its request, and hands them to all that writes.
 """
 
 from contextvars import ContextVar
+from dataclasses import dataclass
+from types import ModuleType
 
 import gradio as gr
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from qwen_demo.errors import QwenDemoError
+from qwen_demo.sentences import Sentence
 from qwen_demo.ui import texts, texts_zh
+
+Words = ModuleType  # `texts` or `texts_zh`, which have the same names
 
 # Only what stands in the page before anybody asks; a question in a text box is for the model.
 _TRANSLATED = ("label", "info", "placeholder")
@@ -32,7 +39,9 @@ HEAD = """<script>
   Object.defineProperty(navigator, "language", { get: () => language, configurable: true });
   Object.defineProperty(navigator, "languages", { get: () => [language], configurable: true });
   document.documentElement.lang = language;
-  document.cookie = `qwen-demo-language=${chosen}; path=/; max-age=31536000; SameSite=Lax`;
+  // A Space stands in a frame of another site.
+  const scope = location.protocol === "https:" ? "SameSite=None; Secure; Partitioned" : "SameSite=Lax";
+  document.cookie = `qwen-demo-language=${chosen}; path=/; max-age=31536000; ${scope}`;
 })();
 </script>"""
 
@@ -46,10 +55,10 @@ _chosen: ContextVar[str] = ContextVar("language", default="")
 
 
 class Translations(gr.I18n):
-    """Labels by their English words, for the visitor whose request is answered."""
+    """Labels of a page by their English words, for the visitor whose request is answered."""
 
-    def __init__(self):
-        chinese = _labels()
+    def __init__(self, page: "Blocks"):
+        chinese = {english: known for english, known in _labels().items() if english in page.marked}
         self._words = {"zh": chinese, "en": {key: key for key in chinese}}
         super().__init__()
 
@@ -61,7 +70,13 @@ class Translations(gr.I18n):
 
 
 class Blocks(gr.Blocks):
-    """Gradio makes a page's configuration once; here its translations are those of the visitor."""
+    """Gradio makes a page's configuration once; here its translations are those of the visitor.
+
+    Attributes:
+        marked: labels that the browser translates. Each page that is open holds a copy of their translations.
+    """
+
+    marked: frozenset[str] = frozenset()
 
     @property
     def config(self) -> dict:
@@ -82,45 +97,98 @@ class ByVisitor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/":
-            request = Request(scope)
-            chosen = request.query_params.get("lang", request.cookies.get("qwen-demo-language", ""))
-            _chosen.set(chosen if chosen in ("en", "zh") else "")
+            _chosen.set(_chosen_by(Request(scope)))
         await self._app(scope, receive, send)
 
 
-def mark(demo: gr.Blocks) -> None:
+def _chosen_by(request: Request) -> str:
+    chosen = request.query_params.get("lang", request.cookies.get("qwen-demo-language", ""))
+    return chosen if chosen in ("en", "zh") else ""
+
+
+def words_for(request: gr.Request) -> Words:
+    """Of the visitor: the language that he chose, or else his browser's."""
+    http: Request = request.request
+    accepted = "zh" if http.headers.get("accept-language", "").strip().lower().startswith("zh") else "en"
+    return texts_zh if (_chosen_by(http) or accepted) == "zh" else texts
+
+
+def said(text: str, words: Words) -> str | None:
+    """`text`, which is English, in the language of `words`; None where nobody translated it."""
+    if words is texts or not text:
+        return text
+    template = words.SENTENCES.get(text.template) if isinstance(text, Sentence) else None
+    if template is None:
+        return None
+    return template.format(**{name: _value_said(value, words) for name, value in text.values.items()})
+
+
+def _value_said(value, words: Words):
+    return (said(value, words) or value) if isinstance(value, Sentence) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, until somebody is told it in his language."""
+
+    code: str
+    message: str
+
+    @classmethod
+    def of(cls, error: QwenDemoError) -> "Problem":
+        return cls(error.code, error.args[0])
+
+    def told(self, words: Words) -> tuple[str, str]:
+        """The sentence to show, and beneath it the English one where that says more and has no translation."""
+        known = said(self.message, words)
+        return (known, "") if known is not None else (words.ERRORS[self.code], self.message)
+
+
+def question(english: str, words: Words) -> str:
+    """A question of ours to the model."""
+    return english if words is texts else words.QUESTIONS.get(english, english)
+
+
+def mark(demo: Blocks) -> None:
     """Let Gradio translate every label of `demo` that is a text of ours."""
     known = _labels()
+    found: set[str] = set()
 
     def marked(text: str) -> str:
         head, words = ("### ", text[4:]) if text.startswith("### ") else ("", text)
-        return f"{head}{gr.I18n()(words)}" if words in known else text
+        if words not in known:
+            return text
+        found.add(words)
+        return f"{head}{gr.I18n()(words)}"
 
     for block in demo.blocks.values():
         for name in [*_TRANSLATED, *(["value"] if isinstance(block, _WITH_WORDS_AS_VALUE) else [])]:
             if isinstance(text := getattr(block, name, None), str):
                 setattr(block, name, marked(text))
+    demo.marked = frozenset(found)
 
 
 def choose(demo: gr.Blocks) -> None:
-    """What Gradio does not translate, as it stands deeper: cards of an empty chat and choices. Once the page is open."""
+    """What Gradio does not translate: cards of an empty chat, choices, questions in boxes. Once the page is open."""
     cards = [block for block in demo.blocks.values() if isinstance(block, gr.Chatbot) and block.examples]
     radios = [block for block in demo.blocks.values() if isinstance(block, gr.Radio)]
     known = _labels()
+    boxes = [block for block in demo.blocks.values() if isinstance(block, gr.Textbox) and block.value in known]
+    outputs = [*cards, *radios, *boxes]
 
-    def chosen(language: str):
-        if language != "zh-CN":
-            return [gr.skip()] * (len(cards) + len(radios))
+    def chosen(request: gr.Request):
+        if words_for(request) is texts:
+            return [gr.skip()] * len(outputs)
         titles = [
             [{**card, "display_text": known.get(card["display_text"], card["display_text"])} for card in chat.examples]
             for chat in cards
         ]
         choices = [[(known.get(shown, shown), key) for shown, key in radio.choices] for radio in radios]
-        return [*(gr.Chatbot(examples=value) for value in titles), *(gr.Radio(choices=value) for value in choices)]
+        filled = [gr.Textbox(known[box.value]) for box in boxes]
+        return [*(gr.Chatbot(examples=value) for value in titles), *(gr.Radio(choices=value) for value in choices),
+                *filled]  # fmt: skip
 
-    language = gr.Textbox(visible="hidden", label="language")
-    demo.load(chosen, language, [*cards, *radios], js="() => navigator.language", queue=False, show_progress="hidden",
-              api_visibility="private")  # fmt: skip
+    demo.load(chosen, None, outputs, queue=False, show_progress="hidden", api_visibility="private")
 
 
 def both(words: dict) -> dict[str, dict]:
@@ -131,8 +199,8 @@ def both(words: dict) -> dict[str, dict]:
 
 def _labels() -> dict[str, str]:
     """English label -> Chinese one."""
-    pairs = [(getattr(texts, name), value) for name, value in vars(texts_zh).items() if name.isupper()]
+    pairs = [(getattr(texts, name, None), value) for name, value in vars(texts_zh).items() if name.isupper()]
     labels = {english: chinese for english, chinese in pairs if isinstance(english, str)}
-    for name in ("DOCUMENT_TASKS", "EXAMPLE_TITLES"):
+    for name in ("DOCUMENT_TASKS", "DOCUMENT_PROMPTS", "EXAMPLE_TITLES"):
         labels |= {english: getattr(texts_zh, name)[key] for key, english in getattr(texts, name).items()}
     return labels

@@ -13,10 +13,12 @@ from typing import Any
 import gradio as gr
 
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.sentences import Sentence
 from qwen_demo.service import Service
 from qwen_demo.types import ChatRequest, Message, Sampling, Text
 from qwen_demo.ui import page_files, single, texts
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.languages import Words, words_for
 
 LONGEST_ANSWER = 256
 
@@ -37,7 +39,9 @@ def draw() -> Widgets:
     return Widgets(question, every, page_files.view("live", {}, texts.LIVE))
 
 
-async def looks(data: Any, question: str, every: float, service: Service, reader: Reader) -> AsyncGenerator[dict, None]:
+async def looks(
+    data: Any, question: str, every: float, service: Service, reader: Reader, words: Words = texts
+) -> AsyncGenerator[dict, None]:
     """Values of the view for one picture: the answer as it grows. `shot` says which picture it belongs to."""
     shot = data.get("shot") if isinstance(data, dict) else None
     picture = data.get("picture") if isinstance(data, dict) else None
@@ -45,26 +49,20 @@ async def looks(data: Any, question: str, every: float, service: Service, reader
     async def request() -> ChatRequest:
         # A data URL alone: what this event names is opened here, and nowhere else.
         if not isinstance(picture, str) or not picture.startswith("data:image/"):
-            raise InvalidRequest("The camera gave no picture.")
-        parts = (await reader.url(picture), Text(question.strip() or texts.LIVE_QUESTION_VALUE))
+            raise InvalidRequest(Sentence("The camera gave no picture."))
+        parts = (await reader.url(picture), Text(question.strip() or words.LIVE_QUESTION_VALUE))
         most = min(LONGEST_ANSWER, service.settings.max_new_tokens)
         return ChatRequest((Message("user", parts),), Sampling(max_new_tokens=most))
 
-    async with aclosing(single.answer(request(), service)) as steps:
+    async with aclosing(single.answer(request(), service, words)) as steps:
         async for step in steps:
-            yield {
-                "shot": shot if isinstance(shot, int) else 0,
-                "every": every,
-                "text": step.text,
-                "note": step.note,
-                "problem": step.problem,
-                "running": step.running,
-            }
+            yield {"shot": shot if isinstance(shot, int) else 0, "every": every, **step.shown}
 
 
 def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
-    async def look(question, every, event: gr.EventData) -> AsyncGenerator:
-        async with aclosing(looks(event._data, question or "", every, service, reader)) as values:
+    async def look(question, every, event: gr.EventData, request: gr.Request) -> AsyncGenerator:
+        words = words_for(request)
+        async with aclosing(looks(event._data, question or "", every, service, reader, words)) as values:
             async for value in values:
                 yield value
 

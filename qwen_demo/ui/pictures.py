@@ -18,6 +18,7 @@ from qwen_demo.errors import MediaRefused, QwenDemoError
 from qwen_demo.pixels import seen_size
 from qwen_demo.types import Image, ModelInfo, Video
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.languages import Problem
 
 LONGEST_SHOWN = 1600
 # Only names and numbers are kept, so this is small; the files lie with the uploads and go with them.
@@ -41,7 +42,7 @@ class Shown:
     size: tuple[int, int] = (0, 0)
     frames: int = 0
     view: str = ""
-    problem: str = ""
+    problem: Problem | None = None
 
     @property
     def name(self) -> str:
@@ -89,10 +90,10 @@ class Gallery:
         try:
             shown = await self._open(file)
         except MediaRefused as error:
-            shown = Shown(file, problem=str(error))
+            shown = Shown(file, problem=Problem.of(error))
         except QwenDemoError as error:
             # Overload, say: the next look may fare better.
-            return Shown(file, problem=str(error))
+            return Shown(file, problem=Problem.of(error))
         self._known[file] = shown
         if len(self._known) > KEPT:
             self._known.popitem(last=False)

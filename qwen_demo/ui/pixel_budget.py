@@ -9,10 +9,8 @@ from qwen_demo.ui import texts
 MOST_TOKENS = 4096
 
 
-def draw() -> gr.Slider:
-    return gr.Slider(
-        0, MOST_TOKENS, 0, step=4, label=texts.PIXEL_BUDGET, info=texts.PIXEL_BUDGET_INFO, elem_id="pixel-budget"
-    )
+def draw(elem_id: str = "pixel-budget") -> gr.Slider:
+    return gr.Slider(0, MOST_TOKENS, 0, step=4, label=texts.PIXEL_BUDGET, info=texts.PIXEL_BUDGET_INFO, elem_id=elem_id)
 
 
 def fitted(model: ModelInfo) -> gr.Slider:

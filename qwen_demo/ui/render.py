@@ -1,12 +1,15 @@
-"""Engine events -> chat messages, as pure functions."""
+"""Engine events and errors -> what the page shows of them, as pure functions."""
 
 from dataclasses import dataclass
 from html import escape
+
+import gradio as gr
 
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service import Status
 from qwen_demo.types import Finished
 from qwen_demo.ui import texts, waterfall
+from qwen_demo.ui.languages import Problem, Words, said
 
 Message = dict
 
@@ -24,25 +27,40 @@ def note(title: str, detail: str = "", *, pending: bool = False) -> Message:
     return {"role": "assistant", "content": [{"type": "text", "text": detail}], "metadata": metadata}
 
 
-def error_note(error: QwenDemoError) -> Message:
-    return note("⚠ " + _first_sentence(str(error)), str(error))
+def error_note(error: QwenDemoError, words: Words = texts) -> Message:
+    text, original = Problem.of(error).told(words)
+    text = escape(text, quote=False)  # the chat reads Markdown
+    return note("⚠ " + _first_sentence(text), "\n\n".join(filter(None, [text, in_english(original)])))
 
 
-def statistics(finished: Finished, max_pixels: int | None = None) -> Message:
+def in_english(text: str) -> str:
+    """HTML that says that these words are English."""
+    return f'<span lang="en">{escape(text)}</span>' if text else ""
+
+
+def refusal(problem: str | QwenDemoError, words: Words = texts) -> gr.Error:
+    """What a handler raises; the browser shows it in passing. Only events of the queue can: of others Gradio's
+    client gives the page the error without the mark that it is to be seen.
+    """
+    text, original = (problem, "") if isinstance(problem, str) else Problem.of(problem).told(words)
+    message = f"{escape(text)} {in_english(original)}".strip()
+    return gr.Error(message, title="", print_exception=False)
+
+
+def statistics(finished: Finished, max_pixels: int | None = None, words: Words = texts) -> Message:
     """The note under an answer. Its id keeps the pixel budget that the answer was given with."""
-    usage, timing = finished.usage, finished.timing
-    line = [f"first token {timing.media_s + timing.ttft_s:.2f} s"]
+    usage = finished.usage
+    line = [words.first_token(waterfall.first_s(finished))]
     if speed := waterfall.speed(finished):
-        line.append(f"{speed} tokens/s")
-    pictures = f" ({usage.picture_tokens} picture)" if usage.picture_tokens else ""
-    line.append(f"prompt {usage.prompt_tokens} tokens{pictures}")
+        line.append(f"{speed} {words.TOKENS_PER_SECOND}")
+    line.append(words.prompt_length(usage.prompt_tokens, usage.picture_tokens))
     if finished.reason == "length":
-        line.append(texts.LENGTH)
+        line.append(words.LENGTH)
     if finished.reason == "repetition":
-        line.append(texts.REPETITION)
-    said = note(" · ".join(line), waterfall.table(finished))
-    said["metadata"]["id"] = f"{_BUDGET}{max_pixels or 0}"
-    return said
+        line.append(words.REPETITION)
+    told = note(" · ".join(line), waterfall.table(finished, words))
+    told["metadata"]["id"] = f"{_BUDGET}{max_pixels or 0}"
+    return told
 
 
 def budget_of(message: Message) -> int | None:
@@ -53,7 +71,7 @@ def budget_of(message: Message) -> int | None:
 
 
 def _first_sentence(text: str) -> str:
-    head, dot, _ = text.partition(". ")
+    head, dot, _ = text.partition("。" if "。" in text else ". ")
     return head + dot.strip() if len(head) <= 160 else head[:157] + "…"
 
 
@@ -65,42 +83,53 @@ class Badge:
     settled: bool
 
 
-def badge(status: Status) -> Badge:
+def badge(status: Status, words: Words = texts) -> Badge:
     """`settled` is false while the statement will still change."""
-    model = status.model
+    model, detail = status.model, _in_either(status.detail, words)
     if status.state == "loading":
-        return Badge(_badge("loading", "The model is loading", status.detail), False)
+        return Badge(_badge("loading", words.MODEL_LOADING, detail), False)
     if status.state != "ready":
-        return Badge(_badge("failed", "The model is not available", status.detail), status.state == "failed")
+        return Badge(_badge("failed", words.MODEL_UNAVAILABLE, detail), status.state == "failed")
+    dtype, device = (said(text, words) or text for text in (model.dtype, model.device))
     quantised = "" if model.quantization == "none" else f", {model.quantization.upper()}"
-    where = f"{model.dtype}{quantised} on {model.device} · {model.context_tokens} tokens of context · {model.reason}"
+    where = escape(words.answers_how(dtype + quantised, device, model.context_tokens))
+    where = f"{where} · {_in_either(model.reason, words)}"
     if not model.embedded:
-        return Badge(_badge("ready", f"{model.model_id} answers", where), True)
-    return Badge(_badge("ready", texts.EMBEDDED_ANSWERS, f"{texts.EMBEDDED_ABILITIES} {where}"), True)
+        return Badge(_badge("ready", words.answers(model.model_id), where), True)
+    return Badge(_badge("ready", words.EMBEDDED_ANSWERS, f"{escape(words.EMBEDDED_ABILITIES)} {where}"), True)
+
+
+def _in_either(text: str, words: Words) -> str:
+    """HTML of a text in the visitor's language, or in English."""
+    known = said(text, words)
+    return in_english(text) if known is None else escape(known)
 
 
 def _badge(state: str, title: str, detail: str) -> str:
+    """`detail` is HTML."""
     return (
         f'<div class="badge {state}" role="status"><span class="dot" aria-hidden="true"></span>'
-        f"<b>{escape(title)}</b> <span>{escape(detail)}</span></div>"
+        f"<b>{escape(title)}</b> <span>{detail}</span></div>"
     )
 
 
-def about(status: Status) -> str:
+def about(status: Status, words: Words = texts) -> str:
     """The longer statement of which model answers, as Markdown."""
-    model = status.model
+    model, spelled = status.model, words.ABOUT_VALUES
     if status.state != "ready":
-        return status.detail
-    rows = [
-        ("Model", model.model_id + (f" at {model.revision}" if model.revision else "")),
-        ("Why this one", model.reason),
-        ("Device", model.device),
-        ("Numbers", f"{model.dtype}, quantisation: {model.quantization}"),
-        ("Attention", model.attention),
-        ("Engine", model.engine),
-        ("Context", f"{model.context_tokens} tokens"),
-        ("Picture size", f"{model.min_pixels:,} to {model.max_pixels:,} pixels as the model sees it"),
-    ]
-    table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
-    words = [texts.EMBEDDED_ABILITIES, texts.EMBEDDED_REMEDY] if model.embedded else []
-    return "\n\n".join([*words, table])
+        return _in_either(status.detail, words)
+    name = spelled["model"].format(model=model.model_id, revision=model.revision) if model.revision else model.model_id
+    dtype, device = (said(text, words) or text for text in (model.dtype, model.device))
+    rows = {
+        "model": name,
+        "reason": _in_either(model.reason, words),
+        "device": device,
+        "numbers": spelled["numbers"].format(dtype=dtype, quantization=model.quantization),
+        "attention": model.attention,
+        "engine": model.engine,
+        "context": spelled["context"].format(tokens=model.context_tokens),
+        "picture": spelled["picture"].format(smallest=model.min_pixels, largest=model.max_pixels),
+    }
+    lines = [f"- **{words.ABOUT_ROWS[key]}**: {value}" for key, value in rows.items() if value]
+    about = [words.EMBEDDED_ABILITIES, words.EMBEDDED_REMEDY] if model.embedded else []
+    return "\n\n".join([*about, "\n".join(lines)])

@@ -10,10 +10,13 @@ import gradio as gr
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service import Service
 from qwen_demo.types import Sampling
-from qwen_demo.ui import bundle, chat, context, page_files, pixel_budget, snippets, texts, transcript
+from qwen_demo.ui import bundle, chat, context, page_files, pixel_budget, render, snippets, texts, transcript
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.given import Given
+from qwen_demo.ui.languages import Words, words_for
 from qwen_demo.ui.pictures import Gallery
+
+FRESH_SEED = -1  # on the page: a new seed for each answer
 
 
 @dataclass
@@ -51,7 +54,8 @@ class Share:
     def __init__(self, service: Service, reader: Reader, gallery: Gallery):
         self._service, self._reader, self._gallery = service, reader, gallery
 
-    def code(self, data: dict, history, question, items, budget, sampling: Sampling, system: str) -> dict:
+    def code(self, data: dict, history, question, items, budget, sampling: Sampling, system: str,
+             words: Words = texts) -> dict:  # fmt: skip
         """The view's value."""
         settings, model = self._service.settings, self._service.status().model
         asked = snippets.Asked(
@@ -67,28 +71,28 @@ class Share:
         try:
             return {"code": snippets.all_of(asked), **_fresh()}
         except json.JSONDecodeError as error:
-            raise _refused(texts.SCHEMA_NO_JSON) from error
+            raise render.refusal(words.SCHEMA_NO_JSON) from error
         except ValueError as error:
-            raise _refused(texts.NOTHING_TO_COPY if not asked.turns else texts.TOO_LONG_TO_COPY) from error
+            raise render.refusal(words.NOTHING_TO_COPY if not asked.turns else words.TOO_LONG_TO_COPY) from error
 
-    async def packed(self, history, items) -> dict:
+    async def packed(self, history, items, words: Words = texts) -> dict:
         turns = transcript.of_history(chat.without(history, context.off_files(items)))
         try:
             text = await bundle.packed(turns, self._gallery, self._service.status().model)
         except QwenDemoError as error:
-            raise _refused(str(error)) from error
+            raise render.refusal(error, words) from error
         return {"file": text, **_fresh()}
 
-    async def opened(self, path: str) -> tuple[chat.History, Given, dict]:
+    async def opened(self, path: str, words: Words = texts) -> tuple[chat.History, Given, dict]:
         """Conversation, parameters and the view's value. Raises `gr.Error`."""
         try:
             found = bundle.parsed(Path(path))
             longest = self._service.settings.max_new_tokens
             if found.given.max_new_tokens > longest:
-                raise _refused(texts.bundle_too_long(found.given.max_new_tokens, longest))
+                raise render.refusal(words.bundle_too_long(found.given.max_new_tokens, longest))
             history = await bundle.unpacked(found, self._reader)
         except QwenDemoError as error:
-            raise _refused(str(error)) from error
+            raise render.refusal(error, words) from error
         return history, found.given, {"expected": bundle.expected(found), "running": True, **_fresh()}
 
     async def verdict(self, history, value) -> dict:
@@ -102,8 +106,9 @@ def _fresh() -> dict:
     return {"nonce": secrets.token_hex(4)}
 
 
-def _refused(text: str) -> gr.Error:
-    return gr.Error(text, title="", print_exception=False)
+def seed_of(value: float | None) -> int | None:
+    """What the page's field for a seed says."""
+    return None if value is None or value <= FRESH_SEED else int(value)
 
 
 def sampling_of(temperature, length, top_p, penalty, seed, schema) -> Sampling:
@@ -112,7 +117,7 @@ def sampling_of(temperature, length, top_p, penalty, seed, schema) -> Sampling:
         temperature=temperature,
         top_p=top_p,
         repetition_penalty=penalty,
-        seed=None if seed is None else int(seed),
+        seed=seed_of(seed),
         json_schema=(schema or "").strip() or None,
     )
 
@@ -123,25 +128,27 @@ _PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
 def wire(widgets: Widgets, share: Share, beside: Beside, service: Service):
     """Returns the event after which the chat shows a bundle's question, to be answered."""
 
-    async def pack(history, items):
-        return await share.packed(history or [], items)
+    async def pack(history, items, request: gr.Request):
+        return await share.packed(history or [], items, words_for(request))
 
-    async def open_bundle(path):
-        history, given, value = await share.opened(path)
+    async def open_bundle(path, request: gr.Request):
+        history, given, value = await share.opened(path, words_for(request))
         model = service.status().model
         budget = (given.max_pixels or 0) // model.patch_pixels**2
-        controls = (given.temperature, given.max_new_tokens, given.top_p, given.repetition_penalty, given.seed)
+        seed = FRESH_SEED if given.seed is None else given.seed
+        controls = (given.temperature, given.max_new_tokens, given.top_p, given.repetition_penalty, seed)
         words = (given.system_prompt, given.json_schema or "")
         busy = gr.MultimodalTextbox(submit_btn=False, stop_btn=True)
         # The button forgets its file: the same one may be opened twice.
         return history, {"items": []}, budget, *controls, *words, value, busy, None
 
     def copy(
-        history, question, items, budget, temperature, length, top_p, penalty, seed, system, schema, event: gr.EventData
-    ):
+        request: gr.Request, event: gr.EventData,
+        history, question, items, budget, temperature, length, top_p, penalty, seed, system, schema,
+    ):  # fmt: skip
         data = event._data if isinstance(event._data, dict) else {}
         sampling = sampling_of(temperature, length, top_p, penalty, seed, schema)
-        return share.code(data, history or [], question, items, budget, sampling, system)
+        return share.code(data, history or [], question, items, budget, sampling, system, words_for(request))
 
     state = [beside.chatbot, beside.question, beside.context, beside.budget, *beside.options]
     widgets.view.code(copy, state, widgets.view, **_PRIVATE)

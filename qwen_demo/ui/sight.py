@@ -13,12 +13,13 @@ import gradio as gr
 from qwen_demo import grounding
 from qwen_demo.service import Service
 from qwen_demo.types import Finished
-from qwen_demo.ui import boxes, chat, context, pixel_budget, texts
+from qwen_demo.ui import boxes, chat, context, pixel_budget, render, texts
 from qwen_demo.ui.chat import History
+from qwen_demo.ui.languages import Words, words_for
 from qwen_demo.ui.pictures import Gallery
 
 # Runs in the browser: the question changes with every key, its files seldom.
-_FILES = "question => JSON.stringify(((question && question.files) || []).map(file => file.path))"
+FILES = "question => JSON.stringify(((question && question.files) || []).map(file => file.path))"
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Sight:
         self._service, self._gallery = service, gallery
 
     async def now(self, history: History, attached: str, budget: float, items: Any, viewer: Any,
-                  *, keep: bool = False, preview: bool = False) -> tuple[dict, dict]:  # fmt: skip
+                  *, keep: bool = False, preview: bool = False, words: Words = texts) -> tuple[dict, dict]:  # fmt: skip
         """Values of viewer and context.
 
         Args:
@@ -57,7 +58,7 @@ class Sight:
             keep: the viewer goes on showing its picture as long as there is one.
         """
         model = self._service.status().model
-        surveyed = await context.survey(history, _paths(attached), items, self._gallery)
+        surveyed = await context.survey(history, paths(attached), items, self._gallery)
         max_pixels = pixel_budget.pixels(budget, model)
         shown = boxes.value_of(
             surveyed,
@@ -67,48 +68,50 @@ class Sight:
             max_pixels=max_pixels,
             preview=preview,
         )
-        return shown, context.value_of(surveyed, model, max_pixels, self._service.rates)
+        return shown, context.value_of(surveyed, model, max_pixels, self._service.rates, words=words)
 
-    def following(self, history: History, budget: float, items: Any) -> "Following":
-        return Following(self._service, self._gallery, history, budget, items)
+    def following(self, history: History, budget: float, items: Any, words: Words = texts) -> "Following":
+        return Following(self._service, self._gallery, history, budget, items, words)
 
     async def pick(self, history: History, attached: str, budget: float, items: Any, viewer: Any, file: Any) -> dict:
         """The viewer with another picture."""
         picked = {"picture": {"id": file}}
         return (await self.now(history, attached, budget, items, picked, keep=True))[0]
 
-    async def export(self, history: History, attached: str, items: Any, viewer: Any, kind: Any) -> dict:
+    async def export(self, history: History, attached: str, items: Any, viewer: Any, kind: Any,
+                     words: Words = texts) -> dict:  # fmt: skip
         """The viewer's value with a file to download. Raises `gr.Error` where there is nothing to export."""
         model = self._service.status().model
         answer = boxes.last_answer(history)
-        surveyed = await context.survey(history, _paths(attached), items, self._gallery)
+        surveyed = await context.survey(history, paths(attached), items, self._gallery)
         file = boxes.picked_in(viewer)
         shown = next((item.shown for item in surveyed if item.shown.file == file and item.shown.is_picture), None)
         if shown is None or kind not in boxes.FORMATS:
-            raise gr.Error(texts.NOTHING_TO_EXPORT, title="", print_exception=False)
+            raise render.refusal(words.NOTHING_TO_EXPORT)
         marks = boxes.placed(grounding.find(answer.text), answer, shown, model)
         download = await boxes.export(kind, marks, shown, self._gallery)
         return {**viewer, "download": download}
 
-    async def ask_about(self, question: Any, budget: float, items: Any, viewer: Any, data: dict) -> tuple[dict, Any]:
+    async def ask_about(self, question: Any, budget: float, items: Any, viewer: Any, data: dict,
+                        words: Words = texts) -> tuple[dict, Any]:  # fmt: skip
         """The question with the region in it, and the context, where a crop goes alone to a small model."""
         question = question or {"text": "", "files": []}
         file = boxes.picked_in(viewer)
         shown = await self._gallery.look(file) if file else None
         if shown is None or not shown.is_picture:
-            raise gr.Error(texts.NO_REGION, title="", print_exception=False)
+            raise render.refusal(words.NO_REGION)
         model = self._service.status().model
         if data.get("how") == "coordinates":
             region = boxes.region_of(data, shown.size)
             if region is None:
-                raise gr.Error(texts.NO_REGION, title="", print_exception=False)
+                raise render.refusal(words.NO_REGION)
             seen = shown.seen(model, pixel_budget.pixels(budget, model))
             written = grounding.as_the_model_writes(region, shown.size, seen)
-            return {**question, "text": f"{question['text'] or texts.WHAT_IS_THERE} {written}"}, gr.skip()
+            return {**question, "text": f"{question['text'] or words.WHAT_IS_THERE} {written}"}, gr.skip()
         path = await boxes.crop(file, data, self._gallery)
         if path is None:
-            raise gr.Error(texts.NO_REGION, title="", print_exception=False)
-        asked = {"text": question["text"] or texts.WHAT_IS_THIS, "files": [*question["files"], path]}
+            raise render.refusal(words.NO_REGION)
+        asked = {"text": question["text"] or words.WHAT_IS_THIS, "files": [*question["files"], path]}
         return asked, context.switched_off(items, path) if model.embedded else gr.skip()
 
 
@@ -118,8 +121,8 @@ class Following:
     They are outputs of the answering event itself: an event of their own could end after it and bring back old ones.
     """
 
-    def __init__(self, service: Service, gallery: Gallery, history: History, budget: float, items: Any):
-        self._service, self._gallery = service, gallery
+    def __init__(self, service: Service, gallery: Gallery, history: History, budget: float, items: Any, words: Words):
+        self._service, self._gallery, self._words = service, gallery, words
         self._history, self._budget, self._value = history, budget, items
         self._items: list[context.Item] | None = None
         self._shown: list[grounding.Mark] | None = None
@@ -141,10 +144,10 @@ class Following:
         if finished is None and not first:
             return viewer, gr.skip()
         items = context.after_answer(self._items, finished) if finished else self._items
-        return viewer, context.value_of(items, model, max_pixels, self._service.rates, finished)
+        return viewer, context.value_of(items, model, max_pixels, self._service.rates, finished, self._words)
 
 
-def _paths(attached: str) -> list[str]:
+def paths(attached: str) -> list[str]:
     """From the browser: anything may come."""
     try:
         files = json.loads(attached or "[]")
@@ -161,34 +164,37 @@ def _state(widgets: Widgets, chatbot: gr.Chatbot) -> list[gr.components.Componen
     return [chatbot, widgets.attached, widgets.budget, widgets.context, widgets.viewer]
 
 
+def _shown_by(sight: Sight, **how: bool):
+    """A handler that gives what the views show now."""
+
+    async def show(request: gr.Request, *values):
+        return await sight.now(*values, **how, words=words_for(request))
+
+    return show
+
+
 def refresh_after(events: list, widgets: Widgets, sight: Sight, chatbot: gr.Chatbot) -> None:
     """The views follow what these events made of the conversation."""
     for event in events:
-        event.then(sight.now, _state(widgets, chatbot), [widgets.viewer, widgets.context], **_PRIVATE)
+        event.then(_shown_by(sight), _state(widgets, chatbot), [widgets.viewer, widgets.context], **_PRIVATE)
 
 
 def wire(widgets: Widgets, sight: Sight, chatbot: gr.Chatbot, question: gr.MultimodalTextbox) -> None:
     state, views, private = _state(widgets, chatbot), [widgets.viewer, widgets.context], _PRIVATE
 
-    async def keep(*values):
-        return await sight.now(*values, keep=True)
-
-    async def preview(*values):
-        return await sight.now(*values, keep=True, preview=True)
-
     async def pick(history, attached, budget, items, viewer, event: gr.EventData):
         return await sight.pick(history, attached, budget, items, viewer, event._data.get("id"))
 
-    async def export(history, attached, items, viewer, event: gr.EventData):
-        return await sight.export(history, attached, items, viewer, event._data.get("kind"))
+    async def export(history, attached, items, viewer, event: gr.EventData, request: gr.Request):
+        return await sight.export(history, attached, items, viewer, event._data.get("kind"), words_for(request))
 
-    async def ask_about(asked, budget, items, viewer, event: gr.EventData):
-        return await sight.ask_about(asked, budget, items, viewer, event._data)
+    async def ask_about(asked, budget, items, viewer, event: gr.EventData, request: gr.Request):
+        return await sight.ask_about(asked, budget, items, viewer, event._data, words_for(request))
 
-    question.change(None, question, widgets.attached, js=_FILES, **private)
-    widgets.attached.change(sight.now, state, views, **private)
-    widgets.budget.input(preview, state, views, trigger_mode="always_last", **private)
-    widgets.context.toggle(keep, state, views, **private)
+    question.change(None, question, widgets.attached, js=FILES, **private)
+    widgets.attached.change(_shown_by(sight), state, views, **private)
+    widgets.budget.input(_shown_by(sight, keep=True, preview=True), state, views, trigger_mode="always_last", **private)
+    widgets.context.toggle(_shown_by(sight, keep=True), state, views, **private)
     widgets.context.pick(pick, state, widgets.viewer, **private)
     widgets.viewer.pick(pick, state, widgets.viewer, **private)
     widgets.viewer.export(

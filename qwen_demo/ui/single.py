@@ -10,6 +10,7 @@ from qwen_demo.line import Ticket
 from qwen_demo.service import Service
 from qwen_demo.types import ChatRequest, Finished
 from qwen_demo.ui import chat, render, texts
+from qwen_demo.ui.languages import Problem, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,37 +21,48 @@ class Step:
         text: the answer so far.
         note: the page's own word: that it waits, how it ended.
         problem: why there is no (whole) answer.
+        original: the same in English, where `problem` is not and says less.
         finished: at the last step of an answer that went well.
     """
 
     text: str
     note: str = ""
     problem: str = ""
+    original: str = ""
     finished: Finished | None = None
 
     @property
     def running(self) -> bool:
         return not (self.finished or self.problem)
 
+    @property
+    def shown(self) -> dict:
+        """What every panel's view has of it."""
+        return {"text": self.text, "note": self.note, "problem": self.problem, "original": self.original,
+                "running": self.running}  # fmt: skip
 
-async def answer(request: Coroutine[None, None, ChatRequest], service: Service) -> AsyncGenerator[Step, None]:
+
+async def answer(
+    request: Coroutine[None, None, ChatRequest], service: Service, words: Words = texts
+) -> AsyncGenerator[Step, None]:
     """Grow one answer. Errors of ours become the last step; closing this ends the request."""
     text, ticket = "", Ticket()
     try:
         async with aclosing(chat.paced(service.answer(request, ticket=ticket))) as events:
             async for event in events:
                 if isinstance(event, Finished):
-                    yield Step(text, render.statistics(event)["metadata"]["title"], finished=event)
+                    yield Step(text, render.statistics(event, words=words)["metadata"]["title"], finished=event)
                 elif event is None:
-                    yield Step(text, "" if text else chat.where(ticket, service))
+                    yield Step(text, "" if text else chat.where(ticket, service, words))
                 else:
                     text += event.text
                     yield Step(text)
     except QwenDemoError as error:
-        yield Step(text, problem=str(error))
+        problem, original = Problem.of(error).told(words)
+        yield Step(text, problem=problem, original=original)
 
 
-def stopped(value: Any) -> dict:
+def stopped(value: Any, words: Words = texts) -> dict:
     """A view's value after Stop: what was written stays. It comes back from the browser."""
     kept = value if isinstance(value, dict) else {}
-    return {**kept, "running": False, "note": texts.STOPPED_HERE}
+    return {**kept, "running": False, "note": words.STOPPED_HERE}

@@ -4,14 +4,15 @@ A preset that the small embedded model was not taught stays, marked: a test asks
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
 from qwen_demo.service import Service
-from qwen_demo.ui import page_files, texts
+from qwen_demo.ui import languages, page_files, render, texts
 from qwen_demo.ui.examples import FOLDER
+from qwen_demo.ui.languages import Words
 
 _TOTAL = {
     "type": "object",
@@ -46,10 +47,6 @@ class Task:
     kind: str = ""
 
     @property
-    def title(self) -> str:
-        return texts.TASK_TITLES[self.key]
-
-    @property
     def paths(self) -> list[str]:
         return [str(FOLDER / name) for name in self.files]
 
@@ -80,7 +77,7 @@ def draw() -> gr.HTML:
     return page_files.view("tasks", {}, texts.TASKS)
 
 
-def cards(service: Service) -> dict:
+def cards(service: Service, words: Words = texts) -> dict:
     """Value of the view. Marks depend on the model that answers now."""
     status = service.status()
     limited = status.state == "ready" and status.model.embedded
@@ -88,8 +85,7 @@ def cards(service: Service) -> dict:
         "cards": [
             {
                 "key": task.key,
-                "title": task.title,
-                "prompt": task.prompt,
+                "prompt": languages.question(task.prompt, words),
                 "file": task.paths[0],
                 "tab": task.tab,
                 "schema": bool(task.schema),
@@ -100,10 +96,10 @@ def cards(service: Service) -> dict:
     }
 
 
-def picked(data: Any) -> Task:
-    """The card that a browser names. Raises `gr.Error` for anything else."""
+def picked(data: Any, words: Words = texts) -> Task:
+    """The card that a browser names, with its question in the visitor's language. Raises `gr.Error` for anything else."""
     key = data.get("key") if isinstance(data, dict) else None
     task = next((task for task in TASKS if task.key == key), None)
     if task is None:
-        raise gr.Error("There is no such task.", title="", print_exception=False)
-    return task
+        raise render.refusal(words.NO_TASK)
+    return replace(task, prompt=languages.question(task.prompt, words))

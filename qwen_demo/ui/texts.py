@@ -21,6 +21,44 @@ EMBEDDED_REMEDY = (
 )
 
 
+MODEL_LOADING = "The model is loading"
+MODEL_UNAVAILABLE = "The model is not available"
+
+
+def answers(model: str) -> str:
+    return f"{model} answers"
+
+
+def answers_how(numbers: str, device: str, context_tokens: int) -> str:
+    return f"{numbers} on {device} · {context_tokens} tokens of context"
+
+
+ABOUT_ROWS = {
+    "model": "Model",
+    "reason": "Why this one",
+    "device": "Device",
+    "numbers": "Numbers",
+    "attention": "Attention",
+    "engine": "Engine",
+    "context": "Context",
+    "picture": "Picture size",
+}
+ABOUT_VALUES = {
+    "model": "{model} at {revision}",
+    "numbers": "{dtype}, quantisation: {quantization}",
+    "context": "{tokens} tokens",
+    "picture": "{smallest:,} to {largest:,} pixels as the model sees it",
+}
+
+
+def first_token(seconds: float) -> str:
+    return f"first token {seconds:.2f} s"
+
+
+def prompt_length(tokens: int, picture_tokens: int) -> str:
+    return f"prompt {tokens} tokens" + (f" ({picture_tokens} picture)" if picture_tokens else "")
+
+
 def opening(seconds: float) -> str:
     return f"Opening the files, {seconds:.0f} s so far"
 
@@ -37,7 +75,6 @@ WELCOME = "Show me a picture and ask"
 MORE_SOURCES = "Picture from the web or the camera"
 URL = "Address of a picture"
 ADD_URL = "Add to the question"
-URL_REFUSED = "The address was not accepted"
 CAMERA = "Camera"
 ABOUT = "Which model is this?"
 TEMPERATURE = "Temperature"
@@ -46,8 +83,7 @@ MAX_NEW_TOKENS = "Longest answer, in tokens"
 ADVANCED = "Advanced"
 TOP_P = "Top-p"
 REPETITION_PENALTY = "Repetition penalty"
-SEED = "Seed"
-SEED_PLACEHOLDER = "a fresh one each time"
+SEED = "Seed; -1 is a fresh one each time"
 PIXEL_BUDGET = "Pixel budget, in tokens a picture"
 PIXEL_BUDGET_INFO = "0 leaves it to the model; fewer are faster and see less detail"
 SYSTEM_PROMPT = "System prompt"
@@ -120,12 +156,15 @@ STAGES = {
     "first": "first token",
     "decode": "write (decode)",
 }
-PROMPT_TOKENS = "prompt tokens"
-PICTURE_TOKENS = "of pictures"
-CACHED_TOKENS = "cached"
-ENCODER_HITS = "pictures cached"
-ANSWER_TOKENS = "answer tokens"
-TOKENS_PER_SECOND = "tokens/s"
+COUNTS = {
+    "prompt": "prompt tokens",
+    "pictures": "of pictures",
+    "cached": "cached",
+    "encoder_hits": "pictures cached",
+    "tokens": "answer tokens",
+    "speed": "tokens/s",
+}
+TOKENS_PER_SECOND = COUNTS["speed"]
 
 # Tabs of the page, and the panels under them.
 TAB_CHAT = "Chat"
@@ -133,6 +172,7 @@ TAB_VIDEO = "Video"
 TAB_DOCUMENTS = "Documents"
 TAB_TASKS = "Tasks"
 TAB_LIVE = "Camera"
+TAB_COMPARE = "Compare"
 ASK = "Ask"
 STOPPED_HERE = "Stopped. What was written so far stays."
 STOP = "Stop"
@@ -170,12 +210,28 @@ DOCUMENT_TASK = "What to make of it"
 DOCUMENT_PROMPT = "Instruction for the model"
 DOCUMENT_READ = "Read page"
 NO_DOCUMENT = "Choose a PDF or a picture of a page first."
+# What a request says for each task; the second is Qwen's own word for its document format.
+DOCUMENT_PROMPTS = {"text": "Read the text.", "html": "QwenVL HTML", "markdown": "Convert the page to Markdown."}
 DOCUMENT_TASKS = {"text": "Plain text", "html": "QwenVL HTML with regions", "markdown": "Markdown"}
 DOCUMENT_EMBEDDED = (
     "The small embedded model reads printed lines as plain text. It was never taught QwenVL HTML, Markdown, tables "
     "or formulas; for these use a full Qwen2.5-VL."
 )
 FORMULAS = "Formulas"
+DOCUMENT_KINDS = {
+    "heading": "heading",
+    "paragraph": "paragraph",
+    "table": "table",
+    "list": "list",
+    "list item": "list item",
+    "formula": "formula",
+    "picture": "picture",
+    "code": "code",
+    "quote": "quote",
+    "header": "header",
+    "footer": "footer",
+    "line": "line",
+}
 DOCUMENT = {
     "empty": "Choose a PDF or a picture. The page appears here, and beside it what the model reads.",
     "page": "Page {number} of {pages}",
@@ -194,6 +250,7 @@ DOCUMENT = {
     "html": "HTML",
     "json": "JSON",
     "no_regions": "The answer names no regions of the page.",
+    "kinds": DOCUMENT_KINDS,
 }
 
 JSON_SCHEMA = "Answer as JSON by this schema"
@@ -223,6 +280,7 @@ TASKS = {
     "titles": TASK_TITLES,
 }
 
+NO_TASK = "There is no such task."
 LIVE_QUESTION = "Question, asked of every picture"
 LIVE_QUESTION_VALUE = "Describe the image."
 LIVE_EVERY = "Seconds between pictures, at least"
@@ -239,6 +297,41 @@ LIVE = {
     "dropped": "An answer took too long and was dropped.",
     "video": "Camera",
     "picture": "The picture that the answer speaks about",
+}
+
+COMPARE_QUESTION = "Pictures and question for both"
+COMPARE_ASK = "Ask both"
+COMPARE_ENGINE = "Engine and quantisation"
+COMPARE_ONE = (
+    "One engine is loaded, so both sides ask the same one. To compare two, start the program with `--compare-engine generate` "
+    "or `--compare-quantization nf4`: it then loads its model a second time. That takes a machine of one's own, not "
+    "ZeroGPU, and no `--engine remote`."
+)
+COMPARE_LOADING = "not ready"
+COMPARE = {
+    "title": "Both answers",
+    "empty": "Ask both: the answers are written here side by side, and what differs and how long each took comes below.",
+    "temperature": "temperature {value}",
+    "budget": "{value} tokens a picture",
+    "own_budget": "picture size left to the model",
+    "max_tokens": "up to {value} tokens",
+    "seed": "seed {value}",
+    "same": "The answers are the same.",
+    "different": "The answers differ.",
+    "sooner": "{side} was done first, by {by}.",
+    "level": "Both were done at the same time.",
+    "quicker": "{side} wrote faster: {fast} against {slow} tokens/s.",
+    "difference": "What differs",
+    "gone": "only in A",
+    "new": "only in B",
+    "timings": "Where the time went",
+    "shared": "Both ran at the same time on one machine: one may have waited while the other looked, and what one looked "
+    "at may have been cached for the other.",
+    "stage": "Stage",
+    "better": "faster",
+    **STAGES,
+    "whole": "all of it",
+    **COUNTS,
 }
 
 KEPT_BROKEN = "This conversation cannot be read: it is damaged or too long."
@@ -312,6 +405,12 @@ def bundle_too_long(wanted: int, longest: int) -> str:
     return f"The bundle asks for answers of up to {wanted} tokens; this server gives {longest} (--max-new-tokens)."
 
 
+# Of Gradio's own elements; a name that ends with a space begins others.
+ACCESS = {
+    "enlarge": "Show the picture larger",
+    "error": "Error",
+    "names": {},
+}
 LANGUAGE = {"other": "中文", "title": "切换到中文"}
 # Titles of the cards under an empty chat; the same words in both places are the key.
 EXAMPLE_TITLES = {
@@ -325,6 +424,6 @@ EXAMPLE_TITLES = {
         "Read a chart",
         "Compare two pictures",
         "Watch a clip",
-        "用中文提问",
+        "Ask in Chinese",
     )
 }

@@ -14,8 +14,9 @@ from qwen_demo.media import Clip
 from qwen_demo.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Message, Sampling, Text, Video
-from qwen_demo.ui import page_files, single, texts
+from qwen_demo.ui import page_files, render, single, texts
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.languages import Problem, Words, words_for
 from qwen_demo.ui.pictures import Shown, save_jpeg
 
 STRIP_HEIGHT = 96
@@ -81,7 +82,7 @@ def clip_of(start: float | None, end: float | None, fps: float | None, frames: f
     return Clip(start or None, end or None, fps or None, int(frames) if frames else None)
 
 
-async def preview(path: str | None, clip: Clip, service: Service, reader: Reader) -> dict:
+async def preview(path: str | None, clip: Clip, service: Service, reader: Reader, words: Words = texts) -> dict:
     """Value of the strip: one picture with all frames side by side, their times, and what they cost."""
     if not path:
         return {}
@@ -89,7 +90,8 @@ async def preview(path: str | None, clip: Clip, service: Service, reader: Reader
         video = await _open(path, clip, reader)
         sheet, cell = await asyncio.to_thread(_sheet, video)
     except QwenDemoError as error:
-        return {"problem": str(error)}
+        problem, original = Problem.of(error).told(words)
+        return {"problem": problem, "original": original}
     model = service.status().model
     shown = Shown(path, video.frames[0].size, len(video.frames))
     return {
@@ -114,7 +116,7 @@ def _sheet(video: Video) -> tuple[str, tuple[int, int]]:
 
 
 async def answers(
-    path: str, question: str, clip: Clip, sampling: Sampling, service: Service, reader: Reader
+    path: str, question: str, clip: Clip, sampling: Sampling, service: Service, reader: Reader, words: Words = texts
 ) -> AsyncGenerator[dict, None]:
     """Values of the answer's view, growing."""
     seen: list[Video] = []
@@ -123,8 +125,8 @@ async def answers(
         seen.append(await _open(path, clip, reader))
         return ChatRequest((Message("user", (seen[0], Text(question))),), sampling)
 
-    yield {"running": True, "note": texts.LOOKING}
-    async with aclosing(single.answer(request(), service)) as steps:
+    yield {"running": True, "note": words.LOOKING}
+    async with aclosing(single.answer(request(), service, words)) as steps:
         async for step in steps:
             duration_s = seen[0].duration_s if seen else 0.0
             yield _value(step, duration_s)
@@ -133,10 +135,7 @@ async def answers(
 def _value(step: single.Step, duration_s: float) -> dict:
     found = moments.find(step.text, duration_s)
     value = {
-        "text": step.text,
-        "note": step.note,
-        "problem": step.problem,
-        "running": step.running,
+        **step.shown,
         "moments": [
             {
                 "start": moment.start_s,
@@ -169,23 +168,27 @@ async def _open(path: str, clip: Clip, reader: Reader) -> Video:
 
 
 def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
-    async def show(path, *controls):
-        return await preview(path, clip_of(*controls), service, reader)
+    async def show(request: gr.Request, path, *controls):
+        return await preview(path, clip_of(*controls), service, reader, words_for(request))
 
-    async def ask(path, question, *controls) -> AsyncGenerator:
+    async def ask(request: gr.Request, path, question, *controls) -> AsyncGenerator:
         sampling = Sampling(max_new_tokens=min(1024, service.settings.max_new_tokens))
-        async with aclosing(answers(path, question, clip_of(*controls), sampling, service, reader)) as values:
+        words = words_for(request)
+        async with aclosing(answers(path, question, clip_of(*controls), sampling, service, reader, words)) as values:
             async for value in values:
                 yield value
 
-    def begin(path, question):
+    def begin(path, question, request: gr.Request):
         if not path or not (question or "").strip():
-            raise gr.Error(texts.NO_CLIP if not path else texts.EMPTY_QUESTION, title="", print_exception=False)
+            words = words_for(request)
+            raise render.refusal(words.NO_CLIP if not path else words.EMPTY_QUESTION)
         return busy(True)
+
+    def note(value, request: gr.Request):
+        return single.stopped(value, words_for(request))
 
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     buttons = [widgets.ask, widgets.stop]
-    # Gradio shows errors of queued events alone.
     queued = {**private, "queue": True}
     decoding = {**queued, "trigger_mode": "always_last"}
     for event in (widgets.player.change, *(control.change for control in widgets.controls)):
@@ -206,7 +209,7 @@ def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
     widgets.player.change(lambda: (*busy(False), {}), None, [*buttons, widgets.answer], cancels=[asking], **private)
     # In two steps: what was on its way when the answer was cancelled must not come after the note.
     stopping = widgets.stop.click(lambda: busy(False), None, buttons, cancels=[asking], **private)
-    stopping.then(single.stopped, widgets.answer, widgets.answer, **private)
+    stopping.then(note, widgets.answer, widgets.answer, **private)
 
 
 def busy(running: bool) -> tuple[gr.Button, gr.Button]:

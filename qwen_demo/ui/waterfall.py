@@ -5,6 +5,7 @@ It is a table, so it reads well without its looks, and lies in a note under the 
 
 from qwen_demo.types import Finished
 from qwen_demo.ui import texts
+from qwen_demo.ui.languages import Words
 
 
 def stages(finished: Finished) -> list[tuple[str, float]]:
@@ -20,35 +21,49 @@ def stages(finished: Finished) -> list[tuple[str, float]]:
     ]
 
 
-def table(finished: Finished) -> str:
+def table(finished: Finished, words: Words = texts) -> str:
     """Each bar begins where the one before ends; the mark of the first token stands before the last."""
     rows, before = [], 0.0
     whole = sum(seconds for _, seconds in stages(finished)) or 1.0
     for key, seconds in stages(finished):
         if key == "decode":
-            rows.append(_row("first", finished.timing.media_s + finished.timing.ttft_s, before / whole, 0.0))
-        rows.append(_row(key, seconds, before / whole, seconds / whole))
+            rows.append(_row(words.STAGES, "first", first_s(finished), before / whole, 0.0))
+        rows.append(_row(words.STAGES, key, seconds, before / whole, seconds / whole))
         before += seconds
-    return f'<table class="waterfall"><tbody>{"".join(rows)}</tbody></table>\n\n{_counts(finished)}'
+    return f'<table class="waterfall"><tbody>{"".join(rows)}</tbody></table>\n\n{_counts(finished, words)}'
 
 
-def _row(key: str, seconds: float, begin: float, share: float) -> str:
+def _row(names: dict[str, str], key: str, seconds: float, begin: float, share: float) -> str:
     bar = f'<span class="bar {key}" style="margin-left: {begin * 100:.2f}%; width: {share * 100:.2f}%"></span>'
-    return f'<tr><th scope="row">{texts.STAGES[key]}</th><td class="track">{bar}</td><td>{spelled(seconds)}</td></tr>'
+    return f'<tr><th scope="row">{names[key]}</th><td class="track">{bar}</td><td>{spelled(seconds)}</td></tr>'
 
 
-def _counts(finished: Finished) -> str:
+def counts(finished: Finished) -> list[tuple[str, str]]:
+    """(key of `texts.COUNTS`, number as people read it)."""
     usage = finished.usage
-    numbers = [
-        (texts.PROMPT_TOKENS, f"{usage.prompt_tokens:,}"),
-        (texts.PICTURE_TOKENS, f"{usage.picture_tokens:,}"),
-        (texts.CACHED_TOKENS, f"{usage.cached_tokens:,}"),
-        (texts.ENCODER_HITS, str(finished.timing.encoder_hits)),
-        (texts.ANSWER_TOKENS, f"{usage.completion_tokens:,}"),
-        (texts.TOKENS_PER_SECOND, speed(finished) or "–"),
+    return [
+        ("prompt", f"{usage.prompt_tokens:,}"),
+        ("pictures", f"{usage.picture_tokens:,}"),
+        ("cached", f"{usage.cached_tokens:,}"),
+        ("encoder_hits", str(finished.timing.encoder_hits)),
+        ("tokens", f"{usage.completion_tokens:,}"),
+        ("speed", speed(finished) or "–"),
     ]
-    cells = "".join(f"<div><dt>{name}</dt><dd>{number}</dd></div>" for name, number in numbers)
+
+
+def _counts(finished: Finished, words: Words) -> str:
+    cells = "".join(f"<div><dt>{words.COUNTS[key]}</dt><dd>{number}</dd></div>" for key, number in counts(finished))
     return f'<dl class="counts">{cells}</dl>'
+
+
+def first_s(finished: Finished) -> float:
+    """From the arrival of the files to the first token."""
+    return finished.timing.media_s + finished.timing.ttft_s
+
+
+def whole_s(finished: Finished) -> float:
+    """From the arrival of the files to the last token."""
+    return finished.timing.media_s + finished.timing.total_s
 
 
 def speed(finished: Finished) -> str:

@@ -13,19 +13,36 @@ from qwen_demo.engines.fake import FakeEngine, Script
 from qwen_demo.server import build_app
 from qwen_demo.settings import Settings
 
+TWO_WORDS = Script(["one ", "two"])
+
 
 class App:
-    """A running application and the engine behind it."""
+    """A running application and the engine behind it.
 
-    def __init__(self, settings: Settings, script: Script, load_s: float = 0.0):
-        self.engine = FakeEngine(script, settings.max_running, load_s)
+    Args:
+        loaded: how long the engine loads; None does not wait.
+    """
+
+    def __init__(self, settings: Settings, script: Script, loaded: threading.Event | None = None):
+        self.engine = FakeEngine(script, settings.max_running)
+        if loaded:
+            self._load_until(loaded)
         self.server = self.service = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(settings)), daemon=True)
         self._thread.start()
-        while not (self.server and self.server.started and (load_s or self.service.status().state != "loading")):
+        while not (self.server and self.server.started and (loaded or self.service.status().state != "loading")):
             assert self._thread.is_alive(), "the server ended at start"
             time.sleep(0.005)
         self.url = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+
+    def _load_until(self, loaded: threading.Event) -> None:
+        start = self.engine.start
+
+        async def start_late() -> None:
+            await asyncio.to_thread(loaded.wait)
+            await start()
+
+        self.engine.start = start_late
 
     async def _serve(self, settings: Settings) -> None:
         app = build_app(settings, self.engine)
@@ -43,13 +60,31 @@ class App:
         assert not self._thread.is_alive(), "the server did not end"
 
 
+PLAIN = {"warmup": False, "canary_s": 0, "grace_s": 1}
+
+
+@pytest.fixture(scope="module")
+def plain_app():
+    app = App(Settings(**PLAIN), TWO_WORDS)
+    yield app
+    app.stop()
+
+
+@pytest.fixture
+def app(plain_app):
+    """An application without settings of its own, shared by the tests of a file: building one takes half a second."""
+    plain_app.engine.script = TWO_WORDS
+    plain_app.engine.requests.clear()
+    return plain_app
+
+
 @pytest.fixture
 def start():
     """Start an application: `start(Script(...), max_waiting=3)`."""
     with contextlib.ExitStack() as stack:
 
-        def start_(script: Script = Script(["one ", "two"]), **settings) -> App:  # noqa: B008 frozen
-            app = App(Settings(**{"warmup": False, "canary_s": 0, "grace_s": 1, **settings}), script)
+        def start_(script: Script = TWO_WORDS, **settings) -> App:
+            app = App(Settings(**{**PLAIN, **settings}), script)
             stack.callback(app.stop)
             return app
 

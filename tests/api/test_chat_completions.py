@@ -33,8 +33,8 @@ def events(response) -> list[dict]:
     return [json.loads(line) for line in lines[:-1]]
 
 
-def test_an_answer_has_openais_shape(start):
-    with start().client() as client:
+def test_an_answer_has_openais_shape(app):
+    with app.client() as client:
         answer = client.post("/v1/chat/completions", json=HELLO | {"model": "fake"}).json()
     assert answer["object"] == "chat.completion"
     assert answer["choices"][0]["message"] == {"role": "assistant", "content": "one two", "refusal": None}
@@ -43,8 +43,8 @@ def test_an_answer_has_openais_shape(start):
     assert answer["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
 
 
-def test_a_stream_gives_the_same_text_and_the_usage_if_asked(start):
-    with start().client() as client:
+def test_a_stream_gives_the_same_text_and_the_usage_if_asked(app):
+    with app.client() as client:
         response = client.post(
             "/v1/chat/completions", json=HELLO | {"stream": True, "stream_options": {"include_usage": True}}
         )
@@ -63,15 +63,15 @@ def test_a_stream_gives_the_same_text_and_the_usage_if_asked(start):
     ("script", "limit", "reason"),
     [(Script(["a"] * 9), 4, "length"), (Script(["a"]), 4, "stop"), (Script(["a"], reason="repetition"), 4, "stop")],
 )
-def test_the_finish_reason_is_true(start, script, limit, reason):
-    with start(script).client() as client:
+def test_the_finish_reason_is_true(app, script, limit, reason):
+    app.engine.script = script
+    with app.client() as client:
         choice = client.post("/v1/chat/completions", json=HELLO | {"max_tokens": limit}).json()["choices"][0]
     assert choice["finish_reason"] == reason
     assert choice["stop_reason"] == ("repetition" if script.reason == "repetition" else None)
 
 
-def test_pictures_history_and_parameters_reach_the_engine(start):
-    app = start()
+def test_pictures_history_and_parameters_reach_the_engine(app):
     body = {
         "messages": [
             {"role": "developer", "content": "be brief"},
@@ -103,8 +103,7 @@ def test_pictures_history_and_parameters_reach_the_engine(start):
     assert (sampling.frequency_penalty, sampling.repetition_penalty, request.max_pixels) == (0.2, 1.1, 78400)
 
 
-def test_low_detail_bounds_the_picture(start):
-    app = start()
+def test_low_detail_bounds_the_picture(app):
     with app.client() as client:
         client.post("/v1/chat/completions", json=with_picture(data_url(), "low"))
     assert app.engine.requests[0].max_pixels == 256 * 28 * 28
@@ -132,8 +131,8 @@ def test_low_detail_bounds_the_picture(start):
         ({"messages": [{"role": "assistant", "content": "x"}]}, "messages"),
     ],
 )
-def test_what_is_not_supported_is_refused_with_the_fields_name(start, change, field):
-    with start().client() as client:
+def test_what_is_not_supported_is_refused_with_the_fields_name(app, change, field):
+    with app.client() as client:
         response = client.post("/v1/chat/completions", json=HELLO | change)
     assert response.status_code == 400
     error = response.json()["error"]
@@ -141,8 +140,8 @@ def test_what_is_not_supported_is_refused_with_the_fields_name(start, change, fi
     assert error["type"] == "invalid_request_error"
 
 
-def test_several_meanings_are_refused(start):
-    with start().client() as client:
+def test_several_meanings_are_refused(app):
+    with app.client() as client:
         for change in (
             {"max_tokens": 1, "max_completion_tokens": 1},
             {"stream_options": {"include_usage": True}},
@@ -151,8 +150,8 @@ def test_several_meanings_are_refused(start):
             assert client.post("/v1/chat/completions", json=HELLO | change).status_code == 400
 
 
-def test_another_model_is_not_found(start):
-    with start().client() as client:
+def test_another_model_is_not_found(app):
+    with app.client() as client:
         response = client.post("/v1/chat/completions", json=HELLO | {"model": "gpt-9"})
         assert response.status_code == 404
         assert response.json()["error"]["code"] == "model_not_found"
@@ -164,8 +163,8 @@ def test_another_model_is_not_found(start):
     "url",
     ["http://example.org/a.png", "file:///etc/passwd", "https://127.0.0.1/a.png", "data:image/png;base64,AAAA", "x"],
 )
-def test_a_picture_that_may_not_be_had_is_refused(start, url):
-    with start().client() as client:
+def test_a_picture_that_may_not_be_had_is_refused(app, url):
+    with app.client() as client:
         response = client.post("/v1/chat/completions", json=with_picture(url))
     assert response.status_code == 400
     assert response.json()["error"]["code"].startswith("invalid_media")
@@ -197,8 +196,8 @@ def test_a_picture_is_not_opened_for_a_request_that_is_turned_away(start, monkey
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_leaves_frees_the_slot(start, stream):
-    app = start(Script(["a "] * 1000, gap_s=0.02))
+def test_a_client_that_leaves_frees_the_slot(app, stream):
+    app.engine.script = Script(["a "] * 1000, gap_s=0.02)
     with app.client() as client:
         try:
             body = HELLO | {"stream": stream, "max_tokens": 1000}
@@ -212,8 +211,8 @@ def test_a_client_that_leaves_frees_the_slot(start, stream):
         time.sleep(0.01)
 
 
-def test_an_error_before_the_first_token_has_its_status_and_one_after_it_is_an_event(start):
-    app = start(Script(["a"], error=EngineFailed("The model failed."), error_after=0))
+def test_an_error_before_the_first_token_has_its_status_and_one_after_it_is_an_event(app):
+    app.engine.script = Script(["a"], error=EngineFailed("The model failed."), error_after=0)
     with app.client() as client:
         assert client.post("/v1/chat/completions", json=HELLO | {"stream": True}).status_code == 500
         app.engine.script = Script(["a", "b"], error=EngineFailed("The model failed."), error_after=1)
@@ -224,8 +223,8 @@ def test_an_error_before_the_first_token_has_its_status_and_one_after_it_is_an_e
     assert "[DONE]" not in response.text
 
 
-def test_an_unexpected_failure_says_nothing_internal(start):
-    app = start(Script(["a"], error=RuntimeError("secret 0x7f"), error_after=0))
+def test_an_unexpected_failure_says_nothing_internal(app):
+    app.engine.script = Script(["a"], error=RuntimeError("secret 0x7f"), error_after=0)
     with app.client() as client:
         response = client.post("/v1/chat/completions", json=HELLO)
     assert response.status_code == 500

@@ -11,7 +11,6 @@ from qwen_demo.credentials import new_key
 from qwen_demo.engines.fake import Script
 from qwen_demo.errors import EngineFailed
 from tests.api.test_chat_completions import data_url
-from tests.servers import running
 
 QUESTION = [{"role": "user", "content": "hello"}]
 
@@ -35,8 +34,7 @@ def client():
         each.close()
 
 
-def test_openai_asks_about_a_picture(start, client):
-    app = start()
+def test_openai_asks_about_a_picture(app, client):
     answer = client(app).chat.completions.create(model="fake", messages=about_a_picture())
     assert answer.choices[0].message.content == "one two"
     assert answer.choices[0].finish_reason == "stop"
@@ -46,8 +44,8 @@ def test_openai_asks_about_a_picture(start, client):
     assert len(app.engine.requests[0].messages[0].parts) == 2
 
 
-def test_openai_streams_with_usage(start, client):
-    stream = client(start()).chat.completions.create(
+def test_openai_streams_with_usage(app, client):
+    stream = client(app).chat.completions.create(
         model="fake", messages=about_a_picture(), stream=True, stream_options={"include_usage": True}
     )
     chunks = list(stream)
@@ -56,15 +54,14 @@ def test_openai_streams_with_usage(start, client):
     assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
 
 
-def test_openais_own_stream_helper_works(start, client):
-    with client(start()).chat.completions.stream(model="fake", messages=QUESTION) as stream:
+def test_openais_own_stream_helper_works(app, client):
+    with client(app).chat.completions.stream(model="fake", messages=QUESTION) as stream:
         text = "".join(event.delta for event in stream if event.type == "content.delta")
     assert text == "one two"
     assert stream.get_final_completion().choices[0].message.content == "one two"
 
 
-async def test_async_openai_asks_and_streams(start):
-    app = start()
+async def test_async_openai_asks_and_streams(app):
     async with openai.AsyncOpenAI(base_url=f"{app.url}/v1", api_key="unused", max_retries=0) as client:
         answer = await client.chat.completions.create(model="fake", messages=about_a_picture())
         stream = await client.chat.completions.create(model="fake", messages=QUESTION, stream=True)
@@ -72,24 +69,23 @@ async def test_async_openai_asks_and_streams(start):
     assert answer.choices[0].message.content == "".join(pieces) == "one two"
 
 
-def test_openai_lists_models(start, client):
-    models = client(start()).models
+def test_openai_lists_models(app, client):
+    models = client(app).models
     assert [model.id for model in models.list()] == ["fake"]
     assert models.retrieve("fake").owned_by == "qwen-demo"
     with pytest.raises(openai.NotFoundError):
         models.retrieve("gpt-9")
 
 
-def test_vllms_extra_fields_go_through_extra_body(start, client):
-    app = start()
+def test_vllms_extra_fields_go_through_extra_body(app, client):
     client(app).chat.completions.create(
         model="fake", messages=QUESTION, extra_body={"top_k": 5, "mm_processor_kwargs": {"max_pixels": 78400}}
     )
     assert (app.engine.requests[0].sampling.top_k, app.engine.requests[0].max_pixels) == (5, 78400)
 
 
-def test_leaving_a_stream_of_openai_frees_the_slot(start, client):
-    app = start(Script(["a "] * 1000, gap_s=0.02))
+def test_leaving_a_stream_of_openai_frees_the_slot(app, client):
+    app.engine.script = Script(["a "] * 1000, gap_s=0.02)
     with client(app).chat.completions.create(model="fake", messages=QUESTION, stream=True, max_tokens=1000) as stream:
         next(iter(stream))
         assert app.engine.health().running == 1
@@ -110,9 +106,9 @@ def test_leaving_a_stream_of_openai_frees_the_slot(start, client):
         ({"messages": about_a_picture()[0]["content"]}, openai.BadRequestError, "invalid_request"),
     ],
 )
-def test_a_refusal_is_the_exception_that_openai_has_for_it(start, client, change, kind, code):
+def test_a_refusal_is_the_exception_that_openai_has_for_it(app, client, change, kind, code):
     with pytest.raises(kind) as refused:
-        client(start()).chat.completions.create(**{"model": "fake", "messages": QUESTION, **change})
+        client(app).chat.completions.create(**{"model": "fake", "messages": QUESTION, **change})
     assert refused.value.code == code
     assert refused.value.request_id
 
@@ -165,8 +161,7 @@ def litellm(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_litellm_asks_and_streams(start, litellm):
-    app = start()
+def test_litellm_asks_and_streams(app, litellm):
     here = {"model": "openai/fake", "api_base": f"{app.url}/v1", "api_key": "unused", "num_retries": 0}
     answer = litellm.completion(messages=about_a_picture(), **here)
     assert answer.choices[0].message.content == "one two"
@@ -178,11 +173,10 @@ def test_litellm_asks_and_streams(start, litellm):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_langchain_asks_and_streams(start, monkeypatch):
+def test_langchain_asks_and_streams(app, monkeypatch):
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
     from langchain_openai import ChatOpenAI
 
-    app = start()
     model = ChatOpenAI(model="fake", base_url=f"{app.url}/v1", api_key="unused", max_retries=0)
     answer = model.invoke(about_a_picture())
     assert answer.content == "one two"
@@ -195,10 +189,9 @@ def curl(*arguments: str) -> str:
     return subprocess.run(["curl", "-sS", *arguments], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-def test_curl_asks_streams_and_uploads(start, tmp_path):
+def test_curl_asks_streams_and_uploads(app, tmp_path):
     from tests.conftest import draw
 
-    app = start()
     draw("red").save(tmp_path / "picture.png")
     (tmp_path / "question.json").write_text(json.dumps({"messages": about_a_picture()}))
     as_json = ("-H", "Content-Type: application/json")
@@ -216,15 +209,13 @@ def test_curl_asks_streams_and_uploads(start, tmp_path):
     assert json.loads(answer)["token_count"] == 2
 
 
-def test_the_real_embedded_model_answers_openai(client):
-    with running("--model", "embedded") as server:
-        asking = client(server)
-        create = asking.chat.completions.create
-        red, blue = (create(model="embedded", messages=about_a_picture(colour)) for colour in ("red", "blue"))
-        assert "red" in red.choices[0].message.content
-        assert "blue" in blue.choices[0].message.content
-        assert red.usage.prompt_tokens_details.image_tokens > 50
-        chunks = create(model="embedded", messages=about_a_picture(), stream=True)
-        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == red.choices[0].message.content
-        cut = create(model="embedded", messages=about_a_picture(), max_tokens=1)
-        assert (cut.choices[0].finish_reason, cut.usage.completion_tokens) == ("length", 1)
+def test_the_real_embedded_model_answers_openai(embedded, client):
+    create = client(embedded).chat.completions.create
+    red, blue = (create(model="embedded", messages=about_a_picture(colour)) for colour in ("red", "blue"))
+    assert "red" in red.choices[0].message.content
+    assert "blue" in blue.choices[0].message.content
+    assert red.usage.prompt_tokens_details.image_tokens > 50
+    chunks = create(model="embedded", messages=about_a_picture(), stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == red.choices[0].message.content
+    cut = create(model="embedded", messages=about_a_picture(), max_tokens=1)
+    assert (cut.choices[0].finish_reason, cut.usage.completion_tokens) == ("length", 1)

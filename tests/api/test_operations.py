@@ -29,8 +29,7 @@ def png() -> bytes:
     return data.getvalue()
 
 
-def test_inference_answers_json_base64_and_multipart_alike(start):
-    app = start()
+def test_inference_answers_json_base64_and_multipart_alike(app):
     with app.client() as client:
         plain = client.post("/inference", json={"prompt": "hi"}).json()
         coded = client.post("/inference", json={"prompt": "hi", "image": base64.b64encode(png()).decode()})
@@ -56,8 +55,8 @@ def test_inference_answers_json_base64_and_multipart_alike(start):
         [],
     ],
 )
-def test_a_bad_inference_is_400(start, body):
-    with start().client() as client:
+def test_a_bad_inference_is_400(app, body):
+    with app.client() as client:
         assert client.post("/inference", json=body).status_code == 400
         assert client.post("/inference", content=b"{", headers={"content-type": "application/json"}).status_code == 400
 
@@ -154,15 +153,14 @@ def test_an_unexpected_failure_is_counted_as_one(start):
 
 
 @pytest.mark.parametrize(("sent", "kept"), [("abc-1.2_3", True), ("x" * 65, False), ("a b", False), ("a\tb", False)])
-def test_request_ids_are_taken_if_harmless_and_sent_back(start, sent, kept):
-    with start().client() as client:
+def test_request_ids_are_taken_if_harmless_and_sent_back(app, sent, kept):
+    with app.client() as client:
         response = client.post("/inference", json={"prompt": "hi"}, headers={"x-request-id": sent})
     assert (response.headers["x-request-id"] == sent) is kept
     assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
-def test_a_header_cannot_be_injected(start):
-    app = start()
+def test_a_header_cannot_be_injected(app):
     host, port = app.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as raw:
         raw.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: a\rSet-Cookie: b\r\nConnection: close\r\n\r\n")
@@ -191,8 +189,8 @@ def test_a_body_that_drips_is_408(start):
         assert b" 408 " in raw.recv(4096)
 
 
-def test_an_unknown_path_of_the_api_is_no_page(start):
-    with start().client() as client:
+def test_an_unknown_path_of_the_api_is_no_page(app):
+    with app.client() as client:
         assert client.get("/v1/nothing").status_code == 404
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from qwen_demo.engines.batching.attention import padded_length
-from qwen_demo.engines.batching.cache import DecodeView, PrefillView, SlotCache
+from qwen_demo.engines.batching.cache import DecodeView, Part, PrefillView, SlotCache
 from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
 
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def read(decoder, cache, slot: int, ids: torch.Tensor, pieces: list[int]) -> tor
     """Hidden states of a prompt that is read in pieces ending at these tokens."""
     made, start = [], 0
     for stop in pieces:
-        view = PrefillView(cache, slot, start, stop, torch.float32)
+        view = PrefillView(cache, [Part(slot, start, stop)], torch.float32)
         made.append(decoder.hidden(decoder.embed(ids[start:stop]), positions(len(ids))[:, start:stop], view))
         start = stop
     return torch.cat(made)

@@ -37,7 +37,7 @@ def long_question(words: str = "Tell me about it.", **sampling) -> ChatRequest:
 
 @contextlib.contextmanager
 def failing(target, name: str, error: Exception, when=lambda *args: True, times: int = 1):
-    """`target.name` raises for the first `times` calls for which `when` holds."""
+    """`target.name` raises for the first `times` calls for which `when` holds; gives how often it did."""
     real = getattr(target, name)
     left = times
 
@@ -50,7 +50,7 @@ def failing(target, name: str, error: Exception, when=lambda *args: True, times:
 
     setattr(target, name, sometimes)
     try:
-        yield
+        yield lambda: times - left
     finally:
         setattr(target, name, real)
 
@@ -146,8 +146,8 @@ async def test_out_of_memory_fails_one_request_and_no_other(endless, started, lo
     length = loaded.prompts.build(bad).length
     async with started() as engine:
         target, when = {
-            "prefill": (engine._worker.stepper, lambda slot, prompt, *_: prompt.length == length),
-            "encode": (engine._intake._encoder, lambda pixels, grid: grid == (1, 26, 26)),
+            "prefill": (engine._worker.stepper, lambda readings: any(r.prompt.length == length for r in readings)),
+            "encode": (engine._intake._encoder, lambda pictures: any(grid == (1, 26, 26) for _, grid in pictures)),
             "decode": (engine._worker.stepper, lambda running: running == 2),
         }[where]
         with failing(target, where, torch.OutOfMemoryError("injected"), when):
@@ -312,3 +312,70 @@ async def test_the_event_loop_never_waits_for_the_model(engine):
         await asyncio.sleep(0.002)
     await asyncio.gather(*tasks)
     assert worst < 0.25
+
+
+async def test_weights_that_leave_no_room_end_the_start_with_what_to_do(started, monkeypatch):
+    def too_large(*args, **kwargs):
+        raise torch.OutOfMemoryError("injected")
+
+    monkeypatch.setattr("qwen_demo.engines.batching.build.Stepper", too_large)
+    with pytest.raises(SettingsError, match="nf4-vision, or raise --memory-limit-gib"):
+        async with started():
+            pass
+
+
+async def together(engine, requests) -> list:
+    return await asyncio.gather(*(collect(engine.stream(r)) for r in requests), return_exceptions=True)
+
+
+@pytest.fixture
+def three(loaded) -> list[ChatRequest]:
+    """Requests with a picture each, of sizes that go through the encoder together."""
+    sizes = [(56, 84), (364, 364), (112, 56)]
+    return [
+        replace(question("What is this?", picture("red", size), max_new_tokens=12), request_id=str(n))
+        for n, size in enumerate(sizes)
+    ]
+
+
+@pytest.mark.parametrize("where", ["prefill", "encode"])
+async def test_what_is_too_much_for_one_pass_is_done_one_by_one(started, loaded, said, three, where):
+    async with started(prefill_tokens=512) as engine:
+        engine._intake._patches_at_once = 4096
+        target = engine._worker.stepper if where == "prefill" else engine._intake._encoder
+        with failing(target, where, torch.OutOfMemoryError("injected"), lambda many: len(many) > 1, times=99) as fired:
+            answers = await together(engine, three)
+            assert fired()
+        assert all(answer.finished for answer in answers)
+        assert [said[r.request_id] for r in three] == [alone(loaded, r) for r in three]
+
+
+@pytest.mark.parametrize("where", ["prefill", "encode"])
+async def test_in_a_pass_over_several_only_the_one_that_is_too_large_fails(started, loaded, said, three, where):
+    length = loaded.prompts.build(three[1]).length
+    async with started(prefill_tokens=512) as engine:
+        engine._intake._patches_at_once = 4096
+        target, when = {
+            "prefill": (engine._worker.stepper, lambda readings: any(r.prompt.length == length for r in readings)),
+            "encode": (engine._intake._encoder, lambda pictures: any(grid == (1, 26, 26) for _, grid in pictures)),
+        }[where]
+        with failing(target, where, torch.OutOfMemoryError("injected"), when, times=99):
+            answers = await together(engine, three)
+        assert isinstance(answers[1], OutOfMemory)
+        assert said["0"] == alone(loaded, three[0]) and said["2"] == alone(loaded, three[2])
+        assert engine.health().ready and engine.health().running == 0
+
+
+async def test_the_same_picture_of_two_callers_is_encoded_once_in_a_pass(started, three):
+    async with started() as engine:
+        intake, passes = engine._intake, []
+        intake._patches_at_once = 4096
+        encode = intake._encoder.encode
+        intake._encoder.encode = lambda pictures: passes.append(len(pictures)) or encode(pictures)
+        jobs = [Job(request, 0.0, time.perf_counter() + 60) for request in (three[0], three[2], three[0])]
+        for job in jobs:
+            job.prompt = engine._intake._prompts.build(job.request)
+        intake._encode_together(jobs)
+        assert passes == [2]
+        assert [job.encoder_hits for job in jobs] == [0, 0, 1]
+        assert torch.equal(jobs[0].features[0], jobs[2].features[0])

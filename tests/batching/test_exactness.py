@@ -123,7 +123,7 @@ async def test_equal_words_about_another_picture_are_no_hit(started, loaded, sai
     assert said["3"] == alone(loaded, requests[1])
 
 
-@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+@pytest.mark.parametrize("quantization", ["nf4", "nf4-vision", "int8"])
 async def test_a_quantised_model_answers_among_others_as_it_does_alone(started, said, quantization):
     quantised = load(Settings(model="embedded", quantization=quantization, threads=1))
     requests = [ask(f"{quantization} {n}", *parts) for n, parts in enumerate(QUANTISED_QUESTIONS)]

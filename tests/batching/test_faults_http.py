@@ -4,12 +4,17 @@ import asyncio
 import concurrent.futures
 import contextlib
 import gc
+import io
+import socket
+import tempfile
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
+import PIL.Image
 import psutil
 import pytest
 import torch
@@ -18,7 +23,7 @@ import uvicorn
 from qwen_demo.engines.batching.engine import BatchingEngine
 from qwen_demo.server import build_app
 from qwen_demo.settings import Settings
-from tests.conftest import until
+from tests.conftest import draw, until
 
 PATIENCE_S = 60
 
@@ -200,6 +205,83 @@ def test_100_clients_that_drop_free_the_batch_and_the_memory(app):
     assert process.memory_info().rss - memory < 40 << 20
     assert app.ask().status_code == 200
     assert app.get("/ready").status_code == 200
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """`with full_disk():` every file of an upload lies on a device that has no room: the system itself says so."""
+
+    @contextlib.contextmanager
+    def full():
+        named = tempfile.NamedTemporaryFile
+        with contextlib.ExitStack() as files, monkeypatch.context() as disk:
+
+            def device(*_, **__):
+                return files.enter_context(open("/dev/full", "w+b", buffering=0))
+
+            def with_a_name(*args, **options):
+                made = named(*args, **options)
+                made.file.close()
+                made.file = device()
+                return made
+
+            disk.setattr("gradio.route_utils.NamedTemporaryFile", with_a_name)
+            disk.setattr("tempfile.TemporaryFile", device)
+            yield
+
+    return full
+
+
+def test_a_full_disk_is_told_to_who_uploads_and_to_nobody_else(app, full_disk, tmp_path):
+    app = app(upload_dir=tmp_path)
+    picture = io.BytesIO()
+    PIL.Image.effect_noise((1200, 1200), 90).save(picture, "PNG")
+    assert len(picture.getvalue()) > 1 << 20  # smaller ones stay in memory
+    form = {"data": {"prompt": "What is it?", "max_tokens": 4}, "files": {"file": ("a.png", picture.getvalue())}}
+    files = {"files": ("a.png", picture.getvalue())}
+
+    def post(path: str, **body) -> httpx.Response:
+        return httpx.post(app.url + path, timeout=PATIENCE_S, **body)
+
+    def left() -> list[Path]:
+        return [path for path in tmp_path.iterdir() if path.is_file()]
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        others = [pool.submit(app.ask, f"Question {n}", 256) for n in range(3)]
+        eventually(lambda: app.engine.health().running == 3, "not all began")
+        with full_disk():
+            for path, body in (("/gradio_api/upload", {"files": files}), ("/inference", form)):
+                refused = post(path, **body)
+                assert (refused.status_code, code_of(refused)) == (507, "disk_full"), path
+                assert "full. Try again" in refused.json()["error"]["message"]
+            assert left() == []
+            draw("red").save(small := io.BytesIO(), "PNG")
+            fits = {"data": form["data"], "files": {"file": ("a.png", small.getvalue())}}
+            assert post("/inference", **fits).status_code == 200
+            assert app.ask().status_code == 200
+            assert app.get("/ready").status_code == 200
+        answers = [each.result(PATIENCE_S) for each in others]
+    assert {(answer.status_code, answer.json()["usage"]["completion_tokens"]) for answer in answers} == {(200, 256)}
+    assert 'front="inference",outcome="disk_full"} 1.0' in app.get("/metrics").text
+    (path,) = post("/gradio_api/upload", files=files).json()
+    assert Path(path).read_bytes() == picture.getvalue()
+    assert post("/inference", **form).status_code == 200
+    at_rest(app)
+
+
+def test_an_upload_that_breaks_off_leaves_nothing_on_the_disk(app, tmp_path):
+    app = app(upload_dir=tmp_path)
+
+    def left() -> list[Path]:
+        return [path for path in tmp_path.iterdir() if path.is_file()]
+
+    host, port = app.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as raw:
+        raw.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n")
+        raw.sendall(b"Content-Type: multipart/form-data; boundary=b\r\n\r\n")
+        raw.sendall(b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n' + bytes(50_000))
+        eventually(left, "the upload did not begin")
+    eventually(lambda: not left(), "the remains stayed")
 
 
 def test_the_engine_tells_the_gpus_memory_where_there_is_one(app, monkeypatch):

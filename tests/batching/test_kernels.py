@@ -53,5 +53,5 @@ def test_kernels_compute_what_the_plain_path_does():
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["fits"] == [True, True, False]
     errors = found["step"] | found["products"]
-    assert {"norm", "gate", "rotation", "attention", "qkv/1", "down/17"} <= errors.keys()
+    assert {"norm", "gate", "turn", "rotation", "attention", "read", "few", "qkv/1", "down/17"} <= errors.keys()
     assert all(error < 1e-5 for error in errors.values()), errors

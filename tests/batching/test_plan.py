@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from qwen_demo.engines.batching import plan as planning
-from qwen_demo.engines.batching.graphs import DecodeGraphs
+from qwen_demo.engines.batching.graphs import StepGraphs, decode_batches
 from qwen_demo.errors import SettingsError
 from qwen_demo.settings import Settings
 
@@ -50,6 +50,18 @@ def test_a_limit_of_the_whole_process_bounds_the_cache(loaded):
         plan(loaded, memory_limit_gib=0.01)
 
 
+def test_on_a_gpu_half_is_left_to_an_engine_to_compare_with(loaded, monkeypatch):
+    monkeypatch.setattr(planning, "layer_devices", lambda model: [torch.device("cuda", 0)])
+    for name, value in (("mem_get_info", (2 << 30, 8 << 30)), ("memory_reserved", 0), ("memory_allocated", 0)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    alone, beside = plan(loaded), plan(loaded, compare_engine="generate")
+    assert beside.cache_bytes == pytest.approx(alone.cache_bytes / 2, rel=0.1)
+    assert (
+        plan(loaded, compare_engine="generate", kv_cache_mib=64).cache_bytes
+        == plan(loaded, kv_cache_mib=64).cache_bytes
+    )
+
+
 def test_large_pictures_leave_less_room():
     small, large = (
         planning.step_bytes(
@@ -71,10 +83,10 @@ def test_large_pictures_leave_less_room():
     ("batch", "longest", "expected"), [(1, 1, (1, 512)), (3, 513, (4, 1024)), (20, 5000, (20, 5000))]
 )
 def test_a_recorded_step_is_never_too_small(monkeypatch, batch, longest, expected):
-    graphs = DecodeGraphs(step=None, slots=20, length=5000)
+    graphs = StepGraphs(None, decode_batches(20), length=5000)
     used = []
     graphs._record = lambda *size: used.append(size) or SimpleNamespace(replay=lambda: None)
-    graphs._logits = torch.zeros(20, 3)
+    graphs._results = torch.zeros(20, 3)
     for _ in range(2):
         assert graphs(batch, longest).shape == (batch, 3)
     assert used == [expected]

@@ -17,13 +17,22 @@ def both(loaded):
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 def test_encoders_agree(both, grid):
     patches = torch.randn(grid[0] * grid[1] * grid[2], 1176, generator=torch.Generator().manual_seed(0))
-    expected, made = (encoder.encode(patches, grid) for encoder in both)
+    (expected,), (made,) = (encoder.encode([(patches, grid)]) for encoder in both)
     assert made.shape == expected.shape
     assert (made - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
 def test_a_picture_is_encoded_alike_whatever_was_before(both):
     patches = torch.randn(18 * 26, 1176, generator=torch.Generator().manual_seed(1))
-    first = both[1].encode(patches, (1, 18, 26))
-    both[1].encode(patches, (1, 26, 18))
-    assert torch.equal(both[1].encode(patches, (1, 18, 26)), first)
+    (first,) = both[1].encode([(patches, (1, 18, 26))])
+    both[1].encode([(patches, (1, 26, 18))])
+    assert torch.equal(*both[1].encode([(patches, (1, 18, 26))]), first)
+
+
+def test_pictures_of_one_pass_are_encoded_as_alone(both):
+    pictures = [(torch.randn(t * h * w, 1176), (t, h, w)) for t, h, w in GRIDS]
+    for stock, made, alone in zip(
+        both[0].encode(pictures), both[1].encode(pictures), (both[1].encode([one])[0] for one in pictures), strict=True
+    ):
+        assert torch.equal(made, alone)
+        assert (made - stock).abs().max() < 1e-4 * stock.abs().max()

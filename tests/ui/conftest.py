@@ -1,11 +1,10 @@
-"""A browser, and servers on the embedded model and on the fake engine, shared by all tests of the page."""
+"""A browser for the tests of the page."""
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser import find
 from tests.conftest import draw
-from tests.servers import running
 
 expect.set_options(timeout=30_000)
 
@@ -24,29 +23,25 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="package")
-def embedded():
-    with running("--model", "embedded") as server:
-        yield server
-
-
-@pytest.fixture(scope="package")
-def fake():
-    with running("--engine", "fake", "--max-running", "8") as server:
-        yield server
+@pytest.fixture(scope="module")
+def profile(chromium):
+    """What a browser remembers: its cache, which makes opening pages quick. `opened` clears all the rest."""
+    context = chromium.new_context()
+    yield context
+    context.close()
 
 
 @pytest.fixture(params=SIZES)
-def opened(request, chromium):
+def opened(request, profile):
     """Opens a server's page; a test fails on any error in the browser's console."""
     pages = []
     width, height = SIZES[request.param]
 
     def open_(server, scheme="light") -> Page:
-        context = chromium.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, permissions=["camera"]
-        )
-        page = context.new_page()
+        profile.grant_permissions(["camera"])
+        page = profile.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)
         page.set_default_timeout(20_000)
         page.problems = []
         page.on("pageerror", lambda error: page.problems.append(str(error)))
@@ -59,8 +54,10 @@ def opened(request, chromium):
 
     yield open_
     for page in pages:
-        assert not page.problems
-        page.context.close()
+        whole = {"origin": page.evaluate("location.origin"), "storageTypes": "all"}
+        profile.new_cdp_session(page).send("Storage.clearDataForOrigin", whole)
+        page.close()
+    assert not [problem for page in pages for problem in page.problems]
 
 
 @pytest.fixture

@@ -24,8 +24,13 @@ def answers(page: Page):
     return page.locator("#chat .bot.message")
 
 
-def settled(page: Page, server=None, ended: int = 0) -> None:
-    """Until the question can be sent again; with `server`, until `ended` answers ended there."""
-    while server and sum("outcome=" in line for line in server.lines) < ended:
+def ended(server) -> int:
+    """How many answers have ended there."""
+    return sum("outcome=" in line for line in server.lines)
+
+
+def settled(page: Page, server=None, count: int = 0) -> None:
+    """Until the question can be sent again; with `server`, until `count` answers ended there."""
+    while server and ended(server) < count:
         page.wait_for_timeout(20)
     expect(page.locator("#question .submit-button")).to_be_visible()

@@ -134,11 +134,11 @@ async def test_every_export_is_a_file_with_the_marks(gallery, tmp_path, kind):
 async def test_what_cannot_be_read_is_told_and_asked_once(gallery, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"junk" * 9)
     shown = await gallery.look(str(tmp_path / "bad.png"))
-    assert "damaged" in shown.problem
+    assert "damaged" in shown.problem.message
     assert not shown.is_picture
     assert await gallery.look(str(tmp_path / "bad.png")) is shown
     outside = await gallery.look("/etc/hosts")
-    assert outside.problem
+    assert outside.problem.code == "invalid_media"
     assert not outside.view
 
 

@@ -229,7 +229,3 @@ async def test_there_is_no_bundle_of_an_answer_that_did_not_end_well(service, re
     for history in ([], chat.ask([], {"text": "a"}), [*chat.ask([], {"text": "a"}), render.answer("half")]):
         with pytest.raises(gr.Error, match="no whole answer"):
             await share.packed(history, None)
-
-
-def test_differences_of_chinese_are_characters():
-    assert bundle.difference("红色圆", "蓝色圆") == [["gone", "红"], ["new", "蓝"], ["same", "色圆"]]

@@ -5,7 +5,7 @@ import pytest
 from qwen_demo.engines.generate import GenerateEngine
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Sampling, collect
-from qwen_demo.ui import chat
+from qwen_demo.ui import chat, languages, texts_zh
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.examples import EXAMPLES, FOLDER
 
@@ -19,17 +19,40 @@ TRUTHS = {
     "Read a chart": ["Thu"],
     "Compare two pictures": ["owl", "purple hexagon"],
     "Watch a clip": ["down"],
-    "用中文提问": ["熊猫", "心形", "飞机"],
+    "Ask in Chinese": ["熊猫", "心形", "飞机"],
+}
+# The same, asked in Chinese, where the model was taught the question.
+CHINESE_TRUTHS = {
+    "Describe a picture": ["红色的圆形", "蓝色的正方形", "绿色的三角形", "黄色的星形"],
+    "Count": ["3个苹果"],
+    "Read a sign": ["Welcome to the", "picture room"],
+    "Read a chart": ["Thu"],
+    "Watch a clip": ["向下"],
 }
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
 async def test_the_embedded_model_answers_the_example_rightly(example, loaded):
+    answer = await answer_of(example.question, example.paths, loaded)
+    for truth in TRUTHS[example.title]:
+        assert truth in answer
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
+async def test_a_chinese_page_asks_in_chinese_what_the_model_understands(example, loaded):
+    question = languages.question(example.question, texts_zh)
+    assert (question != example.question) == (example.title in CHINESE_TRUTHS)
+    if example.title in CHINESE_TRUTHS:
+        answer = await answer_of(question, example.paths, loaded)
+        for truth in CHINESE_TRUTHS[example.title]:
+            assert truth in answer
+
+
+async def answer_of(question: str, paths: list[str], loaded) -> str:
     engine = GenerateEngine(Settings(max_running=1), loader=lambda *_: loaded)
     await engine.start()
-    history = chat.ask([], {"text": example.question, "files": example.paths})
+    history = chat.ask([], {"text": question, "files": paths})
     messages = await Reader(Settings(), [FOLDER]).messages(history)
     answer = await collect(engine.stream(ChatRequest(messages, Sampling(max_new_tokens=200))))
     await engine.close()
-    for truth in TRUTHS[example.title]:
-        assert truth in answer.text
+    return answer.text

@@ -1,6 +1,7 @@
 """The page in a real browser, on the embedded model and, where timing matters, on the fake engine."""
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from qwen_demo.engines.fake import Script
 from qwen_demo.settings import Settings
 from tests.api.conftest import App
 from tests.hostile_clips import clip
-from tests.ui.steps import answers, ask, settled, shoot
+from tests.ui.steps import answers, ask, ended, settled, shoot
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -30,7 +31,7 @@ def test_upload_ask_and_follow_up(opened, embedded, red, scheme):
 
 
 def test_an_answer_grows_and_stops_on_demand(opened, fake):
-    page = opened(fake)
+    page, before = opened(fake), len(fake.lines)
     ask(page, "word " * 600)
     answer = answers(page).last
     expect(answer).to_contain_text("word word word")
@@ -40,7 +41,7 @@ def test_an_answer_grows_and_stops_on_demand(opened, fake):
     page.locator("#question .stop-button").click()
     expect(page.locator("#chat")).to_contain_text("Stopped.")
     settled(page)
-    fake.wait_for("outcome=cancelled")
+    fake.wait_for("outcome=cancelled", after=before)
     length = len(answer.inner_text())
     page.wait_for_timeout(500)
     assert len(answer.inner_text()) == length < 600 * 5
@@ -48,7 +49,7 @@ def test_an_answer_grows_and_stops_on_demand(opened, fake):
 
 def test_retry_undo_edit_and_clear(opened, fake):
     page = opened(fake)
-    before = sum("outcome=" in line for line in fake.lines)
+    before = ended(fake)
     ask(page, "first question")
     settled(page, fake, before + 1)
     expect(answers(page).first).to_contain_text("first question")
@@ -153,12 +154,17 @@ def test_the_camera_gives_a_picture(opened, fake):
 
 
 def test_the_page_says_that_the_model_is_loading(opened):
-    app = App(Settings(warmup=False, canary_s=0, grace_s=1), Script(), load_s=8)
-    page = opened(app)
-    expect(page.locator("#badge")).to_contain_text("loading")
-    shoot(page, "loading")
-    expect(page.locator("#badge")).to_contain_text("fake answers")
-    app.stop()
+    loaded = threading.Event()
+    app = App(Settings(warmup=False, canary_s=0, grace_s=1), Script(), loaded)
+    try:
+        page = opened(app)
+        expect(page.locator("#badge")).to_contain_text("loading")
+        shoot(page, "loading")
+        loaded.set()
+        expect(page.locator("#badge")).to_contain_text("fake answers")
+    finally:
+        loaded.set()
+        app.stop()
 
 
 def test_the_keyboard_alone_asks_and_stops(opened, fake):

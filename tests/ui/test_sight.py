@@ -10,7 +10,10 @@ import PIL.ImageDraw
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.steps import answers, ask, settled, shoot
+from tests.api.conftest import start
+from tests.ui.steps import answers, ask, ended, settled, shoot
+
+__all__ = ["start"]
 
 WHERE = "Detect all objects and give their bounding boxes in JSON."
 
@@ -169,8 +172,8 @@ def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, fake,
 
 
 @pytest.mark.parametrize("opened", ["phone"], indirect=True)
-def test_the_pixel_budget_shows_what_is_lost_before_sending(opened, fake, scene):
-    page = opened(fake)
+def test_the_pixel_budget_shows_what_is_lost_before_sending(opened, start, scene):
+    page = opened(start())  # which has answered nobody, so knows no times
     page.locator("#question input[type=file]").set_input_files(scene)
     expect(page.locator("#context .total")).to_contain_text("time unknown before")
     expect(page.locator("#viewer .caption")).to_contain_text("504 × 364")
@@ -242,9 +245,9 @@ HOSTILE = [
 
 @pytest.mark.parametrize("opened", ["desktop"], indirect=True)
 def test_hostile_answers_neither_break_the_page_nor_run(opened, fake, scene, red):
-    page = opened(fake)
+    page, before = opened(fake), ended(fake)
     ask(page, " ".join(HOSTILE), scene)
-    settled(page, fake, sum("outcome=" in line for line in fake.lines) or 1)
+    settled(page, fake, before + 1)
     expect(marks(page)).to_have_count(5)
     labels = page.locator("#viewer ol.labels button")
     expect(labels.first).to_contain_text("<img/src=x/onerror=window.hacked=1>")

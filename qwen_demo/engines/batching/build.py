@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# On a CPU a pass over two pictures takes twice as long as over one, and the first would wait for the second.
+PATCHES_AT_ONCE = {"cuda": 4096, "mps": 4096}
+
 
 def build(settings, loaded: "LoadedModel", *, post: Callable[[Mail], None]) -> tuple[Worker, Intake, planning.Plan]:
     """Worker, intake and plan; neither thread runs yet."""
@@ -36,10 +39,10 @@ def build(settings, loaded: "LoadedModel", *, post: Callable[[Mail], None]) -> t
         # Answers in the making go before the next pictures.
         stream = encoder.aside.reader = torch.cuda.Stream(loaded.device, priority=-1)
         _finish_on_cuda(stepper, encoder, settings.warmup)
-    # The embedded model's steps are too small to share; its vision encoder is not.
+    # The embedded model's steps and pictures are too small to share; its vision encoder is not.
     own, aside = (1, 2) if loaded.info.embedded else (0, 0)
     on_owner = partial(_prepare_thread, settings.threads or own, loaded.device, stream)
-    on_thread = partial(_prepare_thread, settings.threads or aside, loaded.device)
+    on_threads = tuple(partial(_prepare_thread, settings.threads or n, loaded.device) for n in (own, aside))
     ends = end_ids(model)
     worker = Worker(
         stepper,
@@ -50,16 +53,18 @@ def build(settings, loaded: "LoadedModel", *, post: Callable[[Mail], None]) -> t
         decode_text=lambda token: prompts.tokenizer.decode([token]),
         on_thread=on_owner,
     )
+    patch = model.config.vision_config.patch_size
     intake = Intake(
         prompts=prompts,
         encoder=encoder,
         encoded=EncoderCache(plan.encoder_bytes if settings.reuse else 0, settings.cache_seconds),
+        patches_at_once=min(PATCHES_AT_ONCE.get(loaded.device.type, 0), loaded.info.max_pixels // patch**2),
         slot_tokens=plan.slot_tokens,
         make_output=partial(_output, settings, prompts.tokenizer, ends),
         make_constraint=Grammars(prompts.tokenizer, model.config.text_config.vocab_size, ends).constraint,
         on_ready=worker.add,
         on_failed=lambda job, error: post([(job, error), (job, None)]),
-        on_thread=on_thread,
+        on_threads=on_threads,
     )
     return worker, intake, plan
 
@@ -85,13 +90,8 @@ def _finish_on_cuda(stepper: Stepper, encoder, warmup: bool) -> None:
     with torch.inference_mode(), torch.cuda.device(encoder.device):
         if stepper.kernels:
             stepper.kernels.lend(getattr(encoder, "blocks", ()))
-        if stepper.graphs and warmup:
-            try:
-                stepper.graphs.warm_up()
-            except Exception:
-                log.warning("decode steps cannot be recorded here; they run without CUDA graphs", exc_info=True)
-                stepper.graphs = None
-                torch.cuda.empty_cache()
+        if warmup:
+            stepper.warm_up()
     torch.cuda.synchronize(encoder.device)
 
 

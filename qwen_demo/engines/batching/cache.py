@@ -5,9 +5,12 @@ Every slot has room for `length` tokens and one more that idle slots of a batch 
 pass: the attention modules call `update` and nothing else of it.
 """
 
+import functools
+import itertools
 import math
 import mmap
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -82,33 +85,72 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
     return torch.frombuffer(pages, dtype=dtype).view(shape)
 
 
-class PrefillView:
-    """Tokens `start` to `stop` of one slot's prompt.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Tokens `start` to `stop` of the prompt in `slot`."""
 
-    `mask` is [1, 1, tokens, keys], added to the scores, or None for a plain causal pass.
+    slot: int
+    start: int
+    stop: int
+
+
+class PrefillView:
+    """Pieces of prompts, each in a slot of its own, whose tokens follow one another in one pass.
+
+    Attributes:
+        masks: one for each part: [1, 1, tokens, keys], added to the scores, or None for a plain causal pass.
+        spans: where each part's tokens are in the pass.
+        slots, places: [tokens] int64.
     """
 
-    def __init__(self, cache: SlotCache, slot: int, start: int, stop: int, dtype: torch.dtype):
-        self._cache, self._slot, self._start, self._stop = cache, slot, start, stop
+    def __init__(self, cache: SlotCache, parts: Sequence[Part], dtype: torch.dtype):
+        self._cache, self._dtype, self.parts = cache, dtype, tuple(parts)
         device = cache.device(0)
         # A mask costs a causal GPU kernel its speed; on the CPU it buys results that do not depend on the pieces.
-        plain = start == 0 and device.type != "cpu"
-        self._keys = stop if plain else padded_length(stop, cache.length)
-        self.mask = None
-        if not plain:
-            seen = torch.arange(self._keys, device=device) <= torch.arange(start, stop, device=device)[:, None]
-            self.mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill_(~seen, -torch.inf)[None, None]
+        self._plain = [part.start == 0 and device.type != "cpu" for part in parts]
+        self._keys = [
+            part.stop if plain else padded_length(part.stop, cache.length)
+            for part, plain in zip(parts, self._plain, strict=True)
+        ]
+        stops = list(itertools.accumulate(part.stop - part.start for part in parts))
+        self.spans = [slice(start, stop) for start, stop in itertools.pairwise([0, *stops])]
+        slots = torch.cat([torch.full((part.stop - part.start,), part.slot) for part in parts])
+        places = torch.cat([torch.arange(part.start, part.stop) for part in parts])
+        self.slots, self.places = slots.to(device), places.to(device)
+        self._rows: dict[torch.device, torch.Tensor] | None = None
+
+    @functools.cached_property
+    def masks(self) -> list[torch.Tensor | None]:
+        device = self._cache.device(0)
+        each = zip(self.parts, self._keys, self._plain, strict=True)
+        return [None if plain else _causal(part, keys, self._dtype, device) for part, keys, plain in each]
+
+    @property
+    def mask(self) -> torch.Tensor | None:
+        """Of the only part."""
+        (mask,) = self.masks
+        return mask
+
+    def seen(self, layer_idx: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Each part's keys and values, [1, kv_heads, keys, head_dim]."""
+        stored = self._cache.layer(layer_idx)
+        keys = zip(self.parts, self._keys, strict=True)
+        return [stored[:, part.slot : part.slot + 1, :, :count].unbind(0) for part, count in keys]
+
+    def put(self, both: torch.Tensor, layer_idx: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Store [tokens, 2, kv_heads, head_dim]; gives what `seen` does."""
+        if self._rows is None:
+            self._rows = _rows(self._cache, self.slots, self.places)
+        _store(self._cache, both, layer_idx, self._rows)
+        return self.seen(layer_idx)
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *args, **kwargs):
-        """Store [1, kv_heads, tokens, head_dim] and return all keys and values up to `stop`."""
-        stored = self._cache.layer(layer_idx)
-        stored[0, self._slot, :, self._start : self._stop] = keys[0]
-        stored[1, self._slot, :, self._start : self._stop] = values[0]
-        both = stored[:, self._slot : self._slot + 1, :, : self._keys]
-        return both[0], both[1]
+        """Store [1, kv_heads, tokens, head_dim] of the only part and return all its keys and values."""
+        (seen,) = self.put(torch.stack([keys[0], values[0]]).permute(2, 0, 1, 3), layer_idx)
+        return seen
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        return self._start
+        return self.parts[0].start
 
 
 class DecodeView:
@@ -127,21 +169,11 @@ class DecodeView:
         hidden = torch.arange(keys, device=device) > places[:, None]
         mask = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, -torch.inf)
         self.mask = mask[:, None, None]
-        # Rows of a layer's storage, seen as [2 * slots * kv_heads * (length + 1), head_dim].
-        slot = torch.arange(self._batch, device=device)[:, None, None]
-        kind = torch.arange(2, device=device)[None, :, None]
-        head = torch.arange(cache.kv_heads, device=device)[None, None, :]
-        row = (kind * cache.slots + slot) * cache.kv_heads + head
-        index = row * (cache.length + 1) + places[:, None, None]
-        self._rows = {d: index.flatten().to(d) for d in cache.banks}
+        self._rows = _rows(cache, torch.arange(self._batch, device=device), places)
 
     def put(self, both: torch.Tensor, layer_idx: int):
         """Store [batch, 2, kv_heads, head_dim] and return keys and values, each [batch, kv_heads, keys, head_dim]."""
-        stored = self._cache.layer(layer_idx)
-        head_dim = stored.shape[-1]
-        rows = self._rows[self._cache.device(layer_idx)]
-        stored.view(-1, head_dim).index_copy_(0, rows, both.reshape(-1, head_dim))
-        seen = stored[:, : self._batch, :, : self._keys]
+        seen = _store(self._cache, both, layer_idx, self._rows)[:, : self._batch, :, : self._keys]
         return seen[0], seen[1]
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *args, **kwargs):
@@ -150,3 +182,32 @@ class DecodeView:
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return 0
+
+
+def _causal(part: Part, keys: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    seen = torch.arange(keys, device=device) <= torch.arange(part.start, part.stop, device=device)[:, None]
+    return torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill_(~seen, -torch.inf)[None, None]
+
+
+def _rows(cache: SlotCache, slots: torch.Tensor, places: torch.Tensor) -> dict[torch.device, torch.Tensor]:
+    """Where tokens go in a layer's storage seen as [2 * slots * kv_heads * (length + 1), head_dim], on each device.
+
+    Args:
+        slots, places: [tokens] int64.
+
+    Returns:
+        [tokens * 2 * kv_heads], keys of a token first, then its values.
+    """
+    kind = torch.arange(2, device=places.device)[None, :, None]
+    head = torch.arange(cache.kv_heads, device=places.device)[None, None, :]
+    row = (kind * cache.slots + slots[:, None, None]) * cache.kv_heads + head
+    index = (row * (cache.length + 1) + places[:, None, None]).flatten()
+    return {device: index.to(device) for device in cache.banks}
+
+
+def _store(cache: SlotCache, both: torch.Tensor, layer_idx: int, rows: dict) -> torch.Tensor:
+    """Put [tokens, 2, kv_heads, head_dim] where `rows` say; gives the layer's storage."""
+    stored = cache.layer(layer_idx)
+    head_dim = stored.shape[-1]
+    stored.view(-1, head_dim).index_copy_(0, rows[cache.device(layer_idx)], both.reshape(-1, head_dim))
+    return stored

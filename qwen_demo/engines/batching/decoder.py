@@ -18,7 +18,12 @@ class StockDecoder:
 
     Args:
         model: `Qwen2_5_VLForConditionalGeneration`; its text attention is replaced.
+
+    Attributes:
+        parts_at_once: how many pieces of prompts one pass may read.
     """
+
+    parts_at_once = 1
 
     def __init__(self, model):
         self._text, self._head = model.model.language_model, model.lm_head
@@ -59,6 +64,8 @@ class LeanDecoder:
         model: `Qwen2_5_VLForConditionalGeneration`, all of its decoder on one device.
     """
 
+    parts_at_once = 16
+
     def __init__(self, model):
         text = model.model.language_model
         config = text.config
@@ -84,9 +91,13 @@ class LeanDecoder:
         plain = text.config.hidden_act == "silu" and not text.has_sliding_layers
         return in_place and plain and text.rotary_emb.rope_type == "default"
 
+    def turns(self, positions: torch.Tensor) -> torch.Tensor:
+        """Angles of the rotary embedding [tokens, head_dim / 2] float32, each of its own axis of [3, tokens]."""
+        return positions[self._axis_of_angle].T.float().contiguous() * self.rotary.inv_freq.float()
+
     def angles(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and signed sines [tokens, heads + 2 * kv_heads, head_dim]; values are turned by zero."""
-        angles = positions[self._axis_of_angle].T.float() * self.rotary.inv_freq.float()
+        angles = self.turns(positions)
         scale = self.rotary.attention_scaling
         cos, sin = (angles.cos() * scale).to(dtype), (angles.sin() * scale).to(dtype)
         turned = self.heads + self.kv_heads
@@ -113,10 +124,16 @@ class LeanDecoder:
         return attention.decode(qkv[:, : self.heads].contiguous(), keys, values, view.mask, self.scaling)
 
     def _prefill(self, qkv: torch.Tensor, view: PrefillView, layer: int) -> torch.Tensor:
-        query, key, value = qkv.transpose(0, 1)[None].split([self.heads, self.kv_heads, self.kv_heads], dim=1)
-        keys, values = view.update(key, value, layer)
-        out = attention.prefill(query, keys, values, view.mask, self.scaling)
-        return out[0].transpose(0, 1).reshape(qkv.shape[0], -1)
+        seen = view.put(qkv[:, self.heads :].unflatten(1, (2, self.kv_heads)), layer)
+        return self.attend_pieces(qkv[:, : self.heads].transpose(0, 1), seen, view)
+
+    def attend_pieces(self, query: torch.Tensor, seen, view: PrefillView) -> torch.Tensor:
+        """[heads, tokens, head_dim] over each piece's keys and values -> [tokens, heads * head_dim]."""
+        outs = [
+            attention.prefill(query[None, :, span], keys, values, mask, self.scaling)[0].transpose(0, 1)
+            for span, (keys, values), mask in zip(view.spans, seen, view.masks, strict=True)
+        ]
+        return (outs[0] if len(outs) == 1 else torch.cat(outs)).reshape(query.shape[1], -1)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[tokens, hidden] -> [tokens, vocabulary] float32."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from qwen_demo.engines.batching.intake import waited_too_long
 from qwen_demo.engines.batching.job import Job
-from qwen_demo.errors import EngineFailed, NotReady
+from qwen_demo.errors import EngineFailed, NotReady, SettingsError
 from qwen_demo.types import ChatRequest, Event, Finished, Health, ModelInfo
 
 if TYPE_CHECKING:
@@ -61,12 +61,20 @@ class BatchingEngine:
         self._progress("ready")
 
     def _load(self) -> None:
+        import torch
+
         from qwen_demo.engines.batching import build
         from qwen_demo.engines.batching.plan import token_bytes
 
         loaded = self._loader(self._settings, self._progress)
         self._progress("Planning memory")
-        parts = build.build(self._settings, loaded, post=self._post)
+        try:
+            parts = build.build(self._settings, loaded, post=self._post)
+        except torch.OutOfMemoryError as error:
+            raise SettingsError(
+                f"The weights of {loaded.info.model_id} leave no memory to work in. Use a smaller model or "
+                "--quantization nf4-vision, or raise --memory-limit-gib if it is set."
+            ) from error
         self._worker, self._intake, self.plan = parts
         self.info = replace(
             loaded.info,

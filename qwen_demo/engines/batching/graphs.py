@@ -1,4 +1,4 @@
-"""CUDA graphs of the decode step: one replay instead of a thousand kernel launches from Python.
+"""CUDA graphs of small steps: one replay instead of a thousand kernel launches from Python.
 
 A graph has fixed shapes, so there is one for each batch size and cache length of a short list; a
 step takes the next larger ones. They share one memory pool and are recorded on first use or by
@@ -6,7 +6,7 @@ step takes the next larger ones. They share one memory pool and are recorded on 
 """
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -15,34 +15,37 @@ BATCHES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 KEYS = (512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576, 32768, 65536, 131072)
 WARM_KEYS = 2048
 GRAPH_BYTES = 12 << 20  # of a recorded step, roughly
+# Tokens of a short piece of a prompt, as kernels read it.
+SHORT = (8, 16, 32, 64)
 
 
 def planned_bytes(slots: int) -> int:
     """Device memory of the graphs that `warm_up` records."""
-    batches = sum(batch < slots for batch in BATCHES) + 1
-    return batches * sum(keys <= WARM_KEYS for keys in KEYS) * GRAPH_BYTES
+    return (len(decode_batches(slots)) * sum(keys <= WARM_KEYS for keys in KEYS) + len(SHORT)) * GRAPH_BYTES
 
 
-class DecodeGraphs:
+class StepGraphs:
     """Recorded calls of `step`.
 
     Args:
-        step: (batch, keys) -> logits; reads its inputs from tensors that keep their place.
-        slots, length: the largest batch and cache length.
+        step: (rows, keys) -> [rows, width]; reads its inputs from tensors that keep their place.
+        batches: numbers of rows that are recorded, ascending.
+        length: the largest cache length.
         by_length: whether a step's cost depends on `keys`.
     """
 
-    def __init__(self, step: Callable[[int, int], torch.Tensor], slots: int, length: int, *, by_length: bool = True):
+    def __init__(
+        self, step: Callable[[int, int], torch.Tensor], batches: Sequence[int], length: int, *, by_length: bool = True
+    ):
         self._step = step
-        self.batches = [n for n in BATCHES if n < slots] + [slots]
+        self.batches = list(batches)
         self.keys = [n for n in KEYS if n < length and by_length] + [length]
         self._stream: torch.cuda.Stream | None = None
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
-        self._slots = slots
-        self._pool = self._logits = None
+        self._pool = self._results = None
 
     def __call__(self, batch: int, longest: int) -> torch.Tensor:
-        """Logits of the first `batch` slots; valid until the next call."""
+        """Results of the first `batch` rows; valid until the next call."""
         size = (
             self.batches[bisect.bisect_left(self.batches, batch)],
             self.keys[bisect.bisect_left(self.keys, longest)],
@@ -50,7 +53,7 @@ class DecodeGraphs:
         if size not in self._graphs:
             self._graphs[size] = self._record(*size)
         self._graphs[size].replay()
-        return self._logits[:batch]
+        return self._results[:batch]
 
     @staticmethod
     def possible(model) -> bool:
@@ -71,14 +74,19 @@ class DecodeGraphs:
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(2):
-                logits = self._step(batch, keys)
+                made = self._step(batch, keys)
         torch.cuda.current_stream().wait_stream(side)
-        if self._logits is None:
-            # One place for all results: kept apart, those of many graphs would take more than half a GiB.
-            self._logits = torch.empty(self._slots, logits.shape[-1], dtype=logits.dtype, device=logits.device)
+        if self._results is None:
+            # One place for all results: kept apart, logits of many graphs would take more than half a GiB.
+            self._results = torch.empty(self.batches[-1], made.shape[-1], dtype=made.dtype, device=made.device)
         graph = torch.cuda.CUDAGraph()
         # Only this thread's calls belong to the recording: the vision encoder runs in another one.
         with torch.cuda.graph(graph, pool=self._pool, stream=side, capture_error_mode="thread_local"):
-            self._logits[:batch].copy_(self._step(batch, keys))
+            self._results[:batch].copy_(self._step(batch, keys))
         self._pool = self._pool or graph.pool()
         return graph
+
+
+def decode_batches(slots: int) -> list[int]:
+    """Numbers of slots whose decode steps are recorded."""
+    return [n for n in BATCHES if n < slots] + [slots]

@@ -25,8 +25,10 @@ PREFILL_TOKENS = {"cuda": 1280, "mps": 512, "cpu": 128}
 # Main memory is shared with the rest of the machine, and large caches there are no faster.
 CPU_SHARE, CPU_MOST_BYTES = 0.25, 4 * GIB
 CUDA_SHARE = 0.9
-# What a process takes on a GPU before its first tensor; it counts against a limit of the whole process.
-CUDA_CONTEXT_BYTES = 600 * MIB
+# With a second engine to compare with, which loads its weights after this plan.
+CUDA_SHARE_COMPARING = CUDA_SHARE / 2
+# What a process takes on a GPU besides its tensors (840 MiB on an H100); it counts against a limit of the whole process.
+CUDA_CONTEXT_BYTES = 900 * MIB
 # Allocator fragments and library workspaces.
 SPARE_BYTES = {"cuda": GIB // 4, "mps": GIB // 2, "cpu": 0}
 
@@ -89,7 +91,9 @@ def make(settings, model, max_pixels: int, context_tokens: int) -> Plan:
     working = step_bytes(model.config, dtype, max_pixels, prefill_tokens, slots) + SPARE_BYTES[kind]
     if kind == "cuda" and settings.cuda_graphs:
         working += graphs.planned_bytes(slots)
-    budget = settings.kv_cache_mib * MIB or _budget(devices, working + encoder_bytes, settings.memory_limit_gib)
+    share = CUDA_SHARE_COMPARING if settings.compares else CUDA_SHARE
+    aside = working + encoder_bytes
+    budget = settings.kv_cache_mib * MIB or _budget(devices, aside, settings.memory_limit_gib, share)
     tokens = budget // per_token
     slot_tokens = min(settings.slot_tokens or context_tokens, context_tokens)
     if not settings.slot_tokens:
@@ -128,7 +132,7 @@ def layer_devices(model) -> list[torch.device]:
     return found
 
 
-def _budget(devices: Sequence[torch.device], aside: int, limit_gib: float | None) -> int:
+def _budget(devices: Sequence[torch.device], aside: int, limit_gib: float | None, cuda_share: float) -> int:
     """Bytes for keys and values. On several devices, the one with the least room for its layers decides."""
     if devices[0].type == "cpu":
         return _cpu_budget(aside, limit_gib)
@@ -143,7 +147,7 @@ def _budget(devices: Sequence[torch.device], aside: int, limit_gib: float | None
         if limit_gib:
             free = min(free, int(limit_gib * GIB) - CUDA_CONTEXT_BYTES - allocated)
         rooms.append((free - aside) * len(devices) // devices.count(device))
-    return max(0, int(min(rooms) * CUDA_SHARE))
+    return max(0, int(min(rooms) * cuda_share))
 
 
 def cap_allocator(limit_gib: float) -> None:

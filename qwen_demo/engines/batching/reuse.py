@@ -38,17 +38,17 @@ class EncoderCache:
         """[tokens, hidden] of a `Medium`, or None."""
         with self._lock:
             self._forget_old()
-            entry = self._kept.pop(_encoder_key(medium), None)
+            entry = self._kept.pop(encoder_key(medium), None)
             if entry is None:
                 return None
-            self._kept[_encoder_key(medium)] = (entry[0], self._clock())
+            self._kept[encoder_key(medium)] = (entry[0], self._clock())
             return entry[0]
 
     def put(self, medium, features) -> None:
         if features.nbytes > self._limit:
             return
         with self._lock:
-            key = _encoder_key(medium)
+            key = encoder_key(medium)
             if key in self._kept:
                 self._drop(key)
             self._kept[key] = (features, self._clock())
@@ -77,7 +77,8 @@ class EncoderCache:
         self.bytes -= self._kept.pop(key)[0].nbytes
 
 
-def _encoder_key(medium) -> tuple:
+def encoder_key(medium) -> tuple:
+    """Equal for media whose encodings are equal."""
     # The grid says to what size the pixel budget brought the picture.
     return medium.digest, medium.grid_thw, medium.is_video
 

@@ -44,10 +44,10 @@ class Sampler:
         self._slots, self._vocabulary, self._device = slots, vocabulary, device
         self._asked: list[Sampling | None] = [None] * slots  # None is plain greedy
         self._constraints: dict[int, Constraint] = {}
-        self._values = {name: torch.zeros(slots, device=device) for name in _NEUTRAL}
-        self._top_k = torch.zeros(slots, dtype=torch.int64, device=device)
-        self._seeds = torch.zeros(slots, dtype=torch.int64, device=device)
-        self._steps = torch.zeros(slots, dtype=torch.int64, device=device)
+        self._floats = torch.zeros(len(_NEUTRAL), slots, device=device)
+        self._values = dict(zip(_NEUTRAL, self._floats, strict=True))
+        self._integers = torch.zeros(3, slots, dtype=torch.int64, device=device)
+        self._top_k, self._seeds, self._steps = self._integers
         self._prompt: torch.Tensor | None = None  # [slots, vocabulary] bool, tokens of the prompt
         self._counts: torch.Tensor | None = None  # [slots, vocabulary] float, tokens of the answer
 
@@ -61,11 +61,8 @@ class Sampler:
         elif sampling.temperature <= 0 and sampling.top_logprobs is None and not _penalised(sampling):
             return
         self._asked[slot] = sampling
-        for name, values in self._values.items():
-            values[slot] = float(getattr(sampling, name))
-        self._top_k[slot] = sampling.top_k or self._vocabulary
-        self._seeds[slot] = seed_of(sampling.seed)
-        self._steps[slot] = 0
+        self._floats[:, slot] = torch.tensor([float(getattr(sampling, name)) for name in _NEUTRAL])
+        self._integers[:, slot] = torch.tensor([sampling.top_k or self._vocabulary, seed_of(sampling.seed), 0])
         if _penalised(sampling):
             self._make_histories()
             self._prompt[slot] = False
@@ -81,9 +78,9 @@ class Sampler:
         self._asked[a], self._asked[b] = self._asked[b], self._asked[a]
         moved = {b: self._constraints.pop(a, None), a: self._constraints.pop(b, None)}
         self._constraints |= {slot: constraint for slot, constraint in moved.items() if constraint is not None}
-        histories = [t for t in (self._prompt, self._counts) if t is not None]
-        for tensor in (*self._values.values(), self._top_k, self._seeds, self._steps, *histories):
-            tensor[[a, b]] = tensor[[b, a]]
+        histories = [t.T for t in (self._prompt, self._counts) if t is not None]
+        for state in (self._floats, self._integers, *histories):
+            swap_columns(state, a, b)
 
     def choose(self, logits: torch.Tensor, rows: range) -> tuple[torch.Tensor, Chosen]:
         """Pick one token for each of the slots `rows`.
@@ -176,6 +173,13 @@ class Sampler:
 
 
 _NEUTRAL = ("temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty")
+
+
+def swap_columns(state: torch.Tensor, a: int, b: int) -> None:
+    """In place; no index travels to the device."""
+    kept = state[:, a].clone()
+    state[:, a] = state[:, b]
+    state[:, b] = kept
 
 
 def _penalised(sampling: Sampling) -> bool:

@@ -1,22 +1,44 @@
-"""One forward pass: a piece of a prompt, or the next token of every slot.
+"""One forward pass: pieces of prompts, or the next token of every slot.
 
 Holds the model's fast parts and the per-slot state on the device. Decides nothing: which slots,
 which pieces and when is the policy's and the worker's affair.
 """
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
+from qwen_demo.engines.batching import graphs
 from qwen_demo.engines.batching.attention import MIN_ROWS, padded_length
-from qwen_demo.engines.batching.cache import DecodeView, PrefillView, SlotCache
+from qwen_demo.engines.batching.cache import DecodeView, Part, PrefillView, SlotCache
 from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
-from qwen_demo.engines.batching.graphs import DecodeGraphs
+from qwen_demo.engines.batching.graphs import StepGraphs
 from qwen_demo.engines.batching.plan import Plan, layer_devices
-from qwen_demo.engines.batching.sample import Chosen, Sampler
+from qwen_demo.engines.batching.sample import Chosen, Sampler, swap_columns
 from qwen_demo.models.prompt import Prompt
 
 log = logging.getLogger(__name__)
+
+# Shorter passes are bound by the CPU that starts kernels, and Triton's take longer to start than PyTorch's
+# (7B in NF4 on an H100: 300 tokens 30 ms against 20, 1,051 tokens 32 against 36).
+LONG = 768
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Tokens `start` to `stop` of a prompt, on their way into a slot.
+
+    Attributes:
+        features: encoded pictures, [tokens, hidden] each, in the order of `prompt.media`.
+    """
+
+    slot: int
+    prompt: Prompt
+    features: tuple[torch.Tensor, ...]
+    start: int
+    stop: int
 
 
 class Stepper:
@@ -45,41 +67,71 @@ class Stepper:
             dtype=self._dtype,
         )
         self.sampler = Sampler(plan.slots, config.vocab_size, model.lm_head.weight.device)
+        self._slots = torch.arange(plan.slots, device=self._device)
         # Of each slot: its last token, where that goes, how far places move a step, its rotary offset.
-        self._tokens = torch.zeros(plan.slots, dtype=torch.int64, device=self._device)
-        self._places = torch.full_like(self._tokens, plan.slot_tokens)
-        self._advance = torch.zeros_like(self._tokens)
-        self._deltas = torch.zeros_like(self._tokens)
+        self._idle = torch.tensor([0, plan.slot_tokens, 0, 0], device=self._device)
+        self._state = self._idle[:, None].repeat(1, plan.slots)
+        self._tokens, self._places, self._advance, self._deltas = self._state
         self._lengths = [0] * plan.slots
         alone = self._device.type == "cuda" and len(set(devices)) == 1
         self.kernels = kernel_step(decoder, self.cache, plan.slots) if kernels and alone else None
         self.graphs = None
-        if cuda_graphs and alone and DecodeGraphs.possible(model):
-            self.graphs = DecodeGraphs(self._logits, plan.slots, plan.slot_tokens, by_length=self.kernels is None)
+        if cuda_graphs and alone and StepGraphs.possible(model):
+            batches = graphs.decode_batches(plan.slots)
+            self.graphs = StepGraphs(self._logits, batches, plan.slot_tokens, by_length=self.kernels is None)
+        self._short = None
+        if self.kernels:
+            self._short = Short(self.kernels, config.hidden_size, self.cache, recorded=self.graphs is not None)
 
     @torch.inference_mode()
-    def prefill(self, slot: int, prompt, features: tuple[torch.Tensor, ...], start: int, stop: int) -> torch.Tensor:
-        """Read tokens `start` to `stop` of a `Prompt` into a slot; gives the last one's hidden state [1, hidden]."""
+    def prefill(self, readings: Sequence[Reading]) -> torch.Tensor:
+        """Read pieces of prompts into their slots; gives the hidden states of their last tokens [pieces, hidden]."""
+        most = self.decoder.parts_at_once
+        if len(readings) > most:
+            some = range(0, len(readings), most)
+            return torch.cat([self.prefill(readings[first : first + most]) for first in some])
         # Reading a few tokens again changes nothing and keeps to shapes whose results do not depend on the piece.
-        start = min(start, max(0, stop - MIN_ROWS))
-        x = self.decoder.embed(prompt.input_ids[start:stop].to(self._device)).clone()
-        for medium, feature in zip(prompt.media, features, strict=True):
+        readings = [replace(r, start=min(r.start, max(0, r.stop - MIN_ROWS))) for r in readings]
+        x = torch.cat([self._embedded(reading) for reading in readings])
+        positions = torch.cat([r.prompt.positions[:, r.start : r.stop] for r in readings], dim=1).to(self._device)
+        view = PrefillView(self.cache, [Part(r.slot, r.start, r.stop) for r in readings], self._dtype)
+        last = [span.stop - 1 for span in view.spans]
+        if self._short and len(x) <= graphs.SHORT[-1]:
+            return self._short(x, positions, view)[last]
+        if self.kernels and len(x) >= LONG:
+            return self.kernels.read(x, positions, view)[last]
+        return self.decoder.hidden(x, positions, view)[last]
+
+    def warm_up(self) -> None:
+        """Record the steps that short conversations need."""
+        owners = [owner for owner in (self, self._short) if owner and owner.graphs]
+        try:
+            for owner in owners:
+                owner.graphs.warm_up()
+        except Exception:
+            log.warning("steps cannot be recorded here; they run without CUDA graphs", exc_info=True)
+            for owner in owners:
+                owner.graphs = None
+            torch.cuda.empty_cache()
+
+    def _embedded(self, reading: Reading) -> torch.Tensor:
+        """[tokens, hidden]: words from the table, pictures from their encoding."""
+        start, stop = reading.start, reading.stop
+        x = self.decoder.embed(reading.prompt.input_ids[start:stop].to(self._device)).clone()
+        for medium, feature in zip(reading.prompt.media, reading.features, strict=True):
             first, last = max(start, medium.start), min(stop, medium.start + medium.tokens)
             if first < last:
                 x[first - start : last - start] = feature[first - medium.start : last - medium.start].to(x)
-        positions = prompt.positions[:, start:stop].to(self._device)
-        view = PrefillView(self.cache, slot, start, stop, self._dtype)
-        return self.decoder.hidden(x, positions, view)[-1:]
+        return x
 
     @torch.inference_mode()
     def first_token(self, slot: int, prompt, sampling, hidden: torch.Tensor, constraint=None) -> Chosen:
         """Choose the first token of an answer; the slot decodes from now on."""
         self.sampler.start(slot, sampling, prompt.input_ids, constraint)
         tokens, chosen = self.sampler.choose(self.decoder.logits(hidden), range(slot, slot + 1))
+        self._state[1:, slot] = torch.tensor([prompt.length, 1, prompt.rope_delta])
         self._tokens[slot] = tokens[0]
-        self._places[slot] = self._lengths[slot] = prompt.length
-        self._advance[slot] = 1
-        self._deltas[slot] = prompt.rope_delta
+        self._lengths[slot] = prompt.length
         return chosen
 
     @torch.inference_mode()
@@ -99,25 +151,24 @@ class Stepper:
     def _logits(self, batch: int, keys: int) -> torch.Tensor:
         """[batch, vocabulary] float32; attention reads the first `keys` tokens of each slot."""
         places = self._places[:batch]
-        positions = places + self._deltas[:batch]
+        positions = (places + self._deltas[:batch]).expand(3, -1)
         x = self.decoder.embed(self._tokens[:batch])
         if self.kernels:
-            return self.decoder.logits(self.kernels(x, positions, places))
+            return self.decoder.logits(self.kernels.few(x, positions, self._slots[:batch], places))
         view = DecodeView(self.cache, places, keys, self._dtype)
-        return self.decoder.logits(self.decoder.hidden(x, positions.expand(3, -1), view))
+        return self.decoder.logits(self.decoder.hidden(x, positions, view))
 
     @torch.inference_mode()
     def idle(self, slot: int) -> None:
         """The slot has no answer to write: its place is the cache's spare token."""
-        self._places[slot] = self.cache.length
-        self._advance[slot] = self._deltas[slot] = self._lengths[slot] = 0
+        self._state[:, slot] = self._idle
+        self._lengths[slot] = 0
         self.sampler.stop(slot)
 
     @torch.inference_mode()
     def swap(self, a: int, b: int) -> None:
         """Two slots exchange their state (the cache does so itself)."""
-        for state in (self._tokens, self._places, self._advance, self._deltas):
-            state[[a, b]] = state[[b, a]]
+        swap_columns(self._state, a, b)
         self._lengths[a], self._lengths[b] = self._lengths[b], self._lengths[a]
         self.sampler.swap(a, b)
 
@@ -125,7 +176,8 @@ class Stepper:
         """A step of our own, to see whether the model works."""
         length = 2 * MIN_ROWS
         ids = torch.arange(length)
-        hidden = self.prefill(0, Prompt(ids, ids.int(), ids.expand(3, -1), 0, ()), (), 0, length)
+        prompt = Prompt(ids, ids.int(), ids.expand(3, -1), 0, ())
+        hidden = self.prefill([Reading(0, prompt, (), 0, length)])
         with torch.inference_mode():
             finite = bool(self.decoder.logits(hidden).isfinite().all())
         if not finite:
@@ -136,6 +188,37 @@ class Stepper:
         for slot in range(len(self._lengths)):
             self.idle(slot)
         self.cache.clear()
+
+
+class Short:
+    """Short pieces of prompts through the kernels of the decode step, recorded where steps are.
+
+    Args:
+        kernels: a `KernelStep`.
+        width: of hidden states.
+    """
+
+    def __init__(self, kernels, width: int, cache: SlotCache, *, recorded: bool):
+        device, most = cache.device(0), graphs.SHORT[-1]
+        self._kernels, self._spare = kernels, cache.length
+        self._x = torch.zeros(most, width, dtype=cache.banks[device].dtype, device=device)
+        self._positions = torch.zeros(3, most, dtype=torch.int64, device=device)
+        self._slots = torch.zeros(most, dtype=torch.int64, device=device)
+        self._places = torch.full_like(self._slots, self._spare)
+        self.graphs = StepGraphs(self._step, graphs.SHORT, cache.length, by_length=False) if recorded else None
+
+    def __call__(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView) -> torch.Tensor:
+        """As `KernelStep.read`; valid until the next call."""
+        if self.graphs is None:
+            return self._kernels.few(x, positions, view.slots, view.places)
+        rows = len(x)
+        self._x[:rows], self._positions[:, :rows] = x, positions
+        self._slots[:rows], self._places[:rows] = view.slots, view.places
+        self._places[rows:] = self._spare
+        return self.graphs(rows, self._spare)
+
+    def _step(self, rows: int, keys: int) -> torch.Tensor:
+        return self._kernels.few(self._x[:rows], self._positions[:, :rows], self._slots[:rows], self._places[:rows])
 
 
 def kernel_step(decoder, cache: SlotCache, slots: int):

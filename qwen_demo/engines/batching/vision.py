@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import logging
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,9 @@ from qwen_demo.engines.batching.linear import GatedMlp, kind_for
 log = logging.getLogger(__name__)
 
 PLANS_KEPT = 64
+
+Grid = tuple[int, int, int]
+Picture = tuple[torch.Tensor, Grid]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,16 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What depends on a picture's grid alone.
+    """What depends on the grids of the pictures of a pass alone.
 
     Attributes:
+        tokens: of each picture.
         order, back: [patches / 4] from raster order into windows, and back.
         cos, sin: [patches, 1, head_dim] of the two-dimensional rotary embedding; sin is signed.
         windows, frames: who attends to whom in window blocks and in full blocks.
     """
 
+    tokens: tuple[int, ...]
     order: torch.Tensor
     back: torch.Tensor
     cos: torch.Tensor
@@ -63,27 +69,28 @@ class Aside:
         reader: the stream on which results are read; None is the device's default one.
     """
 
-    def __init__(self, device: torch.device):
-        self._device = device
+    def __init__(self, device: torch.device, dtype: torch.dtype):
+        self._device, self._dtype = device, dtype
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self.reader: torch.cuda.Stream | None = None
 
     @torch.inference_mode()
-    def run(self, encode, *arguments) -> torch.Tensor:
-        """A result that is complete: whoever reads it need not wait."""
+    def run(self, encode, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
+        """`encode` of the pictures on the device. Results are complete: whoever reads them need not wait."""
+        with torch.cuda.stream(self._stream):  # None is no change
+            features = encode([(pixels.to(self._device, self._dtype), grid) for pixels, grid in pictures])
         if self._stream is None:
-            return encode(*arguments)
-        with torch.cuda.stream(self._stream):
-            features = encode(*arguments)
+            return features
         self._stream.synchronize()
-        # Whoever drops the result last may still have work queued on it.
-        reader = self.reader if self.reader and self.reader.device == features.device else None
-        features.record_stream(reader or torch.cuda.default_stream(features.device))
+        for feature in features:
+            # Whoever drops the result last may still have work queued on it.
+            reader = self.reader if self.reader and self.reader.device == feature.device else None
+            feature.record_stream(reader or torch.cuda.default_stream(feature.device))
         return features
 
 
 class VisionEncoder:
-    """Runs a model's vision tower, one picture or clip a call.
+    """Runs a model's vision tower over some pictures or clips at once.
 
     Args:
         visual: `Qwen2_5_VisionTransformerPretrainedModel`.
@@ -92,15 +99,15 @@ class VisionEncoder:
     def __init__(self, visual):
         self._visual, self._config = visual, visual.config
         weight = visual.patch_embed.proj.weight
-        self.device, self.dtype = weight.device, weight.dtype
+        self.device = weight.device
         self._patch_weight = weight.reshape(weight.shape[0], -1)
         kind = kind_for(visual.blocks)
         self.blocks = [_Block(block, kind) for block in visual.blocks]
         linears = [m for m in visual.merger.mlp if hasattr(m, "in_features")]
         merger_kind = kind_for(visual.merger)
         self._merge_in, self._merge_out = (merger_kind(m) for m in linears)
-        self._plans: OrderedDict[tuple[int, int, int], Plan] = OrderedDict()
-        self.aside = Aside(self.device)
+        self._plans: OrderedDict[tuple[Grid, ...], Plan] = OrderedDict()
+        self.aside = Aside(self.device, weight.dtype)
 
     @staticmethod
     def fits(visual) -> bool:
@@ -108,48 +115,61 @@ class VisionEncoder:
         devices = {p.device for p in visual.parameters()}
         return len(devices) == 1 and next(iter(devices)).type != "meta"
 
-    def encode(self, pixels: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
-        """Patches of one picture or clip -> [tokens, hidden of the language model].
+    def encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
+        """Patches of pictures or clips -> [tokens, hidden of the language model] each.
 
         Args:
-            pixels: [patches, channels * temporal_patch * patch * patch].
-            grid: patches in time, height and width.
+            pictures: of each its patches, [patches, channels * temporal_patch * patch * patch], and its grid:
+                patches in time, height and width.
         """
-        return self.aside.run(self._encode, pixels, grid)
+        return self.aside.run(self._encode, pictures)
 
-    def _encode(self, pixels: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
-        plan = self._plan(grid)
+    def _encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
+        plan = self._plan(tuple(grid for _, grid in pictures))
         unit = self._config.spatial_merge_size**2
-        x = F.linear(pixels.to(self.device, self.dtype), self._patch_weight)
+        pixels = [pixels for pixels, _ in pictures]
+        x = F.linear(pixels[0] if len(pixels) == 1 else torch.cat(pixels), self._patch_weight)
         x = x.view(x.shape[0] // unit, -1)[plan.order].view(x.shape)
         for index, block in enumerate(self.blocks):
             spans = plan.frames if index in self._config.fullatt_block_indexes else plan.windows
             x = block(x, plan, spans)
         x = _rms_norm(x, self._visual.merger.ln_q).view(x.shape[0] // unit, -1)
-        return self._merge_out(F.gelu(self._merge_in(x)))[plan.back]
+        made = self._merge_out(F.gelu(self._merge_in(x)))[plan.back]
+        # Copies, so that a picture that is kept does not keep its neighbours.
+        return (made,) if len(pictures) == 1 else tuple(part.clone() for part in made.split(plan.tokens))
 
-    def _plan(self, grid: tuple[int, int, int]) -> Plan:
-        plan = self._plans.pop(grid, None) or self._make_plan(grid)
-        self._plans[grid] = plan
+    def _plan(self, grids: tuple[Grid, ...]) -> Plan:
+        plan = self._plans.pop(grids, None) or self._make_plan(grids)
+        self._plans[grids] = plan
         if len(self._plans) > PLANS_KEPT:
             self._plans.popitem(last=False)
         return plan
 
-    def _make_plan(self, grid: tuple[int, int, int]) -> Plan:
+    def _make_plan(self, grids: tuple[Grid, ...]) -> Plan:
         config = self._config
-        t, h, w = grid
         merge = config.spatial_merge_size
-        order, lengths = _windows(t, h // merge, w // merge, config.window_size // merge // config.patch_size)
-        cos, sin = self._rotation(t, h, w)
         unit = merge**2
+        tokens = tuple(t * h * w // unit for t, h, w in grids)
+        orders, windows, frames, turns, before = [], [], [], [], 0
+        for (t, h, w), count in zip(grids, tokens, strict=True):
+            side = config.window_size // merge // config.patch_size
+            order, lengths = _windows(t, h // merge, w // merge, side)
+            orders.append(order + before)
+            windows += [n * unit for n in lengths]
+            frames += [h * w] * t
+            turns.append(self._rotation(t, h, w))
+            before += count
+        order = torch.cat(orders)
+        cos, sin = (torch.cat(both) for both in zip(*turns, strict=True))
         cos, sin = (a.view(a.shape[0] // unit, -1)[order].view(a.shape)[:, None] for a in (cos, sin))
         return Plan(
+            tokens,
             order.to(self.device),
             torch.argsort(order).to(self.device),
             cos.to(self.device, torch.float32),
             sin.to(self.device, torch.float32),
-            self._spans([n * unit for n in lengths]),
-            self._spans([h * w] * t),
+            self._spans(windows),
+            self._spans(frames),
         )
 
     def _rotation(self, t: int, h: int, w: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -191,7 +211,14 @@ def _windows(t: int, h: int, w: int, side: int) -> tuple[torch.Tensor, list[int]
 
 
 class _Block:
+    """One layer of the encoder.
+
+    Attributes:
+        turn: rotary embedding; a kernel may take its place.
+    """
+
     def __init__(self, block, kind: type):
+        self.turn = turn
         self._norm_1, self._norm_2 = block.norm1, block.norm2
         self._heads, self._scaling = block.attn.num_heads, block.attn.scaling
         self._qkv, self._out = kind(block.attn.qkv), kind(block.attn.proj)
@@ -199,12 +226,21 @@ class _Block:
 
     def __call__(self, x: torch.Tensor, plan: Plan, spans: Spans) -> torch.Tensor:
         qkv = self._qkv(_rms_norm(x, self._norm_1)).view(x.shape[0], 3, self._heads, -1)
-        turned = qkv[:, :2].float()
-        turned = turned * plan.cos[:, None] + turned.roll(turned.shape[-1] // 2, -1) * plan.sin[:, None]
-        query, key = turned.to(x.dtype).unbind(1)
-        attended = _attend(query, key, qkv[:, 2], spans, self._scaling)
+        attended = _attend(*self.turn(qkv, plan.cos, plan.sin), spans, self._scaling)
         x = self._out.add(attended.reshape(x.shape), x)
         return self.mlp.add(_rms_norm(x, self._norm_2), x)
+
+
+def turn(qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Query and key with their rotary embedding, and value: [patches, heads, head_dim] each.
+
+    Args:
+        qkv: [patches, 3, heads, head_dim].
+        cos, sin: [patches, 1, head_dim] float32; sin is signed.
+    """
+    turned = qkv[:, :2].float()
+    turned = turned * cos[:, None] + turned.roll(turned.shape[-1] // 2, -1) * sin[:, None]
+    return *turned.to(qkv.dtype).unbind(1), qkv[:, 2]
 
 
 def _attend(query, key, value, spans: Spans, scaling: float) -> torch.Tensor:
@@ -267,13 +303,16 @@ class StockVision:
     def __init__(self, visual):
         self._visual = visual
         weight = visual.patch_embed.proj.weight
-        self.device, self.dtype = weight.device, weight.dtype
-        self.aside = Aside(self.device)
+        self.device = weight.device
+        self.aside = Aside(self.device, weight.dtype)
 
-    def encode(self, pixels: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
+    def encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
         """As `VisionEncoder.encode`."""
-        return self.aside.run(self._encode, pixels, grid)
+        return self.aside.run(self._encode, pictures)
 
-    def _encode(self, pixels: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
-        grids = torch.tensor([grid], device=self.device)
-        return self._visual(pixels.to(self.device, self.dtype), grid_thw=grids).pooler_output
+    def _encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
+        pixels = torch.cat([pixels for pixels, _ in pictures])
+        grids = torch.tensor([grid for _, grid in pictures], device=self.device)
+        made = self._visual(pixels, grid_thw=grids).pooler_output
+        unit = self._visual.config.spatial_merge_size**2
+        return tuple(part.clone() for part in made.split([t * h * w // unit for _, (t, h, w) in pictures]))

@@ -16,10 +16,10 @@ import torch
 from qwen_demo.engines.batching.intake import Intake, failed, out_of_memory
 from qwen_demo.engines.batching.job import Job
 from qwen_demo.engines.batching.plan import Plan
-from qwen_demo.engines.batching.policy import Policy, Ticket
+from qwen_demo.engines.batching.policy import Piece, Policy, Ticket
 from qwen_demo.engines.batching.reuse import Slots
 from qwen_demo.engines.batching.sample import Chosen
-from qwen_demo.engines.batching.step import Stepper
+from qwen_demo.engines.batching.step import Reading, Stepper
 from qwen_demo.errors import DeadlineExceeded, EngineFailed
 from qwen_demo.types import Event, TokenLogprob
 
@@ -197,18 +197,42 @@ class Worker:
         self.intake.left(job)
 
     def _read_prompts(self) -> None:
-        for piece in self.policy.pieces():
-            job: Job = piece.ticket.key
-            try:
-                hidden = self.stepper.prefill(job.slot, job.prompt, job.features, piece.start, piece.stop)
-                self.policy.read(piece)
-                if piece.ticket.is_decoding:
-                    job.features = ()
-                    chosen = self.stepper.first_token(job.slot, job.prompt, job.sampling, hidden, job.constraint)
-                    self._deliver(job, chosen, 0)
-            except torch.OutOfMemoryError as error:
-                torch.cuda.empty_cache()
-                self._end(job, out_of_memory(error))
+        if pieces := self.policy.pieces():
+            self._read(pieces)
+
+    def _read(self, pieces: list[Piece]) -> None:
+        """In one pass; if memory does not suffice for that, one by one."""
+        jobs: list[Job] = [piece.ticket.key for piece in pieces]
+        try:
+            hidden = self.stepper.prefill(
+                [
+                    Reading(job.slot, job.prompt, job.features, piece.start, piece.stop)
+                    for job, piece in zip(jobs, pieces, strict=True)
+                ]
+            )
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            if len(pieces) == 1:
+                self._end(jobs[0], out_of_memory(error))
+                return
+            for piece in pieces:
+                self._read([piece])
+            return
+        for piece in pieces:
+            self.policy.read(piece)
+        for row, (job, piece) in enumerate(zip(jobs, pieces, strict=True)):
+            if piece.ticket.is_decoding:
+                self._begin_answer(job, hidden[row : row + 1])
+
+    def _begin_answer(self, job: Job, hidden: torch.Tensor) -> None:
+        job.features = ()
+        try:
+            chosen = self.stepper.first_token(job.slot, job.prompt, job.sampling, hidden, job.constraint)
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            self._end(job, out_of_memory(error))
+            return
+        self._deliver(job, chosen, 0)
 
     def _write_answers(self) -> None:
         running = [job if job and self.policy.running[job].is_decoding else None for job in self._by_slot]

@@ -18,7 +18,7 @@ function flip(id) {
 }
 
 function chip(item) {
-  const facts = item.problem ? [item.problem] : [
+  const facts = item.problem ? [] : [
     fill(words.size, { width: item.size[0], height: item.size[1], seen_width: item.seen[0], seen_height: item.seen[1] }),
     item.frames ? fill(words.frames, item) : "",
     item.tokens ? fill(words.tokens, { tokens: number(item.tokens) }) : "",
@@ -29,6 +29,7 @@ function chip(item) {
     item.cached && make("span", { class: "tag cached", title: words.cached_why }, words.cached),
   ];
   const about = make("span", { class: "about" }, make("span", { class: "name" }, make("span", { class: "file" }, item.name), ...tags), make("span", { class: "facts" }, facts.join(" · ")));
+  if (item.problem) tell(about.lastChild, item);
   const show = make("button", {
     type: "button", class: "show", "aria-label": fill(words.show, { name: item.name }), "data-key": `show ${item.id}`,
     disabled: !item.view || item.frames > 0, onclick: () => trigger("pick", { id: item.id }),

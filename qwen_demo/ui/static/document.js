@@ -63,9 +63,11 @@ const linked = (number, attributes, ...children) => make("button", {
   onfocus: () => light(number, true), onblur: () => light(number, false), ...attributes,
 }, ...children);
 
+const kindOf = (item) => words.kinds[item.kind] ?? item.kind;
+
 function region(item, page) {
   const [x1, y1, x2, y2] = item.region;
-  const button = linked(item.number, { class: "region", "aria-label": fill(words.region, item) }, make("span", {}, item.number));
+  const button = linked(item.number, { class: "region", "aria-label": fill(words.region, { ...item, kind: kindOf(item) }) }, make("span", {}, item.number));
   const share = (value, whole) => `${(100 * value) / whole}%`;
   Object.assign(button.style, {
     left: share(x1, page.width), top: share(y1, page.height), width: share(x2 - x1, page.width), height: share(y2 - y1, page.height),
@@ -74,7 +76,7 @@ function region(item, page) {
 }
 
 const row = (item) => make("li", {}, linked(item.number, { class: "element" },
-  make("span", { class: "number" }, item.number), make("span", { class: "kind" }, item.kind), make("span", { class: "text" }, item.text)));
+  make("span", { class: "number" }, item.number), make("span", { class: "kind" }, kindOf(item)), make("span", { class: "text" }, item.text)));
 
 function showPage(page) {
   left.hidden = !page;
@@ -118,8 +120,7 @@ function update() {
   const value = props.value ?? {};
   empty.hidden = Boolean(value.page || value.problem || value.running);
   columns.hidden = !empty.hidden;
-  problem.hidden = !value.problem;
-  problem.textContent = value.problem ?? "";
+  tell(problem, value);
   note.hidden = !value.note;
   note.textContent = value.note ?? "";
   waiting.hidden = Boolean(value.text || value.problem || value.running);

@@ -19,6 +19,11 @@ const words = props.words[language];
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 const number = (value) => Number(value).toLocaleString("en");
 const percent = (share) => (share > 0 && share < 0.01 ? "< 1 %" : `${Math.round(share * 100)} %`);
+// A problem in the visitor's language; where that says less, the server's own words stand beneath.
+const tell = (node, value) => {
+  node.hidden = !value.problem;
+  node.replaceChildren(value.problem ?? "", value.original ? make("span", { class: "original", lang: "en" }, value.original) : "");
+};
 // Uploads and what the page made of them; nothing is loaded from anywhere else.
 const fileUrl = (path) => {
   const root = (window.gradio_config?.root ?? "").replace(/\/$/, "");
@@ -30,3 +35,5 @@ const saveText = (name, type, text) => {
   make("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 };
+// Pieces of a difference, [kind, text] each; `del` and `ins` tell without colour.
+const marked = (pieces) => pieces.map(([kind, text]) => make({ gone: "del", new: "ins" }[kind] ?? "span", {}, text));

@@ -87,7 +87,7 @@ function look(now) {
   shot += 1;
   waiting = true;
   heard = last = now;
-  taken = new Date().toLocaleTimeString();
+  taken = new Date().toLocaleTimeString(language);
   state.textContent = fill(words.looking, { time: taken });
   const url = canvas.toDataURL("image/jpeg", 0.85);
   picture.dataset.next = url;
@@ -105,7 +105,7 @@ function update() {
   picture.src = picture.dataset.next;
   asked.textContent = fill(words.asked, { time: taken });
   said.textContent = value.text ?? "";
-  problem.textContent = value.problem ?? "";
+  tell(problem, value);
   note.textContent = value.note ?? "";
 }
 

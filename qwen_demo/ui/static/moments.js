@@ -56,8 +56,7 @@ function update() {
   empty.hidden = Boolean(text || value.problem || value.note);
   said.hidden = !text;
   said.replaceChildren(...written(text, value.moments ?? []));
-  problem.hidden = !value.problem;
-  problem.textContent = value.problem ?? "";
+  tell(problem, value);
   note.hidden = !value.note;
   note.textContent = value.note ?? "";
   found.replaceChildren(...listed(value));

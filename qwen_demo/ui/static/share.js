@@ -40,8 +40,7 @@ function judged(found) {
   const model = found.same_model ? fill(words.same_model, { model: found.models[1] }) : fill(words.other_model, { theirs: found.models[0], ours: found.models[1] });
   state.textContent = [found.same ? words.same : words.different, model, found.same_sizes ? "" : words.other_sizes].filter(Boolean).join(" ");
   if (found.same) return;
-  const tags = { same: "span", gone: "del", new: "ins" };
-  verdict.append(make("h3", {}, words.difference), make("p", { class: "difference" }, ...found.difference.map(([how, text]) => make(tags[how] ?? "span", {}, text))));
+  verdict.append(make("h3", {}, words.difference), make("p", { class: "difference" }, ...marked(found.difference)));
 }
 
 function update() {

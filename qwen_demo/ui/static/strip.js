@@ -40,8 +40,7 @@ function update() {
   const value = props.value ?? {};
   const times = value.times ?? [];
   empty.hidden = Boolean(times.length || value.problem);
-  problem.hidden = !value.problem;
-  problem.textContent = value.problem ?? "";
+  tell(problem, value);
   list.hidden = facts.hidden = !times.length;
   list.replaceChildren(...times.map((time, index) => frame(value, time, index)));
   if (!times.length) return;

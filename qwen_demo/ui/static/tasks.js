@@ -16,7 +16,7 @@ function tile(card) {
   ];
   return make("li", {}, make("button", { type: "button", class: "card", "data-key": card.key, onclick: () => trigger("pick", { key: card.key }) },
     make("span", { class: "thumbnail" }, thumbnail(card)),
-    make("span", { class: "about" }, make("span", { class: "title" }, words.titles[card.key] ?? card.title), make("span", { class: "prompt" }, card.prompt),
+    make("span", { class: "about" }, make("span", { class: "title" }, words.titles[card.key]), make("span", { class: "prompt", lang: /[\u4e00-\u9fff]/.test(card.prompt) ? "zh-CN" : "en" }, card.prompt),
       make("span", { class: "tags" }, ...tags))));
 }
 

@@ -1,7 +1,8 @@
-"""Attention of one token in each slot, over as many keys as that slot has.
+"""Attention of single tokens, each over the keys of its slot up to its own place.
 
-The keys of a slot are divided among several programs (Dao et al. 2023, "Flash-Decoding"), whose
-results a second kernel joins. Lengths are read on the device: one recorded step serves all.
+A row is the newest token of an answer, or one of a short piece of a prompt. Its keys are divided
+among several programs (Dao et al. 2023, "Flash-Decoding"), whose results a second kernel joins.
+Places are read on the device: one recorded step serves all.
 """
 
 import torch
@@ -24,15 +25,15 @@ def splits_for(rows: int, kv_heads: int) -> int:
 
 @triton.jit
 def _piece(
-    query, keys, values, places, tops, sums, parts, splits, spare, scaling, slot_stride, head_stride,
+    query, keys, values, slots, places, tops, sums, parts, splits, spare, scaling, slot_stride, head_stride,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    slot = tl.program_id(0)
+    row = tl.program_id(0)
     kv_head = tl.program_id(1)
     split = tl.program_id(2)
     GROUP: tl.constexpr = HEADS // KV_HEADS
-    place = tl.load(places + slot)
-    # A slot without an answer to write points at the spare row; one key keeps its result finite.
+    place = tl.load(places + row)
+    # A row that nobody reads points at the spare place; one key keeps its result finite.
     count = tl.where(place >= spare, 1, place + 1).to(tl.int32)
     each = tl.cdiv(tl.cdiv(count, BLOCK), splits) * BLOCK
     start = split * each
@@ -42,8 +43,8 @@ def _piece(
     step = tl.arange(0, BLOCK)
     head = kv_head * GROUP + group
     real = group < GROUP
-    q = tl.load(query + (slot * HEADS + head[:, None]) * DIM + dim[None, :], mask=real[:, None], other=0.0)
-    base = slot.to(tl.int64) * slot_stride + kv_head * head_stride
+    q = tl.load(query + (row * HEADS + head[:, None]) * DIM + dim[None, :], mask=real[:, None], other=0.0)
+    base = tl.load(slots + row).to(tl.int64) * slot_stride + kv_head * head_stride
     top = tl.full([ROWS], -1.0e30, tl.float32)
     total = tl.zeros([ROWS], tl.float32)
     sums_of_values = tl.zeros([ROWS, DIM], tl.float32)
@@ -60,7 +61,7 @@ def _piece(
         v = tl.load(values + base + token[:, None] * DIM + dim[None, :], mask=there[:, None], other=0.0)
         sums_of_values = sums_of_values * fade[:, None] + tl.dot(share.to(v.dtype), v)
         top = higher
-    to = ((slot * KV_HEADS + kv_head) * splits + split) * GROUP + group
+    to = ((row * KV_HEADS + kv_head) * splits + split) * GROUP + group
     tl.store(tops + to, top, mask=real)
     tl.store(sums + to, total, mask=real)
     tl.store(parts + to[:, None] * DIM + dim[None, :], sums_of_values, mask=real[:, None])
@@ -71,27 +72,28 @@ def _join(
     tops, sums, parts, out, HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, SPLITS: tl.constexpr,
     PAIRED: tl.constexpr,
 ):  # fmt: skip
-    slot = tl.program_id(0)
+    row = tl.program_id(0)
     head = tl.program_id(1)
     GROUP: tl.constexpr = HEADS // KV_HEADS
     split = tl.arange(0, SPLITS)
     dim = tl.arange(0, DIM)
-    at = ((slot * KV_HEADS + head // GROUP) * SPLITS + split) * GROUP + head % GROUP
+    at = ((row * KV_HEADS + head // GROUP) * SPLITS + split) * GROUP + head % GROUP
     top = tl.load(tops + at)
     weight = tl.exp(top - tl.max(top, 0))
     total = tl.sum(tl.load(sums + at) * weight, 0)
     joined = tl.sum(tl.load(parts + at[:, None] * DIM + dim[None, :]) * weight[:, None], 0) / total
     place = paired_column(dim) if PAIRED else dim
-    tl.store(out + (slot * HEADS + head) * DIM + place, joined.to(out.dtype.element_ty))
+    tl.store(out + (row * HEADS + head) * DIM + place, joined.to(out.dtype.element_ty))
 
 
-def decode(query, keys, values, places, *, scaling: float, paired: bool = False) -> torch.Tensor:
-    """As `attention.decode` of the plain path, with lengths instead of a mask.
+def attend(query, keys, values, slots, places, *, scaling: float, paired: bool = False) -> torch.Tensor:
+    """As `attention.decode` of the plain path, with places instead of a mask.
 
     Args:
         query: [rows, heads, dim].
         keys, values: [slots, kv_heads, length + 1, dim], slots and heads with the same strides in both.
-        places: [rows] int64, the newest token's; `length` for a row that nobody reads.
+        slots: [rows] int64.
+        places: [rows] int64, of the last key that a row sees, its own; `length` for a row that nobody reads.
 
     Returns:
         [rows, heads * dim].
@@ -102,7 +104,7 @@ def decode(query, keys, values, places, *, scaling: float, paired: bool = False)
     tops, sums = torch.empty(2, rows * heads * splits, dtype=torch.float32, device=query.device)
     parts = torch.empty(rows * heads * splits, dim, dtype=torch.float32, device=query.device)
     _piece[(rows, kv_heads, splits)](
-        query, keys, values, places, tops, sums, parts, splits, spare, scaling, keys.stride(0), keys.stride(1),
+        query, keys, values, slots, places, tops, sums, parts, splits, spare, scaling, keys.stride(0), keys.stride(1),
         HEADS=heads, KV_HEADS=kv_heads, DIM=dim, ROWS=max(16, triton.next_power_of_2(heads // kv_heads)), BLOCK=64,
         num_warps=4, num_stages=2,
     )  # fmt: skip

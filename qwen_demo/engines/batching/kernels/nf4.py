@@ -19,7 +19,7 @@ LEVELS = (
     0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
 )  # fmt: skip
 
-MOST_ROWS = 64
+FEW_ROWS = 64
 TILE = 64
 GROUPS = 2  # of 64 columns, taken at a time
 PROGRAMS = 132
@@ -131,7 +131,7 @@ def product(x: torch.Tensor, linear, *, split: bool = True) -> tuple[torch.Tenso
     """x @ weight.T of a `FusedNf4`.
 
     Args:
-        x: [rows, width], paired; at most MOST_ROWS.
+        x: [rows, width], paired; at most FEW_ROWS.
         split: whether the result may come in parts.
 
     Returns:
@@ -151,3 +151,16 @@ def product(x: torch.Tensor, linear, *, split: bool = True) -> tuple[torch.Tenso
         BIAS=bias is not None, INLINE=x.is_cuda and x.dtype == torch.bfloat16, num_warps=4, num_stages=4,
     )  # fmt: skip
     return out, splits
+
+
+def joined(made: torch.Tensor, parts: int, bias: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor:
+    """What `product` gave, in one piece and with its bias."""
+    if parts == 1:
+        return made
+    made = made.sum(0)
+    return (made if bias is None else made + bias).to(dtype)
+
+
+def paired(x: torch.Tensor) -> torch.Tensor:
+    """[rows, width] as `product` wants it."""
+    return x.view(x.shape[0], -1, 32, 2).transpose(2, 3).reshape(x.shape)

@@ -1,4 +1,4 @@
-"""What stands between two matrix products of a decode step: one launch each.
+"""What stands between two matrix products: one launch each.
 
 A product whose inner dimension is split leaves `parts` float32 sums; whoever reads its result adds
 them up. A product over NF4 codes wants its input `paired`: within every 64 columns the even ones
@@ -91,7 +91,7 @@ def _summed(source, bias, at, bias_at, size, PARTS: tl.constexpr):
 
 @triton.jit
 def _turn_and_store(
-    qkv, bias, cos, sin, places, query, keys, values, slot_stride, head_stride,
+    qkv, bias, cos, sin, slots, places, query, keys, values, slot_stride, head_stride,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0)
@@ -104,7 +104,7 @@ def _turn_and_store(
     other = own + DIM // 2
     first = _summed(qkv, bias, row * width + own, own, size, PARTS).to(kind).to(tl.float32)
     second = _summed(qkv, bias, row * width + other, other, size, PARTS).to(kind).to(tl.float32)
-    stored = row.to(tl.int64) * slot_stride + tl.load(places + row) * DIM
+    stored = tl.load(slots + row).to(tl.int64) * slot_stride + tl.load(places + row) * DIM
     if head < HEADS + KV_HEADS:
         c = tl.load(cos + row * (DIM // 2) + half)
         s = tl.load(sin + row * (DIM // 2) + half)
@@ -124,13 +124,13 @@ def _turn_and_store(
         tl.store(to + DIM // 2 + half, second.to(kind))
 
 
-def turn_and_store(qkv, bias, cos, sin, places, keys, values, *, heads: int, parts: int) -> torch.Tensor:
+def turn_and_store(qkv, bias, cos, sin, slots, places, keys, values, *, heads: int, parts: int) -> torch.Tensor:
     """Rotary embedding of queries and keys; keys and values go to their places in the cache.
 
     Args:
         qkv: [rows, (heads + 2 * kv_heads) * dim] with bias for parts 1; else [parts, rows, ...] float32 without.
         cos, sin: [rows, dim / 2] float32.
-        places: [rows] int64.
+        slots, places: [rows] int64.
         keys, values: [slots, kv_heads, length + 1, dim], innermost contiguous.
 
     Returns:
@@ -139,7 +139,41 @@ def turn_and_store(qkv, bias, cos, sin, places, keys, values, *, heads: int, par
     rows, kv_heads, dim = qkv.shape[-2], keys.shape[1], keys.shape[3]
     query = torch.empty(rows, heads, dim, dtype=keys.dtype, device=keys.device)
     _turn_and_store[(rows, heads + 2 * kv_heads)](
-        qkv, qkv if bias is None else bias, cos, sin, places, query, keys, values, keys.stride(0), keys.stride(1),
+        qkv, qkv if bias is None else bias, cos, sin, slots, places, query, keys, values, keys.stride(0), keys.stride(1),
         HEADS=heads, KV_HEADS=kv_heads, DIM=dim, PARTS=parts, num_warps=1,
     )  # fmt: skip
     return query
+
+
+@triton.jit
+def _turn(
+    qkv, cos, sin, out, HEADS: tl.constexpr, DIM: tl.constexpr, HEADS_BLOCK: tl.constexpr, HALF_BLOCK: tl.constexpr,
+):  # fmt: skip
+    patch = tl.program_id(0).to(tl.int64)
+    which = tl.program_id(1)
+    head = tl.arange(0, HEADS_BLOCK)[:, None]
+    half = tl.arange(0, HALF_BLOCK)[None, :]
+    inside = (head < HEADS) & (half < DIM // 2)
+    at = head * DIM + half
+    source = qkv + (patch * 3 + which) * HEADS * DIM + at
+    target = out + (which * tl.num_programs(0) + patch) * HEADS * DIM + at
+    first = tl.load(source, mask=inside, other=0.0).to(tl.float32)
+    second = tl.load(source + DIM // 2, mask=inside, other=0.0).to(tl.float32)
+    if which < 2:
+        c = tl.load(cos + patch * DIM + half, mask=half < DIM // 2, other=0.0)
+        s = tl.load(sin + patch * DIM + DIM // 2 + half, mask=half < DIM // 2, other=0.0)
+        turned = first * c - second * s
+        second = second * c + first * s
+        first = turned
+    kind = out.dtype.element_ty
+    tl.store(target, first.to(kind), mask=inside)
+    tl.store(target + DIM // 2, second.to(kind), mask=inside)
+
+
+def turn(qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """As `vision.turn`."""
+    patches, _, heads, dim = qkv.shape
+    out = torch.empty(3, patches, heads, dim, dtype=qkv.dtype, device=qkv.device)
+    blocks = {"HEADS_BLOCK": triton.next_power_of_2(heads), "HALF_BLOCK": triton.next_power_of_2(dim // 2)}
+    _turn[(patches, 3)](qkv, cos, sin, out, HEADS=heads, DIM=dim, **blocks, num_warps=4)
+    return out.unbind(0)

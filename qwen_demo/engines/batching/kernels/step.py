@@ -6,25 +6,25 @@ import torch
 import torch.nn.functional as F
 
 from qwen_demo.engines.batching import attention as plain_attention
-from qwen_demo.engines.batching.cache import DecodeView, SlotCache
+from qwen_demo.engines.batching.cache import DecodeView, Part, PrefillView, SlotCache
 from qwen_demo.engines.batching.decoder import LeanDecoder
 from qwen_demo.engines.batching.kernels import attention, nf4, pointwise
 from qwen_demo.engines.batching.linear import FusedNf4, Plain
+from qwen_demo.engines.batching.vision import turn
 
 log = logging.getLogger(__name__)
 
-MOST_ROWS = 64
 # bf16 keeps eight bits; results of sums in another order stay well inside this share of their norm.
 TOLERANCE = 0.02
 
 
 class KernelStep:
-    """One token for each of the first slots: embeddings -> hidden states after the last norm.
+    """All layers of the lean decoder, with kernels: a token of each slot, or pieces of prompts.
 
     Args:
         decoder: whose weights and norms these are.
         cache: where keys and values go.
-        product: whether NF4 products run in the kernel; else in bitsandbytes.
+        product: whether NF4 products of few rows run in the kernel; else in bitsandbytes.
     """
 
     def __init__(self, decoder: LeanDecoder, cache: SlotCache, *, product: bool):
@@ -47,38 +47,59 @@ class KernelStep:
     def product_fits(decoder: LeanDecoder) -> bool:
         return all(isinstance(linear, FusedNf4) and nf4.fits(linear) for linear in linears(decoder.layers[0]))
 
-    def __call__(self, x: torch.Tensor, positions: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """x: [rows, hidden]; positions, places: [rows] int64. Gives [rows, hidden]."""
-        decoder, paired = self._decoder, self.product
+    def few(self, x: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """At most FEW_ROWS tokens, each seeing its slot up to its own place -> hidden states after the last norm.
+
+        Args:
+            x: [rows, hidden] embeddings.
+            positions: [3, rows] int64.
+            slots, places: [rows] int64.
+        """
+
+        def attend(query, keys, values, layer):
+            scaling = self._decoder.scaling
+            return attention.attend(query, keys, values, slots, places, scaling=scaling, paired=self.product)
+
+        return self._layers(x, positions, slots, places, attend, product=self.product)
+
+    def read(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView) -> torch.Tensor:
+        """Pieces of prompts, of any length; as `LeanDecoder.hidden`."""
+
+        def attend(query, keys, values, layer):
+            return self._decoder.attend_pieces(query.transpose(0, 1), view.seen(layer), view)
+
+        return self._layers(x, positions, view.slots, view.places, attend, product=False)
+
+    def _layers(self, x, positions, slots, places, attend, *, product: bool) -> torch.Tensor:
+        decoder = self._decoder
         cos, sin = self._angles(positions)
         state, delta, parts = x.clone(), None, 0
+
+        def times(linear, x: torch.Tensor, *, split: bool = True) -> tuple[torch.Tensor, int]:
+            return nf4.product(x, linear, split=split) if product else (linear(x), 1)
+
         for index, layer in enumerate(decoder.layers):
             keys, values = self._cache.layer(index)
-            normed = pointwise.add_norm(state, delta, layer.norm_1, parts=parts, paired=paired)
-            qkv, parts = self._apply(layer.qkv, normed)
+            normed = pointwise.add_norm(state, delta, layer.norm_1, parts=parts, paired=product)
+            qkv, parts = times(layer.qkv, normed)
             query = pointwise.turn_and_store(
-                qkv, layer.qkv.bias, cos, sin, places, keys, values, heads=decoder.heads, parts=parts
+                qkv, layer.qkv.bias, cos, sin, slots, places, keys, values, heads=decoder.heads, parts=parts
             )
-            seen = attention.decode(query, keys, values, places, scaling=decoder.scaling, paired=paired)
-            delta, parts = self._apply(layer.out, seen)
-            normed = pointwise.add_norm(state, delta, layer.norm_2, parts=parts, paired=paired)
-            both, _ = self._apply(layer.mlp.gate_up, normed, split=False)
-            delta, parts = self._apply(layer.mlp.down, pointwise.gated(both, paired=paired))
+            delta, parts = times(layer.out, attend(query, keys, values, index))
+            normed = pointwise.add_norm(state, delta, layer.norm_2, parts=parts, paired=product)
+            both, _ = times(layer.mlp.gate_up, normed, split=False)
+            delta, parts = times(layer.mlp.down, pointwise.gated(both, paired=product))
         return pointwise.add_norm(state, delta, decoder.norm, parts=parts, paired=False)
 
     def lend(self, blocks) -> None:
-        """Let the MLPs of prompts and of these encoder blocks use the kernel between their products."""
-        for owner in (*self._decoder.layers, *blocks):
-            owner.mlp.gated = pointwise.gated
-
-    def _apply(self, linear, x: torch.Tensor, *, split: bool = True) -> tuple[torch.Tensor, int]:
-        return nf4.product(x, linear, split=split) if self.product else (linear(x), 1)
+        """Let these encoder blocks use what kernels they can."""
+        for block in blocks:
+            block.mlp.gated, block.turn = pointwise.gated, pointwise.turn
 
     def _angles(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """[rows, head_dim / 2] float32: a token of an answer has one position on all three axes."""
-        rotary = self._decoder.rotary
-        angles = positions.float()[:, None] * rotary.inv_freq.float()
-        return angles.cos() * rotary.attention_scaling, angles.sin() * rotary.attention_scaling
+        """[rows, head_dim / 2] float32 each."""
+        angles, scale = self._decoder.turns(positions), self._decoder.rotary.attention_scaling
+        return angles.cos() * scale, angles.sin() * scale
 
 
 def linears(layer) -> tuple:
@@ -92,10 +113,10 @@ def usable(decoder, cache: SlotCache, rows: int) -> KernelStep | None:
     Args:
         rows: the largest batch.
     """
-    if rows > MOST_ROWS or not KernelStep.fits(decoder):
+    if rows > nf4.FEW_ROWS or not KernelStep.fits(decoder):
         return None
     try:
-        worst = checked(decoder, min(rows, 5))
+        worst = checked(decoder)
     except Exception:
         log.warning("the kernels of the decode step do not run here; the plain path serves", exc_info=True)
         return None
@@ -132,8 +153,12 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return share if share == share else float("inf")
 
 
-def checked(decoder: LeanDecoder, rows: int) -> dict[str, float]:
-    """Differences between each kernel and the plain calls, on numbers made up here."""
+def checked(decoder: LeanDecoder, rows: int = 5) -> dict[str, float]:
+    """Differences between each kernel and the plain calls, on numbers and slots made up here.
+
+    Args:
+        rows: 2 to 5.
+    """
     layer, device = decoder.layers[0], decoder.norm.weight.device
     dice = torch.Generator(device=device).manual_seed(0)
     dtype, width = decoder.norm.weight.dtype, decoder.norm.weight.shape[0]
@@ -148,6 +173,10 @@ def checked(decoder: LeanDecoder, rows: int) -> dict[str, float]:
     both = random(rows, 3000)
     gate, up = both.chunk(2, dim=-1)
     errors["gate"] = difference(pointwise.gated(both), F.silu(gate) * up)
+    qkv, cos, sin = random(70, 3, 6, 80), *random(2, 70, 1, 40, kind=torch.float32)
+    cos, sin = torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
+    pairs = zip(pointwise.turn(qkv, cos, sin), turn(qkv, cos, sin), strict=True)
+    errors["turn"] = max(difference(made, expected) for made, expected in pairs)
     return errors | _checked_attention(decoder, rows, random)
 
 
@@ -167,10 +196,32 @@ def _checked_attention(decoder: LeanDecoder, rows: int, random) -> dict[str, flo
     view = DecodeView(other, places, 320, dtype)
     keys, values = view.put(turned[:, heads:], 0)
     expected = plain_attention.decode(turned[:, :heads].contiguous(), keys, values, view.mask, decoder.scaling)
-    half = KernelStep(decoder, spare, product=False)._angles(places + 7)
-    query = pointwise.turn_and_store(qkv, None, *half, places, *spare.layer(0), heads=heads, parts=1)
-    made = attention.decode(query, *spare.layer(0), places, scaling=decoder.scaling)
-    return {"rotation": difference(spare.layer(0), other.layer(0)), "attention": difference(made, expected)}
+    slots = torch.arange(rows, device=device)
+    step = KernelStep(decoder, spare, product=False)
+    half = step._angles((places + 7).expand(3, -1))
+    query = pointwise.turn_and_store(qkv, None, *half, slots, places, *spare.layer(0), heads=heads, parts=1)
+    made = attention.attend(query, *spare.layer(0), slots, places, scaling=decoder.scaling)
+    errors = {"rotation": difference(spare.layer(0), other.layer(0)), "attention": difference(made, expected)}
+    return errors | _checked_passes(decoder, step, spare, random)
+
+
+def _checked_passes(decoder: LeanDecoder, step: KernelStep, cache: SlotCache, random) -> dict[str, float]:
+    """Two pieces of prompts through one layer, plain and by both ways of the kernels."""
+    device, dtype = decoder.norm.weight.device, decoder.norm.weight.dtype
+    view = PrefillView(cache, [Part(0, 0, 9), Part(1, 30, 37)], dtype)
+    x = random(16, decoder.norm.weight.shape[0])
+    steps = torch.arange(16, device=device)
+    positions = torch.stack([steps, steps // 2, steps % 5])
+    layers, decoder.layers = decoder.layers, decoder.layers[:1]
+    try:
+        expected = decoder.hidden(x, positions, view)
+        stored = cache.layer(0).clone()
+        read = step.read(x, positions, view)
+        errors = {"read": max(difference(read, expected), difference(cache.layer(0), stored))}
+        few = step.few(x, positions, view.slots, view.places)
+        return errors | {"few": difference(few, expected)}
+    finally:
+        decoder.layers = layers
 
 
 def checked_products(decoder: LeanDecoder, sizes: list[int]) -> dict[str, float]:
@@ -182,10 +233,7 @@ def checked_products(decoder: LeanDecoder, sizes: list[int]) -> dict[str, float]
         weight = dequantize_4bit(linear.codes, linear.state).to(dtype)
         for rows in sizes:
             x = torch.randn(rows, weight.shape[1], device=weight.device).to(dtype)
-            pairs = x.view(rows, -1, 32, 2).transpose(2, 3).reshape(x.shape)
-            made, parts = nf4.product(pairs, linear, split=name != "gate_up")
-            bias = linear.bias
-            if parts > 1:
-                made = made.sum(0) + (0 if bias is None else bias.float())
-            errors[f"{name}/{rows}"] = difference(made, F.linear(x, weight, bias))
+            made = nf4.product(nf4.paired(x), linear, split=name != "gate_up")
+            made = nf4.joined(*made, linear.bias, dtype)
+            errors[f"{name}/{rows}"] = difference(made, F.linear(x, weight, linear.bias))
     return errors

@@ -1,0 +1,19 @@
+"""A sentence for people that can be said in another language. It knows none but English."""
+
+
+class Sentence(str):
+    """`template` filled in with `values`: an English text like any other, which remembers what it was made of.
+
+    A value may be a sentence itself. Who shows it may look the template up among its translations.
+    """
+
+    template: str
+    values: dict
+
+    def __new__(cls, template: str, **values):
+        sentence = super().__new__(cls, template.format(**values))
+        sentence.template, sentence.values = template, values
+        return sentence
+
+    def __getnewargs_ex__(self):
+        return (self.template,), self.values

@@ -1,0 +1,48 @@
+// Gradio's own elements, where a keyboard or a screen reader cannot use them or they speak English alone.
+// It looks again after every change of the page, as Gradio draws them anew.
+
+const named = (name) => {
+  const prefix = Object.keys(words.names).find((known) => known.endsWith(" ") && name.startsWith(known));
+  return prefix ? words.names[prefix] + name.slice(prefix.length) : words.names[name];
+};
+
+const REPAIRS = {
+  // A list with buttons in place of items.
+  "#chat .examples[role=list]": (node) => node.setAttribute("role", "group"),
+  // An attached file, an item without a list.
+  ".thumbnail-wrapper[role=listitem]": (node) => node.setAttribute("role", "group"),
+  // The button around a picture in the chat has no name.
+  "#chat .image-container > button:not([aria-label])": (node) => node.setAttribute("aria-label", words.enlarge),
+  // A button without a name inside of the note's own button, for the same.
+  "#chat .title[role=button] > .arrow:not([inert])": (node) => { node.inert = true; },
+  // A button around the button that closes it.
+  ".toast-header[role=button]": (node) => { node.removeAttribute("role"); node.removeAttribute("tabindex"); },
+  ".toast-title.error": (node) => { if (node.firstChild.data.trim() !== words.error) node.firstChild.data = `${words.error} `; },
+  // Code that scrolls; a keyboard scrolls what has the focus.
+  "#chat .code_wrap > pre:not([tabindex])": (node) => { node.tabIndex = 0; },
+  // The whole message once more, with its HTML read out as words.
+  "#chat [data-testid=user][aria-label], #chat [data-testid=bot][aria-label]": (node) => node.removeAttribute("aria-label"),
+  // The camera's words, after their picture.
+  "button .icon-wrap": ({ nextSibling: text }) => {
+    const better = named(text?.data?.trim() ?? "");
+    if (better) text.data = ` ${better}`;
+  },
+  "[aria-label], [title]": (node) => {
+    for (const attribute of ["aria-label", "title"]) {
+      const name = node.getAttribute(attribute), better = name && named(name);
+      if (better && better !== name) node.setAttribute(attribute, better);
+    }
+  },
+};
+
+let planned = false;
+
+function repair() {
+  planned = false;
+  for (const [selector, change] of Object.entries(REPAIRS)) document.querySelectorAll(selector).forEach(change);
+}
+
+new MutationObserver(() => {
+  if (!planned) requestAnimationFrame(repair);
+  planned = true;
+}).observe(document, { childList: true, subtree: true });
