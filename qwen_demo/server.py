@@ -38,7 +38,7 @@ from qwen_demo.settings import MIB, Settings, tell_gradio_upload_dir
 from qwen_demo.telemetry import set_up_logging
 from qwen_demo.types import Engine
 from qwen_demo.ui.mcp import give_pass
-from qwen_demo.ui.sessions import keep_swept
+from qwen_demo.ui.sessions import keep_swept, make_lean
 from qwen_demo.uploads import keep_trimmed
 
 # Gradio holds this many events beyond those that may wait (an engine has 64 slots at most), so that the
@@ -159,6 +159,7 @@ def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> Fas
     settings = services[0].settings
     page = app.state.page = _page(services, uploads)
     gr.mount_gradio_app(app, page, path="/", **_page_options(settings, page))
+    make_lean(page)
     if settings.page_users_file:
         give_pass(page, next(route.app for route in app.routes if isinstance(route, Mount)))
     return app
