@@ -81,10 +81,10 @@ def test_eight_asked_at_once_are_answered_as_one_by_one(client, tmp_path):
     assert len(set(alone)) > 4
 
 
-def test_the_page_travels_compressed_and_brings_its_small_pictures_along(server):
-    with httpx.stream("GET", server.url, headers={"accept-encoding": "gzip"}) as page:
+def test_the_page_travels_compressed_and_brings_its_small_pictures_along(embedded):
+    with httpx.stream("GET", embedded.url, headers={"accept-encoding": "gzip"}) as page:
         sent = len(b"".join(page.iter_raw()))
-    whole = httpx.get(server.url, headers={"accept-encoding": "identity"}).content
+    whole = httpx.get(embedded.url, headers={"accept-encoding": "identity"}).content
     assert sent < len(whole) / 4
     assert whole.count(b"data:image/webp;base64,") == sum(bool(example.card().get("icon")) for example in EXAMPLES)
 

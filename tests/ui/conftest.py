@@ -45,7 +45,9 @@ def opened(request, profile):
         page.set_default_timeout(20_000)
         page.problems = []
         page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on("console", lambda m: m.type == "error" and page.problems.append(f"{m.text} {m.location}"))
+        page.on(
+            "console", lambda m: m.type == "error" and not _early(m) and page.problems.append(f"{m.text} {m.location}")
+        )
         page.goto(server.url)
         expect(page.locator("#question textarea")).to_be_visible()
         page.size = request.param
@@ -58,6 +60,11 @@ def opened(request, profile):
         profile.new_cdp_session(page).send("Storage.clearDataForOrigin", whole)
         page.close()
     assert not [problem for page in pages for problem in page.problems]
+
+
+def _early(message) -> bool:
+    """Gradio's client tells the server to end a call that has no number yet; the server refuses, and nothing runs."""
+    return "422" in message.text and message.location["url"].endswith("/gradio_api/reset")
 
 
 @pytest.fixture

@@ -87,12 +87,12 @@ async def test_switches_survive_a_new_look(settings, tmp_path, monkeypatch):
     value = {"items": [{"id": paths[0], "on": False, "cached": True}]}
     items = await context.survey([], paths, value, gallery)
     assert [(row.on, row.cached, row.pending) for row in items] == [(False, True, True), (True, None, True)]
-    assert await context.survey([], sight._paths('["/x", 5, {"path": 1}]'), value, gallery) != items
+    assert await context.survey([], sight.paths('["/x", 5, {"path": 1}]'), value, gallery) != items
 
 
 @pytest.mark.parametrize("attached", ["", "null", "[", "5", "[" * 100_000])
 def test_a_broken_list_of_attached_files_is_empty(attached):
-    assert sight._paths(attached) == []
+    assert sight.paths(attached) == []
 
 
 def test_without_takes_files_out_and_keeps_the_question():
