@@ -173,7 +173,7 @@ def _page(services: Sequence[Service], uploads: Path):
     demo = build_page(services, Reader(settings, [uploads]))
     capacity = settings.max_waiting + PAGE_SLACK
     demo.max_threads = capacity
-    # Gradio keeps 66 KiB for each page and each call of its API; its own bound is 10,000 of them.
+    # Gradio keeps a session for each page and each call of its API; its own bound is 10,000 of them.
     demo.state_session_capacity = SESSIONS_KEPT
     demo.queue(max_size=capacity, default_concurrency_limit=capacity)
     demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = QUEUE_LOOKS_S, PROGRESS_LOOKS_S

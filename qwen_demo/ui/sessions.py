@@ -1,8 +1,8 @@
-"""Forgets what Gradio keeps of callers who do not come back.
+"""Keeps little of callers, and forgets those who do not come back.
 
-Gradio holds a copy of the page's configuration, some 100 KiB, for each open page and each call of
-its API, and drops the oldest only when there are more than a fixed number; and it never drops the
-names of sessions whose calls have ended. Nothing here touches a page that is open.
+Gradio makes a session for each open page and each call of its API, with a copy of the page's
+configuration, and drops the oldest only when there are more than a fixed number; and it never drops
+the names of sessions whose calls have ended. Nothing here touches a page that is open.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class _Lean:
 
 
 def make_lean(demo: "gr.Blocks") -> None:
-    """Sessions of a mounted page take a twentieth of the time and memory."""
+    """Sessions of this mounted page begin without copies."""
     assert demo.state_holder.blocks is demo, "another Gradio: see what its sessions copy"
     demo.state_holder.blocks = _Lean(demo)
 
