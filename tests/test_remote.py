@@ -209,3 +209,13 @@ async def test_the_key_is_sent_and_not_shown(start, tmp_path):  # noqa: F811
     assert (await collect(engine.stream(question("hello")))).text == "one two"
     assert key not in repr(vars(engine))
     await engine.close()
+
+
+async def test_what_arrives_together_goes_on_together():
+    more = {"choices": [{"index": 0, "delta": {"content": " again"}, "finish_reason": None}]}
+    async with other_program(HELLO, more, more, END) as url:
+        engine = await remote(url)
+        events = [event async for event in engine.stream(question("hello"))]
+        assert "".join(event.text for event in events[:-1]) == "hello again again"
+        assert len(events) == 2
+        await engine.close()

@@ -12,6 +12,7 @@ from qwen_demo.api.schemas import (
     ResponseFormat,
     TextPart,
 )
+from qwen_demo.api.sse import dumped
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text, TokenLogprob, Usage
@@ -129,6 +130,7 @@ class Completion:
     def __init__(self, request_id: str, model: str, with_logprobs: bool):
         self._common = {"id": f"chatcmpl-{request_id}", "created": int(time.time()), "model": model}
         self._with_logprobs = with_logprobs
+        self._before, self._after = dumped(self._chunk({"content": ""})).split('"content":""')
 
     def whole(self, text: str, finished: Finished, tokens: tuple[TokenLogprob, ...]) -> dict:
         choice = {
@@ -142,8 +144,11 @@ class Completion:
     def first(self) -> dict:
         return self._chunk({"role": "assistant", "content": ""})
 
-    def piece(self, text: str, tokens: tuple[TokenLogprob, ...]) -> dict:
-        return self._chunk({"content": text}, tokens=tokens if self._with_logprobs else None)
+    def piece(self, text: str, tokens: tuple[TokenLogprob, ...]) -> dict | str:
+        """The chunk, or its JSON: all but the words of it is the same each time."""
+        if self._with_logprobs:
+            return self._chunk({"content": text}, tokens=tokens)
+        return f'{self._before}"content":{dumped(text)}{self._after}'
 
     def last(self, finished: Finished) -> dict:
         return self._chunk({}, **_reason(finished))

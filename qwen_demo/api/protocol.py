@@ -10,16 +10,19 @@ import asyncio
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 HEAD_TIMEOUT_S = 20.0
+# And what came in one read with its end. h11 has such a bound, httptools has none.
+HEAD_BYTES = 64 << 10
 # Some 50 kB that nobody takes for so long; before that the system's own buffers are full.
 READ_TIMEOUT_S = 30.0
 
 
 class PatientProtocol(AutoHTTPProtocol):
-    """Closes a connection whose next request has begun, or should have, but whose headers do not end.
+    """Closes a connection whose next request has begun, or should have, but whose headers do not end, or are too many.
 
     It also closes one whose answer is not taken: for the application, its caller has left then.
     """
 
+    _head_bytes = 0
     _late: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
@@ -29,10 +32,15 @@ class PatientProtocol(AutoHTTPProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        cycle, closing = self.cycle, self.transport.is_closing()
+        if cycle is not None and not cycle.response_complete:
             self._stop()
-        elif self._late is None and not self.transport.is_closing():
+        elif self._late is None and not closing:
             self._wait()
+        in_head = cycle is None or (cycle.response_complete and not cycle.more_body)
+        self._head_bytes = self._head_bytes + len(data) if in_head else 0
+        if self._head_bytes > HEAD_BYTES and not closing:
+            self.send_400_response("The head of the request is too long.")
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -147,10 +147,8 @@ async def _chunks(events, first, completion: convert.Completion, include_usage: 
                 if not isinstance(item, Finished):
                     yield event(completion.piece(item.text, item.logprobs))
                     continue
-                yield event(completion.last(item))
-                if include_usage:
-                    yield event(completion.usage(item))
-                yield event("[DONE]")
+                usage = event(completion.usage(item)) if include_usage else b""
+                yield event(completion.last(item)) + usage + event("[DONE]")
         except QwenDemoError as error:
             yield event(describe(error)[1])
         except Exception:

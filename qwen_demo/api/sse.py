@@ -17,10 +17,11 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 # Proxies close connections on which nothing moves; a comment line moves and means nothing.
 COMMENT_EVERY_S = 10.0
 
+dumped = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def event(data: dict | str) -> bytes:
-    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return f"data: {text}\n\n".encode()
+    return f"data: {data if isinstance(data, str) else dumped(data)}\n\n".encode()
 
 
 class EventStream(Response):

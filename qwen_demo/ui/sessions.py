@@ -1,8 +1,8 @@
-"""Forgets what Gradio keeps of callers who do not come back.
+"""Keeps little of callers, and forgets those who do not come back.
 
-Gradio holds a copy of the page's configuration, some 100 KiB, for each open page and each call of
-its API, and drops the oldest only when there are more than a fixed number; and it never drops the
-names of sessions whose calls have ended. Nothing here touches a page that is open.
+Gradio makes a session for each open page and each call of its API, with a copy of the page's
+configuration, and drops the oldest only when there are more than a fixed number; and it never drops
+the names of sessions whose calls have ended. Nothing here touches a page that is open.
 """
 
 import asyncio
@@ -19,6 +19,29 @@ CLOSED_PAGE_KEPT_S = 600.0
 CALL_KEPT_S = 10.0
 # Gradio names the session of a `/call/` after its event; pages and gradio_client choose names of other forms.
 _CALL = re.compile(r"[0-9a-f]{32}")
+
+
+class _Lean:
+    """The page as Gradio makes sessions of it, without a copy of each component's configuration for every session.
+
+    Each call of the API is a session of its own, and the copies were most of what it cost. They serve Gradio's deep
+    links alone, which `api/page_door.py` does not let in. What a session changes is still kept with it.
+    """
+
+    blocks = ()
+
+    def __init__(self, demo: "gr.Blocks"):
+        self._demo = demo
+
+    @property
+    def default_config(self):
+        return self._demo.default_config
+
+
+def make_lean(demo: "gr.Blocks") -> None:
+    """Sessions of this mounted page begin without copies."""
+    assert demo.state_holder.blocks is demo, "another Gradio: see what its sessions copy"
+    demo.state_holder.blocks = _Lean(demo)
 
 
 class Sweeper:

@@ -287,6 +287,15 @@ def test_a_head_that_drips_on_a_used_connection_is_closed_and_a_slow_answer_is_n
         assert b"200 OK" not in rest
 
 
+def test_a_head_without_end_is_refused_before_it_takes_memory(impatient):
+    with socket.create_connection(address(impatient), timeout=20) as raw, contextlib.suppress(ConnectionError):
+        raw.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+        sent = 0
+        while sent < 64 << 20:
+            sent += raw.send(b"X-A: " + b"y" * 8000 + b"\r\n")
+    assert sent < 16 << 20, "what the system's own buffers hold, and no more"
+
+
 def test_odd_heads_are_refused_and_split_no_answer(start):
     app = start()
     heads = [

@@ -73,3 +73,13 @@ def test_a_page_that_was_closed_is_forgotten_later(start, sweeper, monkeypatch):
         monkeypatch.setattr(sessions, "CLOSED_PAGE_KEPT_S", 0.0)
         assert sweeper.sweep() == 1
         assert not states
+
+
+def test_a_session_copies_no_configuration_but_what_it_changed(start, sweeper):
+    app = start()
+    with app.client() as http:
+        event = call(http)
+        (sweeper,) = sweeper
+        state = sweeper._states.session_data[event]
+        assert len(state.blocks_config.blocks) > 50
+        assert len(list(state.components)) < len(state.blocks_config.blocks) / 2
