@@ -41,13 +41,25 @@ CASES = [
 ]
 
 
+def answerable(case):
+    """The same request, of the model that is there and with a question at its end: few made-up ones get that far."""
+    if isinstance(case.body, dict) and isinstance(case.body.get("messages"), list):
+        case.body["model"] = "fake"
+        case.body["messages"] = [
+            *(each for each in case.body["messages"] if "image_url" not in str(each) and "video_url" not in str(each)),
+            {"role": "user", "content": "How many?"},
+        ]
+    return case
+
+
 @pytest.mark.parametrize(("name", "mode"), CASES)
 def test_every_answer_is_documented_and_none_is_a_failure(document, name, mode):
     method, path = name.split()
     operation = document[path][method]
     seen = set()
+    made_up = operation.as_strategy(generation_mode=mode)
 
-    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    @hypothesis.given(case=made_up if mode.is_negative else made_up | made_up.map(answerable))
     @hypothesis.settings(
         max_examples=250 if method == "POST" else 10,
         derandomize=True,
