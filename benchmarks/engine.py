@@ -114,6 +114,7 @@ def summary(answers: list[dict], wall: float) -> dict:
     gaps = sorted(b - a for answer in answers for a, b in zip(answer["times"], answer["times"][1:], strict=False))
     return {
         "tokens_per_s": sum(a["tokens"] for a in answers) / wall,
+        "tokens_an_answer": sum(a["tokens"] for a in answers) / len(answers),
         "ttft_p50_s": statistics.median(first),
         "ttft_p95_s": first[math.ceil(0.95 * len(first)) - 1],
         "gap_p50_ms": 1e3 * statistics.median(gaps) if gaps else None,
@@ -204,7 +205,7 @@ def main() -> None:
     for peer in options.peer:
         from benchmarks.peer import measure_peer
 
-        rows += asyncio.run(measure_peer(*peer.split("=", 1), options))
+        rows += measure_peer(*peer.split("=", 1), options)
     print(machine.table(rows, COLUMNS))
     told = {k: str(v) for k, v in vars(options).items() if k not in ("out", "one")}
     label = options.label or f"{options.architecture} {options.weights}"

@@ -122,8 +122,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--label", default="vllm")
     options = parser.parse_args(argv)
     load = os.getloadavg()[0]
-    serving = contextlib.nullcontext(options.url.rstrip("/")) if options.url else vllm()
-    with serving as straight, in_front_of(straight) as through:
+    server = contextlib.nullcontext(options.url.rstrip("/")) if options.url else vllm()
+    with server as straight, in_front_of(straight) as through:
         model = httpx.get(f"{straight}/v1/models").json()["data"][0]["id"]
         rows = [level(users, straight, through, model, options) for users in map(int, options.users.split(","))]
     print(machine.table(rows))

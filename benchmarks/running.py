@@ -8,12 +8,15 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.proxy import free_ports
 
 ROOT = Path(__file__).parents[1]
 ENGINES = {"fake": ["--engine", "fake"], "embedded": ["--model", "embedded"]}
@@ -96,3 +99,47 @@ def read_address(process: subprocess.Popen) -> str:
             threading.Thread(target=process.stdout.read, daemon=True).start()
             return url
     raise RuntimeError("the app ended before it was ready; start it by hand to see why: python app.py")
+
+
+@contextlib.contextmanager
+def serving(
+    command: Sequence[str],
+    *,
+    log_variable: str,
+    variables: Mapping[str, str] | None = None,
+    health: str = "/v1/models",
+    patience_s: float = 400,
+) -> Iterator[str]:
+    """Somebody else's server on a free port; gives its address once it answers.
+
+    Args:
+        command: `{port}` in it, and the variable PORT, tell the server where to listen.
+        log_variable: environment variable that names a file for what the server prints.
+        variables: more of the server's environment.
+        health: path that answers 200 when the model is loaded.
+    """
+    (port,) = free_ports(1)
+    with Path(os.environ.get(log_variable, os.devnull)).open("wb") as out:
+        process = subprocess.Popen(
+            [part.format(port=port) for part in command],
+            env={**os.environ, "PORT": str(port), **(variables or {})},
+            stdout=out,
+            stderr=out,
+        )
+    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + patience_s
+    try:
+        while not _answers(url + health):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[0]} did not start; set {log_variable} to a file to see why")
+            time.sleep(1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False

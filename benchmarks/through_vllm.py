@@ -12,18 +12,15 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 
-from benchmarks import machine, proxy
-from benchmarks.running import ROOT, app
+from benchmarks import machine
+from benchmarks.running import ROOT, app, serving
 from benchmarks.users import TIMEOUT, GradioUser, Question, RestUser, connect
 
 EXAMPLES = ROOT / "examples"
@@ -45,31 +42,10 @@ IN_FLIGHT = 80
 LEAVERS = 24
 
 
-@contextlib.contextmanager
-def vllm(*flags: str, patience_s: float = 400) -> Iterator[str]:
+def vllm(*flags: str) -> contextlib.AbstractContextManager[str]:
     """deploy/vllm/cpu.sh on a free port; gives its address once it answers."""
-    (port,) = proxy.free_ports(1)
     command = [str(ROOT / "deploy" / "vllm" / "cpu.sh"), "--max-num-queued-reqs", str(IN_FLIGHT), *flags]
-    log = Path(os.environ.get("VLLM_LOG", os.devnull))
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, env={**os.environ, "PORT": str(port)}, stdout=out, stderr=out)
-    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + patience_s
-    try:
-        while not _answers(url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("vLLM did not start; set VLLM_LOG to a file to see why")
-            time.sleep(1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/v1/models", timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
+    return serving(command, log_variable="VLLM_LOG")
 
 
 def in_front_of(*urls: str) -> contextlib.AbstractContextManager[str]:
@@ -169,8 +145,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help=f"a vLLM that runs already, with --max-num-queued-reqs {IN_FLIGHT}")
     options = parser.parse_args(argv)
-    serving = contextlib.nullcontext(options.url.rstrip("/")) if options.url else vllm()
-    with serving as behind, in_front_of(behind) as through, app("embedded", []) as ours:
+    server = contextlib.nullcontext(options.url.rstrip("/")) if options.url else vllm()
+    with server as behind, in_front_of(behind) as through, app("embedded", []) as ours:
         version = httpx.get(f"{behind}/version").json()["version"]
         equal, wrong = answers(ours, through)
         rows = [equal, asyncio.run(page(through)), asyncio.run(cancel(through, behind)), asyncio.run(overload(through))]
