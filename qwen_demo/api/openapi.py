@@ -122,11 +122,19 @@ def refusals(*statuses: int) -> dict:
 
 ASKING = refusals(400, 401, 403, 404, 408, 413, 429, 500, 503, 504, 507)
 LOOKING = refusals(401, 404, 429, 500)
+# Before 3.2, OpenAPI has no word of its own for one event of a stream: its schema stands for each.
+EVENT = {
+    "type": "object",
+    "properties": {
+        "data": {"type": "string", "description": "A chat.completion.chunk or an error as JSON; or [DONE]."}
+    },
+    "required": ["data"],
+}
 CHAT = {
     200: {
         "model": ChatCompletion,
         "description": "The answer; with `stream: true` chunks as server-sent events, the last one `[DONE]`.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": EVENT}},
     }
 }
 READY = {
