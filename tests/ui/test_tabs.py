@@ -221,10 +221,12 @@ def test_a_preset_fills_in_picture_question_and_controls(page, app):
     expect(page.locator("#question img")).to_be_visible()
     page.get_by_text("Answer as JSON by this schema").click()
     expect(page.locator("#schema textarea")).to_have_value(re.compile('"total"'))
-    # As a person does it: what is filled in by script can be lost where the field is only just drawn.
+    # As a person does it, who is not that fast: what happens to a field that is only just drawn can be lost.
+    page.wait_for_timeout(1000)
     page.locator("#schema textarea").press("ControlOrMeta+a")
     page.locator("#schema textarea").press("Delete")
     expect(page.locator("#schema textarea")).to_have_value("")
+    page.wait_for_timeout(500)
     page.locator("#question textarea").press("Enter")
     expect(page.locator("#chat .bot.message").last).to_contain_text("yes")
     assert app.engine.requests[-1].sampling.max_new_tokens == 64
