@@ -28,6 +28,7 @@ import PIL.Image
 
 from benchmarks import machine
 from benchmarks.engine import summary
+from benchmarks.peer import first_model
 from benchmarks.running import scrape
 from benchmarks.through_vllm import EXAMPLES, in_front_of, vllm
 from benchmarks.users import TIMEOUT
@@ -124,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     load = os.getloadavg()[0]
     server = contextlib.nullcontext(options.url.rstrip("/")) if options.url else vllm()
     with server as straight, in_front_of(straight) as through:
-        model = httpx.get(f"{straight}/v1/models").json()["data"][0]["id"]
+        model = first_model(straight)
         rows = [level(users, straight, through, model, options) for users in map(int, options.users.split(","))]
     print(machine.table(rows))
     told = {"asked": vars(options), "load_average_before": load}

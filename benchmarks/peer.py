@@ -12,6 +12,7 @@ from qwen_demo.types import Text
 
 
 def body(request, model: str, tokens: int, endless: bool = True) -> dict:
+    """The request for OpenAI's chat API; `endless` tells servers that know the word to go on to the limit."""
     content = []
     for part in request.messages[0].parts:
         if isinstance(part, Text):

@@ -1,7 +1,7 @@
 """Servers side by side on this machine without a GPU: the embedded model, over HTTP, one server at a time.
 
-    python -m benchmarks.servers                           all of them, a quarter of an hour
-    python -m benchmarks.servers --servers ours,llama.cpp
+    python -m benchmarks.servers                           all of them, 17 minutes
+    python -m benchmarks.servers --servers ours "llama.cpp, f16"
 
 All users of a level ask at once, each about a picture of his own; answers have a fixed length. Ours and
 `transformers serve` get a copy of the checkpoint without an end of the answer, the others are told `ignore_eos`.
@@ -51,18 +51,18 @@ def endless(folder: Path) -> Path:
     return folder
 
 
-def ours(checkpoint: Path):
-    flags = ["--model", str(checkpoint), "--no-repetition-guard", "--max-waiting", "1000", "--max-waiting-tokens"]
-    return app("embedded", [*flags, "10000000"])
+def ours(checkpoint: Path) -> contextlib.AbstractContextManager[str]:
+    flags = ["--no-repetition-guard", "--max-waiting", "1000", "--max-waiting-tokens", "10000000"]
+    return app("embedded", ["--model", str(checkpoint), *flags])
 
 
-def transformers_serve(checkpoint: Path):
+def transformers_serve(checkpoint: Path) -> contextlib.AbstractContextManager[str]:
     command = [sys.executable, "-m", "benchmarks.transformers_serve", str(checkpoint)]
     command += ["--device", "cpu", "--dtype", "float32", "--port", "{port}"]
     return serving(command, log_variable="TRANSFORMERS_LOG", variables={"HF_HUB_OFFLINE": "1"}, health="/health")
 
 
-def llama_cpp(_checkpoint: Path):
+def llama_cpp(_checkpoint: Path) -> contextlib.AbstractContextManager[str]:
     return serving([str(ROOT / "benchmarks" / "llama_cpp" / "serve.sh")], log_variable="LLAMA_LOG")
 
 
@@ -120,7 +120,7 @@ def medians(rows: list[dict]) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--servers", default=",".join(SERVERS).replace(", ", " "), help="comma-separated")
+    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS))
     parser.add_argument("--users", default="1,8,32,64,128")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=64, help="length of an answer")
@@ -128,14 +128,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--words", type=int, default=40)
     options = parser.parse_args(argv)
     options.pictures = "own"
-    names = [name for name in SERVERS if name.replace(", ", " ") in options.servers.split(",")]
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = endless(Path(folder))
         rows = [
             row
             for number in range(1, options.rounds + 1)
-            for name in names
+            for name in options.servers
             for row in turn(name, checkpoint, options, number)
         ]
     made = medians(rows)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # llama.cpp's server on the CPU with the embedded model, a peer for benchmarks/servers.py.
 #
-#     benchmarks/llama_cpp/serve.sh           on 127.0.0.1:8081; PORT, SLOTS, THREADS change it
+#     benchmarks/llama_cpp/serve.sh           on 127.0.0.1:8081; PORT, SLOTS, THREADS change it; MODEL at the first start
 #
 # The first start makes an environment in $LLAMA_VENV (300 MB) and converts the checkpoint to GGUF, float16. The
 # converter comes with the source of llama-cpp-python, the server is the library xllamacpp, of the same code.
@@ -18,9 +18,9 @@ if [ ! -e "$venv/.ready" ]; then
         --no-binary :all: --dest "$venv/source" llama-cpp-python==0.3.36
     tar -xzf "$venv"/source/*.tar.gz -C "$venv/source"
     converter=$(dirname "$(find "$venv/source" -name convert_hf_to_gguf.py)")
-    # It needs torch and transformers, which the environment of the tests has.
+    # It needs torch and transformers, as the app does: $CONVERTER_PYTHON, else .venv (make).
     for kind in "" --mmproj; do
-        "$root/.venv/bin/python" "$here/convert.py" "$converter" "$model" --outtype f16 \
+        "${CONVERTER_PYTHON:-$root/.venv/bin/python}" "$here/convert.py" "$converter" "$model" --outtype f16 \
             --outfile "$venv/model$kind.gguf" $kind
     done
     touch "$venv/.ready"
