@@ -5,9 +5,12 @@ so that nothing but PyTorch and transformers is needed where no checkpoint can b
 """
 
 import os
+import shutil
 import sys
 import types as module_types
 import zlib
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 try:
@@ -108,13 +111,22 @@ def settings(**changes) -> SimpleNamespace:
         "quantization": "none",
         "attention": "auto",
         "device_map": None,
+        "compares": False,
         "min_pixels": None,
         "max_pixels": None,
     }
     return SimpleNamespace(**{**values, **changes})
 
 
-def load(architecture: str, weights: str, *, context_tokens: int = 32768, seed: int = 0, endless: bool = True):
+def load(
+    architecture: str,
+    weights: str,
+    *,
+    context_tokens: int = 32768,
+    seed: int = 0,
+    endless: bool = True,
+    device_map: str | None = None,
+):
     """A `LoadedModel`.
 
     Args:
@@ -122,11 +134,12 @@ def load(architecture: str, weights: str, *, context_tokens: int = 32768, seed: 
         weights: `fp32`, `bf16`, `fp16`, `int8`, `nf4` (vision encoder and head unquantised) or
             `nf4-vision` (all linear layers of the vision encoder too).
         endless: answers of `embedded` never end by themselves, as those of random weights do not.
+        device_map: of `embedded`, as `--device-map`.
     """
     from qwen_demo.models.load import LoadedModel
 
     if architecture == "embedded":
-        loaded = _embedded(weights)
+        loaded = _embedded(weights, device_map)
         if not endless:
             return loaded
         loaded.model.generation_config.eos_token_id = [loaded.prompts.processor.video_token_id]
@@ -146,12 +159,39 @@ def load(architecture: str, weights: str, *, context_tokens: int = 32768, seed: 
     return LoadedModel(model, RandomPrompts(model, context_tokens), info, device)
 
 
-def _embedded(weights: str):
+def write_checkpoint(architecture: str, folder: Path) -> None:
+    """Random weights as a checkpoint that the product's loader reads, with the embedded model's tokenizer."""
+    from transformers import GenerationConfig
+
+    from qwen_demo.models.choose import EMBEDDED_DIR
+
+    model = _random_model(architecture, "bf16", 0, 32768)
+    model.generation_config = GenerationConfig()
+    model.save_pretrained(folder, max_shard_size="4GB")
+    for name in ("tokenizer", "tokenizer_config", "preprocessor_config", "video_preprocessor_config"):
+        shutil.copy(EMBEDDED_DIR / f"{name}.json", folder)
+    shutil.copy(EMBEDDED_DIR / "chat_template.jinja", folder)
+
+
+def from_disk(made, *, context_tokens: int):
+    """What `write_checkpoint` wrote, through the product's loader; prompts are random."""
+    from transformers import GenerationConfig
+
+    from qwen_demo.models.load import load as load_checkpoint
+
+    loaded = load_checkpoint(made)
+    loaded.model.generation_config = GenerationConfig(eos_token_id=[-1], pad_token_id=0)
+    info = replace(loaded.info, context_tokens=context_tokens)
+    return replace(loaded, prompts=RandomPrompts(loaded.model, context_tokens), info=info)
+
+
+def _embedded(weights: str, device_map: str | None):
     from qwen_demo.models.load import load as load_checkpoint
     from qwen_demo.settings import Settings
 
-    loaded = load_checkpoint(Settings(model="embedded", quantization=weights if weights in QUANTIZED else "none"))
-    if weights not in QUANTIZED:
+    quantization = weights if weights in QUANTIZED else "none"
+    loaded = load_checkpoint(Settings(model="embedded", quantization=quantization, device_map=device_map))
+    if weights not in QUANTIZED and loaded.model.dtype != DTYPES[weights]:
         loaded.model.to(DTYPES[weights])
     return loaded
 
@@ -188,30 +228,52 @@ def config(architecture: str, context_tokens: int):
 
 
 def _random_model(architecture: str, weights: str, seed: int, context_tokens: int):
+    """Weights come to the device a layer at a time and are quantised there, as a checkpoint's are."""
+    from accelerate import init_empty_weights
     from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = DTYPES.get(weights, torch.bfloat16)
     torch.manual_seed(seed)
-    with torch.device(device):
+    with init_empty_weights(include_buffers=False):
         model = Qwen2_5_VLForConditionalGeneration._from_config(
-            config(architecture, context_tokens), attn_implementation="sdpa", dtype=dtype
+            config(architecture, context_tokens),
+            attn_implementation="sdpa",
+            dtype=DTYPES.get(weights, torch.bfloat16),
         )
     model.eval().requires_grad_(False)
-    if weights in QUANTIZED:
-        _quantize(model.model.language_model.layers, weights)
-        if QUANTIZED[weights] == "all":
-            _quantize(model.model.visual, weights)
+    quantized = {"text": model.model.language_model.layers, "all": model.model}.get(QUANTIZED.get(weights))
+    if quantized is not None:
+        _draw_quantized(quantized, weights, device)
+    _draw(model, device)
+    model.tie_weights()
     model.generation_config = GenerationConfig(eos_token_id=[-1], pad_token_id=0)
     return model
 
 
-def _quantize(root: torch.nn.Module, weights: str) -> None:
+def _draw(root: torch.nn.Module, device: str) -> None:
+    """Give what has no numbers yet some, as training begins with, and bring buffers to the device."""
+    for module in root.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.is_meta:
+                drawn = torch.empty_like(parameter, device=device)
+                if parameter.dim() == 1:
+                    drawn.fill_(float(name == "weight"))
+                else:
+                    drawn.normal_(0, 0.02)
+                setattr(module, name, torch.nn.Parameter(drawn, requires_grad=False))
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, buffer.to(device))
+
+
+def _draw_quantized(root: torch.nn.Module, weights: str, device: str) -> None:
     """Replace every linear layer inside `root`, one at a time, by bitsandbytes' own."""
-    for parent in list(root.modules()):
+    modules = list(root.modules())
+    for parent in modules:
         for name, module in list(parent.named_children()):
             if type(module) is torch.nn.Linear:
+                _draw(module, device)
                 setattr(parent, name, _quantized(module, weights))
+                module.weight = None  # `modules` above still hold it
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

@@ -7,7 +7,7 @@ import json
 
 import torch
 
-from benchmarks.architectures import _quantize, load
+from benchmarks.architectures import _draw_quantized, load
 from qwen_demo.engines.batching import decoder as decoders
 from qwen_demo.engines.batching.kernels import step
 from qwen_demo.engines.batching.linear import FusedNf4, Modules, Plain
@@ -17,7 +17,7 @@ def made(kind: type, quantization: str = "") -> decoders.LeanDecoder:
     torch.manual_seed(0)
     model = load("tiny", "fp32").model
     if quantization:
-        _quantize(model.model.language_model.layers, quantization)
+        _draw_quantized(model.model.language_model.layers, quantization, "cpu")
     decoders.kind_for = lambda _: kind
     return decoders.LeanDecoder(model)
 

@@ -74,8 +74,6 @@ def _parts(settings, model, device: torch.device):
     if device.type == "cuda":
         # cuDNN plans attention anew for every length and thread.
         torch.backends.cuda.enable_cudnn_sdp(False)
-        if settings.memory_limit_gib:
-            planning.cap_allocator(settings.memory_limit_gib)
     visual = model.model.visual
     decoder = LeanDecoder(model) if settings.fast_path and LeanDecoder.fits(model) else StockDecoder(model)
     fast_vision = settings.fast_path and VisionEncoder.fits(visual)

@@ -64,8 +64,10 @@ class BatchingEngine:
         import torch
 
         from qwen_demo.engines.batching import build
-        from qwen_demo.engines.batching.plan import token_bytes
+        from qwen_demo.engines.batching.plan import cap_allocator, token_bytes
 
+        if self._settings.memory_limit_gib:
+            cap_allocator(self._settings.memory_limit_gib)
         loaded = self._loader(self._settings, self._progress)
         self._progress("Planning memory")
         try:
@@ -120,6 +122,7 @@ class BatchingEngine:
         if self._intake:
             self._intake.close()
             await asyncio.to_thread(self._worker.close, CLOSE_S)
+            await asyncio.to_thread(self._intake.join, CLOSE_S)
         self._abandon(lambda: NotReady("The program is shutting down."))
         self._worker = self._intake = None
 

@@ -93,6 +93,11 @@ class Intake:
             self._closed = True
             self._changed.notify_all()
 
+    def join(self, timeout_s: float) -> None:
+        """Wait for the threads to end; until then they hold the model."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+
     def add(self, job: Job) -> None:
         with self._changed:
             self._pending.append(job)

@@ -77,7 +77,8 @@ class FusedNf4:
     """The stacked NF4 weights of `modules` in one bitsandbytes product: the same codes and the same scales.
 
     Scales are kept as float32 instead of being quantised again themselves: products are faster
-    for 0.09 bytes a weight. The modules' codes become views into the stack.
+    for 0.09 bytes a weight. The modules' codes and scales become views into the stack: their small
+    tensors would else stay between the gaps that the large ones leave, which cost 1 GiB of a 7B model.
     """
 
     def __init__(self, *modules: nn.Module):
@@ -98,11 +99,11 @@ class FusedNf4:
             dtype=states[0].dtype,
         )
         self.bias = None if modules[0].bias is None else torch.cat([m.bias.data for m in modules])
-        start = 0
-        for module in modules:
-            stop = start + module.weight.data.numel()
-            module.weight.data = self.codes[start:stop]
-            start = stop
+        codes = self.codes.split([m.weight.data.numel() for m in modules])
+        scales = self.state.absmax.split([len(part) for part in absmax])
+        for module, state, code, scale in zip(modules, states, codes, scales, strict=True):
+            module.weight.data = code
+            state.absmax, state.nested, state.state2, state.offset = scale, False, None, None
 
     @staticmethod
     def fits(modules: list[nn.Module]) -> bool:
