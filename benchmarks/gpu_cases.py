@@ -93,7 +93,7 @@ def paths(engine) -> dict:
     stepper, encoder = engine._worker.stepper, engine._intake._encoder
     return {
         "decoder": type(stepper.decoder).__name__,
-        "graphs": len(stepper.graphs._graphs) if stepper.graphs else 0,
+        "graphs": sum(len(owner.graphs._graphs) for owner in stepper.recorders if owner.graphs),
         "kernels": stepper.kernels is not None,
         "nf4_kernel": bool(stepper.kernels and stepper.kernels.product),
         "vision": type(encoder).__name__,

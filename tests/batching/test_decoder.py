@@ -8,6 +8,8 @@ import torch
 from qwen_demo.engines.batching.attention import padded_length
 from qwen_demo.engines.batching.cache import DecodeView, Part, PrefillView, SlotCache
 from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
+from qwen_demo.engines.batching.plan import layer_devices
+from qwen_demo.engines.batching.stages import StagedDecoder
 
 CPU = torch.device("cpu")
 LENGTH = 256
@@ -132,3 +134,35 @@ def test_layers_on_two_devices_have_a_bank_each(loaded, stock):
         read(stock, cache, 0, tokens(50, 3), [50])
         made.append(write(stock, cache, [50, 30], tokens(2)))
     assert torch.equal(*made)
+
+
+def test_a_decoder_in_stages_is_the_decoder(loaded, lean):
+    config = loaded.model.config.text_config
+    devices = [torch.device("cpu", 0)] * 3 + [CPU] * (config.num_hidden_layers - 3)
+    staged = StagedDecoder(copy.deepcopy(loaded.model), devices)
+    assert [len(stage.layers) for stage in staged.stages.values()] == [3, config.num_hidden_layers - 3]
+    made = []
+    for decoder, cache in ((staged, cache_for(config, devices)), (lean, cache_for(config))):
+        hidden = [read(decoder, cache, slot, tokens(n, slot), [n // 2, n]) for slot, n in enumerate((90, 40))]
+        made.append([*hidden, write(decoder, cache, [90, LENGTH], tokens(2))])
+    assert all(map(torch.equal, *made))
+    with torch.inference_mode():
+        assert torch.allclose(staged.logits(made[0][-1]), lean.logits(made[0][-1]), atol=1e-3)  # another product
+
+
+def test_stages_are_for_whole_layers_in_order(loaded):
+    """The meta device stands for a second one; weights that are offloaded are there, too, but run elsewhere."""
+    model = copy.deepcopy(loaded.model)
+    text = model.model.language_model
+    assert not StagedDecoder.fits(model, layer_devices(model))  # one device
+    text.layers[5:].to("meta")
+    text.norm.to("meta")
+    devices = layer_devices(model)
+    assert StagedDecoder.fits(model, devices)
+    assert not StagedDecoder.fits(model, [CPU] * len(devices))  # offloaded
+    assert not StagedDecoder.fits(model, [torch.device("cpu", 0), *devices[1:]])
+    text.layers[5].self_attn.to_empty(device="cpu")
+    assert not StagedDecoder.fits(model, devices)  # a layer torn in two
+    text.layers[5].to_empty(device="cpu")
+    text.layers[2].to("meta")
+    assert not StagedDecoder.fits(model, layer_devices(model))  # there and back

@@ -52,6 +52,7 @@ def test_kernels_compute_what_the_plain_path_does():
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["fits"] == [True, True, False]
-    errors = found["step"] | found["products"]
+    errors = found["step"] | found["products"] | found["chain"]
     assert {"norm", "gate", "turn", "rotation", "attention", "read", "few", "qkv/1", "down/17"} <= errors.keys()
+    assert {"chain/read", "chain/few", "chain/few stored"} <= errors.keys()
     assert all(error < 1e-5 for error in errors.values()), errors

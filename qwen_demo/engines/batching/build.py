@@ -11,6 +11,7 @@ from qwen_demo.engines.batching import plan as planning
 from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
 from qwen_demo.engines.batching.intake import Intake
 from qwen_demo.engines.batching.reuse import EncoderCache
+from qwen_demo.engines.batching.stages import StagedDecoder
 from qwen_demo.engines.batching.step import Stepper
 from qwen_demo.engines.batching.vision import StockVision, VisionEncoder
 from qwen_demo.engines.batching.worker import Mail, Worker
@@ -75,12 +76,21 @@ def _parts(settings, model, device: torch.device):
         # cuDNN plans attention anew for every length and thread.
         torch.backends.cuda.enable_cudnn_sdp(False)
     visual = model.model.visual
-    decoder = LeanDecoder(model) if settings.fast_path and LeanDecoder.fits(model) else StockDecoder(model)
+    decoder = _decoder(settings, model)
     fast_vision = settings.fast_path and VisionEncoder.fits(visual)
     encoder = VisionEncoder(visual) if fast_vision else StockVision(visual)
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return decoder, encoder
+
+
+def _decoder(settings, model):
+    devices = planning.layer_devices(model)
+    if settings.fast_path and LeanDecoder.fits(model):
+        return LeanDecoder(model)
+    if settings.fast_path and StagedDecoder.fits(model, devices):
+        return StagedDecoder(model, devices)
+    return StockDecoder(model)
 
 
 def _finish_on_cuda(stepper: Stepper, encoder, warmup: bool) -> None:
@@ -90,7 +100,8 @@ def _finish_on_cuda(stepper: Stepper, encoder, warmup: bool) -> None:
             stepper.kernels.lend(getattr(encoder, "blocks", ()))
         if warmup:
             stepper.warm_up()
-    torch.cuda.synchronize(encoder.device)
+    for device in {encoder.device, *stepper.cache.banks}:
+        torch.cuda.synchronize(device)
 
 
 def _prepare_thread(threads: int, device: torch.device, stream: "torch.cuda.Stream | None" = None) -> None:

@@ -5,6 +5,7 @@ Every slot has room for `length` tokens and one more that idle slots of a batch 
 pass: the attention modules call `update` and nothing else of it.
 """
 
+import copy
 import functools
 import itertools
 import math
@@ -54,6 +55,14 @@ class SlotCache:
 
     def device(self, index: int) -> torch.device:
         return self._devices[index]
+
+    def on(self, device: torch.device) -> "SlotCache":
+        """The layers of one device alone, counted from 0, in the same storage."""
+        made = copy.copy(self)
+        made.banks = {device: self.banks[device]}
+        made._devices = [device] * len(self.banks[device])
+        made._layers = list(self.banks[device])
+        return made
 
     def copy(self, source: int, target: int, tokens: int) -> None:
         """Give slot `target` the first `tokens` of slot `source`."""
@@ -119,6 +128,10 @@ class PrefillView:
         self.slots, self.places = slots.to(device), places.to(device)
         self._rows: dict[torch.device, torch.Tensor] | None = None
 
+    def on(self, device: torch.device) -> "PrefillView":
+        """The same of the layers of one device."""
+        return PrefillView(self._cache.on(device), self.parts, self._dtype)
+
     @functools.cached_property
     def masks(self) -> list[torch.Tensor | None]:
         device = self._cache.device(0)
@@ -165,11 +178,16 @@ class DecodeView:
 
     def __init__(self, cache: SlotCache, places: torch.Tensor, keys: int, dtype: torch.dtype):
         self._cache, self._keys, self._batch = cache, keys, places.shape[0]
+        self._places, self._dtype = places, dtype
         device = places.device
         hidden = torch.arange(keys, device=device) > places[:, None]
         mask = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, -torch.inf)
         self.mask = mask[:, None, None]
         self._rows = _rows(cache, torch.arange(self._batch, device=device), places)
+
+    def on(self, device: torch.device) -> "DecodeView":
+        """The same of the layers of one device."""
+        return DecodeView(self._cache.on(device), self._places.to(device), self._keys, self._dtype)
 
     def put(self, both: torch.Tensor, layer_idx: int):
         """Store [batch, 2, kv_heads, head_dim] and return keys and values, each [batch, kv_heads, keys, head_dim]."""

@@ -1,8 +1,8 @@
 """The language model, twice: transformers' modules unchanged, and the same sums with fewer calls.
 
 Both read and write a slot cache through a view of it. The lean one is what runs; the stock one is
-its reference in the tests, its stand-in on models spread over several devices, and what
-`--no-fast-path` chooses.
+its reference in the tests, its stand-in where weights are offloaded or layers unknown, and what
+`--no-fast-path` chooses. `stages.py` has the lean one for models spread over several devices.
 """
 
 import torch
@@ -61,14 +61,20 @@ class LeanDecoder:
     """The same model with one product for query, key and value and no mask or module machinery.
 
     Args:
-        model: `Qwen2_5_VLForConditionalGeneration`, all of its decoder on one device.
+        model: `Qwen2_5_VLForConditionalGeneration`.
+        span: which of its layers, all of them on one device; None for all.
+
+    Attributes:
+        ends: whether the last layer is among them; only then does `hidden` end with the norm, and has `logits` a head.
     """
 
     parts_at_once = 16
 
-    def __init__(self, model):
+    def __init__(self, model, span: range | None = None):
         text = model.model.language_model
         config = text.config
+        span = range(len(text.layers)) if span is None else span
+        layers = text.layers[span.start : span.stop]
         self.embed = text.embed_tokens
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = config.hidden_size // self.heads
@@ -76,24 +82,33 @@ class LeanDecoder:
         self.rotary = text.rotary_emb
         sections = self.rotary.mrope_section
         rows = [row % 3 for row, size in enumerate(sections) for _ in range(size)]
-        self._axis_of_angle = torch.tensor(rows, device=self.rotary.inv_freq.device)
-        kind = kind_for(text.layers)
-        self.layers = [_Layer(layer, kind) for layer in text.layers]
-        self.norm = _Norm(text.norm)
-        self._head = Packed(model.lm_head) if kind is Packed else model.lm_head
+        device = layers[0].input_layernorm.weight.device
+        self._axis_of_angle = torch.tensor(rows, device=device)
+        self._inv_freq = self.rotary.inv_freq.to(device, torch.float32)
+        kind = kind_for(layers)
+        self.layers = [_Layer(layer, kind) for layer in layers]
+        self.ends = span.stop == len(text.layers)
+        # Kernels that add a layer's last sum take its norm along, used or not.
+        self.norm = _Norm(text.norm) if self.ends else self.layers[-1].norm_2
+        if self.ends:
+            self._head = Packed(model.lm_head) if kind is Packed else model.lm_head
 
     @staticmethod
     def fits(model) -> bool:
-        """Whether this class computes what `model` says."""
+        """Whether this class computes what `model` says, all of it on one device."""
         text = model.model.language_model
         devices = {p.device for p in (*text.parameters(), *model.lm_head.parameters())}
-        in_place = len(devices) == 1 and next(iter(devices)).type != "meta"
+        return len(devices) == 1 and next(iter(devices)).type != "meta" and LeanDecoder.knows(text)
+
+    @staticmethod
+    def knows(text) -> bool:
+        """Whether the layers of a `Qwen2_5_VLTextModel` are of the kind that is computed here."""
         plain = text.config.hidden_act == "silu" and not text.has_sliding_layers
-        return in_place and plain and text.rotary_emb.rope_type == "default"
+        return plain and text.rotary_emb.rope_type == "default"
 
     def turns(self, positions: torch.Tensor) -> torch.Tensor:
         """Angles of the rotary embedding [tokens, head_dim / 2] float32, each of its own axis of [3, tokens]."""
-        return positions[self._axis_of_angle].T.float().contiguous() * self.rotary.inv_freq.float()
+        return positions[self._axis_of_angle].T.float().contiguous() * self._inv_freq
 
     def angles(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and signed sines [tokens, heads + 2 * kv_heads, head_dim]; values are turned by zero."""
@@ -117,7 +132,7 @@ class LeanDecoder:
             qkv = torch.addcmul(qkv * cos, qkv.roll(self.head_dim // 2, -1), sin)
             x = layer.out.add(attend(qkv, view, index), x)
             x = layer.mlp.add(layer.norm_2(x), x)
-        return self.norm(x)
+        return self.norm(x) if self.ends else x
 
     def _decode(self, qkv: torch.Tensor, view: DecodeView, layer: int) -> torch.Tensor:
         keys, values = view.put(qkv[:, self.heads :], layer)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from qwen_demo.engines.batching.cache import SlotCache
+
 BATCHES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 # Not needed where attention reads the lengths on the device (`by_length=False`).
 KEYS = (512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576, 32768, 65536, 131072)
@@ -85,6 +87,39 @@ class StepGraphs:
             self._results[:batch].copy_(self._step(batch, keys))
         self._pool = self._pool or graph.pool()
         return graph
+
+
+class Recorded:
+    """A `KernelStep` whose passes over few tokens are recorded.
+
+    Args:
+        step: the `KernelStep`.
+        cache: its cache, on one device.
+        width: of hidden states.
+        sizes: numbers of tokens, ascending.
+    """
+
+    def __init__(self, step, cache: SlotCache, width: int, sizes: Sequence[int]):
+        self.device, most = cache.device(0), sizes[-1]
+        self._kernels, self._spare = step, cache.length
+        self._x = torch.zeros(most, width, dtype=cache.banks[self.device].dtype, device=self.device)
+        self._positions = torch.zeros(3, most, dtype=torch.int64, device=self.device)
+        self._slots = torch.zeros(most, dtype=torch.int64, device=self.device)
+        self._places = torch.full_like(self._slots, self._spare)
+        self.graphs: StepGraphs | None = StepGraphs(self._step, sizes, cache.length, by_length=False)
+
+    def few(self, x: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """As `KernelStep.few`; valid until the next call."""
+        if self.graphs is None:
+            return self._kernels.few(x, positions, slots, places)
+        rows = len(x)
+        self._x[:rows], self._positions[:, :rows] = x, positions
+        self._slots[:rows], self._places[:rows] = slots, places
+        self._places[rows:] = self._spare
+        return self.graphs(rows, self._spare)
+
+    def _step(self, rows: int, keys: int) -> torch.Tensor:
+        return self._kernels.few(self._x[:rows], self._positions[:, :rows], self._slots[:rows], self._places[:rows])
 
 
 def decode_batches(slots: int) -> list[int]:

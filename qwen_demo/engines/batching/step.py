@@ -14,9 +14,10 @@ from qwen_demo.engines.batching import graphs
 from qwen_demo.engines.batching.attention import MIN_ROWS, padded_length
 from qwen_demo.engines.batching.cache import DecodeView, Part, PrefillView, SlotCache
 from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
-from qwen_demo.engines.batching.graphs import StepGraphs
+from qwen_demo.engines.batching.graphs import Recorded, StepGraphs
 from qwen_demo.engines.batching.plan import Plan, layer_devices
 from qwen_demo.engines.batching.sample import Chosen, Sampler, swap_columns
+from qwen_demo.engines.batching.stages import Chain, StagedDecoder
 from qwen_demo.models.prompt import Prompt
 
 log = logging.getLogger(__name__)
@@ -46,17 +47,23 @@ class Stepper:
 
     Args:
         model: `Qwen2_5_VLForConditionalGeneration`.
-        decoder: `LeanDecoder` or `StockDecoder` of it.
+        decoder: of it.
         plan: sizes.
         cuda_graphs: replay recorded decode steps on CUDA.
         kernels: use Triton kernels on CUDA, if they give the plain path's results there.
     """
 
     def __init__(
-        self, model, decoder: LeanDecoder | StockDecoder, plan: Plan, *, cuda_graphs: bool, kernels: bool = False
+        self,
+        model,
+        decoder: LeanDecoder | StagedDecoder | StockDecoder,
+        plan: Plan,
+        *,
+        cuda_graphs: bool,
+        kernels: bool = False,
     ):
         config, devices = model.config.text_config, layer_devices(model)
-        self._device, self._dtype = devices[0], model.dtype
+        self.device, self._dtype = devices[0], model.dtype
         self.decoder = decoder
         self.cache = SlotCache(
             devices,
@@ -67,21 +74,26 @@ class Stepper:
             dtype=self._dtype,
         )
         self.sampler = Sampler(plan.slots, config.vocab_size, model.lm_head.weight.device)
-        self._slots = torch.arange(plan.slots, device=self._device)
+        self._slots = torch.arange(plan.slots, device=self.device)
         # Of each slot: its last token, where that goes, how far places move a step, its rotary offset.
-        self._idle = torch.tensor([0, plan.slot_tokens, 0, 0], device=self._device)
+        self._idle = torch.tensor([0, plan.slot_tokens, 0, 0], device=self.device)
         self._state = self._idle[:, None].repeat(1, plan.slots)
         self._tokens, self._places, self._advance, self._deltas = self._state
         self._lengths = [0] * plan.slots
-        alone = self._device.type == "cuda" and len(set(devices)) == 1
-        self.kernels = kernel_step(decoder, self.cache, plan.slots) if kernels and alone else None
-        self.graphs = None
-        if cuda_graphs and alone and StepGraphs.possible(model):
-            batches = graphs.decode_batches(plan.slots)
+        self.kernels = kernel_step(decoder, self.cache, plan.slots) if kernels else None
+        self._few, self.graphs = self.kernels, None
+        if cuda_graphs and self.device.type == "cuda" and StepGraphs.possible(model):
+            self._record_steps(plan, config.hidden_size)
+
+    def _record_steps(self, plan: Plan, width: int) -> None:
+        """Decide which passes are recorded; `warm_up` or their first use does it."""
+        batches = graphs.decode_batches(plan.slots)
+        if isinstance(self.kernels, Chain):
+            self.kernels.record(width, sorted({*batches, *graphs.SHORT}))
+        elif len(self.cache.banks) == 1:
             self.graphs = StepGraphs(self._logits, batches, plan.slot_tokens, by_length=self.kernels is None)
-        self._short = None
-        if self.kernels:
-            self._short = Short(self.kernels, config.hidden_size, self.cache, recorded=self.graphs is not None)
+            if self.kernels:
+                self._few = Recorded(self.kernels, self.cache, width, graphs.SHORT)
 
     @torch.inference_mode()
     def prefill(self, readings: Sequence[Reading]) -> torch.Tensor:
@@ -93,31 +105,38 @@ class Stepper:
         # Reading a few tokens again changes nothing and keeps to shapes whose results do not depend on the piece.
         readings = [replace(r, start=min(r.start, max(0, r.stop - MIN_ROWS))) for r in readings]
         x = torch.cat([self._embedded(reading) for reading in readings])
-        positions = torch.cat([r.prompt.positions[:, r.start : r.stop] for r in readings], dim=1).to(self._device)
+        positions = torch.cat([r.prompt.positions[:, r.start : r.stop] for r in readings], dim=1).to(self.device)
         view = PrefillView(self.cache, [Part(r.slot, r.start, r.stop) for r in readings], self._dtype)
         last = [span.stop - 1 for span in view.spans]
-        if self._short and len(x) <= graphs.SHORT[-1]:
-            return self._short(x, positions, view)[last]
+        if self._few and len(x) <= graphs.SHORT[-1]:
+            return self._few.few(x, positions, view.slots, view.places)[last]
         if self.kernels and len(x) >= LONG:
             return self.kernels.read(x, positions, view)[last]
         return self.decoder.hidden(x, positions, view)[last]
 
     def warm_up(self) -> None:
         """Record the steps that short conversations need."""
-        owners = [owner for owner in (self, self._short) if owner and owner.graphs]
+        owners = [owner for owner in self.recorders if owner.graphs]
         try:
             for owner in owners:
-                owner.graphs.warm_up()
+                with torch.cuda.device(owner.device):
+                    owner.graphs.warm_up()
         except Exception:
             log.warning("steps cannot be recorded here; they run without CUDA graphs", exc_info=True)
             for owner in owners:
                 owner.graphs = None
             torch.cuda.empty_cache()
 
+    @property
+    def recorders(self) -> list:
+        """What has a `device` and `graphs`."""
+        few = self._few.steps if isinstance(self._few, Chain) else [self._few]
+        return [self, *(step for step in few if isinstance(step, Recorded))]
+
     def _embedded(self, reading: Reading) -> torch.Tensor:
         """[tokens, hidden]: words from the table, pictures from their encoding."""
         start, stop = reading.start, reading.stop
-        x = self.decoder.embed(reading.prompt.input_ids[start:stop].to(self._device)).clone()
+        x = self.decoder.embed(reading.prompt.input_ids[start:stop].to(self.device)).clone()
         for medium, feature in zip(reading.prompt.media, reading.features, strict=True):
             first, last = max(start, medium.start), min(stop, medium.start + medium.tokens)
             if first < last:
@@ -190,39 +209,8 @@ class Stepper:
         self.cache.clear()
 
 
-class Short:
-    """Short pieces of prompts through the kernels of the decode step, recorded where steps are.
-
-    Args:
-        kernels: a `KernelStep`.
-        width: of hidden states.
-    """
-
-    def __init__(self, kernels, width: int, cache: SlotCache, *, recorded: bool):
-        device, most = cache.device(0), graphs.SHORT[-1]
-        self._kernels, self._spare = kernels, cache.length
-        self._x = torch.zeros(most, width, dtype=cache.banks[device].dtype, device=device)
-        self._positions = torch.zeros(3, most, dtype=torch.int64, device=device)
-        self._slots = torch.zeros(most, dtype=torch.int64, device=device)
-        self._places = torch.full_like(self._slots, self._spare)
-        self.graphs = StepGraphs(self._step, graphs.SHORT, cache.length, by_length=False) if recorded else None
-
-    def __call__(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView) -> torch.Tensor:
-        """As `KernelStep.read`; valid until the next call."""
-        if self.graphs is None:
-            return self._kernels.few(x, positions, view.slots, view.places)
-        rows = len(x)
-        self._x[:rows], self._positions[:, :rows] = x, positions
-        self._slots[:rows], self._places[:rows] = view.slots, view.places
-        self._places[rows:] = self._spare
-        return self.graphs(rows, self._spare)
-
-    def _step(self, rows: int, keys: int) -> torch.Tensor:
-        return self._kernels.few(self._x[:rows], self._positions[:, :rows], self._slots[:rows], self._places[:rows])
-
-
 def kernel_step(decoder, cache: SlotCache, slots: int):
-    """A `KernelStep`, or None where it is not to be had: Triton comes with PyTorch's CUDA builds for Linux only."""
+    """A `KernelStep` or a `Chain`, or None where there is none: Triton comes with PyTorch's CUDA builds for Linux only."""
     if cache.device(0).type != "cuda" or cache.banks[cache.device(0)].dtype == torch.float32:
         return None
     try:
@@ -230,5 +218,11 @@ def kernel_step(decoder, cache: SlotCache, slots: int):
     except ImportError:
         log.info("Triton is not installed; the plain decode step serves")
         return None
-    with torch.cuda.device(cache.device(0)):
-        return usable(decoder, cache, slots)
+    if not isinstance(decoder, StagedDecoder):
+        with torch.cuda.device(cache.device(0)):
+            return usable(decoder, cache, slots)
+    steps = []
+    for device, stage in decoder.stages.items():
+        with torch.cuda.device(device):
+            steps.append(usable(stage, cache.on(device), slots))
+    return Chain(cache, steps) if all(steps) else None

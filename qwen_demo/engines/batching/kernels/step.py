@@ -48,7 +48,7 @@ class KernelStep:
         return all(isinstance(linear, FusedNf4) and nf4.fits(linear) for linear in linears(decoder.layers[0]))
 
     def few(self, x: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """At most FEW_ROWS tokens, each seeing its slot up to its own place -> hidden states after the last norm.
+        """At most FEW_ROWS tokens, each seeing its slot up to its own place; gives what `LeanDecoder.hidden` does.
 
         Args:
             x: [rows, hidden] embeddings.
@@ -89,7 +89,8 @@ class KernelStep:
             normed = pointwise.add_norm(state, delta, layer.norm_2, parts=parts, paired=product)
             both, _ = times(layer.mlp.gate_up, normed, split=False)
             delta, parts = times(layer.mlp.down, pointwise.gated(both, paired=product))
-        return pointwise.add_norm(state, delta, decoder.norm, parts=parts, paired=False)
+        normed = pointwise.add_norm(state, delta, decoder.norm, parts=parts, paired=False)
+        return normed if decoder.ends else state
 
     def lend(self, blocks) -> None:
         """Let these encoder blocks use what kernels they can."""

@@ -1,0 +1,102 @@
+"""The lean decoder of a model that `device_map` spread over several devices: a piece on each, one after another.
+
+What goes from one device to the next is the hidden states, [tokens, hidden]. Each piece sees the part of the
+slot cache that is on its device, and its kernels and recorded steps are its own.
+"""
+
+import contextlib
+import itertools
+from collections.abc import Sequence
+
+import torch
+
+from qwen_demo.engines.batching.cache import DecodeView, PrefillView, SlotCache
+from qwen_demo.engines.batching.decoder import LeanDecoder
+from qwen_demo.engines.batching.graphs import Recorded
+
+
+class StagedDecoder:
+    """As `LeanDecoder`.
+
+    Args:
+        model: `Qwen2_5_VLForConditionalGeneration`.
+        devices: of each of its layers; layers of one device follow one another.
+
+    Attributes:
+        stages: a `LeanDecoder` of the layers on each device, in order.
+    """
+
+    parts_at_once = LeanDecoder.parts_at_once
+
+    def __init__(self, model, devices: Sequence[torch.device]):
+        self.embed, self._head = model.model.language_model.embed_tokens, model.lm_head
+        self.stages: dict[torch.device, LeanDecoder] = {}
+        start = 0
+        for device, run in itertools.groupby(devices):
+            stop = start + len(list(run))
+            self.stages[device] = LeanDecoder(model, range(start, stop))
+            start = stop
+
+    @staticmethod
+    def fits(model, devices: Sequence[torch.device]) -> bool:
+        """Whether every layer is whole on its device, with the embeddings on the first and the last norm on the last."""
+        text = model.model.language_model
+        runs = [device for device, _ in itertools.groupby(devices)]
+        whole = all(
+            {p.device for p in layer.parameters()} == {d} for layer, d in zip(text.layers, devices, strict=True)
+        )
+        ends = (text.embed_tokens.weight.device, text.norm.weight.device) == (devices[0], devices[-1])
+        there = model.lm_head.weight.device.type != "meta"
+        return 1 < len(runs) == len(set(runs)) and whole and ends and there and LeanDecoder.knows(text)
+
+    def hidden(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView | DecodeView) -> torch.Tensor:
+        """As `LeanDecoder.hidden`; `x` and `positions` on the first device, the result on the last."""
+        for device, stage in self.stages.items():
+            x = stage.hidden(x.to(device), positions.to(device), view.on(device))
+        return x
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[tokens, hidden] -> [tokens, vocabulary] float32."""
+        return self._head(hidden.to(self._head.weight.device)).float()
+
+
+class Chain:
+    """As `KernelStep`, of a staged decoder.
+
+    Args:
+        cache: of all layers.
+        steps: a `KernelStep` for each device of it.
+    """
+
+    def __init__(self, cache: SlotCache, steps: Sequence):
+        self._cache, self._kernels = cache, list(steps)
+        self.steps = self._kernels
+        self.product = all(step.product for step in steps)
+
+    def record(self, width: int, sizes: Sequence[int]) -> None:
+        """Let passes over few tokens be recorded, on each device; see `Recorded`."""
+        each = zip(self._cache.banks, self._kernels, strict=True)
+        self.steps = [Recorded(step, self._cache.on(device), width, sizes) for device, step in each]
+
+    def few(self, x: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """As `KernelStep.few`; valid until the next call."""
+        for device, step in zip(self._cache.banks, self.steps, strict=True):
+            with current(device):
+                x = step.few(x.to(device), positions.to(device), slots.to(device), places.to(device))
+        return x
+
+    def read(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView) -> torch.Tensor:
+        """As `KernelStep.read`."""
+        for device, step in zip(self._cache.banks, self._kernels, strict=True):
+            with current(device):
+                x = step.read(x.to(device), positions.to(device), view.on(device))
+        return x
+
+    def lend(self, blocks) -> None:
+        """As `KernelStep.lend`."""
+        self._kernels[0].lend(blocks)
+
+
+def current(device: torch.device):
+    """Kernels and recordings start on the current device."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
