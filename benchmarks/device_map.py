@@ -3,14 +3,16 @@
     python -m benchmarks.device_map                          the embedded model, and 7B shapes in bf16 and NF4
     python -m benchmarks.device_map --architecture tiny      a try on a CPU
 
-The embedded model is loaded by the product's own loader with `device_map="balanced"` and answers
-questions about the pictures in `examples/`: in a crowd, alone, and with stock `generate`. Random
-weights of the true shapes are spread by accelerate as transformers does it, half of the layers on
-each GPU, and measured on one GPU and on all.
+The embedded model answers questions about the pictures in `examples/`, in a crowd, alone and with
+stock `generate`: loaded by the product's own loader with `device_map="balanced"`, which for so small a
+model need not part the layers, and spread here. Random weights of the true shapes are measured on one
+GPU and spread. To spread is to give each GPU its share of the layers, through accelerate, as
+transformers does.
 """
 
 import argparse
 import asyncio
+import itertools
 import logging
 import sys
 from pathlib import Path
@@ -38,8 +40,12 @@ def devices() -> list:
     return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
 
 
-async def trained(options, weights: str) -> dict:
-    """Greedy answers of the embedded model: spread, on one GPU, and from stock `generate`."""
+async def trained(options, weights: str, way: str) -> dict:
+    """Greedy answers of the embedded model: spread, on one GPU, and from stock `generate`.
+
+    Args:
+        way: `loaded` by `--device-map balanced`, or `spread` here.
+    """
     from benchmarks import exactness
     from benchmarks.architectures import load
 
@@ -47,16 +53,20 @@ async def trained(options, weights: str) -> dict:
     one = load("embedded", weights, endless=False)
     async with Opened(one, slots=16, slot_tokens=2048, reuse=False) as engine:
         on_one = await exactness.answers(engine, asked, at_once=False)
-    spread = load("embedded", weights, endless=False, device_map="balanced" if len(devices()) > 1 else None)
-    async with Opened(spread, slots=16, slot_tokens=2048, reuse=False) as engine:
-        way = paths(engine)
+    if way == "loaded":
+        several = load("embedded", weights, endless=False, device_map="balanced" if len(devices()) > 1 else None)
+    else:
+        several = one
+        spread(several.model)
+    async with Opened(several, slots=16, slot_tokens=2048, reuse=False) as engine:
+        taken = paths(engine)
         alone = await exactness.answers(engine, asked, at_once=False)
         crowd = await exactness.answers(engine, asked, at_once=True)
-        logits = await asyncio.to_thread(exactness.logits_difference, engine, spread)
-    reference = await asyncio.to_thread(exactness.stock, spread, asked)
+        logits = await asyncio.to_thread(exactness.logits_difference, engine, several)
+    reference = await asyncio.to_thread(exactness.stock, several, asked)
     return {
-        "placed": placed(spread.model),
-        "paths": way,
+        "placed": placed(several.model),
+        "paths": taken,
         "rows": [
             exactness.compared("in a crowd / alone", crowd, alone),
             exactness.compared("alone / stock generate", alone, reference),
@@ -75,7 +85,7 @@ def placed(model) -> dict[str, int]:
 
 
 def spread(model) -> None:
-    """Vision encoder, embeddings and the first layers on the first device, head and last norm on the last."""
+    """Vision encoder, embeddings and the first layers on the first device, the norm and an untied head on the last."""
     from accelerate import dispatch_model
 
     if len(devices()) == 1:
@@ -86,7 +96,7 @@ def spread(model) -> None:
         "model.language_model.embed_tokens": devices()[0],
         "model.language_model.rotary_emb": devices()[0],
         "model.language_model.norm": devices()[-1],
-        "lm_head": devices()[-1],
+        "lm_head": devices()[0 if model.config.tie_word_embeddings else -1],
     }
     for index in range(len(layers)):
         where[f"model.language_model.layers.{index}"] = devices()[index * len(devices()) // len(layers)]
@@ -120,8 +130,8 @@ async def measure(options) -> int:
     tiny, cuda = options.architecture == "tiny", torch.cuda.is_available()
     kinds = options.weights.split(",") if options.weights else ["bf16", "nf4"] if cuda else ["fp32"]
     report = Report("device-map", options.architecture, options.out)
-    for weights in kinds:
-        await report.part(f"embedded {weights}", lambda w=weights: trained(options, w))
+    for weights, way in itertools.product(kinds, ("loaded", "spread")):
+        await report.part(f"embedded {weights}, {way}", lambda k=weights, w=way: trained(options, k, w))
     for weights in kinds:
         loaded = load(options.architecture, weights, context_tokens=8192)
         await report.part(f"{weights}, one GPU", lambda m=loaded: measured(m, options, tiny))

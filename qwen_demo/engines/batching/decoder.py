@@ -89,7 +89,7 @@ class LeanDecoder:
         self.layers = [_Layer(layer, kind) for layer in layers]
         self.ends = span.stop == len(text.layers)
         # Kernels that add a layer's last sum take its norm along, used or not.
-        self.norm = _Norm(text.norm) if self.ends else self.layers[-1].norm_2
+        self.norm = _Norm(text.norm, device) if self.ends else self.layers[-1].norm_2
         if self.ends:
             self._head = Packed(model.lm_head) if kind is Packed else model.lm_head
 
@@ -167,8 +167,8 @@ class _Layer:
 class _Norm:
     """RMS norm (Zhang and Sennrich 2019) in one call."""
 
-    def __init__(self, module):
-        self.weight, self.eps = module.weight, module.variance_epsilon
+    def __init__(self, module, device: torch.device | None = None):
+        self.weight, self.eps = module.weight.to(device), module.variance_epsilon
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)

@@ -29,7 +29,7 @@ class StagedDecoder:
     parts_at_once = LeanDecoder.parts_at_once
 
     def __init__(self, model, devices: Sequence[torch.device]):
-        self.embed, self._head = model.model.language_model.embed_tokens, model.lm_head
+        self._embeddings, self._head = model.model.language_model.embed_tokens, model.lm_head
         self.stages: dict[torch.device, LeanDecoder] = {}
         start = 0
         for device, run in itertools.groupby(devices):
@@ -39,18 +39,22 @@ class StagedDecoder:
 
     @staticmethod
     def fits(model, devices: Sequence[torch.device]) -> bool:
-        """Whether every layer is whole on its device, with the embeddings on the first and the last norm on the last."""
+        """Whether every layer is whole on its device and nothing is offloaded."""
         text = model.model.language_model
         runs = [device for device, _ in itertools.groupby(devices)]
         whole = all(
             {p.device for p in layer.parameters()} == {d} for layer, d in zip(text.layers, devices, strict=True)
         )
-        ends = (text.embed_tokens.weight.device, text.norm.weight.device) == (devices[0], devices[-1])
-        there = model.lm_head.weight.device.type != "meta"
-        return 1 < len(runs) == len(set(runs)) and whole and ends and there and LeanDecoder.knows(text)
+        others = (text.embed_tokens, text.norm, model.lm_head)
+        there = all(module.weight.device.type != "meta" for module in others)
+        return len(runs) == len(set(runs)) and whole and there and LeanDecoder.knows(text)
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """[tokens] -> [tokens, hidden]."""
+        return self._embeddings(ids.to(self._embeddings.weight.device))
 
     def hidden(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView | DecodeView) -> torch.Tensor:
-        """As `LeanDecoder.hidden`; `x` and `positions` on the first device, the result on the last."""
+        """As `LeanDecoder.hidden`; the result is on the last device."""
         for device, stage in self.stages.items():
             x = stage.hidden(x.to(device), positions.to(device), view.on(device))
         return x
