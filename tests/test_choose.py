@@ -125,7 +125,7 @@ def test_a_damaged_folder_is_refused_with_cause_and_remedy(tmp_path):
 
 
 def test_a_hub_model_that_cannot_be_reached_is_an_error_and_no_fallback(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelLoadError, match="--model embedded"):
         load(Settings(model="Qwen/Qwen2.5-VL-7B-Instruct"))
 
