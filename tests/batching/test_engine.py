@@ -10,6 +10,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from qwen_demo.engines.batching import plan as planning
+from qwen_demo.engines.batching.engine import BatchingEngine
 from qwen_demo.engines.batching.job import Job
 from qwen_demo.errors import (
     ContextTooLong,
@@ -20,6 +22,7 @@ from qwen_demo.errors import (
     OutOfMemory,
     SettingsError,
 )
+from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Engine, Finished, TextDelta, collect
 from tests.batching.conftest import alone
 from tests.conftest import picture, question, until
@@ -247,7 +250,9 @@ async def test_closing_the_engine_ends_every_stream(started):
     async with started(slots=1) as engine:
         tasks = [asyncio.create_task(collect(engine.stream(long_question()))) for _ in range(3)]
         await until(lambda: engine.health().running == 1)
+        threads = [engine._worker._thread, *engine._intake._threads]
         await engine.close()
+        assert not any(thread.is_alive() for thread in threads)  # they would hold the model
         results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
         assert [type(result) for result in results] == [NotReady] * 3
         with pytest.raises(NotReady):
@@ -379,3 +384,12 @@ async def test_the_same_picture_of_two_callers_is_encoded_once_in_a_pass(started
         assert passes == [2]
         assert [job.encoder_hits for job in jobs] == [0, 0, 1]
         assert torch.equal(jobs[0].features[0], jobs[2].features[0])
+
+
+async def test_a_limit_holds_from_before_the_weights_are_loaded(loaded, monkeypatch):
+    order = []
+    monkeypatch.setattr(planning, "cap_allocator", lambda gib: order.append(gib))
+    engine = BatchingEngine(Settings(model="embedded", memory_limit_gib=6), lambda *_: order.append("loaded") or loaded)
+    await engine.start()
+    await engine.close()
+    assert order == [6, "loaded"]

@@ -80,6 +80,8 @@ def test_stacked_nf4_codes_give_what_each_layer_gives():
     fused = FusedNf4(*modules)
     assert torch.allclose(fused(x), expected, atol=1e-5)
     assert torch.allclose(torch.cat([m(x) for m in modules], -1), expected, atol=1e-5)
+    for held in (m.weight.data for m in modules), (m.weight.quant_state.absmax for m in modules):
+        assert len({t.untyped_storage().data_ptr() for t in held}) == 1  # views: nothing small is left between gaps
 
 
 def test_the_kind_follows_the_weights():
