@@ -194,7 +194,10 @@ def _quantization_config(quantization: str, compute_dtype):
 def _remedy(error: Exception, choice: Choice, torch) -> str:
     """What to do about it. Types first; a few libraries tell their causes by name of a package alone."""
     if isinstance(error, torch.OutOfMemoryError):
-        return "Use a smaller model, --quantization nf4, or --device-map auto to spread it over several GPUs."
+        return (
+            "Use a smaller model, --quantization nf4 or nf4-vision, --device-map auto to spread it over several GPUs, or a "
+            "higher --memory-limit-gib if one is set."
+        )
     if isinstance(error, ImportError):
         missing = error.name or ""
         if "flash" in missing or "flash" in str(error):

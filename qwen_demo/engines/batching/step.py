@@ -51,6 +51,9 @@ class Stepper:
         plan: sizes.
         cuda_graphs: replay recorded decode steps on CUDA.
         kernels: use Triton kernels on CUDA, if they give the plain path's results there.
+
+    Attributes:
+        device: of the first layer.
     """
 
     def __init__(
