@@ -130,7 +130,12 @@ class Settings(BaseSettings):
         0, ge=0, description="longest prompt and answer together; 0 takes what memory and model allow"
     )
     kv_cache_mib: int = Field(0, ge=0, description="memory for keys and values; 0 plans it from what is free")
-    memory_limit_gib: float | None = Field(None, gt=0, description="model, cache and work stay within this much memory")
+    memory_limit_gib: float | None = Field(
+        None,
+        gt=0,
+        description="model, cache and work of the batching engine stay within this much memory of each GPU, or of the "
+        "machine",
+    )
     picture_cache_mib: int = Field(256, ge=0, description="memory for encoded pictures that may be asked about again")
     cache_seconds: float = Field(
         600.0, ge=0, description="how long an unused picture or conversation stays in the caches"

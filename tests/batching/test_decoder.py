@@ -144,10 +144,10 @@ def test_a_decoder_in_stages_is_the_decoder(loaded, lean):
     made = []
     for decoder, cache in ((staged, cache_for(config, devices)), (lean, cache_for(config))):
         hidden = [read(decoder, cache, slot, tokens(n, slot), [n // 2, n]) for slot, n in enumerate((90, 40))]
-        made.append([*hidden, write(decoder, cache, [90, LENGTH], tokens(2))])
+        hidden.append(write(decoder, cache, [90, LENGTH], tokens(2)))
+        with torch.inference_mode():
+            made.append([*hidden, decoder.logits(hidden[-1])])
     assert all(map(torch.equal, *made))
-    with torch.inference_mode():
-        assert torch.allclose(staged.logits(made[0][-1]), lean.logits(made[0][-1]), atol=1e-3)  # another product
 
 
 def test_stages_are_for_whole_layers_in_order(loaded):

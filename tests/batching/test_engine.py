@@ -250,9 +250,7 @@ async def test_closing_the_engine_ends_every_stream(started):
     async with started(slots=1) as engine:
         tasks = [asyncio.create_task(collect(engine.stream(long_question()))) for _ in range(3)]
         await until(lambda: engine.health().running == 1)
-        threads = [engine._worker._thread, *engine._intake._threads]
         await engine.close()
-        assert not any(thread.is_alive() for thread in threads)  # they would hold the model
         results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
         assert [type(result) for result in results] == [NotReady] * 3
         with pytest.raises(NotReady):
@@ -384,6 +382,25 @@ async def test_the_same_picture_of_two_callers_is_encoded_once_in_a_pass(started
         assert passes == [2]
         assert [job.encoder_hits for job in jobs] == [0, 0, 1]
         assert torch.equal(jobs[0].features[0], jobs[2].features[0])
+
+
+async def test_a_closed_engine_has_no_thread_that_holds_the_model(started):
+    async with started() as engine:
+        intake, encoding = engine._intake, threading.Event()
+        threads = [engine._worker._thread, *intake._threads]
+
+        def slow(pictures):
+            encoding.set()
+            time.sleep(0.5)
+            raise RuntimeError("too late")
+
+        intake._encoder.encode = slow
+        task = asyncio.create_task(collect(engine.stream(question("What?", picture()))))
+        await asyncio.to_thread(encoding.wait, 10)
+        await engine.close()
+        assert not any(thread.is_alive() for thread in threads)
+        with pytest.raises(NotReady):
+            await task
 
 
 async def test_a_limit_holds_from_before_the_weights_are_loaded(loaded, monkeypatch):

@@ -6,7 +6,12 @@ import random
 from dataclasses import replace
 
 import pytest
+import torch
 
+from qwen_demo.engines.batching import plan as planning
+from qwen_demo.engines.batching import step as stepping
+from qwen_demo.engines.batching.decoder import LeanDecoder
+from qwen_demo.engines.batching.stages import StagedDecoder
 from qwen_demo.models.load import load
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text, Video, collect
@@ -91,6 +96,25 @@ async def test_every_way_to_run_it_gives_the_same_answers(loaded, started, said,
         await asyncio.gather(*(collect(engine.stream(request)) for request in requests))
     for request in requests:
         assert said[request.request_id] == alone(loaded, request), request.request_id
+
+
+async def test_an_engine_in_stages_gives_the_same_answers(loaded, started, said, monkeypatch):
+    """As if the layers were on two devices; both are this CPU."""
+    split = [torch.device("cpu", 0)] * 3 + [torch.device("cpu")] * 5
+    for module in (planning, stepping):
+        monkeypatch.setattr(module, "layer_devices", lambda model: split)
+    monkeypatch.setattr(LeanDecoder, "fits", lambda model: False)
+    monkeypatch.setattr(StagedDecoder, "fits", lambda model, devices: devices == split)
+    requests = [*first_turns()[7:11], *first_turns()[-3:]]
+    async with started(model=copy.deepcopy(loaded.model), slots=4, prefill_tokens=40) as engine:
+        assert isinstance(engine._worker.stepper.decoder, StagedDecoder)
+        assert [len(bank) for bank in engine._worker.stepper.cache.banks.values()] == [3, 5]
+        await asyncio.gather(*(collect(engine.stream(request)) for request in requests))
+        hit = await collect(engine.stream(replace(requests[0], request_id="hit")))
+    assert hit.finished.usage.cached_tokens
+    for request in requests:
+        assert said[request.request_id] == alone(loaded, request), request.request_id
+    assert said["hit"] == said[requests[0].request_id]
 
 
 async def test_a_hit_answers_as_a_miss_does(started, said):

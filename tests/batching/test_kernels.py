@@ -6,14 +6,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from qwen_demo.engines.batching import plan as planning
 from qwen_demo.engines.batching.cache import SlotCache
+from qwen_demo.engines.batching.decoder import LeanDecoder
 from qwen_demo.engines.batching.linear import gated, padded
-from qwen_demo.engines.batching.step import kernel_step
+from qwen_demo.engines.batching.stages import Chain
+from qwen_demo.engines.batching.step import Stepper, kernel_step
+from qwen_demo.settings import Settings
 
 
 class Mlp(nn.Module):
@@ -42,6 +47,26 @@ def test_columns_of_zeros_change_nothing(bias):
 def test_kernels_are_for_cuda_alone():
     cache = SlotCache([torch.device("cpu")], slots=1, length=8, kv_heads=1, head_dim=64, dtype=torch.bfloat16)
     assert kernel_step(decoder=None, cache=cache, slots=1) is None
+
+
+def test_steps_that_cannot_be_recorded_run_without(loaded, monkeypatch):
+    """On every device, if it fails on one."""
+    model = loaded.model
+    plan = planning.make(Settings(slots=2, slot_tokens=512, kv_cache_mib=64), model, 200_704, 1024)
+    stepper = Stepper(model, LeanDecoder(model), plan, cuda_graphs=False)
+    plain = SimpleNamespace(product=False, few=lambda x, positions, slots, places: 2 * x)
+    chain = stepper._few = stepper.kernels = Chain(stepper.cache, [plain])
+    chain.record(3, [1, 2])
+    stepper.graphs = SimpleNamespace(warm_up=lambda: None)
+
+    def record(*size):
+        raise RuntimeError("no graphs here")
+
+    monkeypatch.setattr(chain.steps[0].graphs, "_record", record)
+    stepper.warm_up()
+    assert stepper.graphs is None
+    x, numbers = torch.randn(2, 3), torch.arange(2)
+    assert torch.equal(chain.few(x, numbers.expand(3, -1), numbers, numbers), 2 * x)
 
 
 def test_kernels_compute_what_the_plain_path_does():

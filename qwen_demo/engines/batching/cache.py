@@ -126,7 +126,6 @@ class PrefillView:
         slots = torch.cat([torch.full((part.stop - part.start,), part.slot) for part in parts])
         places = torch.cat([torch.arange(part.start, part.stop) for part in parts])
         self.slots, self.places = slots.to(device), places.to(device)
-        self._rows: dict[torch.device, torch.Tensor] | None = None
 
     def on(self, device: torch.device) -> "PrefillView":
         """The same of the layers of one device."""
@@ -137,6 +136,10 @@ class PrefillView:
         device = self._cache.device(0)
         each = zip(self.parts, self._keys, self._plain, strict=True)
         return [None if plain else _causal(part, keys, self._dtype, device) for part, keys, plain in each]
+
+    @functools.cached_property
+    def _rows(self) -> dict[torch.device, torch.Tensor]:
+        return _rows(self._cache, self.slots, self.places)
 
     @property
     def mask(self) -> torch.Tensor | None:
@@ -152,8 +155,6 @@ class PrefillView:
 
     def put(self, both: torch.Tensor, layer_idx: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Store [tokens, 2, kv_heads, head_dim]; gives what `seen` does."""
-        if self._rows is None:
-            self._rows = _rows(self._cache, self.slots, self.places)
         _store(self._cache, both, layer_idx, self._rows)
         return self.seen(layer_idx)
 
@@ -179,11 +180,16 @@ class DecodeView:
     def __init__(self, cache: SlotCache, places: torch.Tensor, keys: int, dtype: torch.dtype):
         self._cache, self._keys, self._batch = cache, keys, places.shape[0]
         self._places, self._dtype = places, dtype
-        device = places.device
-        hidden = torch.arange(keys, device=device) > places[:, None]
-        mask = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, -torch.inf)
-        self.mask = mask[:, None, None]
-        self._rows = _rows(cache, torch.arange(self._batch, device=device), places)
+
+    @functools.cached_property
+    def mask(self) -> torch.Tensor:
+        hidden = torch.arange(self._keys, device=self._places.device) > self._places[:, None]
+        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
+        return mask[:, None, None]
+
+    @functools.cached_property
+    def _rows(self) -> dict[torch.device, torch.Tensor]:
+        return _rows(self._cache, torch.arange(self._batch, device=self._places.device), self._places)
 
     def on(self, device: torch.device) -> "DecodeView":
         """The same of the layers of one device."""

@@ -122,8 +122,9 @@ class BatchingEngine:
         if self._intake:
             self._intake.close()
             await asyncio.to_thread(self._worker.close, CLOSE_S)
-            await asyncio.to_thread(self._intake.join, CLOSE_S)
         self._abandon(lambda: NotReady("The program is shutting down."))
+        if self._intake:
+            await asyncio.to_thread(self._intake.join, CLOSE_S / 2)
         self._worker = self._intake = None
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:

@@ -95,8 +95,9 @@ class Intake:
 
     def join(self, timeout_s: float) -> None:
         """Wait for the threads to end; until then they hold the model."""
+        end = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0, end - time.monotonic()))
 
     def add(self, job: Job) -> None:
         with self._changed:

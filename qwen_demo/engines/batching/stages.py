@@ -29,7 +29,7 @@ class StagedDecoder:
     parts_at_once = LeanDecoder.parts_at_once
 
     def __init__(self, model, devices: Sequence[torch.device]):
-        self._embeddings, self._head = model.model.language_model.embed_tokens, model.lm_head
+        self._embeddings, self._head_device = model.model.language_model.embed_tokens, model.lm_head.weight.device
         self.stages: dict[torch.device, LeanDecoder] = {}
         start = 0
         for device, run in itertools.groupby(devices):
@@ -61,7 +61,8 @@ class StagedDecoder:
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[tokens, hidden] -> [tokens, vocabulary] float32."""
-        return self._head(hidden.to(self._head.weight.device)).float()
+        *_, last = self.stages.values()
+        return last.logits(hidden.to(self._head_device))
 
 
 class Chain:
@@ -85,14 +86,14 @@ class Chain:
     def few(self, x: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """As `KernelStep.few`; valid until the next call."""
         for device, step in zip(self._cache.banks, self.steps, strict=True):
-            with current(device):
+            with on_device(device):
                 x = step.few(x.to(device), positions.to(device), slots.to(device), places.to(device))
         return x
 
     def read(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView) -> torch.Tensor:
         """As `KernelStep.read`."""
         for device, step in zip(self._cache.banks, self._kernels, strict=True):
-            with current(device):
+            with on_device(device):
                 x = step.read(x.to(device), positions.to(device), view.on(device))
         return x
 
@@ -101,6 +102,6 @@ class Chain:
         self._kernels[0].lend(blocks)
 
 
-def current(device: torch.device):
+def on_device(device: torch.device):
     """Kernels and recordings start on the current device."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()

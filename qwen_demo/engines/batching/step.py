@@ -17,7 +17,7 @@ from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
 from qwen_demo.engines.batching.graphs import Recorded, StepGraphs
 from qwen_demo.engines.batching.plan import Plan, layer_devices
 from qwen_demo.engines.batching.sample import Chosen, Sampler, swap_columns
-from qwen_demo.engines.batching.stages import Chain, StagedDecoder
+from qwen_demo.engines.batching.stages import Chain, StagedDecoder, on_device
 from qwen_demo.models.prompt import Prompt
 
 log = logging.getLogger(__name__)
@@ -86,14 +86,15 @@ class Stepper:
         self.kernels = kernel_step(decoder, self.cache, plan.slots) if kernels else None
         self._few, self.graphs = self.kernels, None
         if cuda_graphs and self.device.type == "cuda" and StepGraphs.possible(model):
-            self._record_steps(plan, config.hidden_size)
+            ends = model.lm_head.weight.device, model.model.language_model.embed_tokens.weight.device
+            self._record_steps(plan, config.hidden_size, alone=len({*devices, *ends}) == 1)
 
-    def _record_steps(self, plan: Plan, width: int) -> None:
-        """Decide which passes are recorded; `warm_up` or their first use does it."""
+    def _record_steps(self, plan: Plan, width: int, *, alone: bool) -> None:
+        """Decide which passes are recorded, on one device each; `warm_up` or their first use does it."""
         batches = graphs.decode_batches(plan.slots)
         if isinstance(self.kernels, Chain):
             self.kernels.record(width, sorted({*batches, *graphs.SHORT}))
-        elif len(self.cache.banks) == 1:
+        elif alone:
             self.graphs = StepGraphs(self._logits, batches, plan.slot_tokens, by_length=self.kernels is None)
             if self.kernels:
                 self._few = Recorded(self.kernels, self.cache, width, graphs.SHORT)
@@ -122,7 +123,7 @@ class Stepper:
         owners = [owner for owner in self.recorders if owner.graphs]
         try:
             for owner in owners:
-                with torch.cuda.device(owner.device):
+                with on_device(owner.device):
                     owner.graphs.warm_up()
         except Exception:
             log.warning("steps cannot be recorded here; they run without CUDA graphs", exc_info=True)

@@ -82,6 +82,8 @@ class Aside:
         if self._stream is None:
             return features
         self._stream.synchronize()
+        for device in {feature.device for feature in features} - {self._device}:  # an encoder torn over two devices
+            torch.cuda.current_stream(device).synchronize()
         for feature in features:
             # Whoever drops the result last may still have work queued on it.
             reader = self.reader if self.reader and self.reader.device == feature.device else None
