@@ -22,8 +22,8 @@ from benchmarks.page import chromium
 from benchmarks.running import ROOT, app
 
 VIEW = {"width": 1000, "height": 720}  # of the browser
-WIDTH, CAPTION = 800, 44  # of the tour, and the height of the words below
-MOST_BYTES = 3 << 19  # 1.5 MiB
+WIDTH, CAPTION = 720, 44  # of the tour, and the height of the words below
+MOST_BYTES = 3 << 18  # 768 KiB
 STEP_MS, READ_MS = 80, 1200  # a picture in motion; one that is to be read
 CURSOR = [(0, 0), (0, 16), (4, 12.5), (7, 19), (10, 17.7), (7, 11.5), (12.5, 11.5)]
 EXAMPLES = ROOT / "examples"

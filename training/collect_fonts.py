@@ -1,4 +1,4 @@
-"""Builds assets/fonts.zip from installed font packages, each file's licence checked.
+"""Builds assets/fonts.tar.xz from installed font packages, each file's licence checked.
 
     pip install fonttools==4.68.0
     apt-get download $(cut -f2 training/assets/fonts.tsv | sort -u); for p in *.deb; do dpkg -x $p ROOT; done
@@ -13,11 +13,14 @@ A subset carries the copyright and licence fields of its font and no family name
 
 import argparse
 import io
+import lzma
 import re
 import string
-import zipfile
+import tarfile
 from collections import defaultdict
 from pathlib import Path
+
+from training.assets import read_fonts
 
 ASSETS = Path(__file__).parent / "assets"
 NEEDED = string.ascii_letters + string.digits + ".,;:-&!?/%$€£'()"  # what the world prints
@@ -37,6 +40,7 @@ COPYRIGHT, LICENCE, LICENCE_ADDRESS, FAMILY_OF_MANY = 0, 13, 14, 16
 SMALLEST_X, TALLEST = 0.43, 1.2  # share of the nominal size: height of an x at least, of all letters together at most
 ROOM_ABOVE = 0.07  # of the size, between a line's top and its highest letter, as most fonts have it
 USE_TYPO_METRICS = 1 << 7
+CHANGED = 1767225600  # seconds; of every file in the archive
 FIELD_LENGTH = 300  # longer licence fields of the OFL repeat its text, which the archive holds once
 TABLES = {"GlyphOrder", "head", "hhea", "maxp", "OS/2", "hmtx", "cmap", "name", "post", "loca", "glyf", "fpgm", "prep"}
 TABLES |= {"CFF ", "cvt "}
@@ -154,21 +158,23 @@ def licence_texts(root):
 
 def write(path, files):
     """An archive that is the same for the same files."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with (
+        lzma.open(path, "wb", preset=9 | lzma.PRESET_EXTREME) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
         for name, data in files.items():
-            entry = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mtime = len(data), CHANGED
+            archive.addfile(entry, io.BytesIO(data))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--root", type=Path, default=Path("/"), help="where the packages are installed or unpacked")
-    parser.add_argument("--out", type=Path, default=ASSETS / "fonts.zip")
+    parser.add_argument("--out", type=Path, default=ASSETS / "fonts.tar.xz")
     parser.add_argument("--attributions", action="store_true", help="print the table for ATTRIBUTIONS.md")
     args = parser.parse_args()
-    with zipfile.ZipFile(ASSETS / "fonts.zip") as archive:
-        held_out = {n: archive.read(n) for n in archive.namelist() if n.startswith("heldout/")}
+    held_out = {f"heldout/{name}": data for name, data in read_fonts("heldout/").items()}
     files, found = collect(args.root)
     write(args.out, files | held_out | licence_texts(args.root))
     for kind, families in found.items():

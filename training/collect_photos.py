@@ -22,7 +22,7 @@ from PIL import Image
 from training.assets import FOLDER
 
 BAND = (0.14, 0.84)  # share of a panorama's height that is kept: above and below it is stretched too much
-QUALITY = 80
+QUALITY = 60
 MIDDLE_GREY, WHITE_POINT = 0.22, 9.0
 
 
@@ -68,9 +68,9 @@ def main():
             image = image.crop((0, int(BAND[0] * image.height), image.width, int(BAND[1] * image.height)))
             image = image.resize((1000, 1000 * image.height // image.width), Image.LANCZOS)
             out = io.BytesIO()
-            image.save(out, "JPEG", quality=QUALITY)
-            if f"train/{name}.jpg" not in present:
-                archive.writestr(zipfile.ZipInfo(f"train/{name}.jpg", (2020, 1, 1, 0, 0, 0)), out.getvalue())
+            image.save(out, "WEBP", quality=QUALITY, method=6)
+            if f"train/{name}.webp" not in present:
+                archive.writestr(zipfile.ZipInfo(f"train/{name}.webp", (2020, 1, 1, 0, 0, 0)), out.getvalue())
 
 
 if __name__ == "__main__":

@@ -77,8 +77,8 @@ class FusedNf4:
     """The stacked NF4 weights of `modules` in one bitsandbytes product: the same codes and the same scales.
 
     Scales are kept as float32 instead of being quantised again themselves: products are faster
-    for 0.09 bytes a weight. The modules' codes and scales become views into the stack: their small
-    tensors would else stay between the gaps that the large ones leave, which cost 1 GiB of a 7B model.
+    for 0.09 bytes a weight. The modules' codes and scales become views into the stack: small tensors
+    that stayed would keep the allocator from giving back the gaps that the large ones leave around them.
     """
 
     def __init__(self, *modules: nn.Module):
