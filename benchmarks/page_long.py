@@ -174,7 +174,7 @@ def rows(repeats: int) -> list[dict]:
     """Medians of each case; the cases take turns."""
     cases = [(turns, others) for turns in (0, TURNS) for others in (0, OTHERS)]
     found: dict[tuple, list[dict]] = {case: [] for case in cases}
-    with app("fake", ["--max-running", "64"]) as url, chromium() as browser:
+    with app("scripted", ["--max-running", "64"]) as url, chromium() as browser:
         for _ in range(repeats):
             for turns, others in cases:
                 page = opened(browser, url, turns)

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import expect
 from starlette.requests import Request
 
-from qwen_demo.engines.fake import Script
+from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed, InvalidRequest, MediaRefused, QwenDemoError
 from qwen_demo.media import pdf, videos
 from qwen_demo.media.kinds import check_bytes, refusal_of_format
@@ -207,7 +207,7 @@ def test_the_button_switches_and_the_choice_stays(chromium, fake):
     page.context.close()
 
 
-NAMELESS = Sentence("The question is empty: type something or add a picture.")
+NAMELESS = Sentence("The question is empty: type something or add an image.")
 NO_HTTP = Sentence("Only https:// URLs (and data: URLs) are accepted.")
 NO_ANSWER = Sentence("There is no whole answer to share. Ask first, or ask again.")
 # Names, units and formats, which are the same in every language.
@@ -243,7 +243,7 @@ def test_nothing_is_said_in_the_other_language(chromium, red, tmp_path, locale):
     app = App(Settings(max_running=1, max_images=2, warmup=False, canary_s=0, grace_s=1), Script())
     page = page_in(chromium, app, locale)
     page.size = "desktop"
-    expect(page.locator("#badge")).to_contain_text(words.answers("fake"))
+    expect(page.locator("#badge")).to_contain_text(words.answers("scripted"))
     found = foreign(page, chinese)
 
     page.locator("#question textarea").press("Enter")

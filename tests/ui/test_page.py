@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from qwen_demo.engines.fake import Script
+from qwen_demo.engines.scripted import Script
 from qwen_demo.settings import Settings
 from tests.api.conftest import App
 from tests.hostile_clips import clip
@@ -81,7 +81,7 @@ def test_an_example_is_one_click(opened, embedded):
     shoot(page, "example")
 
 
-def test_a_file_that_is_no_picture_is_told_and_the_conversation_goes_on(opened, fake, tmp_path):
+def test_a_file_that_is_no_image_is_told_and_the_conversation_goes_on(opened, fake, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"junk" * 9)
     page = opened(fake)
     page.locator("#question input[type=file]").set_input_files(str(tmp_path / "broken.png"))
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_picture_is_told_and_the_conversation_goes_on(opened, 
 
 
 @pytest.mark.parametrize("how", ["paste", "drop"])
-def test_a_picture_can_be_pasted_and_dropped(opened, fake, red, how):
+def test_a_image_can_be_pasted_and_dropped(opened, fake, red, how):
     page = opened(fake)
     transfer = page.evaluate_handle(
         """bytes => {
@@ -128,23 +128,23 @@ def test_a_video_is_asked_about(opened, embedded, tmp_path):
     page.wait_for_timeout(800)
     ask(page, "What is in the video?")
     settled(page)
-    expect(page.locator("#chat")).to_contain_text(re.compile(r"\d+ picture"))
+    expect(page.locator("#chat")).to_contain_text(re.compile(r"\d+ image"))
     expect(page.locator("#chat .user video")).to_be_visible()
     shoot(page, "video")
 
 
 def test_an_address_that_may_not_be_fetched_is_told(opened, fake):
     page = opened(fake)
-    page.get_by_text("Picture from the web or the camera").click()
-    page.get_by_label("Address of a picture").fill("http://127.0.0.1/secret.png")
+    page.get_by_text("Image from the web or the camera").click()
+    page.get_by_label("Address of an image").fill("http://127.0.0.1/secret.png")
     page.get_by_role("button", name="Add to the question").click()
     expect(page.locator(".toast-wrap, .toast-body").first).to_contain_text("https")
     shoot(page, "address")
 
 
-def test_the_camera_gives_a_picture(opened, fake):
+def test_the_camera_gives_a_image(opened, fake):
     page = opened(fake)
-    page.get_by_text("Picture from the web or the camera").click()
+    page.get_by_text("Image from the web or the camera").click()
     page.get_by_text("Click to Access Webcam").click()
     page.wait_for_function(
         "[...document.querySelectorAll('video')].some(video => video.videoWidth > 0 && video.currentTime > 0.2)"
