@@ -52,7 +52,7 @@ class Crowd:
     """Users who ask again as soon as they are answered, and what happened to them.
 
     Attributes:
-        words: length of the question, which the fake engine repeats.
+        words: length of the question, which the scripted engine repeats.
         images: whether each question comes with an image of its own.
         ended: (seconds since the start, front, kind, seconds it took) of each request. Kinds: `answered`,
             `told` to come back, `broken` after it began, `lost` before.

@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--users", default="1,16,64")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=128, help="longest answer")
-    parser.add_argument("--words", type=int, default=0, help="added to the question; the fake engine repeats them")
+    parser.add_argument("--words", type=int, default=0, help="added to the question; the scripted engine repeats them")
     parser.add_argument("--label", default="vllm")
     options = parser.parse_args(argv)
     load = os.getloadavg()[0]

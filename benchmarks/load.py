@@ -1,6 +1,6 @@
 """Many users at once against the running app, through REST and through Gradio's queue.
 
-    python -m benchmarks.load                              the fake engine: what the front alone can do
+    python -m benchmarks.load                              the scripted engine: what the front alone can do
     python -m benchmarks.load --max-waiting 64 --label full    the same with too little room: who is turned away
     python -m benchmarks.load --engine embedded            with the model that comes with the app
     python -m benchmarks.load --url http://127.0.0.1:7860  an app that runs already
@@ -8,7 +8,7 @@
 A user asks, reads the answer to its end and asks again; one that is turned away comes back when it
 was told to. All users of a level start in the same moment. A model is shown another image each
 time; the upload to the page is not part of the time. Other flags are settings of `app.py`.
-With the fake engine it also says what an answer costs the server's processor, per request and token.
+With the scripted engine it also says what an answer costs the server's processor, per request and token.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from benchmarks import machine
 from benchmarks.running import ENGINES, Figures, app, scrape
 from benchmarks.users import FRONTS, Outcome, Question, connect, image
 
-# With the fake engine nothing but the front shall be a limit: its answers take 0.2 s + 20 ms a token.
+# With the scripted engine nothing but the front shall be a limit: its answers take 0.2 s + 20 ms a token.
 ROOMY = {
     "scripted": ["--max-running", "256", "--max-waiting", "256"],
     "embedded": ["--max-waiting", "256", "--request-timeout-s", "1800"],
@@ -126,7 +126,7 @@ async def level(url: str, front: str, users: int, options: argparse.Namespace) -
 
 
 def question(tokens: int) -> str:
-    """As many words as the answer shall have tokens: the fake engine repeats them."""
+    """As many words as the answer shall have tokens: the scripted engine repeats them."""
     words = WORDS.split()
     return " ".join(words[n % len(words)] for n in range(tokens))
 

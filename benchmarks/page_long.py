@@ -19,7 +19,7 @@ from benchmarks.running import app
 from benchmarks.users import GradioUser, Question, connect
 
 TURNS, OTHERS = 200, 50
-WORDS = 400  # of the answer that is watched; the fake engine gives 50 a second
+WORDS = 400  # of the answer that is watched; the scripted engine gives 50 a second
 KEYS = 30
 
 # Frames count, as they are what a person sees. Times in ms.

@@ -1,6 +1,6 @@
 """A long mixed load, to see what grows: `python -m benchmarks.soak --minutes 20`.
 
-Starts the app with the fake engine and a folder for uploads of its own, and lets ask, all at once
+Starts the app with the scripted engine and a folder for uploads of its own, and lets ask, all at once
 and with pauses: programs (REST) and people (Gradio, a new image each time), some of whom leave in
 the middle, and some who send what must be refused. Samples the server's memory, open files and the
 bytes of its upload folder. Everything is bounded and stays on this machine.

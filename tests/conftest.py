@@ -64,8 +64,8 @@ def embedded():
 
 
 @pytest.fixture(scope="session")
-def fake():
-    """The program on the fake engine, in the same way."""
+def scripted():
+    """The program on the scripted engine, in the same way."""
     with running("--engine", "scripted", "--max-running", "8") as server:
         yield server
 

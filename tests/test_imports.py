@@ -91,7 +91,7 @@ def loaded_at_import(path: Path) -> set[str]:
 
 
 def test_a_front_without_a_model_loads_no_torch():
-    """Nothing that the page, the API, or the fake and the remote engine import: torch takes seconds."""
+    """Nothing that the page, the API, or the scripted and the remote engine import: torch takes seconds."""
     modules = {str(path.relative_to(PACKAGE.parent).with_suffix("")).replace("/", "."): path for path in MODULES}
     modules |= {name.removesuffix(".__init__"): path for name, path in modules.items()}
     rooms = (

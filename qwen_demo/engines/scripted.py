@@ -32,7 +32,7 @@ REQUESTS_KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What the fake engine does with a request.
+    """What the scripted engine does with a request.
 
     Attributes:
         words: pieces of the answer, one token each; None echoes the question's words.

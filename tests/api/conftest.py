@@ -1,4 +1,4 @@
-"""The application on the fake engine, in this process and on a real port."""
+"""The application on the scripted engine, in this process and on a real port."""
 
 import asyncio
 import contextlib

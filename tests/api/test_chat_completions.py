@@ -155,7 +155,7 @@ def test_another_model_is_not_found(app):
         response = client.post("/v1/chat/completions", json=HELLO | {"model": "gpt-9"})
         assert response.status_code == 404
         assert response.json()["error"]["code"] == "model_not_found"
-        assert client.get("/v1/models/fake").json()["id"] == "scripted"
+        assert client.get("/v1/models/scripted").json()["id"] == "scripted"
         assert client.get("/v1/models/gpt-9").status_code == 404
 
 

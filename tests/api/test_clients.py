@@ -166,7 +166,7 @@ def litellm(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")
 def test_litellm_asks_and_streams(app, litellm):
-    here = {"model": "openai/fake", "api_base": f"{app.url}/v1", "api_key": "unused", "num_retries": 0}
+    here = {"model": "openai/scripted", "api_base": f"{app.url}/v1", "api_key": "unused", "num_retries": 0}
     answer = litellm.completion(messages=about_a_image(), **here)
     assert answer.choices[0].message.content == "one two"
     assert answer.usage.completion_tokens == 2

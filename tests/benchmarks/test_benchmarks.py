@@ -1,4 +1,4 @@
-"""The benchmarks that speak HTTP still run, and count what happens. A few seconds, on the fake engine."""
+"""The benchmarks that speak HTTP still run, and count what happens. A few seconds, on the scripted engine."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""nginx with the configuration of deploy/nginx, before three real processes on the fake engine."""
+"""nginx with the configuration of deploy/nginx, before three real processes on the scripted engine."""
 
 import asyncio
 import concurrent.futures

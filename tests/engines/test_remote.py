@@ -191,7 +191,7 @@ async def test_readiness_follows_the_servers(start, monkeypatch):  # noqa: F811
 async def test_no_server_or_another_model_is_told_at_start(start):  # noqa: F811
     with pytest.raises(ModelLoadError, match="Start one"):
         await remote(NOWHERE)
-    with pytest.raises(ModelLoadError, match="there is: fake"):
+    with pytest.raises(ModelLoadError, match="there is: scripted"):
         await remote(start().url + "/v1", model="Qwen/Qwen2.5-VL-7B-Instruct")
     with pytest.raises(SettingsError, match="--base-url"):
         RemoteEngine(Settings(engine="remote"))

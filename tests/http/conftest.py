@@ -1,4 +1,4 @@
-"""The application on the fake engine, a canary that no attack may wake, and Gradio's page protocol by hand."""
+"""The application on the scripted engine, a canary that no attack may wake, and Gradio's page protocol by hand."""
 
 import http.server
 import json

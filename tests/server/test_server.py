@@ -116,9 +116,9 @@ def test_no_file_or_address_of_the_server_can_be_read(client, path):
 
 
 def test_a_file_that_is_no_image_is_told(client, tmp_path):
-    (tmp_path / "fake.png").write_text("hello")
+    (tmp_path / "scripted.png").write_text("hello")
     with pytest.raises(AppError, match=r"(?i)not an image|kind|format"):
-        client.predict(question="What?", image=handle_file(str(tmp_path / "fake.png")), api_name="/ask")
+        client.predict(question="What?", image=handle_file(str(tmp_path / "scripted.png")), api_name="/ask")
 
 
 def test_only_the_two_endpoints_are_public(client):
@@ -177,9 +177,9 @@ def test_terminate_ends_the_program():
         assert server.process.wait(timeout=20) in (0, -signal.SIGTERM)
 
 
-def test_a_client_that_leaves_frees_the_engine(fake):
-    before = len(fake.lines)
-    job = Client(fake.url, verbose=False).submit(question="word " * 2000, max_new_tokens=2000, api_name="/ask")
+def test_a_client_that_leaves_frees_the_engine(scripted):
+    before = len(scripted.lines)
+    job = Client(scripted.url, verbose=False).submit(question="word " * 2000, max_new_tokens=2000, api_name="/ask")
     next(iter(job))
     job.cancel()
-    fake.wait_for("outcome=cancelled", timeout_s=10, after=before)
+    scripted.wait_for("outcome=cancelled", timeout_s=10, after=before)

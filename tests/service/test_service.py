@@ -19,11 +19,11 @@ from tests.conftest import image, question, until
 
 
 async def started(settings: Settings, script: Script = Script(), **engine) -> tuple[Service, ScriptedEngine]:  # noqa: B008
-    fake = ScriptedEngine(script, **engine)
-    service = Service(settings.model_copy(update={"warmup": False}), fake)
+    scripted = ScriptedEngine(script, **engine)
+    service = Service(settings.model_copy(update={"warmup": False}), scripted)
     service.start()
     await service.loaded()
-    return service, fake
+    return service, scripted
 
 
 async def test_an_answer_streams_and_ends(settings):
@@ -77,53 +77,53 @@ async def test_a_second_engine_waits_for_the_first_and_does_not_load_without_it(
 
 
 async def test_the_warm_up_is_over_before_the_first_visitor(settings):
-    fake = ScriptedEngine()
-    service = Service(settings, fake)
+    scripted = ScriptedEngine()
+    service = Service(settings, scripted)
     service.start()
     await service.loaded()
-    assert len(fake.requests) == 1
+    assert len(scripted.requests) == 1
     assert service.status().state == "ready"
 
 
 async def test_over_capacity_is_answered_at_once_and_room_comes_back():
     settings = Settings(max_running=2, max_waiting=1)
-    service, fake = await started(settings, Script(["a"], first_s=60), max_running=2)
+    service, scripted = await started(settings, Script(["a"], first_s=60), max_running=2)
     tasks = [asyncio.create_task(collect(service.answer(question("hello")))) for _ in range(3)]
-    await until(lambda: fake.health().running == 2 and fake.health().waiting == 1)
+    await until(lambda: scripted.health().running == 2 and scripted.health().waiting == 1)
     with pytest.raises(Overloaded, match="Try again") as refused:
         await collect(service.answer(question("hello")))
     assert refused.value.retry_after_s >= 1
     tasks[0].cancel()
-    await until(lambda: fake.health().waiting == 0)
-    fake.script = Script(["b"])
+    await until(lambda: scripted.health().waiting == 0)
+    scripted.script = Script(["b"])
     tasks[1].cancel()
     assert (await collect(service.answer(question("hello")))).text == "b"
     tasks[2].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert fake.health().running == 0
+    assert scripted.health().running == 0
 
 
 async def test_closing_the_stream_frees_the_engine(settings):
-    service, fake = await started(settings, Script(["a"] * 1000, gap_s=0.01))
+    service, scripted = await started(settings, Script(["a"] * 1000, gap_s=0.01))
     stream = service.answer(question("hello", max_new_tokens=1000))
     await anext(stream)
-    assert fake.health().running == 1
+    assert scripted.health().running == 1
     await stream.aclose()
-    assert fake.health().running == 0
+    assert scripted.health().running == 0
 
 
 async def test_an_answer_that_takes_too_long_is_ended():
-    service, fake = await started(Settings(request_timeout_s=0.05), Script(["a", "b"], gap_s=60))
+    service, scripted = await started(Settings(request_timeout_s=0.05), Script(["a", "b"], gap_s=60))
     with pytest.raises(DeadlineExceeded, match=r"0\.05 s"):
         await collect(service.answer(question("hello")))
-    assert fake.health().running == 0
+    assert scripted.health().running == 0
 
 
 async def test_an_error_of_the_engine_reaches_its_caller_only(settings):
-    service, fake = await started(settings, Script(["a", "b"], error=EngineFailed("broken"), error_after=1))
+    service, scripted = await started(settings, Script(["a", "b"], error=EngineFailed("broken"), error_after=1))
     with pytest.raises(EngineFailed, match="broken"):
         await collect(service.answer(question("hello")))
-    fake.script = Script(["fine"])
+    scripted.script = Script(["fine"])
     assert (await collect(service.answer(question("hello")))).text == "fine"
 
 
@@ -144,10 +144,10 @@ async def test_an_error_of_the_engine_reaches_its_caller_only(settings):
     ],
 )
 async def test_a_bad_request_is_refused_with_the_limit(settings, request_, message):
-    service, fake = await started(settings)
+    service, scripted = await started(settings)
     with pytest.raises(InvalidRequest, match=message):
         await collect(service.answer(request_))
-    assert not fake.requests
+    assert not scripted.requests
 
 
 async def test_every_error_has_a_stable_code():
@@ -160,10 +160,12 @@ def _tree(cls):
 
 
 async def test_answers_that_outlast_the_grace_end_with_the_reason(settings):
-    service, fake = await started(settings.model_copy(update={"grace_s": 0.1}), Script(["slow "] * 1000, gap_s=0.05))
+    service, scripted = await started(
+        settings.model_copy(update={"grace_s": 0.1}), Script(["slow "] * 1000, gap_s=0.05)
+    )
     running = asyncio.ensure_future(collect(service.answer(question("tell me all"))))
-    await until(lambda: fake.health().running)
+    await until(lambda: scripted.health().running)
     await service.drain()
     with pytest.raises(NotReady, match="shutting down"):
         await running
-    assert fake.health().running == 0
+    assert scripted.health().running == 0

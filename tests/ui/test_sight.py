@@ -151,8 +151,8 @@ def test_a_drawn_region_is_asked_about(opened, embedded, scene):
 
 
 @pytest.mark.parametrize("opened", ["desktop"], indirect=True)
-def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, fake, scene):
-    page = opened(fake)
+def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, scripted, scene):
+    page = opened(scripted)
     page.locator("#question input[type=file]").set_input_files(scene)
     page.get_by_role("button", name="Draw a box").focus()
     page.keyboard.press("Enter")
@@ -219,8 +219,8 @@ def test_a_image_that_is_switched_off_is_not_sent(opened, embedded, scene, red):
 
 
 @pytest.mark.parametrize("opened", ["desktop"], indirect=True)
-def test_boxes_of_several_images_go_where_the_visitor_says(opened, fake, scene, red):
-    page = opened(fake)
+def test_boxes_of_several_images_go_where_the_visitor_says(opened, scripted, scene, red):
+    page = opened(scripted)
     page.locator("#question input[type=file]").set_input_files([scene, red])
     expect(page.locator("#context .chip")).to_have_count(2)
     ask(page, '{"bbox_2d": [0, 0, 168, 168], "label": "half"} in the second image')
@@ -244,10 +244,10 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("opened", ["desktop"], indirect=True)
-def test_hostile_answers_neither_break_the_page_nor_run(opened, fake, scene, red):
-    page, before = opened(fake), ended(fake)
+def test_hostile_answers_neither_break_the_page_nor_run(opened, scripted, scene, red):
+    page, before = opened(scripted), ended(scripted)
     ask(page, " ".join(HOSTILE), scene)
-    settled(page, fake, before + 1)
+    settled(page, scripted, before + 1)
     expect(marks(page)).to_have_count(5)
     labels = page.locator("#viewer ol.labels button")
     expect(labels.first).to_contain_text("<img/src=x/onerror=window.hacked=1>")

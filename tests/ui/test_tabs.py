@@ -245,7 +245,7 @@ def test_the_schema_reaches_the_engine(page, app):
     page.locator("#schema textarea").fill('{"type": "integer"}')
     page.locator("#question textarea").fill("how many?")
     page.locator("#question textarea").press("Enter")
-    # The fake engine has no grammar and says so; nothing is ignored in silence.
+    # The scripted engine has no grammar and says so; nothing is ignored in silence.
     expect(page.locator("#chat")).to_contain_text("cannot hold an answer to a JSON schema")
 
 
@@ -313,7 +313,7 @@ def test_two_settings_from_upload_to_difference(page, app, red):
     assert sorted(request.max_pixels or 0 for request in list(app.engine.requests)[-2:]) == [0, 64 * 28 * 28]
     while app.service.status().running:
         page.wait_for_timeout(20)
-    # The fake engine cuts an answer at its length: that is what differs here.
+    # The scripted engine cuts an answer at its length: that is what differs here.
     script(app, *["word ", "<i>word</i> "] * 16)
     longest = page.locator("#compare-B").get_by_label("number input for Longest answer, in tokens")
     longest.fill("16")
