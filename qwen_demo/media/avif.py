@@ -10,7 +10,7 @@ if features.check("avif"):
     from PIL import AvifImagePlugin, _avif
 
     class AvifFile(AvifImagePlugin.AvifImageFile):
-        """One AVIF picture.
+        """One AVIF image.
 
         Attributes:
             orientation: EXIF value, 1 to 8, to be applied by whoever reads the pixels.

@@ -1,22 +1,14 @@
-"""Decodes one clip in a process of its own; `videos.py` starts it. Reads stdin, writes stdout.
+"""Samples the frames of one clip, in a process of its own that `zygote.py` forks. `videos.py` has words and checks.
 
-Imports nothing of the package, so that it starts fast and holds no secret. Before it reads the
-first byte of the clip it gives up the right to open files and sockets, so a clip that names
-others (playlists, references) gets nothing, and takes limits of memory and processor time.
-
-Output: one line of JSON, {"refused": code, "values": [numbers]} or {"width", "height",
-"times_s", "fps", "duration_s"}; after the latter, the frames as packed RGB.
+A clip that names other files (playlists, references) gets nothing: no protocol is allowed and no file can be opened.
 """
 
 import bisect
-import json
+import io
 import math
-import runpy
-import sys
-import traceback
-from pathlib import Path
+from collections.abc import Iterator
 
-# PyAV imports its submodules at first use; here that would be after the right to open files is gone.
+# PyAV and Pillow import submodules at first use, when no file can be opened any more.
 import av
 import av.audio.codeccontext
 import av.audio.stream
@@ -25,41 +17,25 @@ import av.subtitles.stream
 import av.video.codeccontext
 import av.video.stream
 import PIL.Image
+import PIL.ImageFile
+
+from qwen_demo.media.enlarge import enlarged
+from qwen_demo.media.exchange import Exchange, Refused, write_whole
 
 CODECS = "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mjpeg,gif"
+DAMAGE = (av.FFmpegError, ArithmeticError, ValueError)
+DECODER_BYTES = 24  # for each pixel of a frame: the references of a codec, and what threads hold
 _TOLERANCE_S = 1e-3  # Matroska rounds times to milliseconds
-_give_up_rights = runpy.run_path(str(Path(__file__).with_name("confine.py")))["give_up_rights"]
 
 
-class Refused(Exception):
-    """A limit of the job was passed; `videos.py` has the words for each code."""
+def decode(job: dict, file: int, exchange: Exchange) -> dict:
+    """The frames on screen at evenly spaced times, written as they are decoded.
 
-    def __init__(self, code: str, *values: float):
-        super().__init__(code)
-        self.code, self.values = code, values
+    Args:
+        job: `format`, `threads`, what `Clip` says, and limits (`videos.py`).
 
-
-def main() -> None:
-    job = json.loads(sys.argv[1])
-    PIL.Image.init()
-    _give_up_rights(job)
-    try:
-        header, frames = decode(job)
-    except Refused as exc:
-        header, frames = {"refused": exc.code, "values": exc.values}, []
-    except MemoryError:
-        header, frames = {"refused": "memory", "values": []}, []
-    except (av.FFmpegError, ArithmeticError, ValueError):
-        header, frames = {"refused": "damaged", "values": []}, []
-    except Exception:  # our own mistake: told to the server, which logs it
-        header, frames = {"refused": "failed", "values": [], "detail": traceback.format_exc()[-4000:]}, []
-    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n")
-    for frame in frames:
-        sys.stdout.buffer.write(frame.tobytes())
-
-
-def decode(job: dict) -> tuple[dict, list[PIL.Image.Image]]:
-    """Header and frames of the clip on stdin.
+    Returns:
+        `width` and `height`.
 
     Raises:
         Refused: over a limit.
@@ -71,8 +47,9 @@ def decode(job: dict) -> tuple[dict, list[PIL.Image.Image]]:
         "protocol_whitelist": "none",
         "max_pixels": str(job["max_pixels"]),
     }
-    with av.open(sys.stdin.buffer, format=job["format"].partition(",")[0], options=options) as container:
-        stream = _picture_stream(container)
+    source = io.FileIO(file, "rb", closefd=False)
+    with av.open(source, format=job["format"].partition(",")[0], options=options) as container:
+        stream = _video_stream(container)
         _check_size(stream, job)
         stream.codec_context.options = {"max_pixels": str(job["max_pixels"])}
         stream.codec_context.thread_count = job["threads"]
@@ -86,10 +63,18 @@ def decode(job: dict) -> tuple[dict, list[PIL.Image.Image]]:
             raise Refused("seconds", duration_s)
         times, fps = sample_times(duration_s, frame_s, job)
         wanted = [stamps[max(0, bisect.bisect_right(seconds, time + _TOLERANCE_S) - 1)] for time in times]
-        pictures = _pictures_at(container, stream, sorted(set(wanted)), keys, job)
-    header = {"times_s": times, "fps": fps, "duration_s": duration_s}
-    header["width"], header["height"] = pictures[wanted[0]].size
-    return header, [pictures[stamp] for stamp in wanted]
+        memory, size = None, (0, 0)
+        for stamp, image in _images_at(container, stream, sorted(set(wanted)), keys, job):
+            if memory is None:
+                size = image.size
+                pixels = DECODER_BYTES * stream.codec_context.width * stream.codec_context.height
+                plan = {"count": len(times), "width": size[0], "height": size[1], "peak_bytes": pixels}
+                memory = exchange.memory_for({**plan, "times_s": times, "fps": fps, "duration_s": duration_s})
+            data = image.tobytes()
+            for index, other in enumerate(wanted):
+                if other == stamp:
+                    write_whole(memory, data, index * len(data))
+    return {"width": size[0], "height": size[1]}
 
 
 def sample_times(duration_s: float, frame_s: float, job: dict) -> tuple[list[float], float]:
@@ -115,7 +100,7 @@ def sample_times(duration_s: float, frame_s: float, job: dict) -> tuple[list[flo
     return [start + index * step for index in range(count)], (1 / step if step else rate)
 
 
-def _picture_stream(container):
+def _video_stream(container):
     stream = container.streams.best("video")
     if stream is None:
         raise Refused("nothing")
@@ -158,10 +143,11 @@ def _scan(container, stream, job: dict) -> tuple[list[int], list[int]]:
     return sorted(stamps), sorted(keys)
 
 
-def _pictures_at(container, stream, targets: list[int], keys: list[int], job: dict) -> dict[int, PIL.Image.Image]:
-    """The frame on screen at each of `targets`, decoding from the nearest key frame before it."""
-    pictures: dict[int, PIL.Image.Image] = {}
-    shrink = _Shrink(stream, job)
+def _images_at(
+    container, stream, targets: list[int], keys: list[int], job: dict
+) -> Iterator[tuple[int, PIL.Image.Image]]:
+    """Each of `targets` with the frame on screen then, decoding from the nearest key frame before it."""
+    upright = _Upright(stream, job)
     frame = frames = None
     may_seek = True
     for target in targets:
@@ -169,7 +155,7 @@ def _pictures_at(container, stream, targets: list[int], keys: list[int], job: di
         if frames is None or (may_seek and frame is not None and key > _stamp(frame)):
             frame, frames = None, _frames_from(container, stream, min(key, target))
             frame = next(frames, None)
-            if frame is not None and _stamp(frame) > target and pictures:
+            if frame is not None and _stamp(frame) > target and target != targets[0]:
                 # An index that leads too far: from now on, decode everything.
                 may_seek = False
                 frames = _frames_from(container, stream, targets[0])
@@ -181,8 +167,7 @@ def _pictures_at(container, stream, targets: list[int], keys: list[int], job: di
             frame = following
         if frame is None:
             raise Refused("damaged")
-        pictures[target] = shrink(frame)
-    return pictures
+        yield target, upright(frame)
 
 
 def _frames_from(container, stream, stamp: int):
@@ -197,8 +182,8 @@ def _stamp(frame) -> int:
     return stamp
 
 
-class _Shrink:
-    """Turns frames into upright RGB pictures of one size, of at most `frame_pixels`, on white."""
+class _Upright:
+    """Turns frames into upright RGB images of one size, of at most `frame_pixels`, on white."""
 
     def __init__(self, stream, job: dict):
         self._aspect = float(stream.sample_aspect_ratio or 1)
@@ -213,14 +198,15 @@ class _Shrink:
         mode = "RGBA" if see_through else "RGB"
         scaled = frame.reformat(*self._size, format="rgba" if see_through else "rgb24", interpolation="AREA")
         plane = scaled.planes[0]
-        picture = PIL.Image.frombytes(mode, self._size, bytes(plane), "raw", mode, plane.line_size)
+        image = PIL.Image.frombytes(mode, self._size, bytes(plane), "raw", mode, plane.line_size)
         if see_through:
-            white = PIL.Image.new("RGB", picture.size, "white")
-            white.paste(picture, mask=picture.getchannel("A"))
-            picture = white
+            white = PIL.Image.new("RGB", image.size, "white")
+            white.paste(image, mask=image.getchannel("A"))
+            image = white
+        image = enlarged(image)
         turns = round(frame.rotation / 90) % 4
         turn = (None, PIL.Image.Transpose.ROTATE_90, PIL.Image.Transpose.ROTATE_180, PIL.Image.Transpose.ROTATE_270)
-        return picture.transpose(turn[turns]) if turns else picture
+        return image.transpose(turn[turns]) if turns else image
 
     def _fitted(self, width: int, height: int) -> tuple[int, int]:
         shown = width * self._aspect
@@ -228,7 +214,3 @@ class _Shrink:
             raise Refused("size", round(shown), height)
         scale = min(1.0, math.sqrt(self._pixels / (shown * height)))
         return max(1, math.floor(shown * scale)), max(1, math.floor(height * scale))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,55 @@
+"""What a decoding job and the server say to each other: lines of JSON over a socket, pixels in shared memory.
+
+The job's side. It answers first with what it is going to make, waits for memory of exactly that size, fills it and
+answers once more. The server believes neither answer (`decoders.py`). Imports nothing of the package.
+"""
+
+import json
+import os
+import socket
+
+
+class Refused(Exception):
+    """A limit of the job was passed; the server has the words for each code."""
+
+    def __init__(self, code: str, *values: float):
+        super().__init__(code)
+        self.code, self.values = code, values
+
+
+class Exchange:
+    """One job's line to the server."""
+
+    def __init__(self, line: socket.socket):
+        self._line = line
+
+    def say(self, answer: dict) -> None:
+        self._line.sendall(json.dumps(answer).encode() + b"\n")
+
+    def memory_for(self, plan: dict) -> int:
+        """Announce the pixels of `plan` (`width`, `height`, perhaps `count`, `peak_bytes`).
+
+        Returns:
+            the descriptor of memory that holds them: count * height * width * 3 bytes. It may take a while.
+        """
+        self.say(plan)
+        _, descriptors, _, _ = socket.recv_fds(self._line, 16, 1)
+        if not descriptors:
+            os._exit(0)  # the server does not want them any more
+        return descriptors[0]
+
+
+def read_whole(file: int) -> bytes:
+    """All bytes of a descriptor, in one piece."""
+    size, pieces = os.lseek(file, 0, os.SEEK_END), []
+    while size and (piece := os.pread(file, size, sum(map(len, pieces)))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def write_whole(file: int, data: bytes | memoryview, offset: int = 0) -> None:
+    view = memoryview(data).cast("B")
+    while view:
+        written = os.pwrite(file, view, offset)
+        view, offset = view[written:], offset + written
