@@ -16,7 +16,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from qwen_demo.sentences import Sentence
 
 PROGRAMS = {
     "image": "qwen_demo.media.image_decoder",
+    "deep image": "qwen_demo.media.deep_image_decoder",
     "video": "qwen_demo.media.video_decoder",
     "pdf": "qwen_demo.media.pdf_decoder",
 }
@@ -120,8 +121,7 @@ class DecoderPool:
         try:
             yield running
         finally:
-            running.close()
-            ending = asyncio.ensure_future(zygote.end(running, kill=not running.finished))
+            ending = asyncio.ensure_future(running.stop())
             self._tasks.add(ending)
             ending.add_done_callback(self._tasks.discard)
             if not running.finished:
@@ -161,8 +161,8 @@ class Job:
         finished: its pixels were taken.
     """
 
-    def __init__(self, number: int, line: socket.socket, timeout_s: float):
-        self.number = number
+    def __init__(self, number: int, line: socket.socket, timeout_s: float, end: Callable[["Job"], Awaitable[None]]):
+        self.number, self._end = number, end
         self.ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self.finished = False
         self._line, self._left_s, self._buffer, self._memory = line, timeout_s, b"", -1
@@ -209,10 +209,22 @@ class Job:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
-    def grant(self, count: int, width: int, height: int) -> None:
-        """Give it memory for its pixels: as large as it said, and never larger or smaller."""
+    @contextlib.asynccontextmanager
+    async def granted(self, nbytes: int) -> AsyncIterator[None]:
+        """Give it memory for its pixels: as large as it said, and never larger or smaller.
+
+        At the end of the block its pixels were taken, or it is gone.
+        """
+        self._grant(nbytes)
+        try:
+            yield
+        finally:
+            if not self.finished:
+                await asyncio.shield(self.stop())
+
+    def _grant(self, nbytes: int) -> None:
         self._memory = open_memory("raster")
-        os.ftruncate(self._memory, count * width * height * 3)
+        os.ftruncate(self._memory, nbytes)
         if _CAN_SEAL:
             fcntl.fcntl(self._memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
         try:
@@ -240,17 +252,17 @@ class Job:
         self._memory, self.finished = -1, True
         return raster
 
-    def close(self) -> None:
+    async def stop(self) -> None:
+        """Return once its process is gone: killed, unless it has finished."""
         self._line.close()
         if self._memory >= 0:
             os.close(self._memory)
             self._memory = -1
+        await self._end(self)
 
 
 def _restarted() -> Overloaded:
-    return Overloaded(
-        Sentence("The decoders had to be started again. Send the file once more."), retry_after_s=1.0
-    )
+    return Overloaded(Sentence("The decoders had to be started again. Send the file once more."), retry_after_s=1.0)
 
 
 class _Zygote:
@@ -285,7 +297,7 @@ class _Zygote:
         with theirs:
             # Not in a thread: Linux ends it together with the thread that started it.
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-c", _BOOT, json.dumps(place)),
+                *(sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(place)),
                 stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
                 env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
@@ -310,7 +322,7 @@ class _Zygote:
         self.begun += 1
         line, theirs = socket.socketpair()
         line.setblocking(False)
-        running = Job(self.begun, line, timeout_s)
+        running = Job(self.begun, line, timeout_s, self._end)
         with theirs:
             request = json.dumps({"number": running.number, "job": job, "limits": limits}).encode()
             try:
@@ -321,10 +333,10 @@ class _Zygote:
         self.ended[running.number] = running.ended
         return running
 
-    async def end(self, running: Job, *, kill: bool) -> None:
+    async def _end(self, running: Job) -> None:
         """Return once the job's process is gone; it has little time for it, or none."""
-        for last in (False, True) if not kill else (True,):
-            if last and not running.ended.done():
+        for kill in (False, True) if running.finished else (True,):
+            if kill and not running.ended.done():
                 with contextlib.suppress(OSError):
                     self._send(json.dumps({"kill": running.number}).encode(), [])
             with contextlib.suppress(TimeoutError):

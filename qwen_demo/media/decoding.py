@@ -86,6 +86,7 @@ class Context:
         """Pixels, counted in the budget until they are collected.
 
         Args:
+            content: counted in the budget by whoever read it.
             plan: reads the first answer; raises `ValueError` and its like where it cannot be right.
 
         Raises:
@@ -95,8 +96,8 @@ class Context:
         async with self.decoders.job(task.kind, task.job, content.fd, task.timeout_s, task.limits) as running:
             first = _unrefused(await running.answer())
             planned = plan(first)
-            async with self.budget.passing(planned.peak_bytes + planned.nbytes) as share:
-                running.grant(planned.count, planned.width, planned.height)
+            taken = planned.peak_bytes + planned.nbytes
+            async with self.budget.passing(taken, content.size) as share, running.granted(planned.nbytes):
                 last = _unrefused(await running.answer())
                 width, height = numbers(last, "width", "height")
                 if sorted((width, height)) != sorted((planned.width, planned.height)):

@@ -8,6 +8,13 @@ import json
 import os
 import socket
 
+import PIL.Image
+import PIL.ImageColor
+import PIL.ImageFile  # Pillow imports these parts of itself at first use, when no file can be opened any more
+import PIL.ImagePalette
+
+_STRIP_BYTES = 1 << 16
+
 
 class Refused(Exception):
     """A limit of the job was passed; the server has the words for each code."""
@@ -48,8 +55,13 @@ def read_whole(file: int) -> bytes:
     return b"".join(pieces)
 
 
-def write_whole(file: int, data: bytes | memoryview, offset: int = 0) -> None:
-    view = memoryview(data).cast("B")
-    while view:
-        written = os.pwrite(file, view, offset)
-        view, offset = view[written:], offset + written
+def write_image(file: int, image: PIL.Image.Image, index: int = 0) -> None:
+    """Packed RGB of the image, as number `index` of those of its size; strip by strip, in little memory."""
+    rows = max(1, _STRIP_BYTES // (3 * image.width))
+    offset = index * image.width * image.height * 3
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height))) if rows < image.height else image
+        view = memoryview(strip.tobytes())
+        while view:
+            written = os.pwrite(file, view, offset)
+            view, offset = view[written:], offset + written

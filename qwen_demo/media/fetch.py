@@ -82,9 +82,7 @@ async def fetch_url(
         ) from exc
 
 
-async def _follow(
-    url: str, limits: Settings, budget: MemoryBudget, kind: Kind | None, network: Network
-) -> bytes:
+async def _follow(url: str, limits: Settings, budget: MemoryBudget, kind: Kind | None, network: Network) -> bytes:
     # The bare transport: httpx's client adds cookies and netrc, and reads the Location of every
     # redirect. No connection is kept for the next hop: it would be found by its address, while its
     # certificate was checked for the first hop's name.

@@ -5,31 +5,21 @@ image comes out upright, RGB, on white, with both sides at least 28 pixels.
 """
 
 import contextlib
+import copy  # noqa: F401 Pillow imports it, and some of its own parts, at first use: when no file can be opened any more
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import PIL.Image
-from PIL import (  # noqa: F401 the last ones would be imported at their first use, when no file can be opened any more
-    BmpImagePlugin,
-    GifImagePlugin,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-    ImageChops,
-    ImageFile,
-    ImageMode,
-    ImagePalette,
-    ImageSequence,
-    TiffTags,
-)
+import PIL.ImageCms
+import PIL.ImageFilter
+from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from qwen_demo.media import downscale, structure
 from qwen_demo.media.avif import AvifFile
 from qwen_demo.media.enlarge import enlarged, enlarged_size
-from qwen_demo.media.exchange import Exchange, Refused, read_whole, write_whole
+from qwen_demo.media.exchange import Exchange, Refused, read_whole, write_image
 
 # Measured (`tests/media/test_downscale.py` holds them to it): bytes for each decoded pixel, for each pixel of the
 # file where the decoder holds all of them whatever it gives, and for each pixel that is kept.
@@ -75,11 +65,14 @@ DAMAGE = (
 )
 
 
-def decode(job: dict, file: int, exchange: Exchange) -> dict:
+def decode(
+    job: dict, file: int, exchange: Exchange, grey_of: Callable[[PIL.Image.Image], downscale.Grey] | None = None
+) -> dict:
     """One image; of an animated one, the first frame.
 
     Args:
         job: `format`, `max_pixels`, `max_aspect_ratio`, and `kept_pixels`, the area that larger ones are scaled to.
+        grey_of: what makes RGB of grey with more than 8 bits; without it, it is refused as `deep`.
 
     Returns:
         `width`, `height` of the pixels, `original` width and height, upright as well.
@@ -89,27 +82,36 @@ def decode(job: dict, file: int, exchange: Exchange) -> dict:
     """
     data = read_whole(file)
     with _named():
+        if job["format"] == "WebP" and (stated := structure.webp_size(data)):
+            _check_size(*stated, job)
         image, exif = _opened(data, job["format"])
         size = image.size
         _check_size(*size, job)
+        if downscale.is_deep(image) and not grey_of:
+            raise Refused("deep")
         kept = downscale.kept_size(*size, job["kept_pixels"])
         if job["format"] == "JPEG" and kept != size:
             image.draft(None, kept)  # the decoder leaves out what a half, quarter or eighth does not show
         width, height = enlarged_size(*kept)
-        plan = {"width": width, "height": height, "peak_bytes": len(data) + _peak_bytes(image, job["format"], size, kept)}
+        plan = {
+            "width": width,
+            "height": height,
+            "peak_bytes": len(data) + _peak_bytes(image, job["format"], size, kept),
+        }
         memory = exchange.memory_for(plan)
         del data
         image.load()
         orientation = _orientation(image, job["format"], exif)
     try:
-        pixels = downscale.rgb_on_white(image, kept)
+        grey = grey_of(image) if grey_of and downscale.is_deep(image) else None
+        pixels = downscale.rgb_on_white(image, kept, grey)
     except ValueError as exc:
         raise Refused("mode") from exc
     del image
     pixels = enlarged(pixels)
     if orientation in _UPRIGHT:
         pixels = pixels.transpose(_UPRIGHT[orientation])
-    write_whole(memory, pixels.tobytes())
+    write_image(memory, pixels)
     return {"width": pixels.width, "height": pixels.height, "original": size[::-1] if orientation >= 5 else size}
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import math
+from dataclasses import replace
 
 import PIL.Image
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media import structure
 from qwen_demo.media.content import Content
-from qwen_demo.media.decoding import Context, Plan, Task, numbers, refused_in_words
+from qwen_demo.media.decoding import Context, Plan, RefusedByDecoder, Task, numbers, refused_in_words
 from qwen_demo.media.enlarge import MODEL_MIN_SIDE, enlarged
 from qwen_demo.media.sniff import check_dimensions, file_format
 from qwen_demo.raster import Raster
@@ -53,7 +54,12 @@ async def decode_image(content: Content, context: Context, name: str) -> Image:
         return Plan(1, width, height, peak_bytes)
 
     with refused_in_words(lambda code, values: _refusal(code, values, limits, name)):
-        decoded = await context.decode(task, content, plan)
+        try:
+            decoded = await context.decode(task, content, plan)
+        except RefusedByDecoder as exc:
+            if exc.code != "deep":
+                raise
+            decoded = await context.decode(replace(task, kind="deep image"), content, plan)
         first, second = decoded.last["original"]
         width, height = numbers({"width": first, "height": second}, "width", "height")
         check_dimensions(width, height, limits.max_image_pixels, "max-image-pixels", limits, name)
@@ -88,9 +94,7 @@ def _refusal(code: str, values: list[float], limits: Settings, name: str) -> Med
     return MediaRefused(Sentence(template, name=name, limit_s=limits.image_timeout_s))
 
 
-def make_image(
-    pixels: PIL.Image.Image, *, name: str = "image", original_size: tuple[int, int] | None = None
-) -> Image:
+def make_image(pixels: PIL.Image.Image, *, name: str = "image", original_size: tuple[int, int] | None = None) -> Image:
     """An `Image` of RGB pixels that the program itself drew; both sides are at least 28 pixels."""
     assert pixels.mode == "RGB", pixels.mode
     raster = Raster.of(enlarged(pixels))

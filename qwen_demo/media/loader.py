@@ -33,7 +33,9 @@ from qwen_demo.types import Image, Video
 
 CACHE_SHARE = 4  # of the memory budget, one part in so many
 _REMEMBERED_PATHS = 4096
-_SETTLED_NS = 2_000_000_000  # a file changed since may change again without showing it: clocks of file systems are coarse
+_SETTLED_NS = (
+    2_000_000_000  # a file changed since may change again without showing it: clocks of file systems are coarse
+)
 
 _Value = Image | Video | Page
 _PathKey = tuple[str, int, int, int, int]

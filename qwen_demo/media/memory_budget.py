@@ -55,17 +55,21 @@ class MemoryBudget:
         return share
 
     @contextlib.asynccontextmanager
-    async def passing(self, count: int) -> AsyncIterator["Share"]:
+    async def passing(self, count: int, own: int = 0) -> AsyncIterator["Share"]:
         """A share of `count` bytes for work that ends soon; waits in turn for others of its kind.
+
+        Args:
+            own: bytes that the same work holds already. Alone, it fits.
 
         Raises:
             Overloaded: what is held for longer leaves no room.
         """
         async with self._turn:
-            while not self._makes_room(count) and self._passing:
+            while not self._makes_room(count, own) and self._passing:
                 self._passed.clear()
                 await self._passed.wait()
-            share = self.take(count)
+            share = Share(self)
+            share.grow(count, own)
             self._passing += 1
         try:
             with share:
@@ -74,12 +78,12 @@ class MemoryBudget:
             self._passing -= 1
             self._passed.set()
 
-    def _fits(self, count: int) -> bool:
+    def _fits(self, count: int, own: int) -> bool:
         held = self.held_bytes
-        return not held or held + count <= self.total_bytes
+        return held <= own or held + count <= self.total_bytes
 
-    def _makes_room(self, count: int) -> bool:
-        while not self._fits(count):
+    def _makes_room(self, count: int, own: int) -> bool:
+        while not self._fits(count, own):
             if not any(drop_one() for drop_one in self._caches):
                 return False
         return True
@@ -95,10 +99,9 @@ class Share:
     def __init__(self, budget: MemoryBudget):
         self._budget, self._count = budget, 0
 
-    def grow(self, count: int) -> None:
+    def grow(self, count: int, own: int = 0) -> None:
         """Raises `Overloaded`; the share stays as it was."""
-        alone = self._budget.held_bytes == self._count
-        if not (alone or self._budget._makes_room(count) or self._budget.held_bytes == self._count):
+        if not self._budget._makes_room(count, self._count + own):
             raise Overloaded(
                 Sentence(
                     "The images and requests that are being read take {held} MiB, and this one {size} MiB; all "

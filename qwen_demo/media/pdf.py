@@ -106,6 +106,4 @@ def _refusal(code: str, values: list[float], limits: Settings, name: str) -> Med
     template = _REFUSALS.get(code, "{name} cannot be read: the file is damaged or cut short.")
     one, two, *_ = *values, 0.0, 0.0
     limit = {"pages": limits.max_pdf_pages, "shape": limits.max_aspect_ratio}.get(code, 0)
-    return MediaRefused(
-        Sentence(template, name=name, one=one, two=two, limit=limit, limit_s=limits.pdf_timeout_s)
-    )
+    return MediaRefused(Sentence(template, name=name, one=one, two=two, limit=limit, limit_s=limits.pdf_timeout_s))

@@ -6,12 +6,11 @@ PDFium is built without JavaScript and XFA here, so a document runs nothing.
 import math
 
 import PIL.Image
-import PIL.ImageFile  # Pillow would import it at its first use, when no file can be opened any more
 import pypdfium2
 import pypdfium2.raw as pdfium
 
 from qwen_demo.media.enlarge import enlarged, enlarged_size
-from qwen_demo.media.exchange import Exchange, Refused, read_whole, write_whole
+from qwen_demo.media.exchange import Exchange, Refused, read_whole, write_image
 
 DAMAGE = (pypdfium2.PdfiumError, ArithmeticError, ValueError)
 POINTS_PER_INCH = 72.0
@@ -52,7 +51,7 @@ def decode(job: dict, file: int, exchange: Exchange) -> dict:
     peak_bytes = 2 * len(data) + DRAWN_BYTES * size[0] * size[1]
     plan = {"width": kept[0], "height": kept[1], "pages": pages, "peak_bytes": peak_bytes}
     memory = exchange.memory_for(plan)
-    write_whole(memory, enlarged(_pixels(page, size, document.formenv)).tobytes())
+    write_image(memory, enlarged(_pixels(page, size, document.formenv)))
     return {"width": kept[0], "height": kept[1]}
 
 

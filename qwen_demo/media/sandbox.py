@@ -11,6 +11,7 @@ Where a kernel or a system lacks one of them the rest applies; what is in force 
 
 import contextlib
 import ctypes
+import functools
 import os
 import resource
 import signal
@@ -37,7 +38,7 @@ def enter(*, parent: int, zygote: bool, limits: dict[str, int] | None = None) ->
     """
     force = []
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
+        libc = _libc()
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)  # it ended before that call
@@ -47,9 +48,14 @@ def enter(*, parent: int, zygote: bool, limits: dict[str, int] | None = None) ->
             force.append(f"Landlock (ABI {abi})")
     _limit({"CORE": 0, **(limits or {})})
     # Last: it refuses the calls above.
-    if sys.platform == "linux" and seccomp.install(libc, zygote=zygote):
+    if sys.platform == "linux" and seccomp.install(_libc(), zygote=zygote):
         force.append("seccomp")
     return (*force, "limits")
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _landlock(libc: ctypes.CDLL) -> int:

@@ -7,7 +7,6 @@ elsewhere there is no filter. Method: Documentation/userspace-api/seccomp_filter
 
 import ctypes
 import errno
-import os
 import platform
 import struct
 
@@ -65,7 +64,6 @@ _NUMBERS = {
     "clock_getres": (229, 114),
     "clock_nanosleep": (230, 115),
     "exit_group": (231, 94),
-    "tgkill": (234, 131),
     "ppoll": (271, 73),
     "set_robust_list": (273, 99),
     "dup3": (292, 24),
@@ -87,7 +85,7 @@ _OF_ZYGOTE = {
     *("getsockname", "getsockopt"),
 }
 # Looked at more closely, or refused in a way of its own.
-_SPECIAL = {"mmap", "mprotect", "clone", "clone3", "tgkill", "prctl", "recvmsg"}
+_SPECIAL = {"mmap", "mprotect", "clone", "clone3", "prctl", "recvmsg"}
 
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column of _NUMBERS, AUDIT_ARCH_*
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -107,12 +105,10 @@ def install(libc: ctypes.CDLL, *, zygote: bool) -> bool:
     Returns:
         whether it is in force: False on another machine, or where the kernel has no seccomp.
     """
-    machine = platform.machine()
-    if machine not in _MACHINES:
+    code = _PROGRAMS.get(zygote)
+    if code is None:
         return False
-    code = b"".join(struct.pack("=HBBI", *each) for each in _program(*_MACHINES[machine], zygote=zygote))
-    buffer = ctypes.create_string_buffer(code, len(code))
-    header = struct.pack("HL", len(code) // 8, ctypes.addressof(buffer))
+    header = struct.pack("HL", len(code) // 8, ctypes.addressof(code))
     return libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, header, 0, 0) == 0
 
 
@@ -132,7 +128,6 @@ def _program(column: int, architecture: int, *, zygote: bool) -> list[_Instructi
     # No new code in memory, neither mapped nor made of data.
     for name in ("mmap", "mprotect"):
         code += _checked(numbers[name], 2, (_ANY_BIT, 1, 0, _PROT_EXEC))
-    code += _checked(numbers["tgkill"], 0, (_EQUAL, 0, 1, os.getpid()))  # abort()
     code += [(_EQUAL, 0, 1, numbers["clone3"]), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]  # then clone is asked
     if zygote:
         for name in ("clone", "prctl", "recvmsg"):
@@ -157,3 +152,12 @@ def _checked(number: int, argument: int, test: _Instruction) -> list[_Instructio
 
 def _load(offset: int) -> _Instruction:
     return _LOAD, 0, 0, offset
+
+
+def _packed(*, zygote: bool) -> ctypes.Array:
+    code = b"".join(struct.pack("=HBBI", *each) for each in _program(*_MACHINES[platform.machine()], zygote=zygote))
+    return ctypes.create_string_buffer(code, len(code))
+
+
+# Ready before any job: a new process pays for every page that it writes to.
+_PROGRAMS = {zygote: _packed(zygote=zygote) for zygote in (True, False)} if platform.machine() in _MACHINES else {}

@@ -103,6 +103,24 @@ def check_directory(tiff: bytes) -> None:
         raise Suspicious("claims")
 
 
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that a WebP file states, whose library would take memory for all of it on opening.
+
+    None where its first chunk is of another kind (RFC 9649, sections 2.5 to 2.7 have the three).
+    """
+    kind, body = data[12:16], data[20:30]
+    if len(body) < 10:
+        return None
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(body[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 ":
+        return int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF
+    return None
+
+
 def exif_orientation(exif: bytes) -> int:
     """Value 1 to 8 of the EXIF orientation tag; 1, upright, if there is none or it makes no sense."""
     for tag, kind, count, value in _entries(exif.removeprefix(_EXIF)):

@@ -8,7 +8,7 @@ import io
 import math
 from collections.abc import Iterator
 
-# PyAV and Pillow import submodules at first use, when no file can be opened any more.
+# PyAV imports its submodules at first use, when no file can be opened any more.
 import av
 import av.audio.codeccontext
 import av.audio.stream
@@ -17,10 +17,9 @@ import av.subtitles.stream
 import av.video.codeccontext
 import av.video.stream
 import PIL.Image
-import PIL.ImageFile
 
 from qwen_demo.media.enlarge import enlarged
-from qwen_demo.media.exchange import Exchange, Refused, write_whole
+from qwen_demo.media.exchange import Exchange, Refused, write_image
 
 CODECS = "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mjpeg,gif"
 DAMAGE = (av.FFmpegError, ArithmeticError, ValueError)
@@ -48,6 +47,7 @@ def decode(job: dict, file: int, exchange: Exchange) -> dict:
         "max_pixels": str(job["max_pixels"]),
     }
     source = io.FileIO(file, "rb", closefd=False)
+    source.seek(0)  # where its writer left it is its end
     with av.open(source, format=job["format"].partition(",")[0], options=options) as container:
         stream = _video_stream(container)
         _check_size(stream, job)
@@ -70,10 +70,9 @@ def decode(job: dict, file: int, exchange: Exchange) -> dict:
                 pixels = DECODER_BYTES * stream.codec_context.width * stream.codec_context.height
                 plan = {"count": len(times), "width": size[0], "height": size[1], "peak_bytes": pixels}
                 memory = exchange.memory_for({**plan, "times_s": times, "fps": fps, "duration_s": duration_s})
-            data = image.tobytes()
             for index, other in enumerate(wanted):
                 if other == stamp:
-                    write_whole(memory, data, index * len(data))
+                    write_image(memory, image, index)
     return {"width": size[0], "height": size[1]}
 
 
