@@ -159,6 +159,8 @@ class RemoteEngine:
             if line[5:].strip() == b"[DONE]":
                 return True
             chunk = json.loads(line[5:])
+            if not isinstance(chunk, dict):
+                continue
             if error := chunk.get("error"):
                 raise openai.APIError(str(error), request, body=error)
             if delta := self._take(chunk, progress):
@@ -170,9 +172,9 @@ class RemoteEngine:
         if usage := chunk.get("usage"):
             details = usage.get("prompt_tokens_details") or {}
             progress.usage = Usage(
-                usage["prompt_tokens"],
+                usage.get("prompt_tokens") or 0,
                 details.get("image_tokens") or 0,
-                usage["completion_tokens"],
+                usage.get("completion_tokens") or 0,
                 details.get("cached_tokens") or 0,
             )
         if not chunk.get("choices"):
@@ -180,7 +182,7 @@ class RemoteEngine:
         choice = chunk["choices"][0]
         if reason := choice.get("finish_reason"):
             progress.reason = "repetition" if choice.get("stop_reason") == "repetition" else reason
-        words = choice["delta"].get("content")
+        words = (choice.get("delta") or {}).get("content")
         if not words:
             return None
         progress.first = progress.first or progress.last
@@ -281,9 +283,10 @@ def _logprobs(found: dict | None) -> tuple[TokenLogprob, ...]:
         TokenLogprob(
             token["token"],
             token["logprob"],
-            tuple((other["token"], other["logprob"]) for other in token["top_logprobs"]),
+            tuple((other["token"], other["logprob"]) for other in token.get("top_logprobs") or ()),
         )
         for token in (found or {}).get("content") or ()
+        if token.get("token") is not None and token.get("logprob") is not None
     )
 
 

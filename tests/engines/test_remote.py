@@ -74,6 +74,26 @@ async def test_an_answer_passes_through_with_its_usage_and_reason(start):  # noq
     await engine.close()
 
 
+ODD = [
+    {"choices": [{"index": 0, "finish_reason": "stop"}]},
+    {"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]},
+    {"choices": [{"index": 0, "delta": {"content": None}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": None},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "logprobs": {"content": [{"token": "a"}]}}]},
+]
+
+
+@pytest.mark.parametrize("end", ODD)
+@pytest.mark.parametrize("counts", [{"prompt_tokens": None, "completion_tokens": None}, {"prompt_tokens": 7}, {}])
+async def test_chunks_that_leave_things_out_are_read(end, counts):
+    async with other_program(HELLO, end, {"choices": [], "usage": counts}, {"choices": None}, b"data: [DONE]") as url:
+        engine = await remote(url)
+        answer = await collect(engine.stream(question("hello")))
+        await engine.close()
+    assert (answer.text, answer.finished.reason) == ("hello", "stop")
+    assert answer.finished.usage.completion_tokens == 0
+
+
 @pytest.mark.parametrize("reason", ["length", "repetition"])
 async def test_the_reason_is_true(start, reason):  # noqa: F811
     engine = await remote(start(Script(["a"], reason=reason)).url + "/v1")
