@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_END = object()
-
 
 class _Model:
     """A loaded model with what a request needs of it."""
@@ -121,14 +119,14 @@ class GenerateEngine:
         worker = loop.run_in_executor(self._threads, contextvars.copy_context().run, job.run)
         worker.add_done_callback(self._free_place)
         try:
-            while (event := await job.events.get()) is not _END:
+            while (event := await job.events.get()) is not None:
                 yield event
             await worker
         finally:
             job.cancelled.set()
             await asyncio.wait({worker})
 
-    def _free_place(self, worker: asyncio.Future) -> None:
+    def _free_place(self, worker: "asyncio.Future[None]") -> None:
         self._running -= 1
         self._places.release()
         if not worker.cancelled():
@@ -140,10 +138,10 @@ class _Job:
 
     def __init__(self, model: _Model, request: ChatRequest, arrived: float, loop: asyncio.AbstractEventLoop):
         self.model, self.request, self.arrived, self.loop = model, request, arrived, loop
-        self.events: asyncio.Queue = asyncio.Queue()
+        self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.cancelled = threading.Event()
 
-    def _emit(self, event) -> None:
+    def _emit(self, event: Event | None) -> None:
         self.loop.call_soon_threadsafe(self.events.put_nowait, event)
 
     def run(self) -> None:
@@ -166,7 +164,7 @@ class _Job:
             log.exception("request %s failed", self.request.request_id)
             raise EngineFailed("The model failed on this request; the cause is in the server's log.") from error
         finally:
-            self._emit(_END)
+            self._emit(None)
 
     def _answer(self) -> None:
         started = time.perf_counter()

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
@@ -80,7 +81,7 @@ class _StopWhen(StoppingCriteria):
 class VisionClock:
     """Measures the vision encoder's time for each thread that runs the model."""
 
-    def __init__(self, model):
+    def __init__(self, model: Any) -> None:
         self._local = threading.local()
         visual = model.model.visual
         visual.register_forward_pre_hook(lambda *_: setattr(self._local, "since", self._now()))

@@ -55,7 +55,7 @@ def build_engine(settings: Settings, **options) -> Engine:
     if settings.engine == "scripted":
         return ScriptedEngine(Script(first_s=0.2, gap_s=0.02), settings.max_running)
     if settings.engine == "remote":
-        from qwen_demo.engines.remote import RemoteEngine
+        from qwen_demo.engines.remote.engine import RemoteEngine
 
         return RemoteEngine(settings)
     # ZeroGPU lends its GPU to one call at a time; there is nothing to batch.

@@ -22,7 +22,7 @@ class _Cost:
 class Rates:
     """Mean costs over the newest `WINDOW` answers, weighted by tokens."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._images: deque[_Cost] = deque(maxlen=WINDOW)
         self._prompts: deque[_Cost] = deque(maxlen=WINDOW)
         self._working_s: deque[float] = deque(maxlen=WINDOW)  # from the end of each one's wait to its end

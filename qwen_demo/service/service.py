@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Any
 
 from qwen_demo.errors import DeadlineExceeded, EngineFailed, NotReady, Overloaded, QwenDemoError
 from qwen_demo.sentences import Sentence
@@ -60,7 +61,7 @@ class Service:
         self.settings = settings
         self._engine = engine
         self._state = "loading"
-        self._tasks: list[asyncio.Task] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._enders: set[Callable[[QwenDemoError], None]] = set()  # one for each answer that is being written
         self._queue = WaitingQueue()
         self._watchdog = Watchdog(engine, settings.canary_s)
@@ -227,8 +228,8 @@ class Service:
     async def _until_ended(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         # One timer for the whole answer: `asyncio.timeout` around each token costs more than sending it.
         # The task is looked up at each step, as a reader may take every event in a task of its own.
-        working: asyncio.Task | None = None
-        leaving: asyncio.Future | None = None
+        working: asyncio.Task[Any] | None = None
+        leaving: asyncio.Future[None] | None = None
         over: QwenDemoError | None = None
 
         def end(error: QwenDemoError) -> None:
@@ -269,7 +270,9 @@ class Service:
             await (leaving or events.aclose())
         raise over
 
-    def _record(self, identity: str, front: str, outcome: str, finished, first_s: float, seconds: float) -> None:
+    def _record(
+        self, identity: str, front: str, outcome: str, finished: Finished | None, first_s: float, seconds: float
+    ) -> None:
         self.metrics.ended(front, outcome, finished, first_s, seconds)
         fields = {"request": identity, "front": front, "outcome": outcome, "seconds": round(seconds, 3)}
         if finished:

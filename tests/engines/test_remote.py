@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from qwen_demo.engines.remote import RemoteEngine
+from qwen_demo.engines.remote.engine import RemoteEngine
 from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed, InvalidRequest, ModelLoadError, Overloaded, SettingsError
 from qwen_demo.settings import Settings
