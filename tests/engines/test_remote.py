@@ -198,7 +198,7 @@ async def test_what_goes_wrong_inside_a_stream_is_told(pieces, told):
 
 
 async def test_readiness_follows_the_servers(start, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("qwen_demo.engines.upstreams.CHECK_EVERY_S", 0.05)
+    monkeypatch.setattr("qwen_demo.engines.remote.upstreams.CHECK_EVERY_S", 0.05)
     upstream = start()
     engine = await remote(upstream.url + "/v1")
     assert engine.health().ready
