@@ -7,7 +7,7 @@ with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  on ZeroGPU it must come before torch
 
 from qwen_demo.errors import SettingsError
-from qwen_demo.server import serve
+from qwen_demo.server.app import serve
 from qwen_demo.settings import load_settings
 
 

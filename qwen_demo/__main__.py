@@ -20,7 +20,7 @@ from qwen_demo.settings import Settings, load_settings
 from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text
 
 USAGE = """%(prog)s serve [settings]
-       %(prog)s ask [PICTURE ...] QUESTION [--temperature T] [--max-tokens N] [--seed S] [settings]
+       %(prog)s ask [IMAGE ...] QUESTION [--temperature T] [--max-tokens N] [--seed S] [settings]
        %(prog)s key NAME        print a new API key, and the line for --api-keys-file
        %(prog)s user NAME       ask for a password, print the line for --page-users-file"""
 
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         parser.parse_args(argv)
     if argv[0] == "serve":
-        from qwen_demo.server import serve
+        from qwen_demo.server.app import serve
 
         return serve(load_settings(argv[1:]))
     if argv[0] in ("key", "user"):
@@ -39,20 +39,18 @@ def main(argv: list[str]) -> int:
         return _credential(**vars(parser.parse_args(argv)))
     if argv[0] != "ask":
         parser.parse_args(argv[:1])
-    parser.add_argument(
-        "words", nargs="+", metavar="PICTURE ... QUESTION", help="files or https URLs, then the question"
-    )
+    parser.add_argument("words", nargs="+", metavar="IMAGE ... QUESTION", help="files or https URLs, then the question")
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--max-tokens", type=int, default=512)
     parser.add_argument("--seed", type=int)
     options, rest = parser.parse_known_args(argv)
-    *pictures, question = options.words
+    *images, question = options.words
     sampling = Sampling(options.max_tokens, options.temperature, seed=options.seed)
-    return asyncio.run(_ask(load_settings(rest), pictures, question, sampling))
+    return asyncio.run(_ask(load_settings(rest), images, question, sampling))
 
 
 def _credential(command: str, name: str) -> int:
-    from qwen_demo.credentials import hash_of_password, new_key
+    from qwen_demo.http.credentials import hash_of_password, new_key
 
     if command == "key":
         key, hashed = new_key()
@@ -63,11 +61,11 @@ def _credential(command: str, name: str) -> int:
     return 0
 
 
-async def _ask(settings: Settings, pictures: list[str], question: str, sampling: Sampling) -> int:
-    from qwen_demo.server import build_engine
-    from qwen_demo.service import Service
+async def _ask(settings: Settings, images: list[str], question: str, sampling: Sampling) -> int:
+    from qwen_demo.server.app import build_engine
+    from qwen_demo.service.service import Service
 
-    parts = [await _open(name, settings) for name in pictures]
+    parts = [await _open(name, settings) for name in images]
     service = Service(settings.model_copy(update={"warmup": False}), build_engine(settings))
     service.start()
     await service.loaded()
@@ -93,7 +91,7 @@ def _open(name: str, settings: Settings) -> Awaitable[Part]:
         return media.load_url(name, settings)
     path = Path(name)
     if not path.is_file():
-        raise InvalidRequest(f"{name}: there is no such file. Pictures come first, the question last, in quotes.")
+        raise InvalidRequest(f"{name}: there is no such file. Images come first, the question last, in quotes.")
     return media.load_path(str(path), settings, allowed_roots=[path.resolve().parent])
 
 

@@ -27,7 +27,7 @@ def _usual_port() -> int:
 
 
 class Settings(BaseSettings):
-    """Ask Qwen2.5-VL about pictures and videos, in the browser or through an API."""
+    """Ask Qwen2.5-VL about images and videos, in the browser or through an API."""
 
     model_config = SettingsConfigDict(
         env_prefix="QWEN_DEMO_",
@@ -66,13 +66,13 @@ class Settings(BaseSettings):
     device_map: str | None = Field(
         None, description="transformers' device_map, such as auto, to spread a model over several GPUs"
     )
-    min_pixels: int | None = Field(None, ge=28 * 28, description="smallest area of a picture as the model sees it")
-    max_pixels: int | None = Field(None, ge=28 * 28, description="largest area of a picture as the model sees it")
+    min_pixels: int | None = Field(None, ge=28 * 28, description="smallest area of an image as the model sees it")
+    max_pixels: int | None = Field(None, ge=28 * 28, description="largest area of an image as the model sees it")
     hub_timeout_s: float = Field(5.0, gt=0, description="how long auto waits for the model hub")
-    warmup: CliImplicitFlag[bool] = Field(True, description="answer one small picture before the first visitor")
+    warmup: CliImplicitFlag[bool] = Field(True, description="answer one small image before the first visitor")
 
     # How it is served
-    engine: Literal["auto", "batching", "generate", "remote", "fake"] = Field(
+    engine: Literal["auto", "batching", "generate", "remote", "scripted"] = Field(
         "auto", description="how requests are run; auto is batching, and generate on ZeroGPU"
     )
     base_url: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -91,13 +91,13 @@ class Settings(BaseSettings):
     threads: int = Field(
         0,
         ge=0,
-        description="CPU threads; 0 is PyTorch's choice, for the embedded model two to read pictures and one to write",
+        description="CPU threads; 0 is PyTorch's choice, for the embedded model two to read images and one to write",
     )
     max_running: int = Field(4, ge=1, description="requests that the generate engine works on at once")
     max_waiting: int = Field(64, ge=0, description="requests that may wait; more are turned away")
     request_timeout_s: float = Field(300.0, gt=0, description="longest time one request may take")
     max_waiting_tokens: int = Field(
-        200_000, ge=1, description="prompt tokens that may be in work or wait; a picture counts what it costs"
+        200_000, ge=1, description="prompt tokens that may be in work or wait; an image counts what it costs"
     )
     max_new_tokens: int = Field(2048, ge=1, description="upper bound of the length of one answer")
     grace_s: float = Field(30.0, ge=0, description="after SIGTERM, how long running answers may go on")
@@ -120,8 +120,8 @@ class Settings(BaseSettings):
     )
     max_request_bytes: int = Field(64 * MIB, ge=1024, description="largest body of a REST request")
     body_timeout_s: float = Field(60.0, gt=0, description="longest time the body of a REST request may take")
-    held_mib: int = Field(
-        2048, ge=1, description="memory for bodies and pictures of all callers together; more are told to come back"
+    memory_budget_mib: int = Field(
+        2048, ge=1, description="memory for bodies and images of all callers together; more are told to come back"
     )
 
     # The batching engine
@@ -136,12 +136,12 @@ class Settings(BaseSettings):
         description="model, cache and work of the batching engine stay within this much memory of each GPU, or of the "
         "machine",
     )
-    picture_cache_mib: int = Field(256, ge=0, description="memory for encoded pictures that may be asked about again")
+    image_cache_mib: int = Field(256, ge=0, description="memory for encoded images that may be asked about again")
     cache_seconds: float = Field(
-        600.0, ge=0, description="how long an unused picture or conversation stays in the caches"
+        600.0, ge=0, description="how long an unused image or conversation stays in the caches"
     )
     reuse: CliImplicitFlag[bool] = Field(
-        True, description="reuse encoded pictures and the keys and values of earlier turns"
+        True, description="reuse encoded images and the keys and values of earlier turns"
     )
     prefill_tokens: int = Field(
         0, ge=0, description="prompt tokens read between two tokens of the others; 0 chooses by device"
@@ -157,15 +157,15 @@ class Settings(BaseSettings):
     )
 
     # What may be uploaded
-    max_image_bytes: int = Field(20 * MIB, ge=1, description="largest picture file")
-    max_image_pixels: int = Field(50_000_000, ge=1, description="largest picture, width times height")
+    max_image_bytes: int = Field(20 * MIB, ge=1, description="largest image file")
+    max_image_pixels: int = Field(50_000_000, ge=1, description="largest image, width times height")
     decoded_pixels: int = Field(
         4 * 2560 * 28 * 28,
         ge=28 * 28,
-        description="larger pictures are scaled down to this area as they are decoded (never below --max-pixels)",
+        description="larger images are scaled down to this area as they are decoded (never below --max-pixels)",
     )
     max_aspect_ratio: float = Field(200.0, ge=1, le=200, description="longest side over shortest side")
-    max_images: int = Field(8, ge=1, description="pictures and videos in one conversation that the model sees")
+    max_images: int = Field(8, ge=1, description="images and videos in one conversation that the model sees")
     max_video_bytes: int = Field(100 * MIB, ge=1, description="largest video file")
     max_video_seconds: float = Field(600.0, gt=0, description="longest video")
     max_video_pixels: int = Field(4096 * 2304, ge=1, description="largest video frame, width times height")
@@ -185,7 +185,7 @@ class Settings(BaseSettings):
         None, description="folder for uploads; by default a private one that is removed at the end"
     )
     max_upload_bytes: int = Field(4096 * MIB, ge=MIB, description="all uploads together; the oldest go first")
-    fetch_urls: Literal["off", "https"] = Field("https", description="whether pictures may be given as URLs")
+    fetch_urls: Literal["off", "https"] = Field("https", description="whether images may be given as URLs")
     fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="if given, only these hosts may be fetched from (comma-separated)"
     )
@@ -226,7 +226,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _two_engines_here(self):
-        if self.compares and self.engine in ("remote", "fake"):
+        if self.compares and self.engine in ("remote", "scripted"):
             raise ValueError(
                 f"--compare-engine and --compare-quantization load a second engine beside one that has a model here; with "
                 f"--engine {self.engine} there is none"

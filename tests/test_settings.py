@@ -26,7 +26,7 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_env_file(m
         (["--quantization", "fp3"], "--quantization"),
         (["--min-pixels", "100000", "--max-pixels", "50000"], "min_pixels"),
         (["--engine", "remote", "--compare-engine", "generate"], "--engine remote"),
-        (["--engine", "fake", "--compare-quantization", "nf4"], "--compare-quantization"),
+        (["--engine", "scripted", "--compare-quantization", "nf4"], "--compare-quantization"),
     ],
 )
 def test_a_bad_value_is_named(argv, named):

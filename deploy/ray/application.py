@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from ray import serve
 
 from deploy.ray.rest import rest_api
+from qwen_demo.service.telemetry import set_up_logging
 from qwen_demo.settings import load_settings
-from qwen_demo.telemetry import set_up_logging
 
 
 def build(arguments: dict) -> serve.Application:
