@@ -6,6 +6,7 @@ when the front is gone. Signals that reach all processes of a service are left t
 
 import asyncio
 import contextlib
+import contextvars
 import ctypes
 import importlib
 import logging
@@ -35,7 +36,6 @@ from qwen_demo.engines.process.protocol import (
 from qwen_demo.engines.process.wire import Channel
 from qwen_demo.errors import ModelLoadError, QwenDemoError
 from qwen_demo.sentences import Sentence
-from qwen_demo.telemetry import begin_request, set_up_logging
 from qwen_demo.types import ChatRequest, Engine, ModelInfo
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
 # Exit codes; the front names any that is not 0.
 FRONT_GONE, BROKEN = 81, 82
+
+_request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 
 class Host:
@@ -105,7 +107,7 @@ class Host:
     def _begin(self, call: int, data: bytes, descriptors: list[int]) -> None:
         try:
             request = codec.decode_request(data, descriptors)
-        except (pickle.UnpicklingError, ValueError, OSError) as error:
+        except Exception as error:
             self._fail(call, error)
             self._post(call, GONE, None)
             return
@@ -113,7 +115,7 @@ class Host:
         task.add_done_callback(lambda _: self._end(call))
 
     async def _answer(self, call: int, request: ChatRequest) -> None:
-        begin_request(request.request_id)
+        _request_id.set(request.request_id)
         try:
             async with aclosing(self._engine.stream(request)) as events:
                 async for event in events:
@@ -176,7 +178,6 @@ def run(end: socket.socket, life: int, setup: bytes) -> None:
     _raise_limit_of_descriptors()
     given: Setup = pickle.loads(setup)
     _die_with(given.front)
-    set_up_logging(as_json=given.settings.log_json)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_host(end, life, given))
 
@@ -198,8 +199,17 @@ async def _host(end: socket.socket, life: int, setup: Setup) -> None:
         channel.send(Tell.NOT_STARTED, codec.encode(codec.pack_error(_start_error(error))))
         await channel.flushed()
         return
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_name_the_request)
     host = Host(engine, end)
     await host.run()
+
+
+def _name_the_request(record: logging.LogRecord) -> bool:
+    """Lines of an engine tell which request they are about, as the front's do."""
+    if _request_id.get():
+        record.fields = {"request": _request_id.get(), **getattr(record, "fields", {})}
+    return True
 
 
 def _build(setup: Setup) -> Engine:

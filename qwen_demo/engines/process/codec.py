@@ -138,4 +138,3 @@ def foreign(error: Exception) -> QwenDemoError:
             sentences.Sentence("The engine had not enough memory for this request. Ask with fewer or smaller images.")
         )
     return EngineFailed(sentences.Sentence("The engine failed at this request. Its log has the cause."))
-

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import pickle
 import signal
@@ -12,14 +13,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from qwen_demo.engines.process.protocol import BOOTSTRAP, SIGN_OF_LIFE, Setup
+from qwen_demo.engines.process import codec
+from qwen_demo.engines.process.protocol import BOOTSTRAP, SIGN_OF_LIFE, Setup, Tell
 from qwen_demo.engines.process.wire import Channel, HasDescriptor
 from qwen_demo.sentences import Sentence
 
+log = logging.getLogger(__name__)
+
+MALFORMED = (pickle.UnpicklingError, LookupError, TypeError, ValueError, AttributeError, EOFError)
 # Loading may hold Python's lock for seconds at a time.
 LOADING_SILENCE_S = 60.0
-KILL_S = 30.0  # a driver may take long to free the memory of a card
 LOOK_EVERY_S = 0.01
+LAST_WORDS_S = 0.2
 PF_EXITING = 0x4  # of Linux' include/linux/sched.h
 
 
@@ -29,19 +34,21 @@ class EngineProcess:
     Args:
         setup: what it builds.
         environment: all of its environment; None is the front's.
-        on_frame: gets kind and bytes of what it sends.
+        on_frame: gets kind and bytes of what it sends once its engine has started, and of snapshots before.
+
+    Attributes:
+        started: done when its engine has started; else the error that it failed with.
     """
 
-    def __init__(
-        self, setup: Setup, environment: Mapping[str, str] | None, on_frame: Callable[[int, bytes], None]
-    ):
-        self.ended = asyncio.Event()
+    def __init__(self, setup: Setup, environment: Mapping[str, str] | None, on_frame: Callable[[int, bytes], None]):
+        self._silent = asyncio.Event()
+        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.resident_bytes = 0
-        self.loading = True
+        self._on_frame = on_frame
         self._silence_s = setup.silence_s
         self._still_s = 0.0
         self._signed = self._looked = time.monotonic()
-        self._stopped_before = self._let_go = False
+        self._stopped_before = self._let_go = self._malformed = False
         ours, theirs = socket.socketpair()
         self._life, life = os.pipe()
         try:
@@ -60,7 +67,7 @@ class EngineProcess:
             theirs.close()
             os.close(life)
         os.set_blocking(self._life, False)
-        self._channel = Channel(ours, lambda kind, data, _: on_frame(kind, data), self.ended.set)
+        self._channel = Channel(ours, self._take, self._silent.set)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._life, self._read_life)
         path, given = pickle.dumps([os.path.abspath(each) for each in sys.path]), pickle.dumps(setup)
@@ -79,18 +86,26 @@ class EngineProcess:
         if now - self._looked > self._silence_s / 2:  # it was the front that slept
             self._signed = now
         self._looked = now
-        state, exiting = _state_of(self.pid)
+        state, _ = _state_of(self.pid)
         stopped, self._stopped_before = state == "T" and self._stopped_before, state == "T"
-        allowed_s = max(self._silence_s, LOADING_SILENCE_S) if self.loading else self._silence_s
-        if exiting or self._process.poll() is not None:
-            self.ended.set()
-        elif stopped:
-            return Sentence("it was stopped by a signal")
-        elif now - self._signed > allowed_s:
+        allowed_s = self._silence_s if self.started.done() else max(self._silence_s, LOADING_SILENCE_S)
+        if stopped:
+            return Sentence("stopped by a signal")
+        if now - self._signed > allowed_s:
             return Sentence("it gave no sign of life for {seconds:.0f} s", seconds=now - self._signed)
-        elif self._still_s > allowed_s:
+        if self._still_s > allowed_s:
             return Sentence("it has been stuck for {seconds:.0f} s", seconds=self._still_s)
         return None
+
+    async def ended(self, timeout_s: float) -> bool:
+        """Wait at most so long; whether it has ended, and all that it sent was read."""
+        if await _set_within(self._silent, timeout_s):
+            return True
+        if self._process.poll() is None and not _state_of(self.pid)[1]:
+            return False
+        # What it started may still hold its end of the socket.
+        await _set_within(self._silent, LAST_WORDS_S)
+        return True
 
     async def how(self, timeout_s: float) -> Sentence:
         """How it ended, once it has; waits at most `timeout_s`."""
@@ -98,6 +113,8 @@ class EngineProcess:
         while self._process.poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110 no event on every system
             await asyncio.sleep(LOOK_EVERY_S)
         code = self._process.returncode
+        if self._malformed:
+            return Sentence("it sent what is no answer")
         if code is None:
             return Sentence("it is ending")
         if code >= 0:
@@ -106,8 +123,8 @@ class EngineProcess:
             return Sentence("killed by {signal}", signal=signal.Signals(-code).name)
         return Sentence("killed by signal {number}", number=-code)
 
-    async def closed(self, timeout_s: float) -> bool:
-        """Whether it ended by itself within that time."""
+    async def gone(self, timeout_s: float) -> bool:
+        """Whether it has ended within that time."""
         await self.how(timeout_s)
         return self._process.returncode is not None
 
@@ -122,10 +139,22 @@ class EngineProcess:
         self._channel.close()
         self._loop.remove_reader(self._life)
         os.close(self._life)
+        self.started.cancel()
 
-    async def reaped(self) -> None:
-        """After `kill`: wait until its memory is free."""
-        await self.closed(KILL_S)
+    def _take(self, kind: int, data: bytes, descriptors: list[int]) -> None:
+        for each in descriptors:
+            os.close(each)
+        try:
+            if kind == Tell.STARTED:
+                self.started.set_result(None)
+            elif kind == Tell.NOT_STARTED:
+                self.started.set_exception(codec.unpack_error(codec.decode(data)))
+            else:
+                self._on_frame(kind, data)
+        except MALFORMED:
+            log.exception("the engine's process sent what is no answer")
+            self._malformed = True
+            self._silent.set()
 
     def _read_life(self) -> None:
         try:
@@ -137,6 +166,13 @@ class EngineProcess:
             return
         self._signed = time.monotonic()
         self._still_s, self.resident_bytes = SIGN_OF_LIFE.unpack(data[-SIGN_OF_LIFE.size :])
+
+
+async def _set_within(event: asyncio.Event, timeout_s: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    return event.is_set()
 
 
 def _state_of(pid: int) -> tuple[str, bool]:
