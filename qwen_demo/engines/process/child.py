@@ -34,7 +34,7 @@ from qwen_demo.engines.process.protocol import (
     Tell,
 )
 from qwen_demo.engines.process.wire import Channel
-from qwen_demo.errors import ModelLoadError, QwenDemoError
+from qwen_demo.errors import ModelLoadError, NotReady, QwenDemoError
 from qwen_demo.sentences import Sentence
 from qwen_demo.types import ChatRequest, Engine, ModelInfo
 
@@ -73,8 +73,7 @@ class Host:
             self._channel.send(Tell.STARTED, b"")
             await self._closing.wait()
             await self._engine.close()
-            if self._calls:
-                await asyncio.wait(self._calls.values())
+            await self._end_calls()
         moving.cancel()
         self._flush()
         await self._channel.flushed()
@@ -125,6 +124,15 @@ class Host:
         except Exception as error:
             self._fail(call, error)
         self._end(call)
+
+    async def _end_calls(self) -> None:
+        """For engines that let their streams go on when they are closed."""
+        tasks = dict(self._calls)
+        for call, task in tasks.items():
+            self._fail(call, NotReady(Sentence("The program is shutting down.")))
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks.values())
 
     def _end(self, call: int) -> None:
         # A call that is cancelled before its task's first step ends in the task's callback alone.

@@ -179,11 +179,12 @@ class Supervisor:
         log.critical("%s", self.detail)
 
     async def _discard(self) -> None:
-        process, self.process = self.process, None
-        if process:
+        # Kept until it is gone: whoever cancels this has to wait for it in turn.
+        if process := self.process:
             process.kill()
             if not await process.gone(KILL_S):
                 log.error("the engine's process %d has not ended %g s after it was killed", process.pid, KILL_S)
+            self.process = None
 
 
 def _sentence_of(error: QwenDemoError) -> Sentence:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-import pytest
+import pytest_asyncio
 
 from qwen_demo.engines.process.engine import ProcessEngine
 from qwen_demo.engines.process.supervisor import Bounds
@@ -11,7 +11,7 @@ from qwen_demo.settings import Settings
 
 HERE = "tests.engines.process.scripts"
 # Silence is long enough for a loaded machine; the tests wait for events.
-QUICK = Bounds(silence_s=3.0, backoff_s=0.01)
+QUICK = Bounds(silence_s=2.0, backoff_s=0.01)
 
 
 def made(script: str = "Obedient", *arguments, bounds: Bounds = QUICK, **changes) -> ProcessEngine:
@@ -29,7 +29,8 @@ async def started(*arguments, **options) -> AsyncIterator[ProcessEngine]:
         await engine.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine() -> AsyncIterator[ProcessEngine]:
+    """One for all tests that leave it as they found it."""
     async with started() as engine:
         yield engine

@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -19,7 +20,6 @@ from qwen_demo.types import ChatRequest, Event, Finished, Health, Image, Text, T
 
 NUMBERS = [f"{n} " for n in range(400)]
 NOTHING = Finished("stop", Usage(1, 0, 1), Timing())
-RECORDED = "first.txt"
 
 
 def counting(settings: Settings) -> ScriptedEngine:
@@ -56,7 +56,7 @@ class Obedient(ScriptedEngine):
     """Does what `ORDERS` has for the first word of a question; any other is answered with numbers, slowly.
 
     Args:
-        folder: if given, only the first process that finds it empty can start.
+        folder: if given, only a process that finds it empty can start.
     """
 
     def __init__(self, settings: Settings, note: str = "", folder: str = ""):
@@ -69,7 +69,7 @@ class Obedient(ScriptedEngine):
         if self._folder:
             if os.listdir(self._folder):
                 raise ModelLoadError("The card is gone.")
-            open(os.path.join(self._folder, RECORDED), "w").close()
+            os.mkdir(os.path.join(self._folder, "first"))
         await super().start()
 
     def health(self) -> Health:
@@ -84,6 +84,13 @@ class Obedient(ScriptedEngine):
             return
         async for event in super().stream(request):
             yield event
+
+
+def logging_as_json(settings: Settings) -> Obedient:
+    from qwen_demo.service.telemetry import set_up_logging
+
+    set_up_logging(as_json=settings.log_json)
+    return Obedient(settings)
 
 
 def _images(request: ChatRequest) -> list[Image]:
@@ -143,6 +150,7 @@ ORDERS: dict[str, Callable[..., str]] = {
     "exhaust": _exhaust,
     "ill": _fall_ill,
     "log": _log,
+    "spawn": lambda engine, request: str(subprocess.Popen(["sleep", "3600"]).pid),
     "note": lambda engine, request: engine.note,
     "secret": lambda engine, request: engine.settings.remote_key.get_secret_value(),
     "arguments": lambda engine, request: " ".join(sys.orig_argv),
