@@ -10,6 +10,7 @@ from transformers import TextIteratorStreamer
 
 from qwen_demo.engines import tokens
 from qwen_demo.engines.generate import GenerateEngine
+from qwen_demo.engines.process.engine import ProcessEngine
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import ContextTooLong, EngineFailed, InvalidRequest, NotReady, OutOfMemory
 from qwen_demo.raster import Raster
@@ -20,6 +21,7 @@ from tests.conftest import draw, image, question, until
 ENGINES = {
     "scripted": lambda loaded: ScriptedEngine(Script([f"{n} " for n in range(400)], gap_s=0.005), max_running=4),
     "generate": lambda loaded: GenerateEngine(Settings(max_running=4), loader=lambda *_: loaded),
+    "process": lambda loaded: ProcessEngine(Settings(model="scripted"), "tests.engines.process.scripts:counting"),
 }
 
 
