@@ -96,7 +96,7 @@ def settings(**changes) -> SimpleNamespace:
         "slot_tokens": 0,
         "kv_cache_mib": 0,
         "memory_limit_gib": None,
-        "picture_cache_mib": 256,
+        "image_cache_mib": 256,
         "cache_seconds": 600.0,
         "reuse": True,
         "prefill_tokens": 0,
@@ -312,7 +312,7 @@ class RandomPrompts:
         self.tokenizer = SimpleNamespace(backend_tokenizer=_numbers(model.config.text_config.vocab_size), decode=str)
         self._config = model.config
         self._get_rope_index = model.model.get_rope_index
-        # Drawn once: drawing a picture's patches takes longer than reading them on a GPU.
+        # Drawn once: drawing an image's patches takes longer than reading them on a GPU.
         self._noise = torch.randn(4096 + 1024, 3 * 2 * 14 * 14, generator=torch.Generator().manual_seed(0))
 
     def _pixels(self, patches: int, dice: torch.Generator) -> torch.Tensor:

@@ -1,9 +1,9 @@
 """Does the page draw boxes where the model means them?  `python -m benchmarks.boxes`.
 
 Scenes of the training world whose true boxes are known, made awkward: odd sizes up to twice what the model sees, JPEG files
-that lie on their side or upside down with an EXIF mark, two or three pictures in one turn.  Each goes as a file through the
+that lie on their side or upside down with an EXIF mark, two or three images in one turn.  Each goes as a file through the
 page's own path: `media` decodes it, the engine answers, `grounding` finds the boxes, the viewer's code scales them to the
-original picture.  The mean IoU of the drawn boxes in original pixels is compared with that of the raw answers in the frame
+original image.  The mean IoU of the drawn boxes in original pixels is compared with that of the raw answers in the frame
 that transformers' own resizing gives: what lies between them is lost by the page.
 """
 
@@ -18,15 +18,15 @@ from pathlib import Path
 import PIL.Image
 
 from benchmarks import machine
-from qwen_demo import grounding
+from qwen_demo.answers import detections as grounding
 from qwen_demo.engines.batching.engine import BatchingEngine
 from qwen_demo.models import torchvision_shim
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo, Sampling
 from qwen_demo.ui import boxes, chat, context
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.pictures import Gallery
+from qwen_demo.ui.images import Gallery
 from training.assets import Assets
 from training.metrics import overlap
 from training.world.scenes import draw_scene
@@ -37,7 +37,7 @@ torchvision_shim.install()
 SEED = 20_250
 TOLERANCE = 0.02
 QUESTION = "Detect all objects and output their bounding boxes in JSON."
-# How a camera stores a picture that is upright after the turn which its EXIF mark names.
+# How a camera stores an image that is upright after the turn which its EXIF mark names.
 STORED = {
     1: None,
     3: PIL.Image.Transpose.ROTATE_180,
@@ -48,11 +48,11 @@ STORED = {
 
 @dataclass
 class Scene:
-    """Files of one turn; the question is about the picture `asked` of them.
+    """Files of one turn; the question is about the image `asked` of them.
 
     Attributes:
-        truth: (x1, y1, x2, y2) -> label, in pixels of the upright asked picture.
-        size: of that picture.
+        truth: (x1, y1, x2, y2) -> label, in pixels of the upright asked image.
+        size: of that image.
     """
 
     files: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Scene:
 
 
 def scenes(count: int, folder: Path, assets: Assets | None = None) -> list[Scene]:
-    """`count` scenes from a fixed seed, their pictures as files in `folder`."""
+    """`count` scenes from a fixed seed, their images as files in `folder`."""
     world = World(SEED, assets or Assets(fonts="heldout", photos="none"), split="test")
     dice = random.Random(SEED)
     return [_scene(world, dice, folder, index) for index in range(count)]
@@ -112,7 +112,7 @@ async def measure(some: list[Scene], service: Service, reader: Reader) -> list[d
 
 
 def compare(scene: Scene, text: str, items: list[context.Item], model: ModelInfo) -> dict:
-    """The visitor picks the picture that was asked about; its boxes against the true ones."""
+    """The visitor picks the image that was asked about; its boxes against the true ones."""
     shown = items[scene.asked].shown
     assert shown.size == scene.size, f"{shown.file} came out as {shown.size}, not {scene.size}"
     seen = _resized(scene.size, model)
@@ -124,7 +124,7 @@ def compare(scene: Scene, text: str, items: list[context.Item], model: ModelInfo
     return {
         "drawn": _best(scene.truth, drawn),
         "raw": _best(in_seen, raw),
-        "pictures": len(scene.files),
+        "images": len(scene.files),
         "orientation": scene.orientation,
         "resized": seen != scene.size,
     }
@@ -152,7 +152,7 @@ def summary(rows: list[dict]) -> list[dict]:
         "all": rows,
         "upright": [row for row in rows if row["orientation"] == 1],
         "turned by EXIF": [row for row in rows if row["orientation"] != 1],
-        "several pictures": [row for row in rows if row["pictures"] > 1],
+        "several images": [row for row in rows if row["images"] > 1],
         "resized": [row for row in rows if row["resized"]],
     }
     return [_line(name, group) for name, group in groups.items() if group]

@@ -3,7 +3,7 @@
     python -m benchmarks.capacity benchmarks/results/engine-….json --users 200 --think-s 30 --tokens 200 --price 2.5
 
 The input is what `benchmarks.engine` or `benchmarks.gpu_session` wrote. Two numbers are taken from it: seconds that
-reading a question with its picture takes the GPU from everybody (`read_s`), and seconds of one step that gives each
+reading a question with its image takes the GPU from everybody (`read_s`), and seconds of one step that gives each
 running answer a token, by the number of answers (`step_s`). Arithmetic makes a number of GPUs of them; a discrete
 simulation of the queue, request by request and step by step, then says what the users would see. The simulation is also
 held against the measurement that it was made from (`again` in the result). docs/capacity.md explains the arithmetic.
@@ -35,7 +35,7 @@ class Rates:
     """One GPU, as measured.
 
     Attributes:
-        read_s: picture and prompt until the first token, GPU time that no other request can use.
+        read_s: image and prompt until the first token, GPU time that no other request can use.
         steps: (running answers, seconds of a step) in order.
         slots: most answers at once.
     """

@@ -3,7 +3,7 @@
     python -m benchmarks.device_map                          the embedded model, and 7B shapes in bf16 and NF4
     python -m benchmarks.device_map --architecture tiny      a try on a CPU
 
-The embedded model answers questions about the pictures in `examples/`, in a crowd, alone and with
+The embedded model answers questions about the images in `examples/`, in a crowd, alone and with
 stock `generate`: loaded by the product's own loader with `device_map="balanced"`, which for so small a
 model need not part the layers, and spread here. Random weights of the true shapes are measured on one
 GPU and spread. To spread is to give each GPU its share of the layers, through accelerate, as
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from benchmarks.gpu_cases import PICTURE, Opened, Report, crowds, first_tokens, on_a_thread, paths, step_times, tidy
+from benchmarks.gpu_cases import IMAGE, Opened, Report, crowds, first_tokens, on_a_thread, paths, step_times, tidy
 
 
 def arguments() -> argparse.Namespace:
@@ -142,7 +142,7 @@ async def measure(options) -> int:
         )
         del loaded
         tidy()
-    print("picture", PICTURE, "failed:", report.failed or "nothing", flush=True)
+    print("image", IMAGE, "failed:", report.failed or "nothing", flush=True)
     return len(report.failed)
 
 

@@ -1,6 +1,6 @@
 """Latency of the embedded model on a CPU, for each choice that could change it: `python -m benchmarks.embedded`.
 
-Time to the first token of a 448x448 picture (preprocessing, vision, prefill) and tokens per second after it, through stock
+Time to the first token of a 448x448 image (preprocessing, vision, prefill) and tokens per second after it, through stock
 `generate`, one configuration after another in this process.  The CPU columns count this process's own processor time: they
 hold on a busy machine too, and with one thread they are what the clock would show on an idle one.  Prints a table and
 writes JSON to `benchmarks/results/`.
@@ -35,8 +35,8 @@ COLUMNS = {
 }
 
 
-def picture() -> Image.Image:
-    """448x448 pixels: 256 picture tokens."""
+def drawn() -> Image.Image:
+    """448x448 pixels: 256 image tokens."""
     image = Image.new("RGB", (448, 448), "white")
     draw = ImageDraw.Draw(image)
     draw.ellipse((40, 60, 180, 200), fill=(220, 40, 40))
@@ -98,7 +98,7 @@ def measure(processor, weights: str, attention: str, threads: list[int], repeat:
     model, rows = load(weights, attention), []
     for count in threads:
         torch.set_num_threads(count)
-        runs = [once(model, processor, picture()) for _ in range(repeat + 1)][1:]
+        runs = [once(model, processor, drawn()) for _ in range(repeat + 1)][1:]
         medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         rows.append({"weights": weights, "attention": attention, "threads": count, **medians})
         print(machine.table(rows[-1:], COLUMNS).splitlines()[-1], flush=True)
@@ -120,7 +120,7 @@ def main() -> None:
         for attention in ("sdpa", "eager") if weights == "float32" else ("sdpa",):
             rows += measure(processor, weights, attention, args.threads, args.repeat)
     print(machine.table(rows, COLUMNS))
-    content = {"new_tokens": NEW_TOKENS, "picture": "448x448", "load_average_before": load_before, "rows": rows}
+    content = {"new_tokens": NEW_TOKENS, "image": "448x448", "load_average_before": load_before, "rows": rows}
     print(f"load average before: {load_before:.1f}; written to {machine.write('embedded', content).name}")
 
 

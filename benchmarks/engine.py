@@ -4,7 +4,7 @@
     python -m benchmarks.engine --architecture 7b --weights nf4     random weights, true shapes
     python -m benchmarks.engine --peer vllm=http://127.0.0.1:8000   and an OpenAI-compatible server
 
-Every engine runs in a process of its own. A run starts all users at once, each with one picture
+Every engine runs in a process of its own. A run starts all users at once, each with one image
 (its own, or everybody the same) and one question; answers have a fixed length. Seconds are the
 caller's. A peer must already serve the same model; its answers may end early, so it is told
 `ignore_eos`, which vLLM and SGLang know.
@@ -49,9 +49,9 @@ def arguments(argv=None) -> argparse.Namespace:
     parser.add_argument("--naive-users", type=int, default=16, help="most users for generate and lock")
     parser.add_argument("--tokens", type=int, default=64, help="length of an answer")
     parser.add_argument(
-        "--picture", default="", help="width x height, none for words only; default 1036x756, embedded 336x336"
+        "--image", default="", help="width x height, none for words only; default 1036x756, embedded 336x336"
     )
-    parser.add_argument("--pictures", choices=["own", "shared"], default="own")
+    parser.add_argument("--images", choices=["own", "shared"], default="own")
     parser.add_argument("--words", type=int, default=40)
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="a setting of the engine")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL")
@@ -62,7 +62,7 @@ def arguments(argv=None) -> argparse.Namespace:
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     embedded = options.architecture == "embedded"
-    options.picture = options.picture or ("336x336" if embedded else "1036x756")
+    options.image = options.image or ("336x336" if embedded else "1036x756")
     if not options.weights:
         import torch
 
@@ -71,18 +71,19 @@ def arguments(argv=None) -> argparse.Namespace:
 
 
 def question(options, user: int, run: int):
-    """One user's request. A new run has new pictures, so that nothing is remembered from the last."""
+    """One user's request. A new run has new images, so that nothing is remembered from the last."""
     import PIL.Image
 
+    from qwen_demo.raster import Raster
     from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
 
     name = f"run {run} user {user}"
     parts = [Text(" ".join([name, *(f"word{n % 7}" for n in range(options.words - 4))]))]
-    if options.picture != "none":
-        width, height = map(int, options.picture.split("x"))
-        shown = user if options.pictures == "own" else 0
+    if options.image != "none":
+        width, height = map(int, options.image.split("x"))
+        shown = user if options.images == "own" else 0
         colour = (37 * run % 256, 91 * shown % 256, 120)
-        parts.insert(0, Image(PIL.Image.new("RGB", (width, height), colour), f"{run}-{shown}"))
+        parts.insert(0, Image(Raster.of(PIL.Image.new("RGB", (width, height), colour)), f"{run}-{shown}"))
     sampling = Sampling(max_new_tokens=options.tokens)
     return ChatRequest((Message("user", tuple(parts)),), sampling, request_id=name, repetition_guard=False)
 
@@ -142,7 +143,7 @@ def build(name: str, options):
 
 
 async def follow_up(name: str, engine, options) -> dict:
-    """Seconds to the first token of a question, and of a second one about the same picture."""
+    """Seconds to the first token of a question, and of a second one about the same image."""
     from dataclasses import replace
 
     from qwen_demo.types import Message, Text

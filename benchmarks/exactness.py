@@ -51,25 +51,24 @@ def requests(options) -> list:
         return about_examples(options)
     return [
         question(
-            argparse.Namespace(picture=SIZES[n % 6], pictures="own", words=10 + 7 * n % 60, tokens=options.tokens), n, n
+            argparse.Namespace(image=SIZES[n % 6], images="own", words=10 + 7 * n % 60, tokens=options.tokens), n, n
         )
         for n in range(options.requests)
     ]
 
 
 def about_examples(options) -> list:
-    """Questions that the embedded model was trained for, about one picture or two, and some without."""
+    """Questions that the embedded model was trained for, about one image or two, and some without."""
     import PIL.Image
 
+    from qwen_demo.raster import Raster
     from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
 
     files = sorted((Path(__file__).parents[1] / "examples").glob("*.png"))
-    pictures = [Image(PIL.Image.open(file).convert("RGB"), file.name) for file in files]
+    images = [Image(Raster.of(PIL.Image.open(file).convert("RGB")), file.name) for file in files]
     made = []
     for n in range(options.requests):
-        shown = (
-            [] if n % 8 == 7 else [pictures[n % len(pictures)], pictures[(n + 3) % len(pictures)]][: 1 + (n % 8 == 6)]
-        )
+        shown = [] if n % 8 == 7 else [images[n % len(images)], images[(n + 3) % len(images)]][: 1 + (n % 8 == 6)]
         words = "Who are you?" if not shown else QUESTIONS[n % len(QUESTIONS)]
         turn = Message("user", (*shown, Text(words)))
         made.append(ChatRequest((turn,), Sampling(max_new_tokens=options.tokens), request_id=str(n)))

@@ -1,7 +1,7 @@
 """Three copies of the app behind nginx; one is killed and one drained while many people and programs ask.
 
     python -m benchmarks.failover                     the embedded model, 50 users
-    python -m benchmarks.failover --engine fake       the proxy alone
+    python -m benchmarks.failover --engine scripted       the proxy alone
 
 Half of the users stream, a quarter asks for whole answers, a quarter are visitors of the page with their cookie. An
 answer is `lost` if it was not given although nothing of it had arrived: that must not happen. One that broke off after
@@ -33,7 +33,7 @@ import httpx
 from benchmarks import machine, proxy
 from benchmarks.load import quantile
 from benchmarks.running import ENGINES, ROOT, read_address
-from benchmarks.users import TIMEOUT, picture
+from benchmarks.users import TIMEOUT, image
 
 FRONTS = ("stream", "stream", "whole", "page")
 # What a draining or full server says, by REST and in Gradio's events.
@@ -52,8 +52,8 @@ class Crowd:
     """Users who ask again as soon as they are answered, and what happened to them.
 
     Attributes:
-        words: length of the question, which the fake engine repeats.
-        pictures: whether each question comes with a picture of its own.
+        words: length of the question, which the scripted engine repeats.
+        images: whether each question comes with an image of its own.
         ended: (seconds since the start, front, kind, seconds it took) of each request. Kinds: `answered`,
             `told` to come back, `broken` after it began, `lost` before.
         homes: the servers that each visitor of the page met, in order.
@@ -61,7 +61,7 @@ class Crowd:
 
     users: int
     words: int = 40
-    pictures: bool = False
+    images: bool = False
     ended: list[tuple[float, str, str, float]] = field(default_factory=list)
     lost_before_they_began: list[str] = field(default_factory=list)
     homes: dict[int, list[str]] = field(default_factory=dict)
@@ -127,7 +127,7 @@ async def _ask(http: httpx.AsyncClient, front: str, number: int, crowd: Crowd) -
 
 async def _ask_rest(http: httpx.AsyncClient, stream: bool, crowd: Crowd, state: dict) -> tuple[str, str]:
     content: list[dict] = [{"type": "text", "text": "word " * crowd.words}]
-    if crowd.pictures:
+    if crowd.images:
         content.insert(0, {"type": "image_url", "image_url": {"url": _data_url()}})
     body = {"messages": [{"role": "user", "content": content}], "max_tokens": crowd.words, "stream": stream}
     async with http.stream("POST", "/v1/chat/completions", json=body) as answer:
@@ -148,8 +148,8 @@ async def _ask_page(http: httpx.AsyncClient, number: int, crowd: Crowd, state: d
     if met[-1:] != [home]:
         met.append(home)
     shown = None
-    if crowd.pictures:
-        files = {"files": ("picture.jpg", picture(number), "image/jpeg")}
+    if crowd.images:
+        files = {"files": ("image.jpg", image(number), "image/jpeg")}
         uploaded = await http.post("/gradio_api/upload", files=files)
         shown = {"path": uploaded.json()[0], "meta": {"_type": "gradio.FileData"}}
     values = ["word " * crowd.words, shown, 0, crowd.words, 1, 1, None, None, ""]
@@ -169,7 +169,7 @@ async def _ask_page(http: httpx.AsyncClient, number: int, crowd: Crowd, state: d
 
 
 def _data_url() -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(picture(time.perf_counter_ns())).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(image(time.perf_counter_ns())).decode()
 
 
 def phases(crowd: Crowd, borders: Sequence[tuple[str, float, float]]) -> list[dict]:
@@ -223,7 +223,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=60)
     options = parser.parse_args(argv)
     third = options.seconds / 3
-    crowd = Crowd(options.users, words=30, pictures=options.engine != "fake")
+    crowd = Crowd(options.users, words=30, images=options.engine != "scripted")
     roomy = [("rate=20r/s", "rate=9000r/s"), ("limit_conn open 64", "limit_conn open 900")]
     load = os.getloadavg()[0]
     with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(3) as pool:

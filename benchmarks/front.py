@@ -3,12 +3,12 @@
     python -m benchmarks.front                              starts vLLM by deploy/vllm/cpu.sh
     python -m benchmarks.front --url http://127.0.0.1:8000  a server that speaks OpenAI's API already
 
-All users of a level ask at once, each about a picture of his own. Both ways take turns, and each turn gives a ratio
+All users of a level ask at once, each about an image of his own. Both ways take turns, and each turn gives a ratio
 (through us by straight); the medians of these count, as a busy machine slows down both. The front's processor time
 for a token says what it costs where it does not share its cores with the model. So does an upstream that only waits
 between its tokens, as a GPU's processor does:
 
-    python app.py --engine fake --max-running 64 --port 7900
+    python app.py --engine scripted --max-running 64 --port 7900
     python -m benchmarks.front --url http://127.0.0.1:7900 --words 100 --label waiting
 """
 
@@ -37,7 +37,7 @@ QUESTION = "Detect all objects and output their bounding boxes in JSON."
 
 
 def body(model: str, number: int, tokens: int, words: int = 0) -> bytes:
-    """A question whose answer is some hundred tokens long, about a picture that nobody has asked about."""
+    """A question whose answer is some hundred tokens long, about an image that nobody has asked about."""
     shown = PIL.Image.open(EXAMPLES / "boxes.png").convert("RGB")
     # One pixel tells it from the others; the answer stays the same.
     shown.putpixel((0, 0), (number % 256, number // 256 % 256, number // 65536 % 256))
@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--users", default="1,16,64")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=128, help="longest answer")
-    parser.add_argument("--words", type=int, default=0, help="added to the question; the fake engine repeats them")
+    parser.add_argument("--words", type=int, default=0, help="added to the question; the scripted engine repeats them")
     parser.add_argument("--label", default="vllm")
     options = parser.parse_args(argv)
     load = os.getloadavg()[0]

@@ -5,7 +5,7 @@
 
 `smoke` tries every part that needs a GPU on a small model and says what fails, with its traceback.
 `model` loads weights once and measures them in order of value; its results are written after
-each part. Pictures are random patches: what a processor does to a real one is not in the figures.
+each part. Images are random patches: what a processor does to a real one is not in the figures.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from benchmarks import machine
 
 SLOTS = (1, 4, 8, 16, 32, 64)
 CONTEXT = 1100
-PICTURE = "1036x756"  # 999 tokens
+IMAGE = "1036x756"  # 999 tokens
 
 
 def arguments() -> argparse.Namespace:
@@ -59,10 +59,10 @@ class Report:
         machine.write(self._name, {"label": self._label, "parts": self.parts}, self._out)
 
 
-def request(picture: str = "none", tokens: int = 64, words: int = 40, run: int = 0, user: int = 0):
+def request(image: str = "none", tokens: int = 64, words: int = 40, run: int = 0, user: int = 0):
     from benchmarks.engine import question
 
-    return question(argparse.Namespace(picture=picture, pictures="own", words=words, tokens=tokens), user, run)
+    return question(argparse.Namespace(image=image, images="own", words=words, tokens=tokens), user, run)
 
 
 class Opened:
@@ -180,14 +180,15 @@ async def library() -> dict:
 
 
 async def served(loaded, changes: dict) -> dict:
-    """Pictures of several sizes, words, a clip, a follow-up, sampling, a caller who leaves: at once."""
+    """Images of several sizes, words, a clip, a follow-up, sampling, a caller who leaves: at once."""
     import PIL.Image
 
+    from qwen_demo.raster import Raster
     from qwen_demo.types import Message, Sampling, Text, Video, collect
 
     sizes = ("448x448", "336x616", "none", "1036x756", "252x252", "none", "56x56", "700x420")
     frames = tuple(PIL.Image.new("RGB", (140, 84), (9 * n, 0, 0)) for n in range(6))
-    clip = Video(frames, tuple(n / 2 for n in range(6)), 2.0, 3.0, "clip")
+    clip = Video(Raster.of(*frames), tuple(n / 2 for n in range(6)), 2.0, 3.0, "clip")
     asked = [request(size, tokens=12, user=n) for n, size in enumerate(sizes)]
     told = Text("and what happens here")
     asked.append(replace(asked[0], messages=(Message("user", (clip, told)),), request_id="clip"))
@@ -290,9 +291,9 @@ def step_times(engine) -> dict:
         ("448x448", (1, 32, 32), 1),
         ("448x448_x4", (1, 32, 32), 4),
     ):
-        pictures = [(torch.randn(grid[1] * grid[2], 3 * 2 * 14 * 14), grid) for _ in range(count)]
-        made[f"vision_{name}"] = timed(lambda p=pictures: encoder.encode(p), times=5)
-        there = [(pixels.to(encoder.device), grid) for pixels, grid in pictures]
+        images = [(torch.randn(grid[1] * grid[2], 3 * 2 * 14 * 14), grid) for _ in range(count)]
+        made[f"vision_{name}"] = timed(lambda p=images: encoder.encode(p), times=5)
+        there = [(pixels.to(encoder.device), grid) for pixels, grid in images]
         made[f"vision_{name}_on_device"] = timed(lambda p=there: encoder.encode(p), times=5)
     stepper.reset()
     for slots in (n for n in SLOTS if n <= engine.plan.slots):
@@ -322,16 +323,16 @@ def fill(stepper, slots: int, sampling) -> None:
 
 
 async def crowds(engine, users, tokens: int = 64, first_run: int = 100, repeat: int = 2) -> list[dict]:
-    """All users at once, each with a picture of its own; the better of two runs."""
+    """All users at once, each with an image of its own; the better of two runs."""
     from benchmarks.engine import crowd, memory
 
     rows, run = [], first_run
-    await crowd([engine.stream(request(PICTURE, tokens, run=run, user=900))])
+    await crowd([engine.stream(request(IMAGE, tokens, run=run, user=900))])
     for count in users:
         runs = []
         for _ in range(repeat):
             run += 1
-            runs.append(await crowd([engine.stream(request(PICTURE, tokens, run=run, user=u)) for u in range(count)]))
+            runs.append(await crowd([engine.stream(request(IMAGE, tokens, run=run, user=u)) for u in range(count)]))
         best = max(runs, key=lambda r: r["tokens_per_s"])
         rows.append({"engine": engine.info.engine, "users": count, "tokens": tokens, **best, **memory()})
         print(json.dumps(rows[-1]), flush=True)
@@ -339,17 +340,17 @@ async def crowds(engine, users, tokens: int = 64, first_run: int = 100, repeat: 
 
 
 async def first_tokens(engine) -> dict:
-    """Seconds to the first token of an idle engine, and of a second question about the same picture."""
+    """Seconds to the first token of an idle engine, and of a second question about the same image."""
     from benchmarks.engine import follow_up
 
     made = []
     for n in range(3):
-        options = argparse.Namespace(picture=PICTURE, pictures="own", words=40, tokens=8)
+        options = argparse.Namespace(image=IMAGE, images="own", words=40, tokens=8)
         row = await follow_up("batching", engine, options) if n == 0 else None
         if row is None:
             from benchmarks.engine import crowd
 
-            first = await crowd([engine.stream(request(PICTURE, 8, run=300 + n))])
+            first = await crowd([engine.stream(request(IMAGE, 8, run=300 + n))])
             made.append(first["ttft_p50_s"])
         else:
             told = {"follow_up_s": row["ttft_p50_s"], "first_turn_s": row["first_turn_s"]}
@@ -362,7 +363,7 @@ async def gaps_while_admitting(engine, newcomers: int) -> dict:
 
     async def late(n: int):
         await asyncio.sleep(0.5 + 0.06 * n)
-        return await ask(engine.stream(request(PICTURE, 16, run=401, user=n)))
+        return await ask(engine.stream(request(IMAGE, 16, run=401, user=n)))
 
     running = [ask(engine.stream(request("none", 400, run=400, user=n))) for n in range(min(8, engine.plan.slots - 1))]
     began = time.perf_counter()
@@ -378,7 +379,7 @@ async def gaps_while_admitting(engine, newcomers: int) -> dict:
 
 
 async def short_answers(engine, users: int, each: int = 3) -> dict:
-    """Requests a second: 448x448 pictures, 16 tokens, everybody asks again as soon as answered."""
+    """Requests a second: 448x448 images, 16 tokens, everybody asks again as soon as answered."""
     from benchmarks.engine import ask
 
     errors = 0
@@ -452,9 +453,9 @@ async def naive(loaded, users: tuple[int, ...], tiny: bool) -> list[dict]:
     for name, together, counts in (("generate, a thread each", 64, users), ("generate, one at a time", 1, (2,))):
         engine = GenerateEngine(settings(max_running=together), lambda *_: loaded)
         await engine.start()
-        await crowd([engine.stream(request(PICTURE, 4, run=899))])
+        await crowd([engine.stream(request(IMAGE, 4, run=899))])
         for count in counts:
-            streams = [engine.stream(request(PICTURE, tokens, run=900 + together, user=n)) for n in range(count)]
+            streams = [engine.stream(request(IMAGE, tokens, run=900 + together, user=n)) for n in range(count)]
             rows.append({"engine": name, "users": count, "tokens": tokens, **await crowd(streams)})
             print(json.dumps(rows[-1]), flush=True)
         await engine.close()

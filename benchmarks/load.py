@@ -1,14 +1,14 @@
 """Many users at once against the running app, through REST and through Gradio's queue.
 
-    python -m benchmarks.load                              the fake engine: what the front alone can do
+    python -m benchmarks.load                              the scripted engine: what the front alone can do
     python -m benchmarks.load --max-waiting 64 --label full    the same with too little room: who is turned away
     python -m benchmarks.load --engine embedded            with the model that comes with the app
     python -m benchmarks.load --url http://127.0.0.1:7860  an app that runs already
 
 A user asks, reads the answer to its end and asks again; one that is turned away comes back when it
-was told to. All users of a level start in the same moment. A model is shown another picture each
+was told to. All users of a level start in the same moment. A model is shown another image each
 time; the upload to the page is not part of the time. Other flags are settings of `app.py`.
-With the fake engine it also says what an answer costs the server's processor, per request and token.
+With the scripted engine it also says what an answer costs the server's processor, per request and token.
 """
 
 import argparse
@@ -27,29 +27,29 @@ import httpx
 
 from benchmarks import machine
 from benchmarks.running import ENGINES, Figures, app, scrape
-from benchmarks.users import FRONTS, Outcome, Question, connect, picture
+from benchmarks.users import FRONTS, Outcome, Question, connect, image
 
-# With the fake engine nothing but the front shall be a limit: its answers take 0.2 s + 20 ms a token.
+# With the scripted engine nothing but the front shall be a limit: its answers take 0.2 s + 20 ms a token.
 ROOMY = {
-    "fake": ["--max-running", "256", "--max-waiting", "256"],
+    "scripted": ["--max-running", "256", "--max-waiting", "256"],
     "embedded": ["--max-waiting", "256", "--request-timeout-s", "1800"],
 }
-WORDS = "what do you see in this picture"
+WORDS = "what do you see in this image"
 LONGEST_PAUSE_S = 5.0
-# No picture is shown twice, so that an engine's cache of pictures does not help.
-PICTURES = itertools.count()
+# No image is shown twice, so that an engine's cache of images does not help.
+IMAGES = itertools.count()
 
 
 def arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", choices=ENGINES, default="fake")
+    parser.add_argument("--engine", choices=ENGINES, default="scripted")
     parser.add_argument("--url", help="measure this app instead of a fresh one")
     parser.add_argument("--fronts", default="rest,gradio", help="of " + ", ".join(FRONTS))
     parser.add_argument("--users", default="10,50,100,200")
     parser.add_argument("--seconds", type=float, default=15, help="after which nobody asks anew")
     parser.add_argument("--requests", type=int, default=4000, help="most requests of one level")
     parser.add_argument("--tokens", type=int, default=50, help="longest answer")
-    parser.add_argument("--words-only", action="store_true", help="no picture")
+    parser.add_argument("--words-only", action="store_true", help="no image")
     parser.add_argument("--no-cost", action="store_true", help="leave out the cost per request and token")
     parser.add_argument("--label", default="", help="becomes part of the result's file name")
     return parser.parse_known_args(argv)
@@ -102,7 +102,7 @@ async def level(url: str, front: str, users: int, options: argparse.Namespace) -
     left = iter(range(options.requests))
 
     async def arrive(http: httpx.AsyncClient):
-        shown = None if options.words_only else picture(next(PICTURES))
+        shown = None if options.words_only else image(next(IMAGES))
         user = FRONTS[front](http, Question(question(options.tokens), options.tokens, shown))
         await user.prepare()
         return user
@@ -113,7 +113,7 @@ async def level(url: str, front: str, users: int, options: argparse.Namespace) -
             result.outcomes.append(outcome)
             if outcome.kind == "rejected":
                 await asyncio.sleep(min(outcome.retry_after_s, LONGEST_PAUSE_S))
-            elif options.engine != "fake":
+            elif options.engine != "scripted":
                 user = await arrive(http)
 
     async with contextlib.AsyncExitStack() as stack:
@@ -126,7 +126,7 @@ async def level(url: str, front: str, users: int, options: argparse.Namespace) -
 
 
 def question(tokens: int) -> str:
-    """As many words as the answer shall have tokens: the fake engine repeats them."""
+    """As many words as the answer shall have tokens: the scripted engine repeats them."""
     words = WORDS.split()
     return " ".join(words[n % len(words)] for n in range(tokens))
 
@@ -160,16 +160,16 @@ def cost(url: str, options: argparse.Namespace) -> list[dict]:
                 result = asyncio.run(level(url, front, 20, argparse.Namespace(**{**vars(options), **changed})))
                 spent[tokens] = 1000 * (scrape(url).cpu_s - before.cpu_s) / max(1, len(result.outcomes))
             per_token = (spent[205] - spent[5]) / 200
-            picture_ = "none" if words_only else "448 x 448"
+            image_ = "none" if words_only else "448 x 448"
             rows.append(
                 {
                     "front": front,
-                    "picture": picture_,
+                    "image": image_,
                     "CPU ms a request": spent[5] - 5 * per_token,
                     "CPU ms a token": per_token,
                 }
             )
-            print(f"{front}, {picture_}: {per_token:.3f} ms a token", file=sys.stderr)
+            print(f"{front}, {image_}: {per_token:.3f} ms a token", file=sys.stderr)
     return rows
 
 
@@ -183,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     with running as url:
         rows, wrong = measure(url.rstrip("/"), options)
-        if options.engine == "fake" and not options.no_cost and not options.url:
+        if options.engine == "scripted" and not options.no_cost and not options.url:
             costs = cost(url, options)
     print(machine.table(rows))
     if costs:

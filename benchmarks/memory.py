@@ -1,6 +1,6 @@
 """How much memory the model takes: weights, and the peak of a working engine.
 
-    python -m benchmarks.memory                     all weights, picture sizes and slot counts, and whole
+    python -m benchmarks.memory                     all weights, image sizes and slot counts, and whole
                                                     processes that are held to 16 and to 8 GiB
 
 Random weights in the true shapes. Each kind of weights has a process of its own, and so has each row
@@ -24,7 +24,7 @@ from benchmarks import machine
 
 COLUMNS = {
     "weights": "weights",
-    "picture": "picture",
+    "image": "image",
     "users": "users",
     "slot_tokens": "tokens a slot",
     "limit_gib": "limit GiB",
@@ -47,17 +47,17 @@ class Case:
     """
 
     weights: str
-    picture: str = "1036x756"
+    image: str = "1036x756"
     users: int = 1
     slot_tokens: int = 2048
     limit_gib: float | None = None
     max_pixels: int = 2560 * 28 * 28
-    picture_cache_mib: int = 256
+    image_cache_mib: int = 256
     from_disk: bool = False
 
 
 ALL = "bf16,int8,nf4,nf4-vision"
-SMALL = Case("nf4-vision", limit_gib=8.0, max_pixels=1280 * 28 * 28, picture_cache_mib=32)
+SMALL = Case("nf4-vision", limit_gib=8.0, max_pixels=1280 * 28 * 28, image_cache_mib=32)
 LIMITS = (
     Case("nf4", users=8, limit_gib=16.0),
     Case("int8", users=8, limit_gib=16.0),
@@ -67,17 +67,17 @@ LIMITS = (
 
 
 def cases(options) -> list[Case]:
-    kinds, pictures, users = (
-        text.split(",") if text else [] for text in (options.weights, options.pictures, options.users)
+    kinds, images, users = (
+        text.split(",") if text else [] for text in (options.weights, options.images, options.users)
     )
-    shown = [Case(weights, picture, slot_tokens=room(picture)) for weights in kinds for picture in pictures]
+    shown = [Case(weights, image, slot_tokens=room(image)) for weights in kinds for image in images]
     crowds = [Case(weights, users=int(count)) for weights in kinds for count in users]
     return list(dict.fromkeys([*(case for case in LIMITS if case.weights in kinds), *shown, *crowds]))
 
 
-def room(picture: str) -> int:
-    """Tokens of a slot for a question about a picture of this size."""
-    width, height = map(int, picture.split("x"))
+def room(image: str) -> int:
+    """Tokens of a slot for a question about an image of this size."""
+    width, height = map(int, image.split("x"))
     return 4096 if width * height // 28**2 > 1500 else 2048
 
 
@@ -85,8 +85,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architecture", default="7b", help="7b, 3b or tiny")
     parser.add_argument("--weights", default=ALL)
-    parser.add_argument("--pictures", default="448x448,1036x756,1988x1008")
-    parser.add_argument("--users", default="1,8,32", help="empty, as --pictures, for the rows with a limit alone")
+    parser.add_argument("--images", default="448x448,1036x756,1988x1008")
+    parser.add_argument("--users", default="1,8,32", help="empty, as --images, for the rows with a limit alone")
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     parser.add_argument("--checkpoint", type=Path, default=None, help=argparse.SUPPRESS)
@@ -146,7 +146,7 @@ async def work(case: Case, loaded, checkpoint: Path | None = None) -> dict:
         slots=case.users,
         slot_tokens=case.slot_tokens,
         memory_limit_gib=case.limit_gib,
-        picture_cache_mib=case.picture_cache_mib,
+        image_cache_mib=case.image_cache_mib,
         reuse=case.limit_gib is not None,  # else the rows show what answers alone take
         model=str(checkpoint),
         quantization=case.weights,
@@ -157,7 +157,7 @@ async def work(case: Case, loaded, checkpoint: Path | None = None) -> dict:
         return replace(model, info=replace(model.info, max_pixels=case.max_pixels))
 
     engine = BatchingEngine(made, loader)
-    asked = argparse.Namespace(picture=case.picture, pictures="own", words=40, tokens=64)
+    asked = argparse.Namespace(image=case.image, images="own", words=40, tokens=64)
     row = {}
     try:
         await engine.start()

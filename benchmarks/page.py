@@ -24,7 +24,7 @@ from benchmarks.running import app, read_address
 from tests.browser import find
 
 WINDOW = {"width": 1280, "height": 860}
-# As small as a chat about pictures can be in Gradio; it prints what `read_address` waits for.
+# As small as a chat about images can be in Gradio; it prints what `read_address` waits for.
 BARE = """
 import gradio as gr
 chat = gr.ChatInterface(lambda message, history: message["text"], multimodal=True)
@@ -152,7 +152,7 @@ def ratios(rows: list[dict]) -> list[dict]:
 
 
 def first_rows(turns: int) -> list[dict]:
-    with app("fake", []) as ours, bare() as other:
+    with app("scripted", []) as ours, bare() as other:
         addresses = {"ours": ours, "bare": other}
         config = {name: len(httpx.get(f"{url}/config").content) / 1000 for name, url in addresses.items()}
         rows = loads(addresses, turns)

@@ -19,7 +19,7 @@ from benchmarks.running import app
 from benchmarks.users import GradioUser, Question, connect
 
 TURNS, OTHERS = 200, 50
-WORDS = 400  # of the answer that is watched; the fake engine gives 50 a second
+WORDS = 400  # of the answer that is watched; the scripted engine gives 50 a second
 KEYS = 30
 
 # Frames count, as they are what a person sees. Times in ms.
@@ -174,7 +174,7 @@ def rows(repeats: int) -> list[dict]:
     """Medians of each case; the cases take turns."""
     cases = [(turns, others) for turns in (0, TURNS) for others in (0, OTHERS)]
     found: dict[tuple, list[dict]] = {case: [] for case in cases}
-    with app("fake", ["--max-running", "64"]) as url, chromium() as browser:
+    with app("scripted", ["--max-running", "64"]) as url, chromium() as browser:
         for _ in range(repeats):
             for turns, others in cases:
                 page = opened(browser, url, turns)

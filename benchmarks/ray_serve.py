@@ -27,7 +27,7 @@ import yaml
 from benchmarks import machine, proxy
 from benchmarks.load import quantile
 from benchmarks.running import ROOT
-from benchmarks.users import Outcome, Question, RestUser, connect, picture
+from benchmarks.users import Outcome, Question, RestUser, connect, image
 
 DASHBOARD = "http://127.0.0.1:{port}/api/serve/applications/"
 # Longer than anything here should take.
@@ -98,7 +98,7 @@ class Users:
         self._tasks = [asyncio.create_task(self._ask(url, number)) for number in range(count)]
 
     async def _ask(self, url: str, number: int) -> None:
-        question = Question(ASKED.text, ASKED.max_tokens, picture(number, 336))
+        question = Question(ASKED.text, ASKED.max_tokens, image(number, 336))
         async with connect(url) as http:
             user = RestUser(http, question)
             while not self._stopping:

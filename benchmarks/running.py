@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.proxy import free_ports
 
 ROOT = Path(__file__).parents[1]
-ENGINES = {"fake": ["--engine", "fake"], "embedded": ["--model", "embedded"]}
+ENGINES = {"scripted": ["--engine", "scripted"], "embedded": ["--model", "embedded"]}
 
 
 @dataclass(frozen=True)

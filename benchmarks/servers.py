@@ -3,7 +3,7 @@
     python -m benchmarks.servers                           all of them, 17 minutes
     python -m benchmarks.servers --servers ours "llama.cpp, f16"
 
-All users of a level ask at once, each about a picture of his own; answers have a fixed length. Ours and
+All users of a level ask at once, each about an image of his own; answers have a fixed length. Ours and
 `transformers serve` get a copy of the checkpoint without an end of the answer, the others are told `ignore_eos`.
 Rounds go through all servers, every time in a new process, and medians count: other work on the machine then hits
 all alike. vLLM is installed by its first start (deploy/vllm/cpu.sh, 3.5 GB), llama.cpp too
@@ -124,10 +124,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--users", default="1,8,32,64,128")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=64, help="length of an answer")
-    parser.add_argument("--picture", default="336x336")
+    parser.add_argument("--image", default="336x336")
     parser.add_argument("--words", type=int, default=40)
     options = parser.parse_args(argv)
-    options.pictures = "own"
+    options.images = "own"
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = endless(Path(folder))

@@ -1,7 +1,7 @@
 """A long mixed load, to see what grows: `python -m benchmarks.soak --minutes 20`.
 
-Starts the app with the fake engine and a folder for uploads of its own, and lets ask, all at once
-and with pauses: programs (REST) and people (Gradio, a new picture each time), some of whom leave in
+Starts the app with the scripted engine and a folder for uploads of its own, and lets ask, all at once
+and with pauses: programs (REST) and people (Gradio, a new image each time), some of whom leave in
 the middle, and some who send what must be refused. Samples the server's memory, open files and the
 bytes of its upload folder. Everything is bounded and stays on this machine.
 
@@ -26,13 +26,13 @@ import httpx
 
 from benchmarks import machine
 from benchmarks.running import ENGINES, app, scrape
-from benchmarks.users import FRONTS, GradioUser, Outcome, Question, connect, picture
+from benchmarks.users import FRONTS, GradioUser, Outcome, Question, connect, image
 
 MIB = 1 << 20
 SETTINGS = ["--max-running", "16", "--max-image-bytes", str(MIB), "--max-video-bytes", str(2 * MIB),
             "--max-request-bytes", str(3 * MIB)]  # fmt: skip
-QUESTION = "what do you see in this picture tell me all of it " * 2
-PICTURES = 500
+QUESTION = "what do you see in this image tell me all of it " * 2
+IMAGES = 500
 # A body over the limit may be cut off while it is still being sent; then its 413 is lost on the way.
 CUT_OFF = (httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError)
 
@@ -61,11 +61,11 @@ class Soak:
 
 
 async def asker(soak: Soak, front: str, dice: random.Random, *, leaves: bool) -> None:
-    """Asks about a picture, reads or leaves in the middle, thinks, comes back on a new connection."""
+    """Asks about an image, reads or leaves in the middle, thinks, comes back on a new connection."""
     while not soak.over:
         number = next(soak.numbers)
         async with connect(soak.url) as http:
-            user = FRONTS[front](http, Question(f"{number} {QUESTION}", 30, picture(number % PICTURES)))
+            user = FRONTS[front](http, Question(f"{number} {QUESTION}", 30, image(number % IMAGES)))
             try:
                 await user.prepare()
                 outcome = await user.ask(leave_after_s=dice.uniform(0.05, 0.6) if leaves else None)
@@ -77,7 +77,7 @@ async def asker(soak: Soak, front: str, dice: random.Random, *, leaves: bool) ->
 
 async def nuisance(soak: Soak, dice: random.Random) -> None:
     """Sends what must be refused with a 4xx, one kind after the other."""
-    whole = picture(0)
+    whole = image(0)
     broken = [
         whole[: len(whole) // 2],
         b"\x89PNG\r\n\x1a\n" + b"x" * 400,
@@ -115,14 +115,14 @@ async def nuisance(soak: Soak, dice: random.Random) -> None:
 
 
 async def bad_uploader(soak: Soak, dice: random.Random) -> None:
-    """Uploads to the page what is too large, or no picture, and asks about it."""
+    """Uploads to the page what is too large, or no image, and asks about it."""
     for number in itertools.count():
         if soak.over:
             return
         data = os.urandom(3 * MIB if number % 2 else 5000)
         async with connect(soak.url) as http:
             try:
-                files = {"files": ("picture.jpg", data, "image/jpeg")}
+                files = {"files": ("image.jpg", data, "image/jpeg")}
                 response = await http.post("/gradio_api/upload", files=files)
                 kind, detail = "refused", ""
                 if response.status_code == 200:
@@ -213,7 +213,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--warm-up-minutes", type=float, default=None, help="default: a quarter of it, 5 at most")
-    parser.add_argument("--engine", choices=ENGINES, default="fake")
+    parser.add_argument("--engine", choices=ENGINES, default="scripted")
     parser.add_argument("--users", type=int, default=6, help="of each front; a third as many leave in the middle")
     parser.add_argument("--pause-s", type=float, default=0.5, help="mean pause between two questions of a user")
     parser.add_argument("--label", default="")

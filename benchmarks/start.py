@@ -1,6 +1,6 @@
 """From nothing to the first answered question, in parts: `python -m benchmarks.start`.
 
-Starts `python app.py` anew several times and asks about a picture as soon as the page is there.
+Starts `python app.py` anew several times and asks about an image as soon as the page is there.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks import machine
 
 ROOT = Path(__file__).parents[1]
-PICTURE = ROOT / "examples" / "shapes.png"
+IMAGE = ROOT / "examples" / "shapes.png"
 
 
 def once() -> dict[str, float]:
@@ -42,7 +42,7 @@ def once() -> dict[str, float]:
         from gradio_client import Client, handle_file
 
         client = Client(url, verbose=False)
-        client.predict(question="What is in this picture?", picture=handle_file(str(PICTURE)), api_name="/ask")
+        client.predict(question="What is in this image?", image=handle_file(str(IMAGE)), api_name="/ask")
         seen["first question answered"] = time.perf_counter() - began
     finally:
         process.terminate()

@@ -34,8 +34,8 @@ QUESTIONS = {
     "pie_chart": ["Which slice is the largest?", "Describe the image."],
     "point": ["Describe the image.", "Detect all objects and output their bounding boxes in JSON."],
     "chinese": ["描述这张图片", "Describe the image."],
-    "two_pictures_1": ["Describe the image."],
-    "two_pictures_2": ["Describe the image."],
+    "two_images_1": ["Describe the image."],
+    "two_images_2": ["Describe the image."],
 }
 # vLLM turns away what comes beyond this many; see `overload`.
 IN_FLIGHT = 80
@@ -51,7 +51,7 @@ def vllm(*flags: str) -> contextlib.AbstractContextManager[str]:
 def in_front_of(*urls: str) -> contextlib.AbstractContextManager[str]:
     """Our app with the remote engine; gives its address."""
     addresses = ",".join(url + "/v1" for url in urls)
-    return app("fake", ["--engine", "remote", "--base-url", addresses, "--max-waiting", "1000"])
+    return app("scripted", ["--engine", "remote", "--base-url", addresses, "--max-waiting", "1000"])
 
 
 def counted(url: str, name: str, **labels: str) -> float:
@@ -63,9 +63,9 @@ def counted(url: str, name: str, **labels: str) -> float:
     return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
 
 
-def ask(url: str, picture: Path, question: str) -> tuple[str, str, int, int]:
+def ask(url: str, image: Path, question: str) -> tuple[str, str, int, int]:
     """Words, reason, tokens of prompt and of answer."""
-    data = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+    data = "data:image/png;base64," + base64.b64encode(image.read_bytes()).decode()
     content = [{"type": "image_url", "image_url": {"url": data}}, {"type": "text", "text": question}]
     body = {"messages": [{"role": "user", "content": content}], "max_tokens": 200, "temperature": 0}
     answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=TIMEOUT).raise_for_status().json()
@@ -77,12 +77,12 @@ def answers(ours: str, through: str) -> tuple[dict, list[dict]]:
     """How many answers are equal, and the pairs that are not."""
     equal, wrong = Counter(), []
     pairs = [(EXAMPLES / f"{name}.png", question) for name, asked in QUESTIONS.items() for question in asked]
-    for picture, question in pairs:
-        one, other = ask(ours, picture, question), ask(through, picture, question)
+    for image, question in pairs:
+        one, other = ask(ours, image, question), ask(through, image, question)
         for column, a, b in zip(("words", "reason", "prompt tokens", "answer tokens"), one, other, strict=True):
             equal[column] += a == b
         if one != other:
-            wrong.append({"picture": picture.name, "question": question, "own engine": one, "vllm": other})
+            wrong.append({"image": image.name, "question": question, "own engine": one, "vllm": other})
     return {"what": "equal answers", "asked": len(pairs), **equal}, wrong
 
 
@@ -98,7 +98,7 @@ async def page(through: str) -> dict:
 async def cancel(through: str, behind: str) -> dict:
     """Many leave at the first byte. vLLM counts the answers that it ends: it must end none of these, and be idle."""
     before = counted(behind, "vllm:request_success_total")
-    question = Question("Detect all objects and output their bounding boxes in JSON.", 200, _picture("boxes"))
+    question = Question("Detect all objects and output their bounding boxes in JSON.", 200, _image("boxes"))
 
     async def leave() -> str:
         async with connect(through) as http:
@@ -115,7 +115,7 @@ async def cancel(through: str, behind: str) -> dict:
 
 async def overload(through: str) -> dict:
     """More at once than vLLM takes. Everybody is answered, or told at once to come back."""
-    # Without a picture, so that even a slow machine says no within the two seconds before a stream begins.
+    # Without an image, so that even a slow machine says no within the two seconds before a stream begins.
     question = Question("Describe the image.", 100)
 
     async def one():
@@ -137,7 +137,7 @@ async def overload(through: str) -> dict:
     }
 
 
-def _picture(name: str) -> bytes:
+def _image(name: str) -> bytes:
     return (EXAMPLES / f"{name}.png").read_bytes()
 
 

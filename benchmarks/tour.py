@@ -1,7 +1,7 @@
 """The tour at the top of README.md, recorded anew: `python -m benchmarks.tour` writes docs/tour.webp.
 
-Starts the app on the embedded model, drives a Chromium through it, and takes one picture after each small step. How long
-a picture stands is said here and not measured, so a busy machine records the same tour. Needs requirements-dev.txt and
+Starts the app on the embedded model, drives a Chromium through it, and takes one image after each small step. How long
+an image stands is said here and not measured, so a busy machine records the same tour. Needs requirements-dev.txt and
 fonts for Chinese and pictograms (Debian: fonts-wqy-microhei, fonts-noto-color-emoji).
 """
 
@@ -24,14 +24,14 @@ from benchmarks.running import ROOT, app
 VIEW = {"width": 1000, "height": 720}  # of the browser
 WIDTH, CAPTION = 720, 44  # of the tour, and the height of the words below
 MOST_BYTES = 3 << 18  # 768 KiB
-STEP_MS, READ_MS = 80, 1200  # a picture in motion; one that is to be read
+STEP_MS, READ_MS = 80, 1200  # an image in motion; one that is to be read
 CURSOR = [(0, 0), (0, 16), (4, 12.5), (7, 19), (10, 17.7), (7, 11.5), (12.5, 11.5)]
 EXAMPLES = ROOT / "examples"
 WHERE = "Detect all objects and output their bounding boxes in JSON."
 
 
 class Tour:
-    """Pictures of a page with how long each stands, a drawn cursor and the words below."""
+    """Images of a page with how long each stands, a drawn cursor and the words below."""
 
     def __init__(self, page: Page):
         self.page = page
@@ -43,7 +43,7 @@ class Tour:
         self._words = words
 
     def shoot(self, ms: int = STEP_MS) -> None:
-        """One more picture; the same as the last one only makes that stand longer."""
+        """One more image; the same as the last one only makes that stand longer."""
         shot = PIL.Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
         pen = PIL.ImageDraw.Draw(shot)
         x, y = self._at
@@ -98,7 +98,7 @@ class Tour:
             self.shoot()
 
     def until(self, ended: Callable[[], bool], ms: int = 100) -> None:
-        """Pictures while something grows."""
+        """Images while something grows."""
         while not ended():
             self.shoot(ms)
             self.page.wait_for_timeout(60)
@@ -139,7 +139,7 @@ def sight(tour: Tour) -> None:
     expect(page.locator("#viewer image")).to_be_visible()
     expect(page.locator("#context .chip")).to_have_count(1)
     page.wait_for_timeout(400)
-    tour.say("Before you ask: what the picture costs, in tokens")
+    tour.say("Before you ask: what the image costs, in tokens")
     tour.shoot(600)
     tour.scroll(page.locator("#viewer").bounding_box()["y"] - 8)
     tour.shoot(READ_MS)
@@ -271,7 +271,7 @@ def main(argv: list[str] | None = None) -> int:
         tour = Tour(page)
         record(tour)
     size = tour.write(options.out)
-    print(f"{options.out}: {len(tour.frames)} pictures, {sum(tour.durations) / 1000:.1f} s, {size / 1024:.0f} KiB")
+    print(f"{options.out}: {len(tour.frames)} images, {sum(tour.durations) / 1000:.1f} s, {size / 1024:.0f} KiB")
     if size > MOST_BYTES:
         print(f"error: larger than {MOST_BYTES / 1024:.0f} KiB; take steps out or lower the quality", file=sys.stderr)
         return 1

@@ -2,7 +2,7 @@
 
     python -m benchmarks.transformers_serve qwen_demo/models/embedded --device cpu --dtype float32
 
-Such a torchvision has no operators and no decoder of pictures; Pillow decodes in its place.
+Such a torchvision has no operators and no decoder of images; Pillow decodes in its place.
 """
 
 import io
@@ -17,8 +17,8 @@ from qwen_demo.models import torchvision_shim
 
 def decode_image(encoded: torch.Tensor, mode=None, apply_exif_orientation: bool = False) -> torch.Tensor:
     """Stands for torchvision's function: bytes, uint8 (n,), to RGB, uint8 (3, height, width)."""
-    picture = PIL.Image.open(io.BytesIO(encoded.numpy().tobytes())).convert("RGB")
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+    image = PIL.Image.open(io.BytesIO(encoded.numpy().tobytes())).convert("RGB")
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
 def main() -> None:

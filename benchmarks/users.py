@@ -45,14 +45,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What every user asks; the picture is a JPEG or None."""
+    """What every user asks; the image is a JPEG or None."""
 
     text: str
     max_tokens: int
-    picture: bytes | None = None
+    image: bytes | None = None
 
 
-def picture(number: int, side: int = 448) -> bytes:
+def image(number: int, side: int = 448) -> bytes:
     """A JPEG of some 40 kB, with as much in it as a photograph; another one for each number."""
     noise = PIL.Image.frombytes("RGB", (side // 4, side // 4), random.Random(number).randbytes(3 * (side // 4) ** 2))
     data = io.BytesIO()
@@ -100,13 +100,13 @@ class _User:
 
 
 class RestUser(_User):
-    """A program: `POST /v1/chat/completions` with `stream`, the picture as a data URL."""
+    """A program: `POST /v1/chat/completions` with `stream`, the image as a data URL."""
 
     def __init__(self, http: httpx.AsyncClient, question: Question):
         super().__init__(http, question)
         content: list[dict] = [{"type": "text", "text": question.text}]
-        if question.picture:
-            url = "data:image/jpeg;base64," + base64.b64encode(question.picture).decode()
+        if question.image:
+            url = "data:image/jpeg;base64," + base64.b64encode(question.image).decode()
             content.insert(0, {"type": "image_url", "image_url": {"url": url}})
         message = {"role": "user", "content": content}
         self._body = json.dumps({"messages": [message], "max_tokens": question.max_tokens, "stream": True}).encode()
@@ -136,8 +136,8 @@ class GradioUser(_User):
     _file: dict | None = None
 
     async def prepare(self) -> None:
-        if self._question.picture:
-            files = {"files": ("picture.jpg", self._question.picture, "image/jpeg")}
+        if self._question.image:
+            files = {"files": ("image.jpg", self._question.image, "image/jpeg")}
             response = (await self._http.post("/gradio_api/upload", files=files)).raise_for_status()
             self.show(response.json()[0])
 

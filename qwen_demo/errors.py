@@ -40,7 +40,7 @@ class ContextTooLong(InvalidRequest):
 
 
 class MediaRefused(InvalidRequest):
-    """A picture or video is over a limit, of an unknown kind, or damaged."""
+    """An image or video is over a limit, of an unknown kind, or damaged."""
 
     code = "invalid_media"
 

@@ -10,6 +10,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 import PIL.Image
 
+from qwen_demo.raster import Raster
+
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "repetition"]
 
@@ -23,24 +25,29 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One decoded still picture.
+    """One decoded still image.
 
     Attributes:
-        pixels: RGB, upright (EXIF applied), transparency on white; of a very large picture, scaled down.
-        digest: SHA-256 (hex) of size and pixel bytes; equal pictures have equal digests.
+        raster: RGB, upright (EXIF applied), transparency on white; of a very large image, scaled down.
+        digest: SHA-256 (hex) of size and pixel bytes; equal images have equal digests.
         name: what the sender called it, for messages only.
         original_size: width and height before it was scaled down, if it was.
     """
 
-    pixels: PIL.Image.Image
+    raster: Raster
     digest: str
-    name: str = "picture"
+    name: str = "image"
     original_size: tuple[int, int] | None = None
+
+    @property
+    def pixels(self) -> PIL.Image.Image:
+        """A copy in Pillow's own layout."""
+        return self.raster.image()
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height as it was sent: what the model's own resizing goes by."""
-        return self.original_size or self.pixels.size
+        return self.original_size or self.raster.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ class Video:
     """Frames sampled from a clip.
 
     Attributes:
-        frames: RGB pictures of one size, in time order, an even number of them.
+        raster: RGB frames of one size, in time order, an even number of them.
         times_s: time of each frame in the clip, in seconds.
         fps: sampled frames per second (not the clip's own rate).
         duration_s: length of the clip in seconds.
@@ -56,12 +63,17 @@ class Video:
         name: what the sender called it, for messages only.
     """
 
-    frames: tuple[PIL.Image.Image, ...]
+    raster: Raster
     times_s: tuple[float, ...]
     fps: float
     duration_s: float
     digest: str
     name: str = "video"
+
+    @property
+    def frames(self) -> tuple[PIL.Image.Image, ...]:
+        """Copies in Pillow's own layout."""
+        return tuple(self.raster.images())
 
 
 Part = Text | Image | Video
@@ -118,7 +130,7 @@ class ChatRequest:
 
     Attributes:
         messages: the conversation, the last message is the user's.
-        min_pixels, max_pixels: bounds of each picture's area as the model sees it; None
+        min_pixels, max_pixels: bounds of each image's area as the model sees it; None
             takes the model's own.
         request_id: appears in logs and errors.
         repetition_guard: end the answer when it runs in a loop.
@@ -154,14 +166,14 @@ class Usage:
     """Counts of tokens as the model saw them.
 
     Attributes:
-        prompt_tokens: the whole prompt, pictures included.
-        picture_tokens: the part of it that stands for pictures and video frames.
+        prompt_tokens: the whole prompt, images included.
+        image_tokens: the part of it that stands for images and video frames.
         cached_tokens: the part of it that was taken from a cache.
         completion_tokens: generated, the end token included.
     """
 
     prompt_tokens: int
-    picture_tokens: int
+    image_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
 
@@ -171,17 +183,17 @@ class Timing:
     """Seconds spent in each stage of one request; `ttft_s` counts from its arrival.
 
     Attributes:
-        media_s: receiving and decoding pictures and clips, before the request reached the engine;
+        media_s: receiving and decoding images and clips, before the request reached the engine;
             in none of the sums below.
         queue_s: waiting for a place.
-        preprocess_s: resizing pictures and building the prompt.
+        preprocess_s: resizing images and building the prompt.
         vision_s: vision encoder; 0 where a cache had the result.
         prefill_s: reading the prompt until the first token.
         ttft_s: arrival to first token.
         decode_s: first token to last.
         total_s: arrival to end.
-        encoder_hits: pictures whose encoding came from the cache.
-        encoder_hit: the same for each picture and clip, in the order of the prompt; empty where
+        encoder_hits: images whose encoding came from the cache.
+        encoder_hit: the same for each image and clip, in the order of the prompt; empty where
             the engine does not tell.
     """
 
@@ -217,8 +229,8 @@ class ModelInfo:
         model_id: hub id, folder or `embedded`.
         reason: why this model was chosen, for people.
         context_tokens: prompt and answer together may have this many tokens.
-        min_pixels, max_pixels: the model's own bounds of a picture's area.
-        patch_pixels: a picture's sides are multiples of this (28 for Qwen2.5-VL); a square
+        min_pixels, max_pixels: the model's own bounds of an image's area.
+        patch_pixels: an image's sides are multiples of this (28 for Qwen2.5-VL); a square
             of that side is one token.
         kv_bytes_per_token: memory that a token of the prompt or the answer takes in the cache; 0 where
             the engine does not tell.

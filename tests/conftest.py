@@ -1,4 +1,4 @@
-"""Shared by all tests: pictures, one loaded embedded model, two running programs, settings without the machine's own."""
+"""Shared by all tests: images, one loaded embedded model, two running programs, settings without the machine's own."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ import PIL.Image
 import PIL.ImageDraw
 import pytest
 
+from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
 from tests.servers import ROOT, running
@@ -18,14 +19,14 @@ LONG = (
     "ui/test_page.py",
     "ui/test_tabs.py",
     "ui/test_sight.py",
-    "test_server.py",
-    "batching/test_exactness.py",
+    "server/test_server.py",
+    "engines/batching/test_exactness.py",
     "deploy/test_nginx.py",
-    "security/test_page_browser.py",
-    "batching/test_faults_http.py",
+    "ui/test_security.py",
+    "engines/batching/test_faults_http.py",
     "ui/test_keeping.py",
-    "test_engines.py",
-    "test_faults.py",
+    "engines/test_contract.py",
+    "service/test_faults.py",
     "api/test_openapi.py",
 )
 
@@ -63,26 +64,26 @@ def embedded():
 
 
 @pytest.fixture(scope="session")
-def fake():
-    """The program on the fake engine, in the same way."""
-    with running("--engine", "fake", "--max-running", "8") as server:
+def scripted():
+    """The program on the scripted engine, in the same way."""
+    with running("--engine", "scripted", "--max-running", "8") as server:
         yield server
 
 
 def draw(colour: str = "red", size: tuple[int, int] = (336, 336)) -> PIL.Image.Image:
     """A disc of `colour` on white."""
-    picture = PIL.Image.new("RGB", size, "white")
+    image = PIL.Image.new("RGB", size, "white")
     side = min(size)
-    PIL.ImageDraw.Draw(picture).ellipse((side // 5, side // 5, side * 3 // 5, side * 3 // 5), fill=colour)
-    return picture
+    PIL.ImageDraw.Draw(image).ellipse((side // 5, side // 5, side * 3 // 5, side * 3 // 5), fill=colour)
+    return image
 
 
-def picture(colour: str = "red", size: tuple[int, int] = (336, 336)) -> Image:
-    return Image(draw(colour, size), f"{colour}-{size}", colour)
+def image(colour: str = "red", size: tuple[int, int] = (336, 336)) -> Image:
+    return Image(Raster.of(draw(colour, size)), f"{colour}-{size}", colour)
 
 
-def question(text: str, *pictures: Image, **sampling) -> ChatRequest:
-    return ChatRequest((Message("user", (*pictures, Text(text))),), Sampling(**{"max_new_tokens": 32, **sampling}))
+def question(text: str, *images: Image, **sampling) -> ChatRequest:
+    return ChatRequest((Message("user", (*images, Text(text))),), Sampling(**{"max_new_tokens": 32, **sampling}))
 
 
 async def until(condition, timeout_s: float = 20.0) -> None:

@@ -40,30 +40,30 @@ def tiff_header(width: int, height: int, length: int = 16) -> list[tuple[int, in
     return sizes + [(tag, 3, 1, value) for tag, value in plain.items()]
 
 
-def saved(picture: Image.Image, kind: str, **options) -> bytes:
+def saved(image: Image.Image, kind: str, **options) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
 @functools.cache
 def photo(width: int = 320, height: int = 240) -> Image.Image:
     """Noise over four colours (red, green / blue, white): does not compress, is not symmetric."""
-    picture = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
     half = (width // 2, height // 2)
     draw.rectangle((0, 0, *half), "red")
     draw.rectangle((half[0], 0, width, half[1]), "green")
     draw.rectangle((0, half[1], half[0], height), "blue")
     noise = np.random.default_rng(7).integers(-20, 20, (height, width, 3))
-    return Image.fromarray(np.clip(np.asarray(picture, dtype=int) + noise, 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(np.asarray(image, dtype=int) + noise, 0, 255).astype(np.uint8))
 
 
 def shape(mode: str) -> Image.Image:
     """A black square on see-through ground, in a mode that can say so."""
-    picture = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
-    ImageDraw.Draw(picture).rectangle((16, 16, 47, 47), (0, 0, 0, 255))
-    return picture if mode == "RGBA" else picture.convert(mode)
+    image = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
+    ImageDraw.Draw(image).rectangle((16, 16, 47, 47), (0, 0, 0, 255))
+    return image if mode == "RGBA" else image.convert(mode)
 
 
 def cut(data: bytes) -> bytes:
@@ -115,7 +115,7 @@ def bomb_avif_exif() -> bytes:
 
 
 def bomb_jpeg_scans() -> bytes:
-    """A progressive JPEG with 3,000 more scans of eleven bytes, each of which goes over the whole picture."""
+    """A progressive JPEG with 3,000 more scans of eleven bytes, each of which goes over the whole image."""
     scan = b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x10\x00"
     return saved(photo(1600, 1200), "JPEG", progressive=True)[:-2] + scan * 3000 + b"\xff\xd9"
 
@@ -182,7 +182,7 @@ STILLS = {
     "cut.gif": lambda: cut(saved(photo().quantize(64), "GIF")),
     "cut.bmp": lambda: cut(saved(photo(), "BMP")),
     "cut.tiff": lambda: cut(saved(photo(), "TIFF", compression="tiff_deflate")),
-    "text.png": lambda: b"I am a picture, believe me.\n" * 20,
+    "text.png": lambda: b"I am an image, believe me.\n" * 20,
     "svg.png": lambda: b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script/></svg>',
     "page.gif": lambda: b"<!DOCTYPE html><html><script>alert(1)</script></html>",
     "pdf.jpg": lambda: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",

@@ -109,10 +109,10 @@ def bomb(mebibytes: int, layers: int = 1) -> bytes:
 
 
 def giant_image() -> bytes:
-    """A picture that says it has 60,000 x 60,000 pixels."""
+    """An image that says it has 60,000 x 60,000 pixels."""
     entries = "/Type /XObject /Subtype /Image /Width 60000 /Height 60000 /ColorSpace /DeviceRGB /BitsPerComponent 8"
-    picture = stream(zlib.compress(b"\0" * (1 << 20)), entries + " /Filter /FlateDecode")
-    return pdf(b"100 0 0 100 0 0 cm /X Do", extra="/Resources << /XObject << /X 5 0 R >> >>", objects=(picture,))
+    image = stream(zlib.compress(b"\0" * (1 << 20)), entries + " /Filter /FlateDecode")
+    return pdf(b"100 0 0 100 0 0 cm /X Do", extra="/Resources << /XObject << /X 5 0 R >> >>", objects=(image,))
 
 
 def form(value: str) -> bytes:

@@ -172,7 +172,7 @@ def two_pictures(world):
     second, b, _ = scene(world, [shape("hexagon", "purple")], (252, 252))
     shown = [join(article(t.full) for t in things) for things in (a, b)]
     return example(
-        "two_pictures",
+        "two_images",
         [first, second],
         (
             "What is the difference between the images?",

@@ -7,13 +7,13 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from qwen_demo import __version__
-from qwen_demo.api.access import Access
-from qwen_demo.api.errors import install as install_errors
-from qwen_demo.api.middleware import BoundedBody, RequestId, SecurityHeaders
 from qwen_demo.api.openapi import correct as correct_openapi
 from qwen_demo.api.routes import build_router
-from qwen_demo.server import build_engine
-from qwen_demo.service import Service
+from qwen_demo.http.access import Access
+from qwen_demo.http.errors import install as install_errors
+from qwen_demo.http.middleware import BoundedBody, RequestId, SecurityHeaders
+from qwen_demo.server.app import build_engine
+from qwen_demo.service.service import Service
 from qwen_demo.settings import MIB, Settings
 
 
@@ -41,7 +41,7 @@ def rest_api(settings: Settings) -> FastAPI:
         paths=("/v1/", "/inference"),
         max_bytes=settings.max_request_bytes,
         timeout_s=settings.body_timeout_s,
-        held_bytes=settings.held_mib * MIB,
+        held_bytes=settings.memory_budget_mib * MIB,
     )
     app.add_middleware(
         CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]

@@ -15,12 +15,12 @@ flags=(
     --max-model-len "${CONTEXT:-32768}"
     # As the demo's --max-images; a clip is one video.
     --limit-mm-per-prompt '{"image": 8, "video": 1}'
-    # Area of a picture as the model sees it: 4 to 2560 picture tokens of 28 x 28 pixels.
-    --mm-processor-kwargs "{\"min_pixels\": $((4 * 784)), \"max_pixels\": $((${PICTURE_TOKENS:-2560} * 784))}"
+    # Area of an image as the model sees it: 4 to 2560 image tokens of 28 x 28 pixels.
+    --mm-processor-kwargs "{\"min_pixels\": $((4 * 784)), \"max_pixels\": $((${IMAGE_TOKENS:-2560} * 784))}"
     # The demo's pixel budget is sent with a request and checked there. Without this vLLM refuses it; with it, let
     # nobody but the demo reach vLLM.
     --trust-request-mm-kwargs
-    # Follow-up questions start where the turn before ended, and a picture is resized once.
+    # Follow-up questions start where the turn before ended, and an image is resized once.
     --enable-prefix-caching --mm-processor-cache-gb 4
     # vLLM queues without a bound; beyond this it says 503, which the demo passes on as 429 with Retry-After.
     --max-num-seqs "${SLOTS:-128}" --max-num-queued-reqs "${IN_FLIGHT:-256}"
@@ -29,7 +29,7 @@ flags=(
     --shutdown-timeout 60
 )
 if [ "${GPUS:-1}" -gt 1 ]; then
-    # The vision tower is small: every GPU does whole pictures rather than a part of each.
+    # The vision tower is small: every GPU does whole images rather than a part of each.
     flags+=(--tensor-parallel-size "$GPUS" --mm-encoder-tp-mode data)
 fi
 if [ "${HOSTS:-1}" -gt 1 ]; then

@@ -12,8 +12,8 @@ from qwen_demo.api.schemas import (
     ResponseFormat,
     TextPart,
 )
-from qwen_demo.api.sse import dumped
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.http.sse import dumped
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text, TokenLogprob, Usage
 
@@ -25,7 +25,7 @@ FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "stop"}
 
 
 async def chat_request(body: ChatCompletionRequest, settings: Settings) -> ChatRequest:
-    """Opens every picture. Raises `InvalidRequest` or `MediaRefused`."""
+    """Opens every image. Raises `InvalidRequest` or `MediaRefused`."""
     messages = tuple([await _message(message, settings) for message in body.messages])
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop)
     wanted = body.max_completion_tokens if body.max_tokens is None else body.max_tokens
@@ -91,7 +91,7 @@ def _low_detail(messages: list[ChatMessage]) -> bool:
     details = {part.image_url.detail for part in parts if part.type == "image_url"}
     if "low" in details and len(details) > 1:
         raise InvalidRequest(
-            "Pictures of one request must have the same detail; use mm_processor_kwargs.max_pixels for a budget.",
+            "Images of one request must have the same detail; use mm_processor_kwargs.max_pixels for a budget.",
             field="messages",
         )
     return details == {"low"}
@@ -108,7 +108,7 @@ def usage(finished: Finished) -> dict:
         "prompt_tokens": counted.prompt_tokens,
         "completion_tokens": counted.completion_tokens,
         "total_tokens": counted.prompt_tokens + counted.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": counted.cached_tokens, "image_tokens": counted.picture_tokens},
+        "prompt_tokens_details": {"cached_tokens": counted.cached_tokens, "image_tokens": counted.image_tokens},
     }
 
 

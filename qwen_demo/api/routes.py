@@ -13,13 +13,13 @@ from starlette.datastructures import UploadFile
 
 from qwen_demo import __version__, media
 from qwen_demo.api import convert, openapi
-from qwen_demo.api.access import Access, Caller
-from qwen_demo.api.errors import UNEXPECTED, ApiError, body, describe
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
-from qwen_demo.api.sse import EventStream, event, while_connected
 from qwen_demo.errors import DiskFull, QwenDemoError
-from qwen_demo.service import Service
-from qwen_demo.telemetry import request_id
+from qwen_demo.http.access import Access, Caller
+from qwen_demo.http.errors import UNEXPECTED, ApiError, body, describe
+from qwen_demo.http.sse import EventStream, event, while_connected
+from qwen_demo.service.service import Service
+from qwen_demo.service.telemetry import request_id
 from qwen_demo.types import Answer, ChatRequest, Finished, collect
 
 # How long a stream may hold back its status line, so that a refusal still gets the right one.
@@ -41,7 +41,7 @@ def _add_answers(router: APIRouter, service: Service, access: Access) -> None:
         asked: ChatCompletionRequest,
         caller: Caller = Depends(access),  # noqa: B008 FastAPI's way
     ) -> Response:
-        """OpenAI's chat completions, with pictures as https: or data: URLs."""
+        """OpenAI's chat completions, with images as https: or data: URLs."""
         model = service.status().model.model_id
         if asked.model not in ("", model):
             raise ApiError(
@@ -62,7 +62,7 @@ def _add_answers(router: APIRouter, service: Service, access: Access) -> None:
         openapi_extra={"requestBody": _inference_body()},
     )
     async def inference(request: Request, caller: Caller = Depends(access)) -> InferenceResponse:  # noqa: B008
-        """One question about one picture: JSON, or a multipart form with the picture as a file."""
+        """One question about one image: JSON, or a multipart form with the image as a file."""
         began = time.perf_counter()
         answer = await _collect(request, service, _read_inference(request, service), "inference")
         return InferenceResponse(
@@ -182,8 +182,8 @@ async def _read_inference(request: Request, service: Service) -> ChatRequest:
             if upload is None:
                 return await convert.inference_request(asked, service.settings)
             data = await upload.read()
-        picture = await media.load_bytes(data, service.settings, kind="image", name=upload.filename or "picture")
-        return convert.inference_question(asked, picture)
+        image = await media.load_bytes(data, service.settings, kind="image", name=upload.filename or "image")
+        return convert.inference_question(asked, image)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
     except OSError as error:

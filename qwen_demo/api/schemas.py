@@ -77,7 +77,7 @@ class ResponseFormat(Strict):
 
 
 class PixelBudget(Strict):
-    """vLLM's name for the bounds of a picture's area."""
+    """vLLM's name for the bounds of an image's area."""
 
     min_pixels: int | None = Field(None, ge=784)
     max_pixels: int | None = Field(None, ge=784)
@@ -123,11 +123,11 @@ class ChatCompletionRequest(SamplingFields):
 
 
 class InferenceRequest(Strict):
-    """The article's request: one question, one picture or none."""
+    """The article's request: one question, one image or none."""
 
     prompt: str
     image_url: str | None = None
-    image: str | None = Field(None, description="base64 of a picture file")
+    image: str | None = Field(None, description="base64 of an image file")
     max_tokens: int = 512
     temperature: float = 0.0
 

@@ -153,7 +153,7 @@ class _Job:
             torch.cuda.empty_cache()
             raise OutOfMemory(
                 Sentence(
-                    "This request needed more GPU memory than is free. Send fewer or smaller pictures, lower the pixel "
+                    "This request needed more GPU memory than is free. Send fewer or smaller images, lower the pixel "
                     "budget or the answer's length, or try again when fewer people ask."
                 )
             ) from error
@@ -187,7 +187,7 @@ class _Job:
         ended = time.perf_counter()
         assert output.reason, "generate ended without a reason"
         vision_s = self.model.vision_clock.seconds
-        usage = Usage(prompt.length, prompt.picture_tokens, len(output.ids))
+        usage = Usage(prompt.length, prompt.image_tokens, len(output.ids))
         timing = Timing(
             queue_s=started - self.arrived,
             preprocess_s=built - started,

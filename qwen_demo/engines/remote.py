@@ -1,6 +1,6 @@
 """Any OpenAI-compatible server as an engine: vLLM, SGLang, Ray Serve, another copy of this program.
 
-Pictures travel as data URLs. A request goes to the server with the fewest open ones; if it cannot
+Images travel as data URLs. A request goes to the server with the fewest open ones; if it cannot
 be had before its first token, to the next. After the first token nothing is tried again.
 """
 
@@ -199,7 +199,7 @@ class RemoteEngine:
         return Finished(reason, progress.usage or Usage(0, 0, 0), timing)
 
     def _arguments(self, request: ChatRequest) -> dict:
-        """The body of the OpenAI call. Runs in a thread: it compresses pictures."""
+        """The body of the OpenAI call. Runs in a thread: it compresses images."""
         sampling = request.sampling
         extra: dict = {}
         if sampling.top_k:

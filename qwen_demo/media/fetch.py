@@ -16,10 +16,10 @@ from urllib.parse import urljoin
 
 import httpx
 
-from qwen_demo.budget import budget_of_loop
 from qwen_demo.errors import FetchRefused, MediaRefused
 from qwen_demo.media.addresses import is_public, normal_host, parse_https
 from qwen_demo.media.kinds import Kind, check_bytes
+from qwen_demo.media.memory_budget import budget_of_loop
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 
@@ -213,7 +213,7 @@ async def _read(response: httpx.Response, kind: Kind | None, limits: Settings) -
     declared = response.headers.get("content-length", "0")
     _check_size(int(declared) if declared.isdecimal() and len(declared) < 19 else 0, kind, limits)
     body = bytearray()
-    with budget_of_loop(limits.held_mib * MIB).take() as share:
+    with budget_of_loop(limits.memory_budget_mib * MIB).take() as share:
         async for piece in response.aiter_raw(1 << 16):
             _check_size(len(body) + len(piece), kind, limits)
             share.grow(len(piece))

@@ -19,6 +19,7 @@ from qwen_demo.errors import MediaRefused
 from qwen_demo.media import shrink, structure
 from qwen_demo.media.avif import AvifFile
 from qwen_demo.media.kinds import check_bytes, check_dimensions, file_format, label, refusal_of_format
+from qwen_demo.raster import Raster
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import Image
@@ -184,7 +185,7 @@ def make_image(
     width, height = original_size or pixels.size
     digest = hashlib.sha256(f"{width}x{height}:".encode())
     digest.update(pixels.tobytes())
-    return Image(pixels, digest.hexdigest(), name, original_size)
+    return Image(Raster.of(pixels), digest.hexdigest(), name, original_size)
 
 
 def _enlarge(picture: PIL.Image.Image) -> PIL.Image.Image:

@@ -14,12 +14,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
-from qwen_demo.budget import Budget, Share, budget_of_loop, return_freed
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.fetch import Network, fetch_url
 from qwen_demo.media.gates import image_gate
 from qwen_demo.media.images import open_image
 from qwen_demo.media.kinds import Kind, check_bytes, label, media_kind
+from qwen_demo.media.memory_budget import Budget, Share, budget_of_loop, return_freed
 from qwen_demo.media.pdf import Page, check_pdf_bytes, draw_page, is_pdf
 from qwen_demo.media.videos import Clip, decode_video
 from qwen_demo.sentences import Sentence
@@ -83,9 +83,7 @@ async def _load_image(data: bytes, limits: Settings, name: str) -> Image:
             if picture.original_size:
                 del opened
                 await asyncio.to_thread(return_freed)
-            share.keep(
-                4 * picture.pixels.width * picture.pixels.height, picture.pixels
-            )  # Pillow's RGB has a spare byte
+            share.keep(picture.raster.nbytes, picture.raster)
             return picture
 
 
@@ -98,7 +96,7 @@ async def _to_the_end(work: Coroutine[Any, Any, Image]) -> Image:
 
 
 def _budget(limits: Settings) -> Budget:
-    return budget_of_loop(limits.held_mib * MIB)
+    return budget_of_loop(limits.memory_budget_mib * MIB)
 
 
 async def load_url(

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import PIL.Image
 
-from qwen_demo.budget import budget_of_loop
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media import workers
 from qwen_demo.media.gates import video_gate
 from qwen_demo.media.images import make_image
 from qwen_demo.media.kinds import check_bytes, file_format, label, refusal_of_format
+from qwen_demo.media.memory_budget import budget_of_loop
+from qwen_demo.raster import Raster
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 from qwen_demo.types import Video
@@ -75,11 +76,10 @@ async def decode_video(data: bytes, limits: Settings, *, clip: Clip | None = Non
     job = _job(found, clip, limits)
     # The worker's answer (3 bytes a pixel), the frames made of it (4), and one frame more.
     sampled = job["max_frames"] * limits.frame_pixels
-    async with video_gate(), budget_of_loop(limits.held_mib * MIB).passing(8 * sampled) as share:
+    async with video_gate(), budget_of_loop(limits.memory_budget_mib * MIB).passing(8 * sampled) as share:
         header, body = await _run(job, data, limits, name)
         video = await asyncio.to_thread(_build, header, body, name)
-        frame = video.frames[0]
-        share.keep(4 * frame.width * frame.height * len(video.frames), frame)
+        share.keep(video.raster.nbytes, video.raster)
         return video
 
 
@@ -196,4 +196,4 @@ def _build(header: dict, body: bytes, name: str) -> Video:
     times = tuple(header["times_s"])
     digest = hashlib.sha256(f"{size[0]}x{size[1]}:{times}".encode())
     digest.update(body)
-    return Video(frames, times, header["fps"], header["duration_s"], digest.hexdigest(), name)
+    return Video(Raster.of(*frames), times, header["fps"], header["duration_s"], digest.hexdigest(), name)

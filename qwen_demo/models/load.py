@@ -17,7 +17,7 @@ from qwen_demo.types import ModelInfo
 if TYPE_CHECKING:
     from qwen_demo.models.prompt import PromptBuilder
 
-# A full-size picture budget that 16 GiB cards bear: 2,560 tokens a picture.
+# A full-size image budget that 16 GiB cards bear: 2,560 tokens an image.
 DEFAULT_MAX_PIXELS = 2560 * 28 * 28
 EMBEDDED_THREADS = 2  # so small a model has no work for more
 # Left unquantised; transformers 5 matches full module names.

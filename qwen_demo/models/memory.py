@@ -1,7 +1,7 @@
 """How much memory Qwen2.5-VL needs, by size and quantisation.
 
 Weights follow from the published shapes (`python -m benchmarks.memory` measures them); the rest of
-a working process is one share for a large picture and one for the keys and values of a few users.
+a working process is one share for a large image and one for the keys and values of a few users.
 """
 
 GIB = 1 << 30

@@ -2,7 +2,7 @@
 
 The processor's own chat template and image processor do the work, so ids and patches are those
 of stock transformers, with one difference: what people type is never read as special tokens,
-and a picture's place is expanded in the ids, not in the text. Positions (multimodal rotary,
+and an image's place is expanded in the ids, not in the text. Positions (multimodal rotary,
 Qwen2.5-VL report 2025, section 2.1) are computed here and passed on explicitly, because
 transformers would keep their offset on the model, where concurrent requests share it.
 """
@@ -15,7 +15,7 @@ import PIL.Image
 import torch
 
 from qwen_demo.errors import ContextTooLong
-from qwen_demo.pixels import seen_size
+from qwen_demo.models.pixels import seen_size
 from qwen_demo.sentences import Sentence
 from qwen_demo.types import ChatRequest, Image, Message, Text, Video
 
@@ -24,7 +24,7 @@ TEXT, IMAGE, VIDEO = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """One picture or clip of a prompt.
+    """One image or clip of a prompt.
 
     Attributes:
         digest: of the pixels, see `Image.digest`.
@@ -52,10 +52,10 @@ class Prompt:
 
     Attributes:
         input_ids: [length] int64.
-        token_types: [length] int32: 0 text, 1 picture, 2 video.
+        token_types: [length] int32: 0 text, 1 image, 2 video.
         positions: [3, length] int64, rows time, height, width.
         rope_delta: token `length + n` has position `length + n + rope_delta` on all axes.
-        media: pictures and clips in the order of their places.
+        media: images and clips in the order of their places.
     """
 
     input_ids: torch.Tensor
@@ -69,7 +69,7 @@ class Prompt:
         return self.input_ids.shape[0]
 
     @property
-    def picture_tokens(self) -> int:
+    def image_tokens(self) -> int:
         return sum(medium.tokens for medium in self.media)
 
     def model_inputs(self, device: torch.device | str) -> dict[str, torch.Tensor]:
@@ -99,7 +99,7 @@ class PromptBuilder:
         processor: `Qwen2_5_VLProcessor` of the checkpoint.
         get_rope_index: the model's method of that name.
         context_tokens: prompt and answer together may have this many tokens.
-        min_pixels, max_pixels: bounds of a picture's area as the model sees it.
+        min_pixels, max_pixels: bounds of an image's area as the model sees it.
     """
 
     def __init__(self, processor, get_rope_index, context_tokens: int, min_pixels: int, max_pixels: int):
@@ -120,14 +120,14 @@ class PromptBuilder:
         ids = self._token_ids(request.messages)
         input_ids, token_types, media = self._expand(ids, patches)
         if len(input_ids) >= self.context_tokens:
-            pictures = sum(medium.tokens for medium in media)
+            images = sum(medium.tokens for medium in media)
             raise ContextTooLong(
                 Sentence(
-                    "The conversation has {tokens} tokens ({pictures} of them pictures), and the model reads {limit} "
-                    "with its answer. Clear the conversation, send fewer or smaller pictures, or lower the pixel "
+                    "The conversation has {tokens} tokens ({images} of them images), and the model reads {limit} "
+                    "with its answer. Clear the conversation, send fewer or smaller images, or lower the pixel "
                     "budget.",
                     tokens=len(input_ids),
-                    pictures=pictures,
+                    images=images,
                     limit=self.context_tokens,
                 ),
                 field="messages",
@@ -150,8 +150,8 @@ class PromptBuilder:
             grid, pixels, seconds = made["image_grid_thw"][0], made["pixel_values"], 0.0
         else:
             processor = self.processor.video_processor
-            # The reference shares one pixel budget among the frames; a picture's budget serves a clip likewise.
-            frame_area = max(size["longest_edge"] * processor.temporal_patch_size // len(part.frames), 4 * 28 * 28)
+            # The reference shares one pixel budget among the frames; an image's budget serves a clip likewise.
+            frame_area = max(size["longest_edge"] * processor.temporal_patch_size // part.raster.count, 4 * 28 * 28)
             made = processor(
                 videos=[list(part.frames)],
                 size={"shortest_edge": min(size["shortest_edge"], frame_area), "longest_edge": frame_area},
@@ -165,7 +165,7 @@ class PromptBuilder:
         return Medium(part.digest, (t, h, w), 0, t * h * w // self._merge, pixels, seconds)
 
     def _token_ids(self, messages: tuple[Message, ...]) -> list[int]:
-        """Ids of the rendered template; a picture is still one pad token."""
+        """Ids of the rendered template; an image is still one pad token."""
         nonce = secrets.token_hex(8)
         words: list[str] = []
 
@@ -212,7 +212,7 @@ class PromptBuilder:
                 )
             expanded += [token] * count
             types += [kind] * count
-        assert len(media) == len(patches), "the template placed fewer pictures than the messages hold"
+        assert len(media) == len(patches), "the template placed fewer images than the messages hold"
         return torch.tensor(expanded), torch.tensor(types, dtype=torch.int32), media
 
     def _positions(self, ids, types, media: list[Medium]) -> tuple[torch.Tensor, int]:
@@ -231,9 +231,9 @@ class PromptBuilder:
 
 
 def _true_to_size(image: Image, size: dict[str, int]) -> PIL.Image.Image:
-    """Pixels that the processor gives the grid of the picture as it was sent, though it was scaled down since."""
+    """Pixels that the processor gives the grid of the image as it was sent, though it was scaled down since."""
     bounds = {"min_pixels": size["shortest_edge"], "max_pixels": size["longest_edge"]}
     seen = seen_size(*image.size, **bounds)
-    if seen_size(*image.pixels.size, **bounds) == seen:
+    if seen_size(*image.raster.size, **bounds) == seen:
         return image.pixels
     return image.pixels.resize(seen, PIL.Image.Resampling.BICUBIC)

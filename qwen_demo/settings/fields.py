@@ -76,19 +76,19 @@ class Model(BaseModel):
         None, description="transformers' device_map, such as auto, to spread a model over several GPUs"
     )
     min_pixels: Annotated[int | None, Usually("the model's own")] = Field(
-        None, ge=28 * 28, description="smallest area of a picture as the model sees it"
+        None, ge=28 * 28, description="smallest area of an image as the model sees it"
     )
     max_pixels: Annotated[int | None, Usually("the model's own")] = Field(
-        None, ge=28 * 28, description="largest area of a picture as the model sees it"
+        None, ge=28 * 28, description="largest area of an image as the model sees it"
     )
     hub_timeout_s: float = Field(5.0, gt=0, description="how long auto waits for the model hub")
-    warmup: bool = Field(True, description="answer one small picture before the first visitor")
+    warmup: bool = Field(True, description="answer one small image before the first visitor")
 
 
 class Serving(BaseModel):
     """How it is served."""
 
-    engine: Literal["auto", "batching", "generate", "remote", "fake"] = Field(
+    engine: Literal["auto", "batching", "generate", "remote", "scripted"] = Field(
         "auto", description="how requests are run; auto is batching, and generate on ZeroGPU"
     )
     base_url: Annotated[Commas, Usually("none")] = Field(
@@ -111,13 +111,13 @@ class Serving(BaseModel):
     threads: Annotated[int, Usually("as many as suit the model")] = Field(
         0,
         ge=0,
-        description="CPU threads; 0 is PyTorch's choice, for the embedded model two to read pictures and one to write",
+        description="CPU threads; 0 is PyTorch's choice, for the embedded model two to read images and one to write",
     )
     max_running: int = Field(4, ge=1, description="requests that the generate engine works on at once")
     max_waiting: int = Field(64, ge=0, description="requests that may wait; more are turned away")
     request_timeout_s: float = Field(300.0, gt=0, description="longest time one request may take")
     max_waiting_tokens: int = Field(
-        200_000, ge=1, description="prompt tokens that may be in work or wait; a picture counts what it costs"
+        200_000, ge=1, description="prompt tokens that may be in work or wait; an image counts what it costs"
     )
     max_new_tokens: int = Field(2048, ge=1, description="upper bound of the length of one answer")
     grace_s: float = Field(30.0, ge=0, description="after SIGTERM, how long running answers may go on")
@@ -149,8 +149,8 @@ class Access(BaseModel):
     )
     max_request_bytes: Bytes = Field(64 * MIB, ge=1024, description="largest body of a REST request")
     body_timeout_s: float = Field(60.0, gt=0, description="longest time the body of a REST request may take")
-    held_mib: int = Field(
-        2048, ge=1, description="memory for bodies and pictures of all callers together; more are told to come back"
+    memory_budget_mib: int = Field(
+        2048, ge=1, description="memory for bodies and images of all callers together; more are told to come back"
     )
 
 
@@ -172,11 +172,11 @@ class Batching(BaseModel):
         description="model, cache and work of the batching engine stay within this much memory of each GPU, or of the "
         "machine",
     )
-    picture_cache_mib: int = Field(256, ge=0, description="memory for encoded pictures that may be asked about again")
+    image_cache_mib: int = Field(256, ge=0, description="memory for encoded images that may be asked about again")
     cache_seconds: float = Field(
-        600.0, ge=0, description="how long an unused picture or conversation stays in the caches"
+        600.0, ge=0, description="how long an unused image or conversation stays in the caches"
     )
-    reuse: bool = Field(True, description="reuse encoded pictures and the keys and values of earlier turns")
+    reuse: bool = Field(True, description="reuse encoded images and the keys and values of earlier turns")
     prefill_tokens: Annotated[int, Usually("chosen by device")] = Field(
         0, ge=0, description="prompt tokens read between two tokens of the others; 0 chooses by device"
     )
@@ -190,15 +190,15 @@ class Batching(BaseModel):
 class Uploads(BaseModel):
     """What may be uploaded."""
 
-    max_image_bytes: Bytes = Field(20 * MIB, ge=1, description="largest picture file")
-    max_image_pixels: int = Field(50_000_000, ge=1, description="largest picture, width times height")
+    max_image_bytes: Bytes = Field(20 * MIB, ge=1, description="largest image file")
+    max_image_pixels: int = Field(50_000_000, ge=1, description="largest image, width times height")
     decoded_pixels: int = Field(
         4 * 2560 * 28 * 28,
         ge=28 * 28,
-        description="larger pictures are scaled down to this area as they are decoded (never below --max-pixels)",
+        description="larger images are scaled down to this area as they are decoded (never below --max-pixels)",
     )
     max_aspect_ratio: float = Field(200.0, ge=1, le=200, description="longest side over shortest side")
-    max_images: int = Field(8, ge=1, description="pictures and videos in one conversation that the model sees")
+    max_images: int = Field(8, ge=1, description="images and videos in one conversation that the model sees")
     max_video_bytes: Bytes = Field(100 * MIB, ge=1, description="largest video file")
     max_video_seconds: float = Field(600.0, gt=0, description="longest video")
     max_video_pixels: int = Field(4096 * 2304, ge=1, description="largest video frame, width times height")
@@ -218,7 +218,7 @@ class Uploads(BaseModel):
         None, description="folder for uploads; by default a private one that is removed at the end"
     )
     max_upload_bytes: Bytes = Field(4096 * MIB, ge=MIB, description="all uploads together; the oldest go first")
-    fetch_urls: Literal["off", "https"] = Field("https", description="whether pictures may be given as URLs")
+    fetch_urls: Literal["off", "https"] = Field("https", description="whether images may be given as URLs")
     fetch_hosts: Annotated[Commas, Usually("all")] = Field(
         (), description="if given, only these hosts may be fetched from (comma-separated)"
     )
@@ -294,7 +294,7 @@ class Settings(Listening, Model, Serving, Access, Batching, Uploads, Keys, BaseS
 
     @model_validator(mode="after")
     def _two_engines_here(self):
-        if self.compares and self.engine in ("remote", "fake"):
+        if self.compares and self.engine in ("remote", "scripted"):
             raise ValueError(
                 f"--compare-engine and --compare-quantization load a second engine beside one that has a model here; with "
                 f"--engine {self.engine} there is none"

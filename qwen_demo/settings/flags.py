@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import textwrap
 import types
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -33,10 +34,16 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 class _Help(argparse.HelpFormatter):
-    """Flags up to a third of the line, so that most share it with what they are for."""
+    """Most flags share a line with what they are for, and none is broken at a hyphen."""
 
     def __init__(self, prog: str):
         super().__init__(prog, max_help_position=30)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return textwrap.fill(text, width, break_on_hyphens=False)
 
 
 class FlagParser(argparse.ArgumentParser):

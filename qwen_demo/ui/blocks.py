@@ -10,7 +10,7 @@ from gradio.utils import get_upload_folder
 
 from qwen_demo import media
 from qwen_demo.errors import QwenDemoError
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.ui import (
     chat,
     context,
@@ -27,9 +27,9 @@ from qwen_demo.ui import (
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.endpoints import Endpoints
 from qwen_demo.ui.examples import EXAMPLES
+from qwen_demo.ui.images import Gallery
 from qwen_demo.ui.languages import words_for
 from qwen_demo.ui.payloads import guard
-from qwen_demo.ui.pictures import Gallery
 
 CSS = page_files.styles()
 HEAD = languages.HEAD + page_files.page_script("access", texts.ACCESS)
@@ -84,7 +84,7 @@ def build_page(services: Sequence[Service], reader: Reader) -> gr.Blocks:
         seeing = sight.Sight(service, gallery)
         _wire_chat(page, service, reader, seeing, gallery)
         sight.wire(page.sight, seeing, page.chatbot, page.question)
-        _wire_pictures(page, service, reader)
+        _wire_images(page, service, reader)
         length, schema = page.options[1], page.options[-1]
         languages.choose(page.demo)
         panels.wire(page.panels, panels.Chat(page.question, length, schema), services, reader)
@@ -254,7 +254,7 @@ def _wire_chat(page: Page, service: Service, reader: Reader, seeing: sight.Sight
     sight.refresh_after([undone, cleared, reopened], page.sight, seeing, page.chatbot)
 
 
-def _wire_pictures(page: Page, service: Service, reader: Reader) -> None:
+def _wire_images(page: Page, service: Service, reader: Reader) -> None:
     def add(question, path):
         if not path:
             return gr.skip(), None

@@ -1,8 +1,8 @@
-"""The viewer: one picture of the conversation as the model sees it, with what its answer points at.
+"""The viewer: one image of the conversation as the model sees it, with what its answer points at.
 
 Marks are found in the answer while it grows, scaled from the size that the processor used, and
-sent to `static/viewer.js` in pixels of the original picture. A visitor may draw a region, pick
-another picture of the turn, and take the marks along as a file.
+sent to `static/viewer.js` in pixels of the original image. A visitor may draw a region, pick
+another image of the turn, and take the marks along as a file.
 """
 
 import secrets
@@ -12,16 +12,17 @@ from typing import Any
 
 import gradio as gr
 
-from qwen_demo import annotations, grounding
+from qwen_demo.answers import annotations
+from qwen_demo.answers import detections as grounding
 from qwen_demo.types import ModelInfo
-from qwen_demo.ui import chat, page_files, pictures, render, texts
+from qwen_demo.ui import chat, images, page_files, render, texts
 from qwen_demo.ui.chat import History
 from qwen_demo.ui.context import Item
-from qwen_demo.ui.pictures import Gallery, Shown
+from qwen_demo.ui.images import Gallery, Shown
 
-# A region keeps this share of its longer side around it, and a point this share of the picture.
+# A region keeps this share of its longer side around it, and a point this share of the image.
 CROP_MARGIN, POINT_SHARE = 0.15, 0.15
-EMPTY = {"picture": None, "marks": [], "choices": []}
+EMPTY = {"image": None, "marks": [], "choices": []}
 FORMATS = ("json", "coco", "csv", "png")
 
 
@@ -46,9 +47,9 @@ def last_answer(history: History) -> Answer:
     return Answer(text, "", max_pixels)
 
 
-def pictures_of_turn(items: Sequence[Item]) -> list[Shown]:
-    """The pictures that the newest question with any brought along: those that boxes can belong to."""
-    stills = [item for item in items if item.shown.is_picture and item.on]
+def images_of_turn(items: Sequence[Item]) -> list[Shown]:
+    """The images that the newest question with any brought along: those that boxes can belong to."""
+    stills = [item for item in items if item.shown.is_image and item.on]
     return [item.shown for item in stills if item.turn == stills[-1].turn]
 
 
@@ -57,22 +58,22 @@ def value_of(items: Sequence[Item], answer: Answer, model: ModelInfo, *, picked:
     """What the viewer draws.
 
     Args:
-        picked: file of the picture that the visitor wants to see; of several, the question decides otherwise.
+        picked: file of the image that the visitor wants to see; of several, the question decides otherwise.
         max_pixels: budget of the next question.
-        preview: show the picture at the resolution that the model will see.
+        preview: show the image at the resolution that the model will see.
     """
-    pending = any(item.pending and item.shown.is_picture for item in items)
-    choices = pictures_of_turn(items)
-    shown = next((item.shown for item in items if item.shown.is_picture and item.shown.file == picked), None)
+    pending = any(item.pending and item.shown.is_image for item in items)
+    choices = images_of_turn(items)
+    shown = next((item.shown for item in items if item.shown.is_image and item.shown.file == picked), None)
     if shown is None and choices:
-        shown = choices[-1] if pending else choices[grounding.asked_picture(answer.question, len(choices))]
+        shown = choices[-1] if pending else choices[grounding.asked_image(answer.question, len(choices))]
     if shown is None:
         return EMPTY
     found = [] if pending else grounding.find(answer.text)
     marks = placed(found, answer, shown, model)
     colours = annotations.colours(marks)
     return {
-        "picture": {
+        "image": {
             "id": shown.file,
             "name": shown.name,
             "view": shown.view,
@@ -92,20 +93,20 @@ def value_of(items: Sequence[Item], answer: Answer, model: ModelInfo, *, picked:
 
 
 def placed(found: Sequence[grounding.Mark], answer: Answer, shown: Shown, model: ModelInfo) -> list[grounding.Mark]:
-    """Marks found in the answer, in pixels of the original picture."""
+    """Marks found in the answer, in pixels of the original image."""
     seen = shown.seen(model, answer.max_pixels)
     return grounding.place(found, seen, shown.size) if found and seen[0] else []
 
 
 def picked_in(value: Any) -> str:
-    """The picture that the viewer shows, by the value that came back from the browser."""
-    picture = value.get("picture") if isinstance(value, dict) else None
-    file = picture.get("id") if isinstance(picture, dict) else None
+    """The image that the viewer shows, by the value that came back from the browser."""
+    image = value.get("image") if isinstance(value, dict) else None
+    file = image.get("id") if isinstance(image, dict) else None
     return file if isinstance(file, str) else ""
 
 
 def region_of(data: dict, size: tuple[int, int]) -> grounding.Mark | None:
-    """What was drawn, in pixels of the original picture of that `size`; None where it has no area in it."""
+    """What was drawn, in pixels of the original image of that `size`; None where it has no area in it."""
     numbers = data.get("at")
     if not isinstance(numbers, list) or len(numbers) not in (2, 4):
         return None
@@ -115,7 +116,7 @@ def region_of(data: dict, size: tuple[int, int]) -> grounding.Mark | None:
 
 
 def crop_box(region: grounding.Mark, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The part of the picture to cut out for a question about the region."""
+    """The part of the image to cut out for a question about the region."""
     width, height = size
     if region.is_box:
         x1, y1, x2, y2 = region.coordinates
@@ -129,16 +130,16 @@ def crop_box(region: grounding.Mark, size: tuple[int, int]) -> tuple[int, int, i
 
 
 async def crop(file: str, region_data: dict, gallery: Gallery) -> str | None:
-    """Path of the region as a picture of its own."""
+    """Path of the region as an image of its own."""
     image = await gallery.original(file)
     region = region_of(region_data, image.size) if image else None
     if image is None or region is None:
         return None
     box = crop_box(region, image.size)
-    held = image.pixels.size
+    held = image.raster.size
     scale = (held[0] / image.size[0], held[1] / image.size[1])
     box = tuple(round(c * scale[i % 2]) for i, c in enumerate(box))
-    return pictures.save_png(image.pixels.crop((box[0], box[1], max(box[2], box[0] + 1), max(box[3], box[1] + 1))),
+    return images.save_png(image.pixels.crop((box[0], box[1], max(box[2], box[0] + 1), max(box[3], box[1] + 1))),
                              "region.png")  # fmt: skip
 
 
@@ -150,11 +151,11 @@ async def export(kind: str, marks: Sequence[grounding.Mark], shown: Shown, galle
         image = await gallery.original(shown.file)
         if image is None:
             return None
-        there = grounding.place(marks, shown.size, image.pixels.size)
-        path = pictures.save_png(annotations.drawn(there, image.pixels), name)
+        there = grounding.place(marks, shown.size, image.raster.size)
+        path = images.save_png(annotations.drawn(there, image.pixels), name)
     else:
         write = {"json": annotations.as_json, "coco": annotations.as_coco, "csv": annotations.as_csv}[kind]
-        path = pictures.save_text(write(marks, shown.name, shown.size), name)
+        path = images.save_text(write(marks, shown.name, shown.size), name)
     return {"file": path, "name": name, "nonce": secrets.token_hex(4)}
 
 

@@ -1,8 +1,8 @@
 """Share bundle: one answer with all that led to it, as a JSON file that another server can ask again.
 
-It holds messages, pictures with their hashes and the size that the model saw, parameters, model and
-revision. A bundle that is opened is a stranger's file: every bound is checked before a picture of
-it is decoded, and pictures go through `media` like uploads.
+It holds messages, images with their hashes and the size that the model saw, parameters, model and
+revision. A bundle that is opened is a stranger's file: every bound is checked before an image of
+it is decoded, and images go through `media` like uploads.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ from qwen_demo.ui.chat import History
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.difference import difference
 from qwen_demo.ui.given import Given
-from qwen_demo.ui.pictures import Gallery
+from qwen_demo.ui.images import Gallery
 from qwen_demo.ui.transcript import File, Turn
 
 FORMAT = "qwen-demo-bundle"
-MOST_BYTES = 24 << 20  # of all pictures together
+MOST_BYTES = 24 << 20  # of all images together
 MOST_FILE_BYTES = 36 << 20  # base64 takes a third more, and the words come on top
 _ENDINGS = {"PNG": "png", "JPEG": "jpg", "WebP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "AVIF": "avif",
             "MP4": "mp4", "MATROSKA": "webm", "AVI": "avi"}  # fmt: skip
@@ -40,7 +40,7 @@ _Strict = ConfigDict(extra="forbid", allow_inf_nan=False)
 _Side = Annotated[int, Field(ge=0, le=1 << 20)]
 
 
-class Picture(BaseModel):
+class Image(BaseModel):
     """Attributes:
     seen: width and height that the model saw; (0, 0) where that was not known.
     sha256: of the file.
@@ -56,12 +56,12 @@ class Picture(BaseModel):
 
 
 class Part(BaseModel):
-    """Text, or the index of a picture."""
+    """Text, or the index of an image."""
 
     model_config = _Strict
 
     text: _Text = ""
-    picture: Annotated[int, Field(ge=0, lt=64)] | None = None
+    image: Annotated[int, Field(ge=0, lt=64)] | None = None
 
 
 class BundleMessage(BaseModel):
@@ -82,7 +82,7 @@ class Bundle(BaseModel):
     format: Literal["qwen-demo-bundle"] = FORMAT
     version: Literal[1] = 1
     given: Given
-    pictures: list[Picture] = Field(max_length=64)
+    images: list[Image] = Field(max_length=64)
     messages: list[BundleMessage] = Field(min_length=1, max_length=200)
     answer: _Text
 
@@ -91,28 +91,28 @@ async def packed(turns: Sequence[Turn], gallery: Gallery, model: ModelInfo) -> s
     """The last answer of the conversation as a bundle.
 
     Raises:
-        InvalidRequest: no answer that went well, a picture that is gone, or too many bytes.
+        InvalidRequest: no answer that went well, an image that is gone, or too many bytes.
     """
     known = given.parsed(turns[-1].given) if turns and turns[-1].role == "assistant" else None
     if known is None:
         raise InvalidRequest(Sentence("There is no whole answer to share. Ask first, or ask again."))
-    pictures, left = {}, MOST_BYTES
+    images, left = {}, MOST_BYTES
     for file in dict.fromkeys(file for turn in turns for file in turn.files):
         data = await asyncio.to_thread(_read, file, left)
         left -= len(data)
         seen = (await gallery.look(file.path)).seen(model, known.max_pixels)
         encoded = base64.b64encode(data).decode()
-        pictures[file] = Picture(name=file.name, sha256=hashlib.sha256(data).hexdigest(), seen=seen, data=encoded)
-    order = list(pictures)
+        images[file] = Image(name=file.name, sha256=hashlib.sha256(data).hexdigest(), seen=seen, data=encoded)
+    order = list(images)
     messages = [
         BundleMessage(
             role=turn.role,
-            parts=[Part(text=p) if isinstance(p, str) else Part(picture=order.index(p)) for p in turn.parts],
+            parts=[Part(text=p) if isinstance(p, str) else Part(image=order.index(p)) for p in turn.parts],
         )
         for turn in turns[:-1]
     ]
     try:
-        bundle = Bundle(given=known, pictures=list(pictures.values()), messages=messages, answer=turns[-1].text)
+        bundle = Bundle(given=known, images=list(images.values()), messages=messages, answer=turns[-1].text)
     except ValidationError as error:
         raise InvalidRequest(Sentence("The conversation is too long to share: 200 messages at most.")) from error
     return bundle.model_dump_json(indent=1, exclude_none=True) + "\n"
@@ -125,7 +125,7 @@ def _read(file: File, most: int) -> bytes:
             return path.read_bytes()
     except OSError as error:
         raise InvalidRequest(Sentence("{name} is no longer on the server. Attach it again.", name=file.name)) from error
-    too_large = "The pictures are too large to share: {limit} MiB at most, all together."
+    too_large = "The images are too large to share: {limit} MiB at most, all together."
     raise InvalidRequest(Sentence(too_large, limit=MOST_BYTES >> 20))
 
 
@@ -140,38 +140,38 @@ def parsed(path: Path) -> Bundle:
         bundle = Bundle.model_validate(json.loads(path.read_bytes()))
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(Sentence("This file is no share bundle of this demo.")) from error
-    wanted = [part.picture for message in bundle.messages for part in message.parts if part.picture is not None]
-    if bundle.messages[-1].role != "user" or any(index >= len(bundle.pictures) for index in wanted):
-        raise InvalidRequest(Sentence("This bundle is damaged: it has no question, or lacks a picture."))
+    wanted = [part.image for message in bundle.messages for part in message.parts if part.image is not None]
+    if bundle.messages[-1].role != "user" or any(index >= len(bundle.images) for index in wanted):
+        raise InvalidRequest(Sentence("This bundle is damaged: it has no question, or lacks an image."))
     return bundle
 
 
 async def unpacked(bundle: Bundle, reader: Reader) -> History:
-    """The conversation up to the question, with its pictures as uploads of this server.
+    """The conversation up to the question, with its images as uploads of this server.
 
     Raises:
-        InvalidRequest: a picture is not the one that was shared.
+        InvalidRequest: an image is not the one that was shared.
         MediaRefused: it is beyond the limits of this server.
     """
-    paths = [await _upload(picture, number, reader) for number, picture in enumerate(bundle.pictures, 1)]
+    paths = [await _upload(image, number, reader) for number, image in enumerate(bundle.images, 1)]
     history: History = []
     for message in bundle.messages:
         text = "".join(part.text for part in message.parts)
         if message.role == "assistant":
             history.append(render.answer(text))
         else:
-            files = [paths[part.picture] for part in message.parts if part.picture is not None]
+            files = [paths[part.image] for part in message.parts if part.image is not None]
             history = chat.ask(history, {"text": text, "files": files})
     return history
 
 
-async def _upload(picture: Picture, number: int, reader: Reader) -> str:
+async def _upload(image: Image, number: int, reader: Reader) -> str:
     try:
-        data = base64.b64decode(picture.data, validate=True)
+        data = base64.b64decode(image.data, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(Sentence("Picture {number} of the bundle is damaged.", number=number)) from error
-    if len(data) > MOST_BYTES or hashlib.sha256(data).hexdigest() != picture.sha256:
-        foreign = "Picture {number} of the bundle is not the one that was shared: its hash differs."
+        raise InvalidRequest(Sentence("Image {number} of the bundle is damaged.", number=number)) from error
+    if len(data) > MOST_BYTES or hashlib.sha256(data).hexdigest() != image.sha256:
+        foreign = "Image {number} of the bundle is not the one that was shared: its hash differs."
         raise InvalidRequest(Sentence(foreign, number=number))
     # The name in the bundle is a stranger's; the type is what the bytes say.
     ending = _ENDINGS.get(file_format(data[:64]) or "", "bin")
@@ -186,7 +186,7 @@ async def _upload(picture: Picture, number: int, reader: Reader) -> str:
 
 def expected(bundle: Bundle) -> dict:
     """What the verdict needs; it stays in the view while the question is asked again."""
-    seen = [list(picture.seen) for picture in bundle.pictures]
+    seen = [list(image.seen) for image in bundle.images]
     return {"answer": bundle.answer, "model": bundle.given.model, "revision": bundle.given.revision or "",
             "quantization": bundle.given.quantization, "seen": seen}  # fmt: skip
 

@@ -11,8 +11,8 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 from qwen_demo.errors import QwenDemoError
-from qwen_demo.line import Ticket
-from qwen_demo.service import Service
+from qwen_demo.service.queue import Ticket
+from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Event, Finished, Sampling, TextDelta
 from qwen_demo.ui import given, render, texts
 from qwen_demo.ui.conversation import Reader
@@ -34,7 +34,7 @@ class Choices:
     """What the page's controls say about one question.
 
     Attributes:
-        max_pixels: budget of a picture; None is the model's own.
+        max_pixels: budget of an image; None is the model's own.
         off: files of the conversation that are not sent.
     """
 
@@ -117,7 +117,7 @@ def without(history: History, off: frozenset[str]) -> History:
 async def chat_request(
     reader: Reader, history: History, sampling: Sampling, system_prompt: str, max_pixels: int | None
 ) -> ChatRequest:
-    """Opens every picture of `history`. The service awaits this once there is room for it."""
+    """Opens every image of `history`. The service awaits this once there is room for it."""
     return ChatRequest(await reader.messages(history, system_prompt), sampling, max_pixels=max_pixels)
 
 
@@ -188,7 +188,7 @@ def question_of(history: History, index: int) -> dict:
 
 
 def edited(history: History, index: int, text: str) -> History:
-    """The user's message at `index` with new words and its old pictures; later messages go."""
+    """The user's message at `index` with new words and its old images; later messages go."""
     question = question_of(history, index)
     return ask(before(history, index), {"text": text, "files": question["files"]})
 
@@ -206,7 +206,7 @@ def _question_index(history: History, index: int) -> int:
 
 
 def _file(path: str) -> dict:
-    """With a media type the chat shows the picture, without it a link."""
+    """With a media type the chat shows the image, without it a link."""
     return {"type": "file", "file": {"path": path, "mime_type": mimetypes.guess_type(path)[0]}}
 
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import gradio as gr
 
-from qwen_demo.service import Service, Status
+from qwen_demo.service.service import Service, Status
 from qwen_demo.settings import Settings
 from qwen_demo.types import Finished, Sampling
 from qwen_demo.ui import chat, context, page_files, pixel_budget, render, share, sight, single, texts, waterfall
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.difference import difference
+from qwen_demo.ui.images import Gallery
 from qwen_demo.ui.languages import Words, said, words_for
-from qwen_demo.ui.pictures import Gallery
 from qwen_demo.ui.video import busy
 
 SIDES = ("A", "B")
@@ -30,7 +30,7 @@ OTHER_TEMPERATURE = 1.0  # of B where nothing else differs: two equal sides woul
 
 @dataclass
 class Side:
-    """Widgets of one side. `sees` shows the pictures as its model will see them."""
+    """Widgets of one side. `sees` shows the images as its model will see them."""
 
     engine: gr.Radio
     temperature: gr.Slider
@@ -65,7 +65,7 @@ class Choice:
 
     Attributes:
         engine: one of `ENGINES`.
-        budget: tokens of a picture; 0 leaves it to the model.
+        budget: tokens of an image; 0 leaves it to the model.
     """
 
     engine: str = ENGINES[0]
@@ -247,7 +247,7 @@ def stopped(value: Any, words: Words = texts) -> dict:
 async def seen(
     attached: str, engine: str, budget: float, services: Sequence[Service], gallery: Gallery, words: Words = texts
 ) -> dict:
-    """Value of a side's preview: each picture's size and tokens for its model."""
+    """Value of a side's preview: each image's size and tokens for its model."""
     service = _service(Choice(engine), services)
     model = service.status().model
     items = await context.survey([], sight.paths(attached), None, gallery)

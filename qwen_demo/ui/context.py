@@ -1,4 +1,4 @@
-"""Context: every picture and clip that the next question sends, what it costs, and a switch to leave it out.
+"""Context: every image and clip that the next question sends, what it costs, and a switch to leave it out.
 
 The view's value is the only memory of the switches, so nothing is kept for visitors who left. It
 comes back from the browser and is trusted with nothing but names of files to leave out.
@@ -10,18 +10,18 @@ from typing import Any
 
 import gradio as gr
 
-from qwen_demo.rates import Rates
+from qwen_demo.service.estimates import Rates
 from qwen_demo.types import Finished, ModelInfo
 from qwen_demo.ui import page_files, texts
 from qwen_demo.ui.chat import History, parts_of
 from qwen_demo.ui.conversation import answered
+from qwen_demo.ui.images import Gallery, Shown
 from qwen_demo.ui.languages import Words
-from qwen_demo.ui.pictures import Gallery, Shown
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture or clip of the conversation.
+    """One image or clip of the conversation.
 
     Attributes:
         turn: index of its message among the conversation's; pending ones come after all.

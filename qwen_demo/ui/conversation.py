@@ -68,7 +68,7 @@ class Reader:
         return await media.load_url(url, self._settings)
 
     async def page(self, path: str, number: int) -> Page:
-        """Page `number`, counted from 1, of an uploaded PDF or picture. Raises `MediaRefused`."""
+        """Page `number`, counted from 1, of an uploaded PDF or image. Raises `MediaRefused`."""
         return await media.load_page(path, self._settings, allowed_roots=self._roots, number=number)
 
     async def file(self, file: Any, clip: Clip | None = None) -> Image | Video:
@@ -103,7 +103,7 @@ def _plain(value: Any) -> Any:
 def answered(entries: list[dict]) -> list[dict]:
     """Without questions that never got an answer, the last one excepted.
 
-    A picture that was refused would otherwise be refused again on every later turn.
+    An image that was refused would otherwise be refused again on every later turn.
     """
     kept = []
     for index, entry in enumerate(entries):

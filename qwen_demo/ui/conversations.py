@@ -1,8 +1,8 @@
 """Conversations that the visitor's browser keeps: named, searched, reopened, exported.
 
 The server keeps none. What it sends to the browser after each answer is a transcript without
-pictures: those stay uploads, which this server deletes after a while, and a conversation that
-outlives its pictures says so. What comes back may be anything: it is checked here, and a file
+images: those stay uploads, which this server deletes after a while, and a conversation that
+outlives its images says so. What comes back may be anything: it is checked here, and a file
 that is no upload of this server refuses the whole of it.
 """
 
@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, Vali
 
 from qwen_demo.ui import chat, export, given, page_files, payloads, render, texts, transcript
 from qwen_demo.ui.chat import History
+from qwen_demo.ui.images import Gallery
 from qwen_demo.ui.languages import Words, words_for
-from qwen_demo.ui.pictures import Gallery
 from qwen_demo.ui.transcript import File, Turn
 
 # Of one conversation; the browser keeps as many as fit its own bound, see the script.
@@ -69,7 +69,7 @@ def saved(history: History) -> dict:
 
 
 def name_of(turns: list[Turn]) -> str:
-    """The first question, or the name of its picture."""
+    """The first question, or the name of its image."""
     first = next((turn for turn in turns if turn.role == "user"), None)
     if first is None:
         return ""
@@ -104,7 +104,7 @@ def _read_part(part: _Part) -> str | File:
 @dataclass(frozen=True, slots=True)
 class Opened:
     """Attributes:
-    gone: pictures that the server has deleted since.
+    gone: images that the server has deleted since.
     """
 
     history: History
@@ -112,7 +112,7 @@ class Opened:
 
 
 def opened(turns: list[Turn], words: Words = texts) -> Opened:
-    """As the chat shows it. A word stands where a picture was that is gone."""
+    """As the chat shows it. A word stands where an image was that is gone."""
     history: History = []
     gone = 0
     for turn in turns:
@@ -120,7 +120,7 @@ def opened(turns: list[Turn], words: Words = texts) -> Opened:
             missing = [file for file in turn.files if not Path(file.path).is_file()]
             gone += len(missing)
             files = [file.path for file in turn.files if file not in missing]
-            text = [*(words.PICTURE_GONE.format(name=file.name) for file in missing), turn.text]
+            text = [*(words.IMAGE_GONE.format(name=file.name) for file in missing), turn.text]
             history = chat.ask(history, {"text": "\n\n".join(filter(None, text)), "files": files})
             continue
         history.append(render.answer(turn.text))
@@ -146,7 +146,7 @@ def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gal
         data, words = event._data if isinstance(event._data, dict) else {}, words_for(request)
         found = opened(read(data.get("messages"), words), words)
         if found.gone:
-            gr.Warning(words.pictures_gone(found.gone), title="")
+            gr.Warning(words.images_gone(found.gone), title="")
         shown = {"opened": str(data.get("id"))[:64], "nonce": secrets.token_hex(4)}
         return found.history, gr.MultimodalTextbox(submit_btn=True, stop_btn=False), shown
 

@@ -1,4 +1,4 @@
-"""The Documents panel: a page of a PDF or a picture, and beside it what the model reads off it."""
+"""The Documents panel: a page of a PDF or an image, and beside it what the model reads off it."""
 
 import asyncio
 import json
@@ -12,15 +12,15 @@ from typing import Any
 import gradio as gr
 import PIL.Image
 
-from qwen_demo import documents
+from qwen_demo.answers import documents
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.media import Page
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Message, Sampling, Text
 from qwen_demo.ui import page_files, render, single, texts
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.images import LONGEST_SHOWN, Shown, save_jpeg
 from qwen_demo.ui.languages import Problem, Words, words_for
-from qwen_demo.ui.pictures import LONGEST_SHOWN, Shown, save_jpeg
 from qwen_demo.ui.video import busy
 
 SHORT = 120
@@ -81,9 +81,9 @@ async def turned(path: str | None, number: int, reader: Reader, words: Words = t
 
 
 async def _shown(path: str, page: Page) -> dict:
-    picture = page.image.pixels.copy()
-    picture.thumbnail((LONGEST_SHOWN, LONGEST_SHOWN), PIL.Image.Resampling.LANCZOS)
-    view = await asyncio.to_thread(save_jpeg, picture, "page.jpg")
+    image = page.image.pixels.copy()
+    image.thumbnail((LONGEST_SHOWN, LONGEST_SHOWN), PIL.Image.Resampling.LANCZOS)
+    view = await asyncio.to_thread(save_jpeg, image, "page.jpg")
     width, height = page.image.size
     return {
         "view": view,

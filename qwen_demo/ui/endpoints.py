@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from qwen_demo.errors import InvalidRequest, QwenDemoError
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.types import Sampling, TextDelta
 from qwen_demo.ui.chat import chat_request, paced
 from qwen_demo.ui.conversation import Reader
@@ -22,7 +22,7 @@ class Endpoints:
     async def ask(
         self,
         question: str,
-        picture: gr.FileData | None = None,
+        image: gr.FileData | None = None,
         temperature: float = 0.0,
         max_new_tokens: int = 512,
         top_p: float = 1.0,
@@ -31,20 +31,20 @@ class Endpoints:
         max_pixels: int | None = None,
         system_prompt: str = "",
     ) -> AsyncGenerator[str, None]:
-        """Ask one question about one picture or video, or about none. The answer grows; the last value is all of it.
+        """Ask one question about one image or video, or about none. The answer grows; the last value is all of it.
 
         Args:
             question: What to ask.
-            picture: A picture or video file, or none.
+            image: An image or video file, or none.
             temperature: 0 always takes the likeliest word; higher is freer (0 to 2).
             max_new_tokens: The answer ends after this many tokens.
             top_p: Choose among the likeliest words that together have this probability.
             repetition_penalty: Above 1, words that were said become less likely.
             seed: Makes an answer above temperature 0 repeatable.
-            max_pixels: The picture is shrunk to at most this area before the model sees it.
+            max_pixels: The image is shrunk to at most this area before the model sees it.
             system_prompt: Instructions that stand before the conversation.
         """
-        content: list[dict] = [{"type": "file", "file": picture}] if picture else []
+        content: list[dict] = [{"type": "file", "file": image}] if image else []
         content.append({"type": "text", "text": question})
         sampling = _sampling(temperature, max_new_tokens, top_p, repetition_penalty, seed)
         async with aclosing(
@@ -75,7 +75,7 @@ class Endpoints:
             top_p: Choose among the likeliest words that together have this probability.
             repetition_penalty: Above 1, words that were said become less likely.
             seed: Makes an answer above temperature 0 repeatable.
-            max_pixels: Pictures are shrunk to at most this area before the model sees them.
+            max_pixels: Images are shrunk to at most this area before the model sees them.
             system_prompt: Instructions that stand before the conversation.
         """
         sampling = _sampling(temperature, max_new_tokens, top_p, repetition_penalty, seed)

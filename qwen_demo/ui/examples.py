@@ -1,4 +1,4 @@
-"""What a visitor can try with one click. The pictures are ours and lie in `examples/`."""
+"""What a visitor can try with one click. The images are ours and lie in `examples/`."""
 
 import base64
 import io
@@ -7,13 +7,15 @@ from pathlib import Path
 
 import PIL.Image
 
-FOLDER = Path(__file__).parents[2] / "examples"
+PACKAGE = Path(__file__).parents[1]
+# An installed package holds them inside, a checkout beside itself.
+FOLDER = next(path for path in (PACKAGE / "examples", PACKAGE.parent / "examples") if path.is_dir())
 ICON_SIDE = 64  # pixels; shown at 32, or on twice as many of the screen's
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question about pictures, with the words on its card."""
+    """A question about images, with the words on its card."""
 
     title: str
     question: str
@@ -29,9 +31,9 @@ class Example:
         return {"display_text": self.title, "text": self.question, "files": self.paths, **icon}
 
 
-def _icon(picture: str) -> dict:
-    """A small copy that travels in the page itself; the pictures would be a third of what a first visit loads."""
-    small = PIL.Image.open(picture).convert("RGB")
+def _icon(image: str) -> dict:
+    """A small copy that travels in the page itself; the images would be a third of what a first visit loads."""
+    small = PIL.Image.open(image).convert("RGB")
     small.thumbnail((ICON_SIDE, ICON_SIDE))
     file = io.BytesIO()
     small.save(file, "WEBP", quality=70)
@@ -39,16 +41,16 @@ def _icon(picture: str) -> dict:
 
 
 EXAMPLES = (
-    Example("Describe a picture", "Describe the image.", ("shapes.png",)),
+    Example("Describe an image", "Describe the image.", ("shapes.png",)),
     Example("Point at things", "Detect all objects and output their bounding boxes in JSON.", ("boxes.png",)),
     Example("Count", "How many apples are there?", ("count.png",)),
     Example("Read a sign", "Read the text.", ("sign.png",)),
     Example("Ask about a receipt", "What is the total?", ("receipt.png",)),
     Example("Read a chart", "Which bar is the highest?", ("bar_chart.png",)),
     Example(
-        "Compare two pictures",
+        "Compare two images",
         "What is the difference between the images?",
-        ("two_pictures_1.png", "two_pictures_2.png"),
+        ("two_images_1.png", "two_images_2.png"),
     ),
     Example("Watch a clip", "Which way does the purple square move?", ("clip.mp4",)),
     Example("Ask in Chinese", "描述这张图片", ("chinese.png",)),

@@ -1,4 +1,4 @@
-"""A conversation as a file: Markdown, JSON, or one HTML page with its pictures inside.
+"""A conversation as a file: Markdown, JSON, or one HTML page with its images inside.
 
 Words are escaped where a reader could take them for HTML; the JSON keeps every character. The page
 has no script, and a policy that lets it load and run nothing.
@@ -12,13 +12,13 @@ from html import escape
 from pathlib import Path
 
 from qwen_demo.ui import given, texts
+from qwen_demo.ui.images import Gallery
 from qwen_demo.ui.languages import Words
-from qwen_demo.ui.pictures import Gallery
 from qwen_demo.ui.transcript import File, Turn
 
 FORMATS = ("markdown", "json", "html")
-# Of all pictures in one page; the others are named.
-MOST_PICTURE_BYTES = 16 << 20
+# Of all images in one page; the others are named.
+MOST_IMAGE_BYTES = 16 << 20
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
@@ -34,7 +34,7 @@ async def written(kind: str, name: str, turns: Sequence[Turn], gallery: Gallery,
         return markdown(name, turns, words)
     if kind == "json":
         return as_json(name, turns)
-    return html(name, turns, await _pictures(turns, gallery), words)
+    return html(name, turns, await _images(turns, gallery), words)
 
 
 def markdown(name: str, turns: Sequence[Turn], words: Words) -> str:
@@ -59,14 +59,14 @@ def as_json(name: str, turns: Sequence[Turn]) -> str:
     return json.dumps({"name": name, "messages": messages}, ensure_ascii=False, indent=2) + "\n"
 
 
-def html(name: str, turns: Sequence[Turn], pictures: dict[str, str], words: Words) -> str:
+def html(name: str, turns: Sequence[Turn], images: dict[str, str], words: Words) -> str:
     """
     Args:
-        pictures: data URLs by the path of the upload; a file without one is named.
+        images: data URLs by the path of the upload; a file without one is named.
     """
     rows = []
     for turn in turns:
-        body = "".join(_html_part(part, pictures) for part in turn.parts)
+        body = "".join(_html_part(part, images) for part in turn.parts)
         facts = f"<small>{escape(_facts(turn, words))}</small>" if _facts(turn, words) else ""
         rows.append(f"<article><h2>{escape(words.SPEAKERS[turn.role])}</h2>{body}{facts}</article>")
     return (
@@ -77,18 +77,18 @@ def html(name: str, turns: Sequence[Turn], pictures: dict[str, str], words: Word
     )
 
 
-def _html_part(part: str | File, pictures: dict[str, str]) -> str:
+def _html_part(part: str | File, images: dict[str, str]) -> str:
     if isinstance(part, str):
         return f"<p>{escape(part)}</p>"
-    if url := pictures.get(part.path):
+    if url := images.get(part.path):
         return f'<p><img src="{escape(url)}" alt="{escape(part.name)}"></p>'
     return f"<p><em>{escape(part.name)}</em></p>"
 
 
-async def _pictures(turns: Sequence[Turn], gallery: Gallery) -> dict[str, str]:
+async def _images(turns: Sequence[Turn], gallery: Gallery) -> dict[str, str]:
     """Copies as the page shows them, the first frame of a clip, up to a size in all."""
     urls: dict[str, str] = {}
-    left = MOST_PICTURE_BYTES
+    left = MOST_IMAGE_BYTES
     for file in dict.fromkeys(file for turn in turns for file in turn.files):
         shown = await gallery.look(file.path)
         data = await asyncio.to_thread(_read, shown.view, left) if shown.view else b""

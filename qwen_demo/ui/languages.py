@@ -89,7 +89,7 @@ class Blocks(gr.Blocks):
         self._config = value
 
 
-class ByVisitor:
+class LocaleMiddleware:
     """Plain ASGI: remembers which language the visitor chose while a page of his is made."""
 
     def __init__(self, app: ASGIApp):

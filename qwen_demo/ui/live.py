@@ -1,7 +1,7 @@
-"""The Live camera panel: one question, asked of a picture every few seconds.
+"""The Live camera panel: one question, asked of an image every few seconds.
 
-The script in the browser takes a picture only when the last answer is there or was dropped, so there
-is never a backlog, here or in the queue. Pictures come as data URLs in the event itself: none is
+The script in the browser takes an image only when the last answer is there or was dropped, so there
+is never a backlog, here or in the queue. Images come as data URLs in the event itself: none is
 stored. Whatever a browser sends is decoded by `media` within the usual limits.
 """
 
@@ -14,7 +14,7 @@ import gradio as gr
 
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.sentences import Sentence
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Message, Sampling, Text
 from qwen_demo.ui import page_files, single, texts
 from qwen_demo.ui.conversation import Reader
@@ -42,15 +42,15 @@ def draw() -> Widgets:
 async def looks(
     data: Any, question: str, every: float, service: Service, reader: Reader, words: Words = texts
 ) -> AsyncGenerator[dict, None]:
-    """Values of the view for one picture: the answer as it grows. `shot` says which picture it belongs to."""
+    """Values of the view for one image: the answer as it grows. `shot` says which image it belongs to."""
     shot = data.get("shot") if isinstance(data, dict) else None
-    picture = data.get("picture") if isinstance(data, dict) else None
+    image = data.get("image") if isinstance(data, dict) else None
 
     async def request() -> ChatRequest:
         # A data URL alone: what this event names is opened here, and nowhere else.
-        if not isinstance(picture, str) or not picture.startswith("data:image/"):
-            raise InvalidRequest(Sentence("The camera gave no picture."))
-        parts = (await reader.url(picture), Text(question.strip() or words.LIVE_QUESTION_VALUE))
+        if not isinstance(image, str) or not image.startswith("data:image/"):
+            raise InvalidRequest(Sentence("The camera gave no image."))
+        parts = (await reader.url(image), Text(question.strip() or words.LIVE_QUESTION_VALUE))
         most = min(LONGEST_ANSWER, service.settings.max_new_tokens)
         return ChatRequest((Message("user", parts),), Sampling(max_new_tokens=most))
 
@@ -72,7 +72,7 @@ def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
         [widgets.question, widgets.every],
         widgets.view,
         **private,
-        # The script waits for the answer itself; a picture after a dropped one must not be swallowed.
+        # The script waits for the answer itself; an image after a dropped one must not be swallowed.
         trigger_mode="multiple",
         concurrency_id="answers",
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.ui import compare, documents, live, tasks, texts, video
 from qwen_demo.ui.conversation import Reader

@@ -1,7 +1,7 @@
 """What browsers and programs may name in the payloads of Gradio's events: uploads, and URLs that stay URLs.
 
 Gradio checks paths of launched pages only, not of mounted ones, and only where a payload carries
-Gradio's own mark: `gr.Image` opens any picture of the machine for whoever leaves the mark out.
+Gradio's own mark: `gr.Image` opens any image of the machine for whoever leaves the mark out.
 Its downloader refuses private addresses, but takes http, any size and any time, and knows
 neither `--fetch-urls` nor `--fetch-hosts`. So here every path is checked, and nothing is
 downloaded: a URL is left alone until `media` fetches it, within its limits.

@@ -6,7 +6,7 @@ from html import escape
 import gradio as gr
 
 from qwen_demo.errors import QwenDemoError
-from qwen_demo.service import Status
+from qwen_demo.service.service import Status
 from qwen_demo.types import Finished
 from qwen_demo.ui import texts, waterfall
 from qwen_demo.ui.languages import Problem, Words, said
@@ -53,7 +53,7 @@ def statistics(finished: Finished, max_pixels: int | None = None, words: Words =
     line = [words.first_token(waterfall.first_s(finished))]
     if speed := waterfall.speed(finished):
         line.append(f"{speed} {words.TOKENS_PER_SECOND}")
-    line.append(words.prompt_length(usage.prompt_tokens, usage.picture_tokens))
+    line.append(words.prompt_length(usage.prompt_tokens, usage.image_tokens))
     if finished.reason == "length":
         line.append(words.LENGTH)
     if finished.reason == "repetition":
@@ -128,7 +128,7 @@ def about(status: Status, words: Words = texts) -> str:
         "attention": model.attention,
         "engine": model.engine,
         "context": spelled["context"].format(tokens=model.context_tokens),
-        "picture": spelled["picture"].format(smallest=model.min_pixels, largest=model.max_pixels),
+        "image": spelled["image"].format(smallest=model.min_pixels, largest=model.max_pixels),
     }
     lines = [f"- **{words.ABOUT_ROWS[key]}**: {value}" for key, value in rows.items() if value]
     about = [words.EMBEDDED_ABILITIES, words.EMBEDDED_REMEDY] if model.embedded else []

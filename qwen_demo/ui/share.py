@@ -8,13 +8,13 @@ from pathlib import Path
 import gradio as gr
 
 from qwen_demo.errors import QwenDemoError
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.types import Sampling
 from qwen_demo.ui import bundle, chat, context, page_files, pixel_budget, render, snippets, texts, transcript
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.given import Given
+from qwen_demo.ui.images import Gallery
 from qwen_demo.ui.languages import Words, words_for
-from qwen_demo.ui.pictures import Gallery
 
 FRESH_SEED = -1  # on the page: a new seed for each answer
 

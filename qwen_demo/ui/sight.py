@@ -10,13 +10,13 @@ from typing import Any
 
 import gradio as gr
 
-from qwen_demo import grounding
-from qwen_demo.service import Service
+from qwen_demo.answers import detections as grounding
+from qwen_demo.service.service import Service
 from qwen_demo.types import Finished
 from qwen_demo.ui import boxes, chat, context, pixel_budget, render, texts
 from qwen_demo.ui.chat import History
+from qwen_demo.ui.images import Gallery
 from qwen_demo.ui.languages import Words, words_for
-from qwen_demo.ui.pictures import Gallery
 
 # Runs in the browser: the question changes with every key, its files seldom.
 FILES = "question => JSON.stringify(((question && question.files) || []).map(file => file.path))"
@@ -55,7 +55,7 @@ class Sight:
         Args:
             attached: paths as JSON.
             items, viewer: the values that the views hold now; from the browser.
-            keep: the viewer goes on showing its picture as long as there is one.
+            keep: the viewer goes on showing its image as long as there is one.
         """
         model = self._service.status().model
         surveyed = await context.survey(history, paths(attached), items, self._gallery)
@@ -74,8 +74,8 @@ class Sight:
         return Following(self._service, self._gallery, history, budget, items, words)
 
     async def pick(self, history: History, attached: str, budget: float, items: Any, viewer: Any, file: Any) -> dict:
-        """The viewer with another picture."""
-        picked = {"picture": {"id": file}}
+        """The viewer with another image."""
+        picked = {"image": {"id": file}}
         return (await self.now(history, attached, budget, items, picked, keep=True))[0]
 
     async def export(self, history: History, attached: str, items: Any, viewer: Any, kind: Any,
@@ -85,7 +85,7 @@ class Sight:
         answer = boxes.last_answer(history)
         surveyed = await context.survey(history, paths(attached), items, self._gallery)
         file = boxes.picked_in(viewer)
-        shown = next((item.shown for item in surveyed if item.shown.file == file and item.shown.is_picture), None)
+        shown = next((item.shown for item in surveyed if item.shown.file == file and item.shown.is_image), None)
         if shown is None or kind not in boxes.FORMATS:
             raise render.refusal(words.NOTHING_TO_EXPORT)
         marks = boxes.placed(grounding.find(answer.text), answer, shown, model)
@@ -98,7 +98,7 @@ class Sight:
         question = question or {"text": "", "files": []}
         file = boxes.picked_in(viewer)
         shown = await self._gallery.look(file) if file else None
-        if shown is None or not shown.is_picture:
+        if shown is None or not shown.is_image:
             raise render.refusal(words.NO_REGION)
         model = self._service.status().model
         if data.get("how") == "coordinates":

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwen_demo.errors import QwenDemoError
-from qwen_demo.line import Ticket
-from qwen_demo.service import Service
+from qwen_demo.service.queue import Ticket
+from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Finished
 from qwen_demo.ui import chat, render, texts
 from qwen_demo.ui.languages import Problem, Words

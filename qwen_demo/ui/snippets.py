@@ -2,7 +2,7 @@
 
 Whatever stands in the conversation, the code is what it seems: words are literals of the language
 (quoted for the shell, `repr` in Python), and no word of a visitor becomes a comment or a command.
-Pictures are read from files of the names that they were uploaded under.
+Images are read from files of the names that they were uploaded under.
 """
 
 import json
@@ -70,7 +70,7 @@ class _Code(str):
 
 
 def curl(asked: Asked) -> str:
-    """The body goes through a pipe, as pictures are longer than a command line may be."""
+    """The body goes through a pipe, as images are longer than a command line may be."""
     mark = secrets.token_hex(16)  # stands nowhere else, as nobody could guess it
     body = _body(asked, lambda file: f"data:{media_type(file)};base64,{mark}{file.name}{mark}")
     text = json.dumps(body, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The Tasks panel: presets after Qwen's cookbooks, each a question, a picture of ours and the controls.
+"""The Tasks panel: presets after Qwen's cookbooks, each a question, an image of ours and the controls.
 
 A preset that the small embedded model was not taught stays, marked: a test asks it every other one.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.ui import languages, page_files, render, texts
 from qwen_demo.ui.examples import FOLDER
 from qwen_demo.ui.languages import Words
@@ -56,7 +56,7 @@ TASKS = (
     Task("read", "Read the text.", ("sign.png",)),
     Task("find", "Detect all objects and output their bounding boxes in JSON.", ("boxes.png",)),
     Task("count", "How many apples are there?", ("count.png",), tokens=64),
-    Task("compare", "What is the difference between the images?", ("two_pictures_1.png", "two_pictures_2.png")),
+    Task("compare", "What is the difference between the images?", ("two_images_1.png", "two_images_2.png")),
     Task("chart", "List the values.", ("bar_chart.png",)),
     Task("page", "Read the text.", ("page.png",), tab="documents", kind="text"),
     Task("motion", "Which way does the purple square move?", ("clip.mp4",), tab="video", tokens=64),

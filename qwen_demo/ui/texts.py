@@ -3,8 +3,8 @@
 TITLE = "Qwen2.5-VL"
 CONVERSATION = "Conversation"
 QUESTION = "Question"
-PLACEHOLDER = "Ask about a picture or a video. Drop, paste or attach it here."
-EMPTY_QUESTION = "Type a question or add a picture first."
+PLACEHOLDER = "Ask about an image or a video. Drop, paste or attach it here."
+EMPTY_QUESTION = "Type a question or add an image first."
 LOOKING = "Looking at it"
 STOPPED = "Stopped. What was written so far stays; Retry starts the answer again."
 LENGTH = "ended at the length limit"
@@ -41,13 +41,13 @@ ABOUT_ROWS = {
     "attention": "Attention",
     "engine": "Engine",
     "context": "Context",
-    "picture": "Picture size",
+    "image": "Image size",
 }
 ABOUT_VALUES = {
     "model": "{model} at {revision}",
     "numbers": "{dtype}, quantisation: {quantization}",
     "context": "{tokens} tokens",
-    "picture": "{smallest:,} to {largest:,} pixels as the model sees it",
+    "image": "{smallest:,} to {largest:,} pixels as the model sees it",
 }
 
 
@@ -55,8 +55,8 @@ def first_token(seconds: float) -> str:
     return f"first token {seconds:.2f} s"
 
 
-def prompt_length(tokens: int, picture_tokens: int) -> str:
-    return f"prompt {tokens} tokens" + (f" ({picture_tokens} picture)" if picture_tokens else "")
+def prompt_length(tokens: int, image_tokens: int) -> str:
+    return f"prompt {tokens} tokens" + (f" ({image_tokens} image)" if image_tokens else "")
 
 
 def opening(seconds: float) -> str:
@@ -71,9 +71,9 @@ def reading(tokens: int, seconds: float) -> str:
     return f"{LOOKING}: about {tokens:,} tokens to read, {seconds:.0f} s so far" if seconds >= 1 else LOOKING
 
 
-WELCOME = "Show me a picture and ask"
-MORE_SOURCES = "Picture from the web or the camera"
-URL = "Address of a picture"
+WELCOME = "Show me an image and ask"
+MORE_SOURCES = "Image from the web or the camera"
+URL = "Address of an image"
 ADD_URL = "Add to the question"
 CAMERA = "Camera"
 ABOUT = "Which model is this?"
@@ -84,21 +84,21 @@ ADVANCED = "Advanced"
 TOP_P = "Top-p"
 REPETITION_PENALTY = "Repetition penalty"
 SEED = "Seed; -1 is a fresh one each time"
-PIXEL_BUDGET = "Pixel budget, in tokens a picture"
+PIXEL_BUDGET = "Pixel budget, in tokens an image"
 PIXEL_BUDGET_INFO = "0 leaves it to the model; fewer are faster and see less detail"
 SYSTEM_PROMPT = "System prompt"
 
 # What the scripts of the views show; {names} are filled in by them.
 VIEWER = {
     "title": "What the model sees",
-    "empty": "Attach a picture to see it here as the model will.",
+    "empty": "Attach an image to see it here as the model will.",
     "as_seen": "As the model sees it",
     "seen_at": "{width} × {height} pixels for the model",
     "original": "{width} × {height} pixels",
     "box": "Draw a box",
     "point": "Put a point",
-    "draw_hint": "Drag over the picture. With the keyboard: arrow keys move, Shift and arrow keys resize, Escape removes.",
-    "canvas": "Picture {name}",
+    "draw_hint": "Drag over the image. With the keyboard: arrow keys move, Shift and arrow keys resize, Escape removes.",
+    "canvas": "Image {name}",
     "canvas_drawing": "Draw on {name}: arrow keys move the region, Shift and arrow keys resize it, Enter asks about it.",
     "ask_crop": "Ask about this region",
     "crop_note": "The region is cut out and attached to your question.",
@@ -108,9 +108,9 @@ VIEWER = {
     "marks": "Where the model points",
     "unnamed": "unnamed",
     "capped": "The first {count} are shown.",
-    "outside": "{count} of {found} lie outside the picture or have no area.",
+    "outside": "{count} of {found} lie outside the image or have no area.",
     "zoom": "Zoom to {label}",
-    "whole": "Whole picture",
+    "whole": "Whole image",
     "export": "Save as",
     "json": "JSON",
     "coco": "COCO",
@@ -118,11 +118,11 @@ VIEWER = {
     "png": "PNG",
     "pick": "These boxes belong to",
     "show": "Show",
-    "nth": "Picture {number}",
+    "nth": "Image {number}",
 }
 CONTEXT = {
     "title": "Context of the next question",
-    "empty": "No pictures yet.",
+    "empty": "No images yet.",
     "show": "Show {name}",
     "send": "Send {name} with the next question",
     "on": "sent",
@@ -134,17 +134,17 @@ CONTEXT = {
     "frames": "{frames} frames",
     "tokens": "{tokens} tokens",
     "share": "{share} of the context",
-    "total": "{tokens} of {context} tokens are pictures ({share})",
+    "total": "{tokens} of {context} tokens are images ({share})",
     "time": "about {time} to look at them",
     "no_new": "nothing new to look at",
-    "no_time": "time unknown before the first answer with a picture",
+    "no_time": "time unknown before the first answer with an image",
     "memory": "{size} of memory",
     "reused": "last answer: {reused} of {prompt} prompt tokens from the cache",
-    "meter": "Share of the context that pictures take",
+    "meter": "Share of the context that images take",
 }
 WHAT_IS_THIS = "What is this?"
 WHAT_IS_THERE = "What is at"
-NO_REGION = "The region lies outside the picture or has no area. Draw it again."
+NO_REGION = "The region lies outside the image or has no area. Draw it again."
 NOTHING_TO_EXPORT = "There is nothing to save. Ask where something is first."
 
 STAGES = {
@@ -158,9 +158,9 @@ STAGES = {
 }
 COUNTS = {
     "prompt": "prompt tokens",
-    "pictures": "of pictures",
+    "images": "of images",
     "cached": "cached",
-    "encoder_hits": "pictures cached",
+    "encoder_hits": "images cached",
     "tokens": "answer tokens",
     "speed": "tokens/s",
 }
@@ -205,11 +205,11 @@ MOMENTS = {
     "chapters": "Chapters",
 }
 
-DOCUMENT_FILE = "PDF or picture of a page"
+DOCUMENT_FILE = "PDF or image of a page"
 DOCUMENT_TASK = "What to make of it"
 DOCUMENT_PROMPT = "Instruction for the model"
 DOCUMENT_READ = "Read page"
-NO_DOCUMENT = "Choose a PDF or a picture of a page first."
+NO_DOCUMENT = "Choose a PDF or an image of a page first."
 # What a request says for each task; the second is Qwen's own word for its document format.
 DOCUMENT_PROMPTS = {"text": "Read the text.", "html": "QwenVL HTML", "markdown": "Convert the page to Markdown."}
 DOCUMENT_TASKS = {"text": "Plain text", "html": "QwenVL HTML with regions", "markdown": "Markdown"}
@@ -225,7 +225,7 @@ DOCUMENT_KINDS = {
     "list": "list",
     "list item": "list item",
     "formula": "formula",
-    "picture": "picture",
+    "image": "image",
     "code": "code",
     "quote": "quote",
     "header": "header",
@@ -233,11 +233,11 @@ DOCUMENT_KINDS = {
     "line": "line",
 }
 DOCUMENT = {
-    "empty": "Choose a PDF or a picture. The page appears here, and beside it what the model reads.",
+    "empty": "Choose a PDF or an image. The page appears here, and beside it what the model reads.",
     "page": "Page {number} of {pages}",
     "previous": "Previous page",
     "next": "Next page",
-    "picture": "Page {number} of {name}",
+    "image": "Page {number} of {name}",
     "reading": "What the model read",
     "waiting": "Nothing was read off this page yet.",
     "elements": "Elements",
@@ -256,14 +256,14 @@ DOCUMENT = {
 JSON_SCHEMA = "Answer as JSON by this schema"
 JSON_SCHEMA_INFO = "Empty lets the model write freely. The answer can then be nothing but JSON of this shape."
 TASK_TITLES = {
-    "describe": "Describe a picture",
+    "describe": "Describe an image",
     "read": "Read text",
     "extract": "Extract to JSON by a schema",
     "page": "Read a page",
     "motion": "Watch a clip",
     "find": "Find and box",
     "count": "Count",
-    "compare": "Compare two pictures",
+    "compare": "Compare two images",
     "chart": "Chart to values",
     "document": "Parse a document",
     "video": "Moments of a video",
@@ -271,7 +271,7 @@ TASK_TITLES = {
 }
 TASKS = {
     "title": "What it can do",
-    "intro": "Each fills in a picture of ours, a question and the controls. Change what you like, then ask.",
+    "intro": "Each fills in an image of ours, a question and the controls. Change what you like, then ask.",
     "unable": "needs the full model",
     "why": "The small embedded model that answers now was not taught this; it will answer, but wrongly.",
     "schema": "with a JSON schema",
@@ -281,25 +281,25 @@ TASKS = {
 }
 
 NO_TASK = "There is no such task."
-LIVE_QUESTION = "Question, asked of every picture"
+LIVE_QUESTION = "Question, asked of every image"
 LIVE_QUESTION_VALUE = "Describe the image."
-LIVE_EVERY = "Seconds between pictures, at least"
+LIVE_EVERY = "Seconds between images, at least"
 LIVE = {
     "start": "Start the camera",
     "stop": "Stop",
-    "idle": "The camera is off. Pictures go to the model only while it runs, and none is kept.",
-    "looking": "Looking at the picture of {time}",
-    "next": "Next picture in {seconds} s",
+    "idle": "The camera is off. Images go to the model only while it runs, and none is kept.",
+    "looking": "Looking at the image of {time}",
+    "next": "Next image in {seconds} s",
     "hidden": "Stopped, because the page was hidden.",
     "refused": "The camera cannot be used: {reason}",
     "none": "No answer yet.",
-    "asked": "Picture of {time}",
+    "asked": "Image of {time}",
     "dropped": "An answer took too long and was dropped.",
     "video": "Camera",
-    "picture": "The picture that the answer speaks about",
+    "image": "The image that the answer speaks about",
 }
 
-COMPARE_QUESTION = "Pictures and question for both"
+COMPARE_QUESTION = "Images and question for both"
 COMPARE_ASK = "Ask both"
 COMPARE_ENGINE = "Engine and quantisation"
 COMPARE_ONE = (
@@ -312,8 +312,8 @@ COMPARE = {
     "title": "Both answers",
     "empty": "Ask both: the answers are written here side by side, and what differs and how long each took comes below.",
     "temperature": "temperature {value}",
-    "budget": "{value} tokens a picture",
-    "own_budget": "picture size left to the model",
+    "budget": "{value} tokens an image",
+    "own_budget": "image size left to the model",
     "max_tokens": "up to {value} tokens",
     "seed": "seed {value}",
     "same": "The answers are the same.",
@@ -336,11 +336,11 @@ COMPARE = {
 
 KEPT_BROKEN = "This conversation cannot be read: it is damaged or too long."
 KEPT_FOREIGN = "This conversation names a file that was not uploaded here, so it is not opened."
-PICTURE_GONE = "({name}: no longer on the server)"
+IMAGE_GONE = "({name}: no longer on the server)"
 SPEAKERS = {"user": "You", "assistant": "Model"}
 CONVERSATIONS = {
     "title": "Conversations",
-    "intro": "Kept in this browser alone. Pictures stay on the server, which deletes them after a day or sooner.",
+    "intro": "Kept in this browser alone. Images stay on the server, which deletes them after a day or sooner.",
     "none": "Nothing is kept yet. The first answer starts a conversation.",
     "nothing": "No conversation has these words.",
     "blocked": "This browser keeps nothing for this page.",
@@ -367,8 +367,8 @@ def kept_answer(model: str, temperature: float) -> str:
     return f"{model} · temperature {temperature:g}"
 
 
-def pictures_gone(count: int) -> str:
-    return f"{count} of its pictures are no longer on the server. Attach them again to ask about them."
+def images_gone(count: int) -> str:
+    return f"{count} of its images are no longer on the server. Attach them again to ask about them."
 
 
 BUNDLE_OPEN = "Open a share bundle and ask again"
@@ -377,7 +377,7 @@ TOO_LONG_TO_COPY = "The conversation is too long to copy as code."
 SCHEMA_NO_JSON = "The JSON schema is no JSON. Correct or empty it first."
 SHARE = {
     "title": "Copy and share",
-    "intro": "The question on this page as code for programs. Pictures are read from files of the same names.",
+    "intro": "The question on this page as code for programs. Images are read from files of the same names.",
     "make": "Write the code",
     "curl": "curl",
     "openai": "openai (Python)",
@@ -387,14 +387,14 @@ SHARE = {
     "copied": "Copied",
     "copy_failed": "The browser does not let this page copy. The code is selected: copy it with the keyboard.",
     "bundle": "Save the last answer as a share bundle",
-    "bundle_intro": "A bundle holds question, pictures, parameters and model. Opened, here or elsewhere, it is asked again.",
+    "bundle_intro": "A bundle holds question, images, parameters and model. Opened, here or elsewhere, it is asked again.",
     "running": "Asking again…",
     "failed": "It was not answered this time.",
     "same": "The same answer.",
     "different": "Another answer.",
     "same_model": "The same model: {model}.",
     "other_model": "Another model: {theirs} then, {ours} now.",
-    "other_sizes": "The model sees the pictures in other sizes than then.",
+    "other_sizes": "The model sees the images in other sizes than then.",
     "difference": "What differs",
     "gone": "before",
     "new": "now",
@@ -407,7 +407,7 @@ def bundle_too_long(wanted: int, longest: int) -> str:
 
 # Of Gradio's own elements; a name that ends with a space begins others.
 ACCESS = {
-    "enlarge": "Show the picture larger",
+    "enlarge": "Show the image larger",
     "error": "Error",
     "names": {},
 }
@@ -416,13 +416,13 @@ LANGUAGE = {"other": "中文", "title": "切换到中文"}
 EXAMPLE_TITLES = {
     title: title
     for title in (
-        "Describe a picture",
+        "Describe an image",
         "Point at things",
         "Count",
         "Read a sign",
         "Ask about a receipt",
         "Read a chart",
-        "Compare two pictures",
+        "Compare two images",
         "Watch a clip",
         "Ask in Chinese",
     )

@@ -36,13 +36,13 @@ ABOUT_ROWS = {
     "attention": "注意力实现",
     "engine": "引擎",
     "context": "上下文",
-    "picture": "图片大小",
+    "image": "图片大小",
 }
 ABOUT_VALUES = {
     "model": "{model}（版本 {revision}）",
     "numbers": "{dtype}，量化：{quantization}",
     "context": "{tokens} 个 token",
-    "picture": "模型看到的图片为 {smallest:,} 到 {largest:,} 像素",
+    "image": "模型看到的图片为 {smallest:,} 到 {largest:,} 像素",
 }
 
 
@@ -50,8 +50,8 @@ def first_token(seconds: float) -> str:
     return f"首个 token {seconds:.2f} s"
 
 
-def prompt_length(tokens: int, picture_tokens: int) -> str:
-    return f"提示 {tokens} 个 token" + (f"（其中图片 {picture_tokens} 个）" if picture_tokens else "")
+def prompt_length(tokens: int, image_tokens: int) -> str:
+    return f"提示 {tokens} 个 token" + (f"（其中图片 {image_tokens} 个）" if image_tokens else "")
 
 
 def opening(seconds: float) -> str:
@@ -152,7 +152,7 @@ STAGES = {
 }
 COUNTS = {
     "prompt": "提示 token",
-    "pictures": "其中图片",
+    "images": "其中图片",
     "cached": "来自缓存",
     "encoder_hits": "缓存的图片",
     "tokens": "回答 token",
@@ -216,7 +216,7 @@ DOCUMENT_KINDS = {
     "list": "列表",
     "list item": "列表项",
     "formula": "公式",
-    "picture": "图片",
+    "image": "图片",
     "code": "代码",
     "quote": "引用",
     "header": "页眉",
@@ -228,7 +228,7 @@ DOCUMENT = {
     "page": "第 {number} 页，共 {pages} 页",
     "previous": "上一页",
     "next": "下一页",
-    "picture": "{name} 的第 {number} 页",
+    "image": "{name} 的第 {number} 页",
     "reading": "模型读到的内容",
     "waiting": "还没有读取这一页。",
     "elements": "元素",
@@ -287,12 +287,12 @@ LIVE = {
     "asked": "{time} 的图片",
     "dropped": "有一个回答耗时太久，已放弃。",
     "video": "摄像头",
-    "picture": "回答所说的图片",
+    "image": "回答所说的图片",
 }
 
 KEPT_BROKEN = "无法读取这段对话：它已损坏或太长。"
 KEPT_FOREIGN = "这段对话提到了没有上传到这里的文件，因此没有打开。"
-PICTURE_GONE = "（{name}：已不在服务器上）"
+IMAGE_GONE = "（{name}：已不在服务器上）"
 SPEAKERS = {"user": "您", "assistant": "模型"}
 COMPARE_QUESTION = "两边共用的图片和问题"
 COMPARE_ASK = "同时提问"
@@ -356,7 +356,7 @@ def kept_answer(model: str, temperature: float) -> str:
     return f"{model} · 温度 {temperature:g}"
 
 
-def pictures_gone(count: int) -> str:
+def images_gone(count: int) -> str:
     return f"其中 {count} 张图片已不在服务器上。要就它们提问，请重新添加。"
 
 
@@ -424,13 +424,13 @@ ACCESS = {
 }
 LANGUAGE = {"other": "English", "title": "Switch to English"}
 EXAMPLE_TITLES = {
-    "Describe a picture": "描述图片",
+    "Describe an image": "描述图片",
     "Point at things": "指出物体",
     "Count": "计数",
     "Read a sign": "读标牌",
     "Ask about a receipt": "询问小票",
     "Read a chart": "读图表",
-    "Compare two pictures": "比较两张图片",
+    "Compare two images": "比较两张图片",
     "Watch a clip": "看一段视频",
     "Ask in Chinese": "用中文提问",
 }
@@ -499,33 +499,33 @@ SENTENCES = {
     "{what}, which is all that this server takes. Try again in about {seconds:.0f} s.": (
         "{what}，已到本服务器的上限。请约 {seconds:.0f} 秒后再试。"
     ),
-    "The pictures and requests that are being read take {held} MiB, and this one {size} MiB; all together may take "
-    "{limit} MiB. Try again in {seconds:.0f} s, or send less (an operator can raise --held-mib).": (
+    "The images and requests that are being read take {held} MiB, and this one {size} MiB; all together may take "
+    "{limit} MiB. Try again in {seconds:.0f} s, or send less (an operator can raise --memory-budget-mib).": (
         "正在读取的图片和请求占用 {held} MiB，这一个需要 {size} MiB；合计上限为 {limit} MiB。"
-        "请 {seconds:.0f} 秒后再试，或减少内容（管理员可以调高 --held-mib）。"
+        "请 {seconds:.0f} 秒后再试，或减少内容（管理员可以调高 --memory-budget-mib）。"
     ),
-    "The answer took longer than {limit_s:g} s and was ended. Ask for a shorter answer or smaller pictures (an "
+    "The answer took longer than {limit_s:g} s and was ended. Ask for a shorter answer or smaller images (an "
     "operator can raise --request-timeout-s).": (
         "回答用时超过 {limit_s:g} 秒，已被中止。请要求更短的回答或使用更小的图片（管理员可以调高 --request-timeout-s）。"
     ),
-    "The question is empty: type something or add a picture.": "问题是空的：请输入内容或添加图片。",
-    "The conversation has {count} pictures and videos; the model looks at {limit} at once. "
+    "The question is empty: type something or add an image.": "问题是空的：请输入内容或添加图片。",
+    "The conversation has {count} images and videos; the model looks at {limit} at once. "
     "Clear the conversation or remove some (an operator can raise --max-images).": (
         "对话中有 {count} 个图片和视频；模型一次最多看 {limit} 个。请清空对话或去掉一些（管理员可以调高 --max-images）。"
     ),
     "The {engine} engine cannot hold an answer to a JSON schema.": "{engine} 引擎不能按 JSON 模式作答。",
-    "The conversation has {tokens} tokens ({pictures} of them pictures), and the model reads {limit} with its answer. "
-    "Clear the conversation, send fewer or smaller pictures, or lower the pixel budget.": (
-        "对话有 {tokens} 个 token（其中图片 {pictures} 个），而模型连同回答最多读 {limit} 个。"
+    "The conversation has {tokens} tokens ({images} of them images), and the model reads {limit} with its answer. "
+    "Clear the conversation, send fewer or smaller images, or lower the pixel budget.": (
+        "对话有 {tokens} 个 token（其中图片 {images} 个），而模型连同回答最多读 {limit} 个。"
         "请清空对话，减少或缩小图片，或降低像素预算。"
     ),
-    "The conversation has {tokens} tokens ({pictures} of them pictures), and memory holds {limit} for one request with "
-    "its answer. Clear the conversation, send fewer or smaller pictures, or lower the pixel budget; whoever runs this "
+    "The conversation has {tokens} tokens ({images} of them images), and memory holds {limit} for one request with "
+    "its answer. Clear the conversation, send fewer or smaller images, or lower the pixel budget; whoever runs this "
     "program can raise --slot-tokens or --kv-cache-mib.": (
-        "对话有 {tokens} 个 token（其中图片 {pictures} 个），而内存为一个请求连同回答最多留出 {limit} 个。"
+        "对话有 {tokens} 个 token（其中图片 {images} 个），而内存为一个请求连同回答最多留出 {limit} 个。"
         "请清空对话，减少或缩小图片，或降低像素预算；管理员可以调高 --slot-tokens 或 --kv-cache-mib。"
     ),
-    "This request needed more GPU memory than is free. Send fewer or smaller pictures, lower the pixel budget or the "
+    "This request needed more GPU memory than is free. Send fewer or smaller images, lower the pixel budget or the "
     "answer's length, or try again when fewer people ask.": (
         "这个请求需要的显存超过了空闲显存。请减少或缩小图片，降低像素预算或回答长度，或等人少时再试。"
     ),
@@ -534,9 +534,9 @@ SENTENCES = {
     # files
     "{name} is {seen}. Send {accepted}.": "{name} 是 {seen}。请发送{accepted}。",
     "of an unknown kind": "未知类型的文件",
-    "a picture: {pictures}": "图片：{pictures}",
+    "an image: {images}": "图片：{images}",
     "a video: {videos}": "视频：{videos}",
-    "a picture ({pictures}) or a video ({videos})": "图片（{pictures}）或视频（{videos}）",
+    "an image ({images}) or a video ({videos})": "图片（{images}）或视频（{videos}）",
     "{name} has {size}; the limit is {limit}. Send a smaller file, or start the server with a higher --{setting}.": (
         "{name} 大小为 {size}；上限为 {limit}。请发送更小的文件，或在启动服务器时调高 --{setting}。"
     ),
@@ -550,7 +550,7 @@ SENTENCES = {
         "{name} 为 {width} x {height} 像素，长宽比 {ratio:g}:1；上限为 {limit:g}:1"
         "（--max-aspect-ratio，最大 200，这是模型自身的限制）。请裁剪或切成几块。"
     ),
-    "{name} has more pixels than the picture library accepts. Scale it down.": (
+    "{name} has more pixels than the image library accepts. Scale it down.": (
         "{name} 的像素数超过了图片库的上限。请缩小图片。"
     ),
     "{name} needs more memory than the server has. Scale it down.": "{name} 需要的内存超过了服务器的内存。请缩小图片。",
@@ -560,7 +560,7 @@ SENTENCES = {
     "{name} cannot be read: the file is damaged or cut short.": "无法读取 {name}：文件已损坏或不完整。",
     "{name} cannot be opened. Upload it again.": "无法打开 {name}。请重新上传。",
     # clips
-    "{name} has no pictures in it.": "{name} 中没有画面。",
+    "{name} has no images in it.": "{name} 中没有画面。",
     "{name} is encoded in a way that is not accepted. Convert it to MP4 with H.264.": (
         "{name} 的编码方式不被接受。请转换为 H.264 编码的 MP4。"
     ),
@@ -598,17 +598,17 @@ SENTENCES = {
         "{name} 大小为 {size:.1f} MiB；上限为 {limit:.1f} MiB。请减少页数，或在启动服务器时调高 --max-pdf-bytes。"
     ),
     "{name} is no PDF file.": "{name} 不是 PDF 文件。",
-    "Drawing a page of {name} took longer than {limit_s:g} s (--pdf-timeout-s). Send the page as a picture.": (
+    "Drawing a page of {name} took longer than {limit_s:g} s (--pdf-timeout-s). Send the page as an image.": (
         "绘制 {name} 的一页用时超过 {limit_s:g} 秒（--pdf-timeout-s）。请把这一页作为图片发送。"
     ),
-    "{name} made the PDF reader fail: it is damaged or needs too much memory. Send the page as a picture.": (
+    "{name} made the PDF reader fail: it is damaged or needs too much memory. Send the page as an image.": (
         "{name} 使 PDF 阅读器出错：文件已损坏或需要太多内存。请把这一页作为图片发送。"
     ),
     "{name} has no pages.": "{name} 没有页面。",
     "{name} is locked by a password. Save it without one and send it again.": (
         "{name} 有密码保护。请去掉密码保存后重新发送。"
     ),
-    "{name} needs more memory to draw than is allowed. Send the page as a picture.": (
+    "{name} needs more memory to draw than is allowed. Send the page as an image.": (
         "绘制 {name} 需要的内存超过了上限。请把这一页作为图片发送。"
     ),
     "{name} has {one:,.0f} pages; the limit is {limit}. Send a part of it, or start the server with a "
@@ -650,15 +650,15 @@ SENTENCES = {
     "There is no whole answer to share. Ask first, or ask again.": "没有可以分享的完整回答。请先提问，或重新提问。",
     "The conversation is too long to share: 200 messages at most.": "对话太长，无法分享：最多 200 条消息。",
     "{name} is no longer on the server. Attach it again.": "{name} 已不在服务器上。请重新添加。",
-    "The pictures are too large to share: {limit} MiB at most, all together.": (
+    "The images are too large to share: {limit} MiB at most, all together.": (
         "图片太大，无法分享：合计最多 {limit} MiB。"
     ),
     "The bundle is larger than {limit} MiB.": "分享包超过 {limit} MiB。",
     "This file is no share bundle of this demo.": "这个文件不是本演示的分享包。",
-    "This bundle is damaged: it has no question, or lacks a picture.": "分享包已损坏：没有问题，或缺少图片。",
-    "Picture {number} of the bundle is damaged.": "分享包中的第 {number} 张图片已损坏。",
-    "Picture {number} of the bundle is not the one that was shared: its hash differs.": (
+    "This bundle is damaged: it has no question, or lacks an image.": "分享包已损坏：没有问题，或缺少图片。",
+    "Image {number} of the bundle is damaged.": "分享包中的第 {number} 张图片已损坏。",
+    "Image {number} of the bundle is not the one that was shared: its hash differs.": (
         "分享包中的第 {number} 张图片不是当初分享的那张：哈希值不同。"
     ),
-    "The camera gave no picture.": "摄像头没有给出图片。",
+    "The camera gave no image.": "摄像头没有给出图片。",
 }

@@ -14,7 +14,7 @@ from qwen_demo.ui.chat import History
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """An attached picture or clip, by the path of its upload."""
+    """An attached image or clip, by the path of its upload."""
 
     path: str
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import gradio as gr
 import PIL.Image
 
-from qwen_demo import moments
+from qwen_demo.answers import timestamps as moments
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.media import Clip
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Message, Sampling, Text, Video
 from qwen_demo.ui import page_files, render, single, texts
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.images import Shown, save_jpeg
 from qwen_demo.ui.languages import Problem, Words, words_for
-from qwen_demo.ui.pictures import Shown, save_jpeg
 
 STRIP_HEIGHT = 96
 WIDEST_FRAME = 240
@@ -83,7 +83,7 @@ def clip_of(start: float | None, end: float | None, fps: float | None, frames: f
 
 
 async def preview(path: str | None, clip: Clip, service: Service, reader: Reader, words: Words = texts) -> dict:
-    """Value of the strip: one picture with all frames side by side, their times, and what they cost."""
+    """Value of the strip: one image with all frames side by side, their times, and what they cost."""
     if not path:
         return {}
     try:
@@ -93,7 +93,7 @@ async def preview(path: str | None, clip: Clip, service: Service, reader: Reader
         problem, original = Problem.of(error).told(words)
         return {"problem": problem, "original": original}
     model = service.status().model
-    shown = Shown(path, video.frames[0].size, len(video.frames))
+    shown = Shown(path, video.raster.size, video.raster.count)
     return {
         "sheet": sheet,
         "cell": cell,
@@ -107,9 +107,9 @@ async def preview(path: str | None, clip: Clip, service: Service, reader: Reader
 
 
 def _sheet(video: Video) -> tuple[str, tuple[int, int]]:
-    width, height = video.frames[0].size
+    width, height = video.raster.size
     cell = max(1, min(WIDEST_FRAME, round(width * STRIP_HEIGHT / height))), STRIP_HEIGHT
-    sheet = PIL.Image.new("RGB", (cell[0] * len(video.frames), cell[1]))
+    sheet = PIL.Image.new("RGB", (cell[0] * video.raster.count, cell[1]))
     for index, frame in enumerate(video.frames):
         sheet.paste(frame.resize(cell), (cell[0] * index, 0))
     return save_jpeg(sheet, "frames.jpg"), cell

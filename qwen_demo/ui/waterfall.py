@@ -43,7 +43,7 @@ def counts(finished: Finished) -> list[tuple[str, str]]:
     usage = finished.usage
     return [
         ("prompt", f"{usage.prompt_tokens:,}"),
-        ("pictures", f"{usage.picture_tokens:,}"),
+        ("images", f"{usage.image_tokens:,}"),
         ("cached", f"{usage.cached_tokens:,}"),
         ("encoder_hits", str(finished.timing.encoder_hits)),
         ("tokens", f"{usage.completion_tokens:,}"),

@@ -1,4 +1,4 @@
-"""The application on the fake engine, in this process and on a real port."""
+"""The application on the scripted engine, in this process and on a real port."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ import httpx
 import pytest
 import uvicorn
 
-from qwen_demo.engines.fake import FakeEngine, Script
-from qwen_demo.server import build_app
+from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.server.app import build_app
 from qwen_demo.settings import Settings
 
 TWO_WORDS = Script(["one ", "two"])
@@ -24,7 +24,7 @@ class App:
     """
 
     def __init__(self, settings: Settings, script: Script, loaded: threading.Event | None = None):
-        self.engine = FakeEngine(script, settings.max_running)
+        self.engine = ScriptedEngine(script, settings.max_running)
         if loaded:
             self._load_until(loaded)
         self.server = self.service = None

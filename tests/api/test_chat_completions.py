@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from qwen_demo.engines.fake import Script
+from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed
 from qwen_demo.types import Image, Text
 from tests.conftest import draw
@@ -21,7 +21,7 @@ def data_url(colour: str = "red") -> str:
     return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
 
 
-def with_picture(url: str, detail: str | None = None) -> dict:
+def with_image(url: str, detail: str | None = None) -> dict:
     image = {"url": url} | ({"detail": detail} if detail else {})
     content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": "what?"}]
     return {"messages": [{"role": "user", "content": content}]}
@@ -35,7 +35,7 @@ def events(response) -> list[dict]:
 
 def test_an_answer_has_openais_shape(app):
     with app.client() as client:
-        answer = client.post("/v1/chat/completions", json=HELLO | {"model": "fake"}).json()
+        answer = client.post("/v1/chat/completions", json=HELLO | {"model": "scripted"}).json()
     assert answer["object"] == "chat.completion"
     assert answer["choices"][0]["message"] == {"role": "assistant", "content": "one two", "refusal": None}
     assert answer["choices"][0]["finish_reason"] == "stop"
@@ -71,11 +71,11 @@ def test_the_finish_reason_is_true(app, script, limit, reason):
     assert choice["stop_reason"] == ("repetition" if script.reason == "repetition" else None)
 
 
-def test_pictures_history_and_parameters_reach_the_engine(app):
+def test_images_history_and_parameters_reach_the_engine(app):
     body = {
         "messages": [
             {"role": "developer", "content": "be brief"},
-            with_picture(data_url())["messages"][0],
+            with_image(data_url())["messages"][0],
             {"role": "assistant", "content": "red", "tool_calls": None, "refusal": None},
             {"role": "user", "content": "sure?"},
         ],
@@ -103,9 +103,9 @@ def test_pictures_history_and_parameters_reach_the_engine(app):
     assert (sampling.frequency_penalty, sampling.repetition_penalty, request.max_pixels) == (0.2, 1.1, 78400)
 
 
-def test_low_detail_bounds_the_picture(app):
+def test_low_detail_bounds_the_image(app):
     with app.client() as client:
-        client.post("/v1/chat/completions", json=with_picture(data_url(), "low"))
+        client.post("/v1/chat/completions", json=with_image(data_url(), "low"))
     assert app.engine.requests[0].max_pixels == 256 * 28 * 28
 
 
@@ -155,7 +155,7 @@ def test_another_model_is_not_found(app):
         response = client.post("/v1/chat/completions", json=HELLO | {"model": "gpt-9"})
         assert response.status_code == 404
         assert response.json()["error"]["code"] == "model_not_found"
-        assert client.get("/v1/models/fake").json()["id"] == "fake"
+        assert client.get("/v1/models/scripted").json()["id"] == "scripted"
         assert client.get("/v1/models/gpt-9").status_code == 404
 
 
@@ -163,9 +163,9 @@ def test_another_model_is_not_found(app):
     "url",
     ["http://example.org/a.png", "file:///etc/passwd", "https://127.0.0.1/a.png", "data:image/png;base64,AAAA", "x"],
 )
-def test_a_picture_that_may_not_be_had_is_refused(app, url):
+def test_a_image_that_may_not_be_had_is_refused(app, url):
     with app.client() as client:
-        response = client.post("/v1/chat/completions", json=with_picture(url))
+        response = client.post("/v1/chat/completions", json=with_image(url))
     assert response.status_code == 400
     assert response.json()["error"]["code"].startswith("invalid_media")
 
@@ -182,7 +182,7 @@ def test_over_capacity_is_429_at_once_with_retry_after_for_streams_too(start):
             assert response.json()["error"]["code"] == "overloaded"
 
 
-def test_a_picture_is_not_opened_for_a_request_that_is_turned_away(start, monkeypatch):
+def test_a_image_is_not_opened_for_a_request_that_is_turned_away(start, monkeypatch):
     app = start(Script(["a"], first_s=60), max_running=1, max_waiting=0)
     opened = []
 
@@ -191,7 +191,7 @@ def test_a_picture_is_not_opened_for_a_request_that_is_turned_away(start, monkey
 
     monkeypatch.setattr("qwen_demo.api.convert.media.load_url", load_url)
     with app.client() as client, client.stream("POST", "/v1/chat/completions", json=HELLO | {"stream": True}):
-        assert client.post("/v1/chat/completions", json=with_picture(data_url())).status_code == 429
+        assert client.post("/v1/chat/completions", json=with_image(data_url())).status_code == 429
     assert not opened
 
 

@@ -7,15 +7,15 @@ import httpx
 import openai
 import pytest
 
-from qwen_demo.credentials import new_key
-from qwen_demo.engines.fake import Script
+from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed
+from qwen_demo.http.credentials import new_key
 from tests.api.test_chat_completions import data_url
 
 QUESTION = [{"role": "user", "content": "hello"}]
 
 
-def about_a_picture(colour: str = "red", text: str = "What color is the circle?") -> list[dict]:
+def about_a_image(colour: str = "red", text: str = "What color is the circle?") -> list[dict]:
     image = {"type": "image_url", "image_url": {"url": data_url(colour)}}
     return [{"role": "user", "content": [image, {"type": "text", "text": text}]}]
 
@@ -34,8 +34,8 @@ def client():
         each.close()
 
 
-def test_openai_asks_about_a_picture(app, client):
-    answer = client(app).chat.completions.create(model="fake", messages=about_a_picture())
+def test_openai_asks_about_a_image(app, client):
+    answer = client(app).chat.completions.create(model="scripted", messages=about_a_image())
     assert answer.choices[0].message.content == "one two"
     assert answer.choices[0].finish_reason == "stop"
     assert answer.usage.completion_tokens == 2
@@ -46,7 +46,7 @@ def test_openai_asks_about_a_picture(app, client):
 
 def test_openai_streams_with_usage(app, client):
     stream = client(app).chat.completions.create(
-        model="fake", messages=about_a_picture(), stream=True, stream_options={"include_usage": True}
+        model="scripted", messages=about_a_image(), stream=True, stream_options={"include_usage": True}
     )
     chunks = list(stream)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "one two"
@@ -55,7 +55,7 @@ def test_openai_streams_with_usage(app, client):
 
 
 def test_openais_own_stream_helper_works(app, client):
-    with client(app).chat.completions.stream(model="fake", messages=QUESTION) as stream:
+    with client(app).chat.completions.stream(model="scripted", messages=QUESTION) as stream:
         text = "".join(event.delta for event in stream if event.type == "content.delta")
     assert text == "one two"
     assert stream.get_final_completion().choices[0].message.content == "one two"
@@ -63,30 +63,32 @@ def test_openais_own_stream_helper_works(app, client):
 
 async def test_async_openai_asks_and_streams(app):
     async with openai.AsyncOpenAI(base_url=f"{app.url}/v1", api_key="unused", max_retries=0) as client:
-        answer = await client.chat.completions.create(model="fake", messages=about_a_picture())
-        stream = await client.chat.completions.create(model="fake", messages=QUESTION, stream=True)
+        answer = await client.chat.completions.create(model="scripted", messages=about_a_image())
+        stream = await client.chat.completions.create(model="scripted", messages=QUESTION, stream=True)
         pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
     assert answer.choices[0].message.content == "".join(pieces) == "one two"
 
 
 def test_openai_lists_models(app, client):
     models = client(app).models
-    assert [model.id for model in models.list()] == ["fake"]
-    assert models.retrieve("fake").owned_by == "qwen-demo"
+    assert [model.id for model in models.list()] == ["scripted"]
+    assert models.retrieve("scripted").owned_by == "qwen-demo"
     with pytest.raises(openai.NotFoundError):
         models.retrieve("gpt-9")
 
 
 def test_vllms_extra_fields_go_through_extra_body(app, client):
     client(app).chat.completions.create(
-        model="fake", messages=QUESTION, extra_body={"top_k": 5, "mm_processor_kwargs": {"max_pixels": 78400}}
+        model="scripted", messages=QUESTION, extra_body={"top_k": 5, "mm_processor_kwargs": {"max_pixels": 78400}}
     )
     assert (app.engine.requests[0].sampling.top_k, app.engine.requests[0].max_pixels) == (5, 78400)
 
 
 def test_leaving_a_stream_of_openai_frees_the_slot(app, client):
     app.engine.script = Script(["a "] * 1000, gap_s=0.02)
-    with client(app).chat.completions.create(model="fake", messages=QUESTION, stream=True, max_tokens=1000) as stream:
+    with client(app).chat.completions.create(
+        model="scripted", messages=QUESTION, stream=True, max_tokens=1000
+    ) as stream:
         next(iter(stream))
         assert app.engine.health().running == 1
     client(app).models.list()
@@ -103,22 +105,22 @@ def test_leaving_a_stream_of_openai_frees_the_slot(app, client):
         ({"model": "gpt-9"}, openai.NotFoundError, "model_not_found"),
         ({"temperature": 9}, openai.BadRequestError, "invalid_request"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, openai.BadRequestError, "unsupported_field"),
-        ({"messages": about_a_picture()[0]["content"]}, openai.BadRequestError, "invalid_request"),
+        ({"messages": about_a_image()[0]["content"]}, openai.BadRequestError, "invalid_request"),
     ],
 )
 def test_a_refusal_is_the_exception_that_openai_has_for_it(app, client, change, kind, code):
     with pytest.raises(kind) as refused:
-        client(app).chat.completions.create(**{"model": "fake", "messages": QUESTION, **change})
+        client(app).chat.completions.create(**{"model": "scripted", "messages": QUESTION, **change})
     assert refused.value.code == code
     assert refused.value.request_id
 
 
 def test_over_capacity_is_a_rate_limit_error_with_retry_after(start, client):
     app = start(Script(["a"], first_s=60), max_running=1, max_waiting=0)
-    with client(app).chat.completions.create(model="fake", messages=QUESTION, stream=True):
+    with client(app).chat.completions.create(model="scripted", messages=QUESTION, stream=True):
         for stream in (False, True):
             with pytest.raises(openai.RateLimitError) as refused:
-                client(app).chat.completions.create(model="fake", messages=QUESTION, stream=stream)
+                client(app).chat.completions.create(model="scripted", messages=QUESTION, stream=stream)
             assert refused.value.code == "overloaded"
             assert int(refused.value.response.headers["retry-after"]) >= 1
 
@@ -127,7 +129,9 @@ def test_openai_waits_and_asks_again_by_itself_when_told_to(start, client):
     app = start(rate_limit="1/second")
     asking = client(app, max_retries=3)
     for _ in range(2):
-        assert asking.chat.completions.create(model="fake", messages=QUESTION).choices[0].message.content == "one two"
+        assert (
+            asking.chat.completions.create(model="scripted", messages=QUESTION).choices[0].message.content == "one two"
+        )
     assert len(app.engine.requests) == 2
 
 
@@ -139,16 +143,16 @@ def test_keys_failures_and_a_model_that_is_not_ready_have_their_exceptions(start
         client(app, api_key="wrong").models.list()
     assert refused.value.code == "invalid_api_key"
     asking = client(app, api_key=key)
-    assert [model.id for model in asking.models.list()] == ["fake"]
+    assert [model.id for model in asking.models.list()] == ["scripted"]
     with pytest.raises(openai.InternalServerError) as refused:
-        asking.chat.completions.create(model="fake", messages=QUESTION)
+        asking.chat.completions.create(model="scripted", messages=QUESTION)
     assert refused.value.code == "engine_failed"
     with pytest.raises(openai.APIError, match="The model failed"):
         app.engine.script = Script(["a", "b"], error=EngineFailed("The model failed."), error_after=1)
-        list(asking.chat.completions.create(model="fake", messages=QUESTION, stream=True))
+        list(asking.chat.completions.create(model="scripted", messages=QUESTION, stream=True))
     app.engine._ready = False
     with pytest.raises(openai.InternalServerError) as refused:
-        asking.chat.completions.create(model="fake", messages=QUESTION)
+        asking.chat.completions.create(model="scripted", messages=QUESTION)
     assert refused.value.status_code == 503
 
 
@@ -162,8 +166,8 @@ def litellm(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")
 def test_litellm_asks_and_streams(app, litellm):
-    here = {"model": "openai/fake", "api_base": f"{app.url}/v1", "api_key": "unused", "num_retries": 0}
-    answer = litellm.completion(messages=about_a_picture(), **here)
+    here = {"model": "openai/scripted", "api_base": f"{app.url}/v1", "api_key": "unused", "num_retries": 0}
+    answer = litellm.completion(messages=about_a_image(), **here)
     assert answer.choices[0].message.content == "one two"
     assert answer.usage.completion_tokens == 2
     chunks = litellm.completion(messages=QUESTION, stream=True, **here)
@@ -177,8 +181,8 @@ def test_langchain_asks_and_streams(app, monkeypatch):
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
     from langchain_openai import ChatOpenAI
 
-    model = ChatOpenAI(model="fake", base_url=f"{app.url}/v1", api_key="unused", max_retries=0)
-    answer = model.invoke(about_a_picture())
+    model = ChatOpenAI(model="scripted", base_url=f"{app.url}/v1", api_key="unused", max_retries=0)
+    answer = model.invoke(about_a_image())
     assert answer.content == "one two"
     assert answer.usage_metadata["output_tokens"] == 2
     assert answer.response_metadata["finish_reason"] == "stop"
@@ -192,8 +196,8 @@ def curl(*arguments: str) -> str:
 def test_curl_asks_streams_and_uploads(app, tmp_path):
     from tests.conftest import draw
 
-    draw("red").save(tmp_path / "picture.png")
-    (tmp_path / "question.json").write_text(json.dumps({"messages": about_a_picture()}))
+    draw("red").save(tmp_path / "image.png")
+    (tmp_path / "question.json").write_text(json.dumps({"messages": about_a_image()}))
     as_json = ("-H", "Content-Type: application/json")
     answer = curl(f"{app.url}/v1/chat/completions", *as_json, "-d", json.dumps({"messages": QUESTION}))
     assert json.loads(answer)["choices"][0]["message"]["content"] == "one two"
@@ -203,7 +207,7 @@ def test_curl_asks_streams_and_uploads(app, tmp_path):
         "-N", f"{app.url}/v1/chat/completions", *as_json, "-d", json.dumps({"messages": QUESTION, "stream": True})
     )
     assert stream.endswith("data: [DONE]\n\n")
-    answer = curl(f"{app.url}/inference", "-F", "prompt=What is it?", "-F", f"file=@{tmp_path}/picture.png")
+    answer = curl(f"{app.url}/inference", "-F", "prompt=What is it?", "-F", f"file=@{tmp_path}/image.png")
     assert json.loads(answer)["response"] == "one two"
     answer = curl(f"{app.url}/inference", *as_json, "-d", '{"prompt": "What is it?"}')
     assert json.loads(answer)["token_count"] == 2
@@ -211,11 +215,11 @@ def test_curl_asks_streams_and_uploads(app, tmp_path):
 
 def test_the_real_embedded_model_answers_openai(embedded, client):
     create = client(embedded).chat.completions.create
-    red, blue = (create(model="embedded", messages=about_a_picture(colour)) for colour in ("red", "blue"))
+    red, blue = (create(model="embedded", messages=about_a_image(colour)) for colour in ("red", "blue"))
     assert "red" in red.choices[0].message.content
     assert "blue" in blue.choices[0].message.content
     assert red.usage.prompt_tokens_details.image_tokens > 50
-    chunks = create(model="embedded", messages=about_a_picture(), stream=True)
+    chunks = create(model="embedded", messages=about_a_image(), stream=True)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == red.choices[0].message.content
-    cut = create(model="embedded", messages=about_a_picture(), max_tokens=1)
+    cut = create(model="embedded", messages=about_a_image(), max_tokens=1)
     assert (cut.choices[0].finish_reason, cut.usage.completion_tokens) == ("length", 1)

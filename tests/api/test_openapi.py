@@ -6,7 +6,7 @@ import schemathesis
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from qwen_demo.engines.fake import Script
+from qwen_demo.engines.scripted import Script
 from qwen_demo.settings import Settings
 from tests.api.conftest import App
 
@@ -44,7 +44,7 @@ CASES = [
 def answerable(case):
     """The same request, of the model that is there and with a question at its end: few made-up ones get that far."""
     if isinstance(case.body, dict) and isinstance(case.body.get("messages"), list):
-        case.body["model"] = "fake"
+        case.body["model"] = "scripted"
         case.body["messages"] = [
             *(each for each in case.body["messages"] if "image_url" not in str(each) and "video_url" not in str(each)),
             {"role": "user", "content": "How many?"},

@@ -10,12 +10,12 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from qwen_demo.api.access import Access
-from qwen_demo.credentials import hash_of_password, new_key, read_pairs
-from qwen_demo.engines.fake import FakeEngine, Script
+from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import SettingsError
-from qwen_demo.server import _refuse_open_door
-from qwen_demo.service import Service
+from qwen_demo.http.access import Access
+from qwen_demo.http.credentials import hash_of_password, new_key, read_pairs
+from qwen_demo.server.listening import refuse_open_door
+from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import Image, collect
 from tests.conftest import draw, question, until
@@ -73,8 +73,8 @@ def test_ready_follows_the_engine(start):
 
 
 async def test_a_stuck_engine_is_found_out_and_forgiven_when_it_answers_again(monkeypatch):
-    monkeypatch.setattr("qwen_demo.service.CANARY_TIMEOUT_S", 0.05)
-    engine = FakeEngine(Script(["a"]))
+    monkeypatch.setattr("qwen_demo.service.service.CANARY_TIMEOUT_S", 0.05)
+    engine = ScriptedEngine(Script(["a"]))
     service = Service(Settings(canary_s=0.05, warmup=False), engine)
     service.start()
     await service.loaded()
@@ -87,7 +87,7 @@ async def test_a_stuck_engine_is_found_out_and_forgiven_when_it_answers_again(mo
 
 
 async def test_no_canary_is_sent_while_answers_flow():
-    engine = FakeEngine(Script(["a"] * 30, gap_s=0.01))
+    engine = ScriptedEngine(Script(["a"] * 30, gap_s=0.01))
     service = Service(Settings(canary_s=0.15, warmup=False), engine)
     service.start()
     await service.loaded()
@@ -98,7 +98,7 @@ async def test_no_canary_is_sent_while_answers_flow():
 
 
 async def test_draining_lets_answers_end_and_admits_nothing():
-    engine = FakeEngine(Script(["a "] * 10, gap_s=0.02))
+    engine = ScriptedEngine(Script(["a "] * 10, gap_s=0.02))
     service = Service(Settings(warmup=False, canary_s=0), engine)
     service.start()
     await service.loaded()
@@ -251,9 +251,9 @@ def test_a_bad_keys_file_or_rate_is_told(tmp_path):
 
 def test_listening_elsewhere_needs_keys_or_a_word():
     with pytest.raises(SettingsError, match="--open"):
-        _refuse_open_door(Settings(host="0.0.0.0"))
-    _refuse_open_door(Settings(host="0.0.0.0", open=True))
-    _refuse_open_door(Settings(host="127.0.0.1"))
+        refuse_open_door(Settings(host="0.0.0.0"))
+    refuse_open_door(Settings(host="0.0.0.0", open=True))
+    refuse_open_door(Settings(host="127.0.0.1"))
 
 
 def test_cors_is_closed_unless_opened(start):

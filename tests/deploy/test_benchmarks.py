@@ -3,15 +3,15 @@
 import pytest
 
 from benchmarks import failover, front, ray_serve, through_vllm
-from qwen_demo.engines.fake import Script
+from qwen_demo.engines.scripted import Script
 from tests.api.conftest import start  # noqa: F401 a fixture
 
 
 async def test_the_front_benchmark_counts_the_servers_tokens(start):  # noqa: F811
     app = start(Script(["a "] * 6, gap_s=0.01))
-    seen = await front.crowd(app.url, [front.body("fake", number, 6) for number in range(3)])
+    seen = await front.crowd(app.url, [front.body("scripted", number, 6) for number in range(3)])
     assert 0 < seen["ttft_p50_s"] <= seen["latency_p50_s"]
-    assert (await front.ask(app.url, front.body("fake", 9, 6)))["tokens"] == 6
+    assert (await front.ask(app.url, front.body("scripted", 9, 6)))["tokens"] == 6
     digests = {request.messages[0].parts[0].digest for request in app.engine.requests}
     assert len(digests) == 4  # so that no cache answers
     with pytest.raises(RuntimeError, match="404"):

@@ -1,4 +1,4 @@
-"""nginx with the configuration of deploy/nginx, before three real processes on the fake engine."""
+"""nginx with the configuration of deploy/nginx, before three real processes on the scripted engine."""
 
 import asyncio
 import concurrent.futures
@@ -30,7 +30,7 @@ OUTSIDE = "127.0.0.2"
 def three():
     """Processes, started at once."""
     with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(3) as pool:
-        flags = ("--engine", "fake", "--max-running", "64", "--canary-s", "0")
+        flags = ("--engine", "scripted", "--max-running", "64", "--canary-s", "0")
         yield list(pool.map(lambda _: stack.enter_context(running(*flags)), range(3)))
 
 

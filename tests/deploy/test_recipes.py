@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from benchmarks import proxy
 from deploy.ray.rest import rest_api
 from qwen_demo.errors import ModelLoadError
+from qwen_demo.service.telemetry import Metrics
 from qwen_demo.settings import Settings, load_settings
-from qwen_demo.telemetry import Metrics
 from qwen_demo.types import Health
 from tests import tools
 from tests.conftest import ROOT
@@ -151,7 +151,7 @@ def test_vllm_is_started_for_one_gpu_for_several_and_for_several_hosts():
     assert told("vllm/cluster.sh", "worker", "10.0.0.1", VLLM_HOST_IP="10.0.0.2")[-1] == "10.0.0.1:6379"
 
 
-def test_vllm_admits_as_many_pictures_as_the_demo():
+def test_vllm_admits_as_many_images_as_the_demo():
     flags = " ".join(told("vllm/serve.sh"))
     limits = json.loads(re.search(r"--limit-mm-per-prompt (\{.*?\})", flags).group(1))
     assert limits["image"] == Settings().max_images
@@ -173,7 +173,7 @@ def test_the_certificate_for_a_first_try_is_one_that_nginx_takes(tmp_path):
 
 
 def test_a_replica_of_ray_has_the_api_with_its_limits_and_no_page():
-    settings = Settings(engine="fake", warmup=False, canary_s=0, max_request_bytes=2000)
+    settings = Settings(engine="scripted", warmup=False, canary_s=0, max_request_bytes=2000)
     with TestClient(rest_api(settings)) as replica:
         assert replica.get("/ready").status_code == 200  # it has started when the model answers
         answer = replica.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "one two"}]})

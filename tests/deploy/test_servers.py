@@ -22,7 +22,7 @@ def test_only_who_knows_it_is_told_to_go_on():
 
     from benchmarks.engine import question
 
-    request = question(SimpleNamespace(words=8, picture="56x28", pictures="own", tokens=4), 1, 1)
+    request = question(SimpleNamespace(words=8, image="56x28", images="own", tokens=4), 1, 1)
     assert body(request, "m", 4)["ignore_eos"]
     assert "ignore_eos" not in body(request, "m", 4, endless=False)
 

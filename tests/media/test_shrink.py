@@ -13,11 +13,11 @@ import PIL.Image
 import pytest
 
 from qwen_demo import media
-from qwen_demo.budget import budget_of_loop
 from qwen_demo.errors import Overloaded
 from qwen_demo.media import shrink
 from qwen_demo.media.images import open_image
-from qwen_demo.pixels import seen_size
+from qwen_demo.media.memory_budget import budget_of_loop
+from qwen_demo.models.pixels import seen_size
 from qwen_demo.settings import MIB, Settings
 from tests import hostile
 from tests.conftest import question, until
@@ -132,11 +132,11 @@ def test_decoding_takes_no_more_memory_than_it_says(kind, mode):
 
 
 async def test_pictures_held_by_many_are_counted_and_given_back():
-    limits = Settings(_env_file=None, held_mib=3)
+    limits = Settings(_env_file=None, memory_budget_mib=3)
     data = hostile.saved(quarters(500, 400), "PNG")
-    budget = budget_of_loop(limits.held_mib * MIB)
+    budget = budget_of_loop(limits.memory_budget_mib * MIB)
     held = []
-    with pytest.raises(Overloaded, match="--held-mib"):
+    with pytest.raises(Overloaded, match="--memory-budget-mib"):
         for _ in range(10):
             held.append(await media.load_bytes(data, limits))
     assert 0 < len(held) < 4
@@ -149,7 +149,7 @@ async def test_pictures_held_by_many_are_counted_and_given_back():
 
 async def test_who_leaves_in_the_middle_leaves_the_memory_counted_until_the_thread_ends(monkeypatch):
     limits = Settings(_env_file=None)
-    data, budget = hostile.saved(quarters(3000, 2400), "PNG"), budget_of_loop(limits.held_mib * MIB)
+    data, budget = hostile.saved(quarters(3000, 2400), "PNG"), budget_of_loop(limits.memory_budget_mib * MIB)
     said = open_image(data, limits).peak_bytes
     loading = asyncio.create_task(media.load_bytes(data, limits))
     await until(lambda: budget.held_bytes >= said)

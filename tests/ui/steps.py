@@ -12,9 +12,9 @@ def shoot(page: Page, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}-{page.size}.png")
 
 
-def ask(page: Page, text: str, picture: str | None = None) -> None:
-    if picture:
-        page.locator("#question input[type=file]").set_input_files(picture)
+def ask(page: Page, text: str, image: str | None = None) -> None:
+    if image:
+        page.locator("#question input[type=file]").set_input_files(image)
         expect(page.locator("#question img")).to_be_visible()
     page.locator("#question textarea").fill(text)
     page.locator("#question textarea").press("Enter")

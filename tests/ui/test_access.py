@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
-from qwen_demo.engines.fake import Script
+from qwen_demo.engines.scripted import Script
 from qwen_demo.settings import Settings
 from tests.api.conftest import App
 from tests.ui.conftest import SIZES
@@ -133,7 +133,7 @@ def test_a_keyboard_alone_holds_a_conversation(chromium, red):
     expect(page.locator("#chat")).to_contain_text("Stopped.")
     settled(page)
 
-    # A picture of one's own, and a question; boxes and their labels.
+    # An image of one's own, and a question; boxes and their labels.
     app.engine.script = Script([BOXES], first_s=0.3)
     page.locator("#question .submit-button").wait_for()
     with page.expect_file_chooser() as chooser:

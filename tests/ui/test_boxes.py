@@ -1,4 +1,4 @@
-"""The viewer without a browser: which picture, where the marks go, what a drawn region becomes."""
+"""The viewer without a browser: which image, where the marks go, what a drawn region becomes."""
 
 import asyncio
 import json
@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_demo import grounding
-from qwen_demo.engines.fake import FakeEngine
-from qwen_demo.service import Service
+from qwen_demo.answers import detections as grounding
+from qwen_demo.engines.scripted import ScriptedEngine
+from qwen_demo.service.service import Service
 from qwen_demo.types import ModelInfo
 from qwen_demo.ui import boxes, chat, render, sight
 from qwen_demo.ui.boxes import Answer
 from qwen_demo.ui.context import Item
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.pictures import Gallery, Shown
+from qwen_demo.ui.images import Gallery, Shown
 from tests.conftest import draw
 from tests.ui.test_chat import DONE
 
@@ -37,7 +37,7 @@ def drawn(items, answer=HALF, question="", **more) -> dict:
 def test_boxes_are_scaled_from_what_the_model_saw():
     # 600 x 400 fits the largest size after shrinking to 532 x 364.
     value = drawn([item()])
-    assert value["picture"]["seen"] == (532, 364)
+    assert value["image"]["seen"] == (532, 364)
     assert value["marks"] == [{"at": [0, 0, 300, 200], "label": "disc", "colour": "#E69F00"}]
 
 
@@ -45,28 +45,28 @@ def test_the_pixel_budget_of_the_answer_counts_not_that_of_the_next_question():
     # 64 tokens make 252 x 168 of it.
     value = drawn([item()], '[{"bbox_2d": [0, 0, 126, 84], "label": "disc"}]', answered_with=28 * 28 * 64)
     assert value["marks"][0]["at"] == [0, 0, 300, 200]
-    assert value["picture"]["seen"] == (532, 364)
+    assert value["image"]["seen"] == (532, 364)
 
 
-def test_boxes_belong_to_the_newest_turn_with_pictures_and_the_question_chooses_among_them():
+def test_boxes_belong_to_the_newest_turn_with_images_and_the_question_chooses_among_them():
     items = [item("old.png", 0), item("first.png", 2), item("second.png", 2)]
-    assert drawn(items)["picture"]["id"] == "first.png"
-    assert drawn(items, question="Detect all in the second image")["picture"]["id"] == "second.png"
+    assert drawn(items)["image"]["id"] == "first.png"
+    assert drawn(items, question="Detect all in the second image")["image"]["id"] == "second.png"
     assert [choice["id"] for choice in drawn(items)["choices"]] == ["first.png", "second.png"]
-    assert drawn(items, picked="old.png")["picture"]["id"] == "old.png"
-    assert drawn(items, picked="gone.png")["picture"]["id"] == "first.png"
+    assert drawn(items, picked="old.png")["image"]["id"] == "old.png"
+    assert drawn(items, picked="gone.png")["image"]["id"] == "first.png"
 
 
-def test_pictures_that_are_off_or_refused_and_clips_are_not_pointed_at():
+def test_images_that_are_off_or_refused_and_clips_are_not_pointed_at():
     items = [item("on.png"), item("off.png", 1, on=False), Item(Shown("bad.png", problem="damaged"), 2)]
     items.append(Item(Shown("clip.mp4", (64, 64), frames=4, view="v"), 3))
-    assert drawn(items)["picture"]["id"] == "on.png"
+    assert drawn(items)["image"]["id"] == "on.png"
     assert drawn(items[1:]) == boxes.EMPTY
 
 
-def test_a_picture_that_is_not_sent_yet_is_shown_without_the_last_answers_boxes():
+def test_a_image_that_is_not_sent_yet_is_shown_without_the_last_answers_boxes():
     value = drawn([item("old.png"), item("new.png", 2, pending=True)])
-    assert (value["picture"]["id"], value["marks"]) == ("new.png", [])
+    assert (value["image"]["id"], value["marks"]) == ("new.png", [])
 
 
 def test_too_many_and_misplaced_marks_are_told():
@@ -87,7 +87,7 @@ numbers = st.floats(allow_nan=True) | st.integers() | st.booleans() | st.text(ma
 
 
 @given(st.lists(numbers, max_size=5) | st.none(), st.tuples(st.integers(28, 5000), st.integers(28, 5000)))
-def test_a_region_is_cut_out_within_the_picture_whatever_the_browser_sends(at, size):
+def test_a_region_is_cut_out_within_the_image_whatever_the_browser_sends(at, size):
     region = boxes.region_of({"at": at}, size)
     if region is not None:
         left, top, right, bottom = boxes.crop_box(region, size)
@@ -124,9 +124,9 @@ async def test_every_export_is_a_file_with_the_marks(gallery, tmp_path, kind):
     file = await boxes.export(kind, marks, shown, gallery)
     assert file["name"].startswith("p-boxes.")
     if kind == "png":
-        with PIL.Image.open(file["file"]) as picture:
-            assert picture.size == (600, 400)
-            assert picture.getpixel((120, 200)) == (0xE6, 0x9F, 0x00)
+        with PIL.Image.open(file["file"]) as image:
+            assert image.size == (600, 400)
+            assert image.getpixel((120, 200)) == (0xE6, 0x9F, 0x00)
     else:
         assert "disc" in await asyncio.to_thread(Path(file["file"]).read_text, encoding="utf-8")
 
@@ -135,7 +135,7 @@ async def test_what_cannot_be_read_is_told_and_asked_once(gallery, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"junk" * 9)
     shown = await gallery.look(str(tmp_path / "bad.png"))
     assert "damaged" in shown.problem.message
-    assert not shown.is_picture
+    assert not shown.is_image
     assert await gallery.look(str(tmp_path / "bad.png")) is shown
     outside = await gallery.look("/etc/hosts")
     assert outside.problem.code == "invalid_media"
@@ -149,13 +149,13 @@ def test_the_value_is_json_of_moderate_size():
 
 async def test_boxes_appear_while_the_answer_grows(gallery, settings, tmp_path):
     draw("red", (600, 400)).save(tmp_path / "p.png")
-    service = Service(settings, FakeEngine())
+    service = Service(settings, ScriptedEngine())
     history = chat.ask([], {"text": "where?", "files": [str(tmp_path / "p.png")]})
     following = sight.Sight(service, gallery).following(history, 0, None)
     text = '```json\n[{"bbox_2d": [0, 0, 266, 182], "label": "di'
     views = [await following.step(text[:end], None) for end in (0, 8, 30, 40, 41, len(text))]
     counts = [len(viewer["marks"]) if "marks" in viewer else None for viewer, _ in views]
-    # Nothing before the first word, the picture with it, the box once its numbers are closed, then its label.
+    # Nothing before the first word, the image with it, the box once its numbers are closed, then its label.
     assert counts == [None, 0, None, 1, None, 1]
     assert views[-1][0]["marks"][0]["label"] == "di"
     viewer, items = await following.step(text + 'sc"}]\n```', DONE)

@@ -5,9 +5,9 @@ from contextlib import aclosing
 
 import pytest
 
-from qwen_demo.engines.fake import FakeEngine, Script
+from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import EngineFailed
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.types import Finished, TextDelta, Timing, Usage
 from qwen_demo.ui import chat, render, texts
 from qwen_demo.ui.conversation import Reader
@@ -18,7 +18,7 @@ DONE = Finished("stop", Usage(5, 0, 2), Timing(ttft_s=0.1, decode_s=0.1, total_s
 
 @pytest.fixture
 async def service(settings):
-    service = Service(settings.model_copy(update={"warmup": False}), FakeEngine(Script(["one ", "two"])))
+    service = Service(settings.model_copy(update={"warmup": False}), ScriptedEngine(Script(["one ", "two"])))
     service.start()
     await service.loaded()
     yield service
@@ -85,7 +85,7 @@ async def test_the_model_sees_the_conversation_without_the_pages_notes(service, 
     assert [(m.role, m.text) for m in seen] == [("user", "first"), ("assistant", "one two"), ("user", "second")]
 
 
-async def test_pictures_of_earlier_turns_stay_visible_to_the_model(service, reader, tmp_path):
+async def test_images_of_earlier_turns_stay_visible_to_the_model(service, reader, tmp_path):
     draw("red").save(tmp_path / "red.png")
     asked = chat.ask([], {"text": "what?", "files": [str(tmp_path / "red.png")]})
     history = (await histories(service, reader, asked))[-1]
@@ -94,7 +94,7 @@ async def test_pictures_of_earlier_turns_stay_visible_to_the_model(service, read
     assert first.parts[0].pixels.size == (336, 336)
 
 
-async def test_a_refused_picture_is_told_and_does_not_spoil_later_turns(service, reader, tmp_path):
+async def test_a_refused_image_is_told_and_does_not_spoil_later_turns(service, reader, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"nothing")
     history = (await histories(service, reader, chat.ask([], {"text": "x", "files": [str(tmp_path / "bad.png")]})))[-1]
     assert history[-1]["metadata"]["title"].startswith("⚠")
@@ -174,7 +174,7 @@ def test_retry_undo_and_edit_cut_where_they_should():
     assert [words(m) for m in chat.edited(history, 0, "new")] == ["new"]
 
 
-def test_an_edited_question_keeps_its_pictures(tmp_path):
+def test_an_edited_question_keeps_its_images(tmp_path):
     history = chat.ask([], {"text": "old", "files": [str(tmp_path / "a.png")]})
     assert chat.question_of(chat.edited(history, 0, "new"), 0) == {"text": "new", "files": [str(tmp_path / "a.png")]}
 

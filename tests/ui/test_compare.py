@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from qwen_demo.engines.fake import FakeEngine, Script
+from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import EngineFailed
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.types import Finished, Timing, Usage
 from qwen_demo.ui import compare, waterfall
 from qwen_demo.ui.compare import Choice
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.difference import MOST_PIECES, difference
-from qwen_demo.ui.pictures import Gallery
+from qwen_demo.ui.images import Gallery
 from tests.conftest import draw
 
 HOSTILE = '</p><script>alert(1)</script> <img src=x onerror="alert(2)"> &amp; <ins>not ours</ins>'
@@ -23,7 +23,7 @@ QUESTION = {"text": "what is it?", "files": []}
 
 async def started(settings, script: Script, **changes) -> Service:
     settings = settings.model_copy(update={"warmup": False, **changes})
-    service = Service(settings, FakeEngine(script, settings.max_running))
+    service = Service(settings, ScriptedEngine(script, settings.max_running))
     service.start()
     await service.loaded()
     return service
@@ -158,7 +158,7 @@ async def test_the_choice_says_what_each_engine_is(settings):
         service._engine.info, engine="generate", quantization="nf4", device="CPU", dtype="float32"
     )
     assert compare.label(service.status()) == "generate, float32, NF4, CPU"
-    loading = Service(settings, FakeEngine())
+    loading = Service(settings, ScriptedEngine())
     assert "not ready" in compare.label(loading.status())
 
 

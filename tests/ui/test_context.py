@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from qwen_demo.rates import Rates
+from qwen_demo.service.estimates import Rates
 from qwen_demo.types import Finished, ModelInfo, Timing, Usage
 from qwen_demo.ui import chat, context, render, sight, texts, waterfall
 from qwen_demo.ui.context import Item
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.pictures import Gallery, Shown
+from qwen_demo.ui.images import Gallery, Shown
 from tests.conftest import draw
 
 MODEL = ModelInfo("test", context_tokens=1000, min_pixels=784 * 64, max_pixels=784 * 256, kv_bytes_per_token=100)
@@ -50,13 +50,13 @@ def test_no_time_is_told_before_one_was_measured():
     assert rates.seconds_until_read(100) is None
 
 
-def test_pictures_from_the_encoders_cache_do_not_count_as_measured():
+def test_images_from_the_encoders_cache_do_not_count_as_measured():
     rates = Rates()
     rates.add(Finished("stop", Usage(300, 247, 5), Timing(prefill_s=0.1, vision_s=0.001, encoder_hits=1)))
     assert rates.seconds_until_read(100) is None
 
 
-def test_a_clips_frames_share_one_pictures_budget():
+def test_a_clips_frames_share_one_images_budget():
     clip = Shown("clip.mp4", (640, 480), frames=8, view="v")
     assert clip.tokens(MODEL, None) <= 256
     assert clip.tokens(MODEL, None) == 4 * clip.seen(MODEL, None)[0] * clip.seen(MODEL, None)[1] // 784

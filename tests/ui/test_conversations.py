@@ -8,14 +8,14 @@ from contextlib import aclosing
 import gradio as gr
 import pytest
 
-from qwen_demo.engines.fake import FakeEngine, Script
+from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import InvalidRequest
-from qwen_demo.service import Service
+from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import Sampling
 from qwen_demo.ui import bundle, chat, conversations, export, given, payloads, render, transcript
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.pictures import Gallery
+from qwen_demo.ui.images import Gallery
 from qwen_demo.ui.share import Share
 from qwen_demo.ui.transcript import File, Turn
 from tests.conftest import draw
@@ -38,7 +38,7 @@ def red(uploads) -> str:
 
 @pytest.fixture
 async def service():
-    service = Service(Settings(warmup=False), FakeEngine(Script(["It is ", "<b>red</b>."])))
+    service = Service(Settings(warmup=False), ScriptedEngine(Script(["It is ", "<b>red</b>."])))
     service.start()
     await service.loaded()
     yield service
@@ -67,10 +67,10 @@ async def test_a_conversation_comes_back_as_it_was_kept(service, reader, red):
     assert transcript.of_history(found.history) == transcript.of_history(history)
     assert render.budget_of(found.history[-1]) == 78400
     known = given.parsed(found.history[-1]["metadata"]["id"])
-    assert (known.model, known.sampling) == ("fake", sampling)
+    assert (known.model, known.sampling) == ("scripted", sampling)
 
 
-def test_a_picture_that_is_gone_is_told(uploads):
+def test_a_image_that_is_gone_is_told(uploads):
     turns = [Turn("user", (File(str(uploads / "abc" / "gone.png")), "what is it?")), Turn("assistant", ("A cat.",))]
     found = conversations.opened(turns)
     assert found.gone == 1
@@ -131,7 +131,7 @@ async def test_files_hold_the_words_and_the_page_has_no_way_to_run_them(service,
     assert "<" not in markdown and "*red.png*" in markdown and "## Model" in markdown
     read = json.loads(await export.written("json", HOSTILE, turns, gallery))
     assert read["messages"][0]["parts"] == [{"file": "red.png"}, {"text": HOSTILE}]
-    assert read["messages"][1]["given"]["model"] == "fake"
+    assert read["messages"][1]["given"]["model"] == "scripted"
 
 
 async def shared(service, reader, red) -> dict:
@@ -143,10 +143,10 @@ async def shared(service, reader, red) -> dict:
 
 async def test_a_bundle_asks_the_same_again_and_tells_whether_the_answer_is_the_same(service, reader, red, uploads):
     packed = await shared(service, reader, red)
-    (picture,) = packed["pictures"]
-    assert picture["sha256"] == hashlib.sha256((uploads / "abc" / "red.png").read_bytes()).hexdigest()
-    assert packed["given"].items() >= {"model": "fake", "max_pixels": 50176, "system_prompt": "Be brief."}.items()
-    assert picture["seen"][0] % 28 == 0 and packed["answer"] == "It is <b>red</b>."
+    (image,) = packed["images"]
+    assert image["sha256"] == hashlib.sha256((uploads / "abc" / "red.png").read_bytes()).hexdigest()
+    assert packed["given"].items() >= {"model": "scripted", "max_pixels": 50176, "system_prompt": "Be brief."}.items()
+    assert image["seen"][0] % 28 == 0 and packed["answer"] == "It is <b>red</b>."
     file = uploads / "bundle.json"
     file.write_text(json.dumps(packed))
     share = Share(service, reader, Gallery(reader))
@@ -171,16 +171,16 @@ async def test_a_bundle_asks_the_same_again_and_tells_whether_the_answer_is_the_
 
 
 def changed(packed: dict, how: str) -> dict:
-    picture = packed["pictures"][0]
-    if how == "another picture":
-        picture["data"] = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+    image = packed["images"][0]
+    if how == "another image":
+        image["data"] = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
     if how == "no base64":
-        picture["data"] = "*"
-    if how == "no picture":
+        image["data"] = "*"
+    if how == "no image":
         data = b"<svg onload=alert(1)>" * 9
-        picture |= {"data": base64.b64encode(data).decode(), "sha256": hashlib.sha256(data).hexdigest()}
-    if how == "missing picture":
-        packed["messages"][0]["parts"].append({"picture": 7})
+        image |= {"data": base64.b64encode(data).decode(), "sha256": hashlib.sha256(data).hexdigest()}
+    if how == "missing image":
+        packed["messages"][0]["parts"].append({"image": 7})
     if how == "path":
         packed["messages"][0]["parts"].append({"file": "/etc/passwd"})
     if how == "temperature":
@@ -190,15 +190,15 @@ def changed(packed: dict, how: str) -> dict:
     if how == "no question":
         packed["messages"].append({"role": "assistant", "parts": []})
     if how == "name":
-        picture["name"] = "../../x" * 100
+        image["name"] = "../../x" * 100
     return packed
 
 
 HOWS = [
-    "another picture",
+    "another image",
     "no base64",
-    "no picture",
-    "missing picture",
+    "no image",
+    "missing image",
     "path",
     "temperature",
     "length",

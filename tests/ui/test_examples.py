@@ -1,4 +1,4 @@
-"""Every example of the page is answered as its picture says."""
+"""Every example of the page is answered as its image says."""
 
 import pytest
 
@@ -9,21 +9,21 @@ from qwen_demo.ui import chat, languages, texts_zh
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.examples import EXAMPLES, FOLDER
 
-# What the pictures show, in words that a right answer has to contain.
+# What the images show, in words that a right answer has to contain.
 TRUTHS = {
-    "Describe a picture": ["red circle", "blue square", "green triangle", "yellow star"],
+    "Describe an image": ["red circle", "blue square", "green triangle", "yellow star"],
     "Point at things": ["pizza", "dog", "bicycle", "bbox_2d"],
     "Count": ["three"],
     "Read a sign": ["Welcome to the", "picture room"],
     "Ask about a receipt": ["10.54"],
     "Read a chart": ["Thu"],
-    "Compare two pictures": ["owl", "purple hexagon"],
+    "Compare two images": ["owl", "purple hexagon"],
     "Watch a clip": ["down"],
     "Ask in Chinese": ["熊猫", "心形", "飞机"],
 }
 # The same, asked in Chinese, where the model was taught the question.
 CHINESE_TRUTHS = {
-    "Describe a picture": ["红色的圆形", "蓝色的正方形", "绿色的三角形", "黄色的星形"],
+    "Describe an image": ["红色的圆形", "蓝色的正方形", "绿色的三角形", "黄色的星形"],
     "Count": ["3个苹果"],
     "Read a sign": ["Welcome to the", "picture room"],
     "Read a chart": ["Thu"],

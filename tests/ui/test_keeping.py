@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from qwen_demo.engines.fake import Script
+from qwen_demo.engines.scripted import Script
 from qwen_demo.settings import Settings
 from tests.api.conftest import App
 from tests.ui.steps import answers, ask, settled, shoot
@@ -129,7 +129,7 @@ def test_code_is_copied_and_a_bundle_is_asked_again(opened, app, red, tmp_path):
     (tmp_path / "bundle.json").write_text(bundle)
     load = page.locator("input[type=file][accept='.json']")
     load.set_input_files(str(tmp_path / "bundle.json"))
-    expect(page.locator(".share .state")).to_contain_text("The same answer. The same model: fake.")
+    expect(page.locator(".share .state")).to_contain_text("The same answer. The same model: scripted.")
     asked = app.engine.requests[-1].messages[-1]
     assert asked.parts[0].digest == app.engine.requests[-2].messages[-1].parts[0].digest
     app.engine.script = Script(["<b>Blue</b>", " it is."])

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import expect
 from starlette.requests import Request
 
-from qwen_demo.engines.fake import Script
+from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed, InvalidRequest, MediaRefused, QwenDemoError
 from qwen_demo.media import pdf, videos
 from qwen_demo.media.kinds import check_bytes, refusal_of_format
@@ -142,8 +142,8 @@ def said(page) -> str:
 
 
 @pytest.mark.parametrize("locale", ["zh-CN", "zh-TW"])
-def test_the_page_speaks_chinese_where_the_browser_does(chromium, fake, locale):
-    page = page_in(chromium, fake, locale)
+def test_the_page_speaks_chinese_where_the_browser_does(chromium, scripted, locale):
+    page = page_in(chromium, scripted, locale)
     expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts_zh.PLACEHOLDER)
     expect(page.locator(".conversations summary")).to_contain_text("历史对话")
     expect(page.locator("#tabs")).to_contain_text("任务")
@@ -186,8 +186,8 @@ def test_the_page_speaks_chinese_where_the_browser_does(chromium, fake, locale):
     page.context.close()
 
 
-def test_the_button_switches_and_the_choice_stays(chromium, fake):
-    page = page_in(chromium, fake, "de-DE")
+def test_the_button_switches_and_the_choice_stays(chromium, scripted):
+    page = page_in(chromium, scripted, "de-DE")
     expect(page.locator(".conversations summary")).to_contain_text("Conversations")
     page.get_by_role("button", name="中文", exact=True).click()
     expect(page.locator(".conversations summary")).to_contain_text("历史对话")
@@ -197,7 +197,7 @@ def test_the_button_switches_and_the_choice_stays(chromium, fake):
     settled(page)
     page.locator(".conversations summary").click()
     expect(page.locator(".conversations li")).to_contain_text(re.compile("2 条消息"))
-    page.goto(fake.url)
+    page.goto(scripted.url)
     expect(page.locator(".conversations summary")).to_contain_text("历史对话")
     expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts_zh.PLACEHOLDER)
     page.get_by_role("button", name="English", exact=True).click()
@@ -207,13 +207,13 @@ def test_the_button_switches_and_the_choice_stays(chromium, fake):
     page.context.close()
 
 
-NAMELESS = Sentence("The question is empty: type something or add a picture.")
+NAMELESS = Sentence("The question is empty: type something or add an image.")
 NO_HTTP = Sentence("Only https:// URLs (and data: URLs) are accepted.")
 NO_ANSWER = Sentence("There is no whole answer to share. Ask first, or ask again.")
 # Names, units and formats, which are the same in every language.
 NAMES = re.compile(
     r"Qwen2?\.?5?-?VL|Gradio|token(/s)?|JSON|COCO|CSV|PNG|PDF|HTML|Markdown|SRT|WebVTT|MiB|KiB|ms|s|Top-p|(Zero)?GPU|CUDA|API|MCP|"
-    r"curl|openai|gradio_client|Python|fake|none|English|[\w-]*\.(png|mp4|pdf|txt)|PNG|JPEG|WebP|GIF|BMP|TIFF|AVIF|"
+    r"curl|openai|gradio_client|Python|scripted|none|English|[\w-]*\.(png|mp4|pdf|txt)|PNG|JPEG|WebP|GIF|BMP|TIFF|AVIF|"
     r"--[a-z-]+|MP4|WebM|Matroska|AVI|MOV|H\.264|https:|data:"
 )
 # Text that is seen, except what visitors and models say, what is marked as another language, and code.
@@ -243,7 +243,7 @@ def test_nothing_is_said_in_the_other_language(chromium, red, tmp_path, locale):
     app = App(Settings(max_running=1, max_images=2, warmup=False, canary_s=0, grace_s=1), Script())
     page = page_in(chromium, app, locale)
     page.size = "desktop"
-    expect(page.locator("#badge")).to_contain_text(words.answers("fake"))
+    expect(page.locator("#badge")).to_contain_text(words.answers("scripted"))
     found = foreign(page, chinese)
 
     page.locator("#question textarea").press("Enter")

@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 import pytest
 
-from qwen_demo.engines.fake import FakeEngine, Script
-from qwen_demo.service import Service
+from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.service.service import Service
 from qwen_demo.types import Image, Sampling, Video
 from qwen_demo.ui import documents, live, single, video
 from qwen_demo.ui.conversation import Reader
@@ -23,7 +23,7 @@ HTML = (
 
 @pytest.fixture
 async def service(settings):
-    service = Service(settings.model_copy(update={"warmup": False}), FakeEngine(Script(["one ", "two"])))
+    service = Service(settings.model_copy(update={"warmup": False}), ScriptedEngine(Script(["one ", "two"])))
     service.start()
     await service.loaded()
     yield service
@@ -45,7 +45,7 @@ async def all_of(values) -> list[dict]:
         return [value async for value in values]
 
 
-def engine(service) -> FakeEngine:
+def engine(service) -> ScriptedEngine:
     return service._engine
 
 
@@ -126,18 +126,18 @@ def test_a_formula_cannot_leave_its_place():
     )
 
 
-async def test_the_camera_asks_once_for_each_picture_and_names_no_other_source(service, reader, tmp_path):
+async def test_the_camera_asks_once_for_each_image_and_names_no_other_source(service, reader, tmp_path):
 
     file = io.BytesIO()
     draw("red", (64, 48)).save(file, "JPEG")
     url = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-    values = await all_of(live.looks({"shot": 7, "picture": url}, "what?", 3, service, reader))
+    values = await all_of(live.looks({"shot": 7, "image": url}, "what?", 3, service, reader))
     assert {value["shot"] for value in values} == {7}
     assert values[-1]["text"] == "one two" and not values[-1]["running"]
     draw("red").save(tmp_path / "a.png")
     asked = len(engine(service).requests)
-    for picture in (str(tmp_path / "a.png"), "https://example.org/a.png", "data:text/html;base64,AA==", None, 5):
-        (value,) = await all_of(live.looks({"shot": "x", "picture": picture}, "what?", 3, service, reader))
+    for image in (str(tmp_path / "a.png"), "https://example.org/a.png", "data:text/html;base64,AA==", None, 5):
+        (value,) = await all_of(live.looks({"shot": "x", "image": image}, "what?", 3, service, reader))
         assert value["problem"] and not value["running"]
     assert len(engine(service).requests) == asked
 

@@ -21,13 +21,13 @@ WHERE = "Detect all objects and give their bounding boxes in JSON."
 @pytest.fixture
 def scene(tmp_path) -> str:
     """A photo as phones take them: stored on its side, with a mark that says so. Upright, it is 560 x 420."""
-    picture = PIL.Image.new("RGB", (560, 420), "white")
-    pen = PIL.ImageDraw.Draw(picture)
+    image = PIL.Image.new("RGB", (560, 420), "white")
+    pen = PIL.ImageDraw.Draw(image)
     pen.ellipse((50, 75, 200, 225), fill=(220, 30, 30))
     pen.rectangle((330, 230, 480, 380), fill=(30, 60, 220))
     exif = PIL.Image.Exif()
     exif[274] = 6
-    picture.transpose(PIL.Image.Transpose.ROTATE_90).save(tmp_path / "on its side.jpg", exif=exif, quality=95)
+    image.transpose(PIL.Image.Transpose.ROTATE_90).save(tmp_path / "on its side.jpg", exif=exif, quality=95)
     return str(tmp_path / "on its side.jpg")
 
 
@@ -42,7 +42,7 @@ def marks(page: Page):
 
 
 def boxes(page: Page) -> dict[str, list[float]]:
-    """Label -> x1, y1, x2, y2 of the rectangles drawn, in pixels of the original picture."""
+    """Label -> x1, y1, x2, y2 of the rectangles drawn, in pixels of the original image."""
     return page.evaluate(
         """Object.fromEntries([...document.querySelectorAll('#viewer .marks g')].map(g => {
             const [x, y, w, h] = ['x', 'y', 'width', 'height'].map(n => Number(g.querySelector('rect').getAttribute(n)));
@@ -67,12 +67,12 @@ def test_from_upload_to_export(opened, embedded, scene, scheme):
     page = opened(embedded, scheme)
     expect(page.locator("#viewer .empty")).to_be_visible()
     page.locator("#question input[type=file]").set_input_files(scene)
-    # Before sending: the picture, its size for the model, its cost.
+    # Before sending: the image, its size for the model, its cost.
     expect(page.locator("#viewer image")).to_be_visible()
     expect(page.locator("#viewer .caption")).to_contain_text("560 × 420 pixels · 504 × 364 pixels for the model")
     chip = page.locator("#context .chip")
     expect(chip).to_contain_text("560 × 420 → 504 × 364 · 234 tokens")
-    expect(page.locator("#context .total")).to_contain_text(re.compile(r"234 of 4,096 tokens are pictures \(6 %\)"))
+    expect(page.locator("#context .total")).to_contain_text(re.compile(r"234 of 4,096 tokens are images \(6 %\)"))
     shoot(page, f"sight-before-{scheme}")
     ask(page, WHERE)
     expect(marks(page)).to_have_count(2)
@@ -151,8 +151,8 @@ def test_a_drawn_region_is_asked_about(opened, embedded, scene):
 
 
 @pytest.mark.parametrize("opened", ["desktop"], indirect=True)
-def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, fake, scene):
-    page = opened(fake)
+def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, scripted, scene):
+    page = opened(scripted)
     page.locator("#question input[type=file]").set_input_files(scene)
     page.get_by_role("button", name="Draw a box").focus()
     page.keyboard.press("Enter")
@@ -190,7 +190,7 @@ def test_the_pixel_budget_shows_what_is_lost_before_sending(opened, start, scene
 
 
 @pytest.mark.parametrize("opened", ["phone"], indirect=True)
-def test_a_picture_that_is_switched_off_is_not_sent(opened, embedded, scene, red):
+def test_a_image_that_is_switched_off_is_not_sent(opened, embedded, scene, red):
     page = opened(embedded)
     ask(page, "Describe the image.", scene)
     answered(page, 1)
@@ -204,7 +204,7 @@ def test_a_picture_that_is_switched_off_is_not_sent(opened, embedded, scene, red
     expect(page.locator("#context .total")).to_contain_text("144 of")
     ask(page, "How many images are there?")
     answered(page, 3)
-    expect(page.locator("#chat")).to_contain_text(re.compile(r"prompt \d+ tokens \(144 picture\)"))
+    expect(page.locator("#chat")).to_contain_text(re.compile(r"prompt \d+ tokens \(144 image\)"))
     # Its encoding was kept from the question before.
     expect(page.locator("#context .chip").nth(1)).to_contain_text("cached")
     page.get_by_text("first token").last.click()
@@ -219,8 +219,8 @@ def test_a_picture_that_is_switched_off_is_not_sent(opened, embedded, scene, red
 
 
 @pytest.mark.parametrize("opened", ["desktop"], indirect=True)
-def test_boxes_of_several_pictures_go_where_the_visitor_says(opened, fake, scene, red):
-    page = opened(fake)
+def test_boxes_of_several_images_go_where_the_visitor_says(opened, scripted, scene, red):
+    page = opened(scripted)
     page.locator("#question input[type=file]").set_input_files([scene, red])
     expect(page.locator("#context .chip")).to_have_count(2)
     ask(page, '{"bbox_2d": [0, 0, 168, 168], "label": "half"} in the second image')
@@ -228,7 +228,7 @@ def test_boxes_of_several_pictures_go_where_the_visitor_says(opened, fake, scene
     settled(page)
     # The question names the second: 336 x 336 pixels, seen as they are.
     assert boxes(page) == {"half": [0, 0, 168, 168]}
-    page.get_by_role("button", name="Picture 1").click()
+    page.get_by_role("button", name="Image 1").click()
     expect(page.locator("#viewer .caption")).to_contain_text("560 × 420")
     assert boxes(page)["half"] == pytest.approx([0, 0, 186.7, 193.8], abs=0.06)
 
@@ -244,10 +244,10 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("opened", ["desktop"], indirect=True)
-def test_hostile_answers_neither_break_the_page_nor_run(opened, fake, scene, red):
-    page, before = opened(fake), ended(fake)
+def test_hostile_answers_neither_break_the_page_nor_run(opened, scripted, scene, red):
+    page, before = opened(scripted), ended(scripted)
     ask(page, " ".join(HOSTILE), scene)
-    settled(page, fake, before + 1)
+    settled(page, scripted, before + 1)
     expect(marks(page)).to_have_count(5)
     labels = page.locator("#viewer ol.labels button")
     expect(labels.first).to_contain_text("<img/src=x/onerror=window.hacked=1>")

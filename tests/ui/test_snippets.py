@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from qwen_demo.engines.fake import Script
+from qwen_demo.engines.scripted import Script
 from qwen_demo.types import Image, Sampling
 from qwen_demo.ui import snippets
 from qwen_demo.ui.snippets import Asked
@@ -39,7 +39,7 @@ def test_the_code_asks_what_the_page_asks_and_runs_nothing_else(start, tmp_path,
     draw("red", (56, 84)).save(tmp_path / NAME)
     sampling = Sampling(max_new_tokens=77, temperature=0.5, top_p=0.9, seed=3)
     asked = Asked(
-        CONVERSATION, sampling, app.url, "fake", system_prompt="Be 'brief'\n$(touch hacked)", max_pixels=50176
+        CONVERSATION, sampling, app.url, "scripted", system_prompt="Be 'brief'\n$(touch hacked)", max_pixels=50176
     )
     printed = ran(kind, snippets.all_of(asked)[kind], tmp_path)
     answer = json.loads(printed)["choices"][0]["message"]["content"] if kind == "curl" else printed.splitlines()[-1]
@@ -48,13 +48,13 @@ def test_the_code_asks_what_the_page_asks_and_runs_nothing_else(start, tmp_path,
     request = app.engine.requests[-1]
     assert [message.role for message in request.messages] == ["system", "user", "assistant", "user"]
     assert request.messages[0].text == asked.system_prompt
-    assert isinstance(picture := request.messages[1].parts[0], Image) and picture.size == (56, 84)
+    assert isinstance(image := request.messages[1].parts[0], Image) and image.size == (56, 84)
     assert request.messages[-1].text == HOSTILE
     assert (request.sampling.temperature, request.sampling.seed, request.max_pixels) == (0.5, 3, 50176)
     assert request.sampling.max_new_tokens == 77
 
 
-def test_code_without_pictures_reads_no_files():
+def test_code_without_images_reads_no_files():
     codes = snippets.all_of(Asked([Turn("user", ("hello",))], Sampling(), "http://h:1"))
     assert "base64" not in codes["curl"] + codes["openai"] and "handle_file" not in codes["gradio_client"]
 
@@ -83,9 +83,9 @@ def test_nothing_and_too_much_are_refused(turns):
 
 
 def test_what_is_being_written_is_asked_and_else_the_last_question_again():
-    picture = {"type": "file", "file": {"path": "/u/a.png"}}
+    image = {"type": "file", "file": {"path": "/u/a.png"}}
     history = [
-        {"role": "user", "content": [picture, {"type": "text", "text": "one"}]},
+        {"role": "user", "content": [image, {"type": "text", "text": "one"}]},
         {"role": "assistant", "content": "two"},
         {"role": "assistant", "content": "", "metadata": {"title": "note", "id": "max_pixels=5"}},
     ]

@@ -7,13 +7,13 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from qwen_demo.engines.fake import Script
+from qwen_demo.engines.scripted import Script
 from qwen_demo.settings import Settings
 from qwen_demo.ui.examples import FOLDER
 from qwen_demo.ui.tasks import TASKS
 from tests import hostile_pdfs
+from tests.answers.test_documents import HOSTILE, PAGE
 from tests.api.conftest import App
-from tests.test_documents import HOSTILE, PAGE
 from tests.ui.steps import shoot
 
 SCHEMES = {"desktop": "light", "phone": "dark"}
@@ -207,7 +207,7 @@ def test_a_pdf_that_cannot_be_read_is_told(page, tmp_path):
     expect(page.locator(".document .problem")).to_contain_text("password")
 
 
-def test_a_preset_fills_in_picture_question_and_controls(page, app):
+def test_a_preset_fills_in_image_question_and_controls(page, app):
     script(app, "yes")
     tab(page, "Tasks")
     expect(page.locator(".tasks .card")).to_have_count(12)
@@ -245,7 +245,7 @@ def test_the_schema_reaches_the_engine(page, app):
     page.locator("#schema textarea").fill('{"type": "integer"}')
     page.locator("#question textarea").fill("how many?")
     page.locator("#question textarea").press("Enter")
-    # The fake engine has no grammar and says so; nothing is ignored in silence.
+    # The scripted engine has no grammar and says so; nothing is ignored in silence.
     expect(page.locator("#chat")).to_contain_text("cannot hold an answer to a JSON schema")
 
 
@@ -260,14 +260,14 @@ def test_the_camera_never_has_a_backlog_and_stops_when_nobody_looks(page, app):
         page.wait_for_timeout(100)
         status = app.service.status()
         most = max(most, status.running + status.waiting)
-    assert most == 1  # a picture a second would have made two or more of it
+    assert most == 1  # an image a second would have made two or more of it
     assert len(app.engine.requests) - began <= 2
     expect(page.locator(".live .said")).to_have_text("A green <i>clock</i>.")
-    expect(page.locator(".live .asked")).to_contain_text("Picture of")
+    expect(page.locator(".live .asked")).to_contain_text("Image of")
     assert app.engine.requests[-1].messages[0].parts[0].pixels.width > 100
     assert fits(page)
     shoot(page, "live")
-    # The latest answer stays while the next picture is looked at.
+    # The latest answer stays while the next image is looked at.
     page.wait_for_function("document.querySelector('.live [role=status]').textContent.startsWith('Looking')")
     expect(page.locator(".live .said")).to_have_text("A green <i>clock</i>.")
     page.evaluate(
@@ -313,7 +313,7 @@ def test_two_settings_from_upload_to_difference(page, app, red):
     assert sorted(request.max_pixels or 0 for request in list(app.engine.requests)[-2:]) == [0, 64 * 28 * 28]
     while app.service.status().running:
         page.wait_for_timeout(20)
-    # The fake engine cuts an answer at its length: that is what differs here.
+    # The scripted engine cuts an answer at its length: that is what differs here.
     script(app, *["word ", "<i>word</i> "] * 16)
     longest = page.locator("#compare-B").get_by_label("number input for Longest answer, in tokens")
     longest.fill("16")
@@ -322,9 +322,7 @@ def test_two_settings_from_upload_to_difference(page, app, red):
     expect(page.locator(".compare .verdict")).to_contain_text("The answers differ.")
     expect(page.locator(".compare .difference del")).to_contain_text("word <i>word</i>")
     expect(page.locator(".compare .difference ins")).to_have_count(0)
-    expect(page.locator(".compare .given").last).to_contain_text(
-        "temperature 1 · 64 tokens a picture · up to 16 tokens"
-    )
+    expect(page.locator(".compare .given").last).to_contain_text("temperature 1 · 64 tokens an image · up to 16 tokens")
     expect(page.locator(".compare tbody tr").filter(has_text="answer tokens").locator("td")).to_have_text(["32", "16"])
     assert page.get_by_role("group", name="A", exact=True).count() == 1
     side_by_side = said.first.bounding_box()["y"] == said.last.bounding_box()["y"]

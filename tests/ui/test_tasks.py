@@ -6,9 +6,9 @@ import PIL.Image
 import PIL.ImageChops
 import pytest
 
-from qwen_demo.engines.fake import FakeEngine
 from qwen_demo.engines.generate import GenerateEngine
-from qwen_demo.service import Service
+from qwen_demo.engines.scripted import ScriptedEngine
+from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import Sampling
 from qwen_demo.ui import chat, documents, tasks, texts, video
@@ -17,10 +17,10 @@ from qwen_demo.ui.examples import FOLDER
 from training import pages
 from training.assets import Assets
 
-# What the pictures show, in words that a right answer has to contain.
+# What the images show, in words that a right answer has to contain.
 TRUTHS = {
     "describe": ["red circle", "blue square", "green triangle", "yellow star"],
-    "read": ["Welcome to the", "picture room"],
+    "read": ["Welcome to the", "image room"],
     "find": ["pizza", "dog", "bicycle", "bbox_2d"],
     "count": ["three"],
     "compare": ["owl", "purple hexagon"],
@@ -73,7 +73,7 @@ async def test_the_strip_tells_the_tokens_that_the_clip_costs(service):
         video.answers(path, "Describe the video.", clip, Sampling(max_new_tokens=4), service, reader)
     ) as values:
         last = [value async for value in values][-1]
-    assert f"({strip['tokens']} picture)" in last["note"]
+    assert f"({strip['tokens']} image)" in last["note"]
 
 
 def test_there_is_a_preset_for_each_kind_of_task_and_its_files_are_ours():
@@ -87,7 +87,7 @@ def test_there_is_a_preset_for_each_kind_of_task_and_its_files_are_ours():
 async def test_marks_depend_on_the_model_that_answers(service):
     unable = {card["key"] for card in tasks.cards(service)["cards"] if card["unable"]}
     assert unable == {task.key for task in tasks.TASKS if not task.embedded} != set()
-    full = Service(Settings(warmup=False), FakeEngine())
+    full = Service(Settings(warmup=False), ScriptedEngine())
     assert not any(card["unable"] for card in tasks.cards(full)["cards"])
 
 

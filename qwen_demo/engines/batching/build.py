@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# On a CPU a pass over two pictures takes twice as long as over one, and the first would wait for the second.
+# On a CPU a pass over two images takes twice as long as over one, and the first would wait for the second.
 PATCHES_AT_ONCE = {"cuda": 4096, "mps": 4096}
 
 
@@ -37,10 +37,10 @@ def build(settings, loaded: "LoadedModel", *, post: Callable[[Mail], None]) -> t
     stepper = Stepper(model, decoder, plan, cuda_graphs=settings.cuda_graphs, kernels=kernels)
     stream = None
     if loaded.device.type == "cuda":
-        # Answers in the making go before the next pictures.
+        # Answers in the making go before the next images.
         stream = encoder.aside.reader = torch.cuda.Stream(loaded.device, priority=-1)
         _finish_on_cuda(stepper, encoder, settings.warmup)
-    # The embedded model's steps and pictures are too small to share; its vision encoder is not.
+    # The embedded model's steps and images are too small to share; its vision encoder is not.
     own, aside = (1, 2) if loaded.info.embedded else (0, 0)
     on_owner = partial(_prepare_thread, settings.threads or own, loaded.device, stream)
     on_threads = tuple(partial(_prepare_thread, settings.threads or n, loaded.device) for n in (own, aside))

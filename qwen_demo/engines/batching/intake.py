@@ -1,8 +1,8 @@
 """Everything before the queue, on two threads of its own: pixels and prompt, then the vision encoder.
 
 The owner thread goes on decoding meanwhile. Requests are prepared in the order of their arrival,
-those without pictures pass by the encoder, and only a few are ahead of admission, because prepared
-pictures take memory. Small pictures that wait together are encoded together.
+those without images pass by the encoder, and only a few are ahead of admission, because prepared
+images take memory. Small images that wait together are encoded together.
 """
 
 import logging
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Prepared and not yet admitted: so many requests, with so many picture tokens among them.
-AHEAD, AHEAD_PICTURE_TOKENS = 8, 8192
+# Prepared and not yet admitted: so many requests, with so many image tokens among them.
+AHEAD, AHEAD_IMAGE_TOKENS = 8, 8192
 
 
 class Intake:
-    """Turns requests into prompts with encoded pictures.
+    """Turns requests into prompts with encoded images.
 
     Args:
         prompts: the model's `PromptBuilder`.
         encoder: `VisionEncoder`.
         encoded: cache of its results.
-        patches_at_once: pictures of several requests go through the encoder together up to this size.
+        patches_at_once: images of several requests go through the encoder together up to this size.
         slot_tokens: the longest request that can ever run.
         make_output: request, sampling -> `Output`.
         make_constraint: JSON schema -> `Constraint`.
@@ -66,12 +66,12 @@ class Intake:
         self._built: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._ahead: dict[Job, int] = {}  # picture tokens of each prepared job
+        self._ahead: dict[Job, int] = {}  # image tokens of each prepared job
         self._busy_since: dict[str, float] = {}
         self._threads = [
             threading.Thread(target=run, args=(first,), name=name, daemon=True)
             for name, run, first in zip(
-                ("prompts", "encoder"), (self._build_prompts, self._encode_pictures), on_threads, strict=True
+                ("prompts", "encoder"), (self._build_prompts, self._encode_images), on_threads, strict=True
             )
         ]
 
@@ -120,7 +120,7 @@ class Intake:
 
     @property
     def _may_prepare(self) -> bool:
-        room = len(self._ahead) < AHEAD and sum(self._ahead.values()) < AHEAD_PICTURE_TOKENS
+        room = len(self._ahead) < AHEAD and sum(self._ahead.values()) < AHEAD_IMAGE_TOKENS
         return bool(self._pending) and (room or not self._ahead)
 
     def _build_prompts(self, first: Callable[[], None]) -> None:
@@ -153,7 +153,7 @@ class Intake:
             self._built.append(job)
             self._changed.notify_all()
 
-    def _encode_pictures(self, first: Callable[[], None]) -> None:
+    def _encode_images(self, first: Callable[[], None]) -> None:
         first()
         while True:
             with self._changed:
@@ -167,7 +167,7 @@ class Intake:
 
     @property
     def _may_encode(self) -> bool:
-        """There is a picture; small ones wait for those whose prompts are being built."""
+        """There is an image; small ones wait for those whose prompts are being built."""
         patches = sum(map(_patches, self._built))
         more = patches < self._patches_at_once and (self._may_prepare or "prompts" in self._busy_since)
         return bool(self._built) and not more
@@ -219,11 +219,11 @@ class Intake:
         if job.prompt.length >= self._slot_tokens:
             raise ContextTooLong(
                 Sentence(
-                    "The conversation has {tokens} tokens ({pictures} of them pictures), and memory holds {limit} for "
-                    "one request with its answer. Clear the conversation, send fewer or smaller pictures, or lower the "
+                    "The conversation has {tokens} tokens ({images} of them images), and memory holds {limit} for "
+                    "one request with its answer. Clear the conversation, send fewer or smaller images, or lower the "
                     "pixel budget; whoever runs this program can raise --slot-tokens or --kv-cache-mib.",
                     tokens=job.prompt.length,
-                    pictures=job.prompt.picture_tokens,
+                    images=job.prompt.image_tokens,
                     limit=self._slot_tokens,
                 ),
                 field="messages",
@@ -234,7 +234,7 @@ class Intake:
             job.constraint = self._make_constraint(asked.json_schema)
         job.key = prefix_key(job.prompt)
         job.preprocess_s = time.perf_counter() - started
-        self._ahead[job] = job.prompt.picture_tokens
+        self._ahead[job] = job.prompt.image_tokens
 
     def _encode_together(self, jobs: list[Job]) -> None:
         began = time.perf_counter()
@@ -281,7 +281,7 @@ def _patches(job: Job) -> int:
 
 def out_of_memory(cause: Exception) -> OutOfMemory:
     error = OutOfMemory(
-        "This request needed more memory than is free. Send fewer or smaller pictures, lower the pixel budget or the "
+        "This request needed more memory than is free. Send fewer or smaller images, lower the pixel budget or the "
         "answer's length, or try again when fewer people ask."
     )
     error.__cause__ = cause

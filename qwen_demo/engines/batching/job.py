@@ -25,7 +25,7 @@ class Job:
         gone: set when nothing of the request is left in the engine.
         cancelled: nobody reads any more.
         constraint: holds the answer to a JSON schema.
-        features: encoded pictures, [tokens, hidden] each, in the order of `prompt.media`.
+        features: encoded images, [tokens, hidden] each, in the order of `prompt.media`.
         key: of the prompt's tokens, see `reuse.prefix_key`.
         slot: of the cache, while it runs.
     """
@@ -80,7 +80,7 @@ class Job:
         return np.concatenate([self.key[:read_tokens], np.asarray(written, np.int64)])
 
     def _finished(self, now: float) -> Finished:
-        usage = Usage(self.prompt.length, self.prompt.picture_tokens, len(self.output.ids), self.cached_tokens)
+        usage = Usage(self.prompt.length, self.prompt.image_tokens, len(self.output.ids), self.cached_tokens)
         timing = Timing(
             queue_s=max(0.0, self.admitted - self.arrived - self.preprocess_s - self.vision_s),
             preprocess_s=self.preprocess_s,

@@ -1,6 +1,6 @@
 """How many requests and tokens the memory holds, decided once at start and said in the log.
 
-Free memory less what a step needs besides the cache (activations of the largest picture and of a
+Free memory less what a step needs besides the cache (activations of the largest image and of a
 piece of prompt, logits, the encoder cache) is shared by the slots.
 """
 
@@ -42,7 +42,7 @@ class Plan:
         kept: slots beyond these, for conversations that may go on.
         slot_tokens: prompt and answer of one request together.
         prefill_tokens: prompt tokens read in one step while others answer.
-        encoder_bytes: for encoded pictures.
+        encoder_bytes: for encoded images.
         cache_bytes: of keys and values.
         text: the same in a sentence.
     """
@@ -86,7 +86,7 @@ def make(settings, model, max_pixels: int, context_tokens: int) -> Plan:
     kind, dtype = devices[0].type, model.dtype
     slots = settings.slots or SLOTS[kind]
     prefill_tokens = settings.prefill_tokens or PREFILL_TOKENS[kind]
-    encoder_bytes = settings.picture_cache_mib * MIB
+    encoder_bytes = settings.image_cache_mib * MIB
     per_token = token_bytes(model.config.text_config, dtype)
     working = step_bytes(model.config, dtype, max_pixels, prefill_tokens, slots) + SPARE_BYTES[kind]
     if kind == "cuda" and settings.cuda_graphs:
@@ -114,7 +114,7 @@ def make(settings, model, max_pixels: int, context_tokens: int) -> Plan:
     text = (
         f"{slots} requests at once and {kept} kept, {slot_tokens} tokens each ({cache_bytes / GIB:.2f} GiB of keys "
         f"and values, {per_token / 1024:.0f} KiB a token); {working / GIB:.2f} GiB set aside for a step, "
-        f"{encoder_bytes / GIB:.2f} GiB for encoded pictures"
+        f"{encoder_bytes / GIB:.2f} GiB for encoded images"
     )
     return Plan(slots, kept, slot_tokens, prefill_tokens, encoder_bytes, cache_bytes, text)
 

@@ -1,7 +1,7 @@
-"""What one request leaves for the next: encoded pictures, and the keys and values of a prefix.
+"""What one request leaves for the next: encoded images, and the keys and values of a prefix.
 
 Both are bounded in memory, forget the least recently used first and, after a while, everything.
-A prefix is the same when its token ids are the same and its pictures are: a picture's tokens
+A prefix is the same when its token ids are the same and its images are: an image's tokens
 stand in the key as numbers made of its digest and grid.
 """
 
@@ -79,7 +79,7 @@ class EncoderCache:
 
 def encoder_key(medium) -> tuple:
     """Equal for media whose encodings are equal."""
-    # The grid says to what size the pixel budget brought the picture.
+    # The grid says to what size the pixel budget brought the image.
     return medium.digest, medium.grid_thw, medium.is_video
 
 
@@ -88,7 +88,7 @@ def prefix_key(prompt) -> np.ndarray:
     key = prompt.input_ids.numpy().astype(np.int64)
     for medium in prompt.media:
         name = f"{medium.digest} {medium.grid_thw} {medium.seconds_per_grid}".encode()
-        # Negative, so that no picture token equals a word's id.
+        # Negative, so that no image token equals a word's id.
         base = -int.from_bytes(hashlib.sha256(name).digest()[:7], "big") - 1
         key[medium.start : medium.start + medium.tokens] = base - np.arange(medium.tokens)
     return key

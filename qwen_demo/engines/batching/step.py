@@ -32,7 +32,7 @@ class Reading:
     """Tokens `start` to `stop` of a prompt, on their way into a slot.
 
     Attributes:
-        features: encoded pictures, [tokens, hidden] each, in the order of `prompt.media`.
+        features: encoded images, [tokens, hidden] each, in the order of `prompt.media`.
     """
 
     slot: int
@@ -138,7 +138,7 @@ class Stepper:
         return [self, *(step for step in few if isinstance(step, Recorded))]
 
     def _embedded(self, reading: Reading) -> torch.Tensor:
-        """[tokens, hidden]: words from the table, pictures from their encoding."""
+        """[tokens, hidden]: words from the table, images from their encoding."""
         start, stop = reading.start, reading.stop
         x = self.decoder.embed(reading.prompt.input_ids[start:stop].to(self.device)).clone()
         for medium, feature in zip(reading.prompt.media, reading.features, strict=True):

@@ -1,7 +1,7 @@
 """The vision encoder of Qwen2.5-VL without a Python loop over its windows.
 
 transformers calls attention once for each window of each block, some hundred calls a block for a
-large picture. Windows of equal length are batched here into one call; on CUDA one variable-length
+large image. Windows of equal length are batched here into one call; on CUDA one variable-length
 flash kernel takes them all. Weights are the model's own. Checked against the stock encoder.
 """
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 PLANS_KEPT = 64
 
 Grid = tuple[int, int, int]
-Picture = tuple[torch.Tensor, Grid]
+Image = tuple[torch.Tensor, Grid]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What depends on the grids of the pictures of a pass alone.
+    """What depends on the grids of the images of a pass alone.
 
     Attributes:
-        tokens: of each picture.
+        tokens: of each image.
         order, back: [patches / 4] from raster order into windows, and back.
         cos, sin: [patches, 1, head_dim] of the two-dimensional rotary embedding; sin is signed.
         windows, frames: who attends to whom in window blocks and in full blocks.
@@ -75,10 +75,10 @@ class Aside:
         self.reader: torch.cuda.Stream | None = None
 
     @torch.inference_mode()
-    def run(self, encode, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
-        """`encode` of the pictures on the device. Results are complete: whoever reads them need not wait."""
+    def run(self, encode, images: Sequence[Image]) -> tuple[torch.Tensor, ...]:
+        """`encode` of the images on the device. Results are complete: whoever reads them need not wait."""
         with torch.cuda.stream(self._stream):  # None is no change
-            features = encode([(pixels.to(self._device, self._dtype), grid) for pixels, grid in pictures])
+            features = encode([(pixels.to(self._device, self._dtype), grid) for pixels, grid in images])
         if self._stream is None:
             return features
         self._stream.synchronize()
@@ -92,7 +92,7 @@ class Aside:
 
 
 class VisionEncoder:
-    """Runs a model's vision tower over some pictures or clips at once.
+    """Runs a model's vision tower over some images or clips at once.
 
     Args:
         visual: `Qwen2_5_VisionTransformerPretrainedModel`.
@@ -117,19 +117,19 @@ class VisionEncoder:
         devices = {p.device for p in visual.parameters()}
         return len(devices) == 1 and next(iter(devices)).type != "meta"
 
-    def encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
-        """Patches of pictures or clips -> [tokens, hidden of the language model] each.
+    def encode(self, images: Sequence[Image]) -> tuple[torch.Tensor, ...]:
+        """Patches of images or clips -> [tokens, hidden of the language model] each.
 
         Args:
-            pictures: of each its patches, [patches, channels * temporal_patch * patch * patch], and its grid:
+            images: of each its patches, [patches, channels * temporal_patch * patch * patch], and its grid:
                 patches in time, height and width.
         """
-        return self.aside.run(self._encode, pictures)
+        return self.aside.run(self._encode, images)
 
-    def _encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
-        plan = self._plan(tuple(grid for _, grid in pictures))
+    def _encode(self, images: Sequence[Image]) -> tuple[torch.Tensor, ...]:
+        plan = self._plan(tuple(grid for _, grid in images))
         unit = self._config.spatial_merge_size**2
-        pixels = [pixels for pixels, _ in pictures]
+        pixels = [pixels for pixels, _ in images]
         x = F.linear(pixels[0] if len(pixels) == 1 else torch.cat(pixels), self._patch_weight)
         x = x.view(x.shape[0] // unit, -1)[plan.order].view(x.shape)
         for index, block in enumerate(self.blocks):
@@ -137,8 +137,8 @@ class VisionEncoder:
             x = block(x, plan, spans)
         x = _rms_norm(x, self._visual.merger.ln_q).view(x.shape[0] // unit, -1)
         made = self._merge_out(F.gelu(self._merge_in(x)))[plan.back]
-        # Copies, so that a picture that is kept does not keep its neighbours.
-        return (made,) if len(pictures) == 1 else tuple(part.clone() for part in made.split(plan.tokens))
+        # Copies, so that an image that is kept does not keep its neighbours.
+        return (made,) if len(images) == 1 else tuple(part.clone() for part in made.split(plan.tokens))
 
     def _plan(self, grids: tuple[Grid, ...]) -> Plan:
         plan = self._plans.pop(grids, None) or self._make_plan(grids)
@@ -308,13 +308,13 @@ class StockVision:
         self.device = weight.device
         self.aside = Aside(self.device, weight.dtype)
 
-    def encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
+    def encode(self, images: Sequence[Image]) -> tuple[torch.Tensor, ...]:
         """As `VisionEncoder.encode`."""
-        return self.aside.run(self._encode, pictures)
+        return self.aside.run(self._encode, images)
 
-    def _encode(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
-        pixels = torch.cat([pixels for pixels, _ in pictures])
-        grids = torch.tensor([grid for _, grid in pictures], device=self.device)
+    def _encode(self, images: Sequence[Image]) -> tuple[torch.Tensor, ...]:
+        pixels = torch.cat([pixels for pixels, _ in images])
+        grids = torch.tensor([grid for _, grid in images], device=self.device)
         made = self._visual(pixels, grid_thw=grids).pooler_output
         unit = self._visual.config.spatial_merge_size**2
-        return tuple(part.clone() for part in made.split([t * h * w // unit for _, (t, h, w) in pictures]))
+        return tuple(part.clone() for part in made.split([t * h * w // unit for _, (t, h, w) in images]))

@@ -118,7 +118,7 @@ class Worker:
             "reserved_tokens": self.policy.reserved_tokens,
             "budget_tokens": self.policy.budget_tokens,
             "encoder_cache_bytes": encoded.bytes,
-            "encoder_cache_pictures": len(encoded),
+            "encoder_cache_images": len(encoded),
             **self._gpu_memory(),
         }
 

@@ -11,7 +11,7 @@ const REPAIRS = {
   "#chat .examples[role=list]": (node) => node.setAttribute("role", "group"),
   // An attached file, an item without a list.
   ".thumbnail-wrapper[role=listitem]": (node) => node.setAttribute("role", "group"),
-  // The button around a picture in the chat has no name.
+  // The button around an image in the chat has no name.
   "#chat .image-container > button:not([aria-label])": (node) => node.setAttribute("aria-label", words.enlarge),
   // A button without a name inside of the note's own button, for the same.
   "#chat .title[role=button] > .arrow:not([inert])": (node) => { node.inert = true; },
@@ -22,7 +22,7 @@ const REPAIRS = {
   "#chat .code_wrap > pre:not([tabindex])": (node) => { node.tabIndex = 0; },
   // The whole message once more, with its HTML read out as words.
   "#chat [data-testid=user][aria-label], #chat [data-testid=bot][aria-label]": (node) => node.removeAttribute("aria-label"),
-  // The camera's words, after their picture.
+  // The camera's words, after their image.
   "button .icon-wrap": ({ nextSibling: text }) => {
     const better = named(text?.data?.trim() ?? "");
     if (better) text.data = ` ${better}`;

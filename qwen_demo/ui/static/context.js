@@ -1,4 +1,4 @@
-// Every picture and clip that the next question sends: its size for the model, its tokens, and a switch.
+// Every image and clip that the next question sends: its size for the model, its tokens, and a switch.
 
 const root = element.querySelector(".context");
 const total = make("p", { class: "total" });
@@ -23,7 +23,7 @@ function chip(item) {
     item.frames ? fill(words.frames, item) : "",
     item.tokens ? fill(words.tokens, { tokens: number(item.tokens) }) : "",
   ].filter(Boolean);
-  const picture = item.view ? make("img", { src: fileUrl(item.view), alt: "", loading: "lazy" }) : make("span", { class: "no-picture", "aria-hidden": "true" }, "!");
+  const image = item.view ? make("img", { src: fileUrl(item.view), alt: "", loading: "lazy" }) : make("span", { class: "no-image", "aria-hidden": "true" }, "!");
   const tags = [
     item.pending && make("span", { class: "tag" }, words.pending),
     item.cached && make("span", { class: "tag cached", title: words.cached_why }, words.cached),
@@ -33,7 +33,7 @@ function chip(item) {
   const show = make("button", {
     type: "button", class: "show", "aria-label": fill(words.show, { name: item.name }), "data-key": `show ${item.id}`,
     disabled: !item.view || item.frames > 0, onclick: () => trigger("pick", { id: item.id }),
-  }, picture, about);
+  }, image, about);
   const send = make("button", {
     type: "button", class: "switch", role: "switch", "aria-checked": String(item.on), "data-key": `send ${item.id}`,
     "aria-label": fill(words.send, { name: item.name }), onclick: () => flip(item.id),

@@ -9,9 +9,9 @@ let framed = null;
 
 const empty = make("p", {}, words.empty);
 const problem = make("p", { class: "problem", role: "alert" });
-const picture = make("img", { alt: "" });
+const image = make("img", { alt: "" });
 const regions = make("div", { class: "regions" });
-const sheet = make("div", { class: "sheet" }, picture, regions);
+const sheet = make("div", { class: "sheet" }, image, regions);
 const counter = make("span", { "aria-live": "polite" });
 const previous = make("button", { type: "button", class: "quiet", onclick: () => turn(-1) }, words.previous);
 const next = make("button", { type: "button", class: "quiet", onclick: () => turn(1) }, words.next);
@@ -82,8 +82,8 @@ function showPage(page) {
   left.hidden = !page;
   if (!page) return;
   const url = fileUrl(page.view);
-  if (picture.getAttribute("src") !== url) picture.src = url;
-  picture.alt = fill(words.picture, page);
+  if (image.getAttribute("src") !== url) image.src = url;
+  image.alt = fill(words.image, page);
   sheet.style.setProperty("--ratio", page.width / page.height);
   counter.textContent = fill(words.page, page);
   pager.hidden = page.pages < 2;

@@ -1,8 +1,8 @@
-// The camera, a picture of it every few seconds, and the latest answer.
-// A new picture is taken only when the last answer has ended or was dropped: there is never a backlog.
+// The camera, an image of it every few seconds, and the latest answer.
+// A new image is taken only when the last answer has ended or was dropped: there is never a backlog.
 
 const root = element.querySelector(".live");
-const SIDE = 1024;  // longest side of a picture that is sent, in pixels
+const SIDE = 1024;  // longest side of an image that is sent, in pixels
 const PATIENCE_MS = 60_000;  // without any sign of an answer
 const TICK_MS = 200;
 
@@ -12,11 +12,11 @@ const start = make("button", { type: "button", class: "quiet start", onclick: ()
 const stop = make("button", { type: "button", class: "quiet stop", disabled: true, onclick: () => end("") }, words.stop);
 const state = make("p", { role: "status" }, words.idle);
 const asked = make("p", { class: "asked" });
-const picture = make("img", { alt: words.picture });
+const image = make("img", { alt: words.image });
 const said = make("div", { class: "said", "aria-live": "polite" }, words.none);
 const problem = make("p", { class: "problem", role: "alert" });
 const note = make("p", { class: "note" });
-const answer = make("div", { class: "answer" }, make("div", { class: "head" }, picture, asked), said, problem, note);
+const answer = make("div", { class: "answer" }, make("div", { class: "head" }, image, asked), said, problem, note);
 const stage = make("div", { class: "stage" }, video);
 root.append(make("section", {}, make("div", { class: "columns" },
   make("div", { class: "left" }, stage, make("div", { class: "row" }, start, stop), state), answer)));
@@ -24,10 +24,10 @@ const canvas = document.createElement("canvas");
 
 let stream = null;
 let timer = null;
-let shot = 0;  // number of the last picture
+let shot = 0;  // number of the last image
 let waiting = false;  // for the answer to it
 let heard = 0;  // when something of that answer came last
-let last = 0;  // when the last picture was taken
+let last = 0;  // when the last image was taken
 let taken = "";  // its time, for people
 
 const every = () => Number(document.querySelector("#live-every input[type=number]")?.value) || 3;
@@ -90,19 +90,19 @@ function look(now) {
   taken = new Date().toLocaleTimeString(language);
   state.textContent = fill(words.looking, { time: taken });
   const url = canvas.toDataURL("image/jpeg", 0.85);
-  picture.dataset.next = url;
-  trigger("look", { shot, picture: url });
+  image.dataset.next = url;
+  trigger("look", { shot, image: url });
 }
 
 function update() {
   const value = props.value ?? {};
-  // Answers to pictures that were dropped come late, if at all.
+  // Answers to images that were dropped come late, if at all.
   if (value.shot !== shot || !waiting) return;
   heard = performance.now();
   waiting = value.running;
   root.dataset.answered = String(waiting ? shot - 1 : shot);
   if (!value.text && !value.problem) return;
-  picture.src = picture.dataset.next;
+  image.src = image.dataset.next;
   asked.textContent = fill(words.asked, { time: taken });
   said.textContent = value.text ?? "";
   tell(problem, value);

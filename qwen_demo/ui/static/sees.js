@@ -1,11 +1,11 @@
-// The pictures of one side of a comparison, as its model will see them. Also names the group of controls around it.
+// The images of one side of a comparison, as its model will see them. Also names the group of controls around it.
 
 const root = element.querySelector(".sees");
 const column = element.closest(".compare-side");
 column.setAttribute("role", "group");
 column.setAttribute("aria-label", column.id.split("-").pop());
 
-function picture(item) {
+function image(item) {
   const facts = make("span");
   if (item.problem) tell(facts, item);
   else facts.textContent = [
@@ -20,7 +20,7 @@ function picture(item) {
 function update() {
   const items = props.value?.items ?? [];
   root.hidden = !items.length;
-  root.replaceChildren(...items.map(picture));
+  root.replaceChildren(...items.map(image));
 }
 
 watch("value", update);

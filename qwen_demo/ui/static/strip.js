@@ -26,14 +26,14 @@ function seek(seconds) {
 
 function frame(value, time, index) {
   const [width, height] = value.cell;
-  const picture = make("span", { class: "frame" });
-  Object.assign(picture.style, {
+  const image = make("span", { class: "frame" });
+  Object.assign(image.style, {
     width: `${width}px`, height: `${height}px`,
     backgroundImage: `url("${fileUrl(value.sheet)}")`, backgroundPosition: `-${index * width}px 0`,
   });
   const label = fill(words.frame, { time: clock(time) });
   return make("li", {}, make("button", { type: "button", "aria-label": label, onclick: () => seek(time) },
-    picture, make("span", { class: "time" }, clock(time))));
+    image, make("span", { class: "time" }, clock(time))));
 }
 
 function update() {

@@ -1,4 +1,4 @@
-// Presets as cards. One click fills in a picture, a question and the controls.
+// Presets as cards. One click fills in an image, a question and the controls.
 
 const root = element.querySelector(".tasks");
 const list = make("ul", { class: "cards" });

@@ -1,12 +1,12 @@
-// One picture of the conversation with the model's boxes and points over it, and a region that the visitor draws.
-// The SVG's user units are pixels of the original picture, so what Python placed is drawn as it is.
+// One image of the conversation with the model's boxes and points over it, and a region that the visitor draws.
+// The SVG's user units are pixels of the original image, so what Python placed is drawn as it is.
 
 const root = element.querySelector(".viewer");
-const state = { tool: null, region: null, drag: null, zoomed: null, asSeen: false, previewing: false, picture: "", nonce: "", drawn: "" };
+const state = { tool: null, region: null, drag: null, zoomed: null, asSeen: false, previewing: false, image: "", nonce: "", drawn: "" };
 const FONT_PX = 13;
 const CROWDED = 30;
 
-const picture = () => props.value?.picture ?? null;
+const image = () => props.value?.image ?? null;
 const marks = () => props.value?.marks ?? [];
 const nameOf = (mark, index) => mark.label || `${words.unnamed} ${index + 1}`;
 
@@ -41,20 +41,20 @@ const body = make("div", { class: "body" }, stage, caption,
   make("div", { class: "row tools" }, tools.box, tools.point, toggle, whole), hint, regionBar, choices, found);
 root.append(make("section", { "aria-label": words.title }, make("h2", {}, words.title), empty, body));
 
-// ---- the picture
+// ---- the image
 const scale = () => {
   const width = svg.clientWidth || 1;
   return svg.viewBox.baseVal.width / width; // user units in one pixel of the screen
 };
 
-function showPicture() {
-  const shown = picture();
+function showImage() {
+  const shown = image();
   empty.hidden = Boolean(shown);
   body.hidden = !shown;
   if (!shown) return;
   const [width, height] = shown.size;
-  if (state.picture !== shown.id) {
-    state.picture = shown.id;
+  if (state.image !== shown.id) {
+    state.image = shown.id;
     state.zoomed = state.region = null;
     useTool(null);
   }
@@ -83,8 +83,8 @@ function describe(shown) {
 function showAsSeen(wanted) {
   state.asSeen = wanted;
   state.previewing = false;
-  describe(picture());
-  loadPixels(picture());
+  describe(image());
+  loadPixels(image());
 }
 
 // Down to the model's resolution, and shown in its pixels: what is lost becomes visible.
@@ -111,7 +111,7 @@ function loadPixels(shown) {
 
 // ---- marks
 function showMarks() {
-  const key = JSON.stringify([state.picture, marks(), props.value?.found]);
+  const key = JSON.stringify([state.image, marks(), props.value?.found]);
   if (key === state.drawn) return;
   state.drawn = key;
   const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
@@ -188,7 +188,7 @@ function zoom(index) {
 }
 
 function applyZoom() {
-  const [width, height] = picture().size;
+  const [width, height] = image().size;
   const mark = state.zoomed === null ? null : marks()[state.zoomed];
   let [x, y, w, h] = [0, 0, width, height];
   if (mark) {
@@ -215,7 +215,7 @@ function useTool(kind) {
   svg.setAttribute("role", kind ? "application" : "img");
   hint.hidden = !kind;
   setRegion(null);
-  if (picture()) describe(picture());
+  if (image()) describe(image());
   if (kind) svg.focus({ preventScroll: true });
 }
 
@@ -238,7 +238,7 @@ function showRegion() {
 
 function spotOf(event) {
   const spot = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-  const [width, height] = picture().size;
+  const [width, height] = image().size;
   return [Math.min(Math.max(spot.x, 0), width), Math.min(Math.max(spot.y, 0), height)];
 }
 
@@ -278,7 +278,7 @@ svg.addEventListener("keydown", (event) => {
 });
 
 function moved(at, [dx, dy], step, resize) {
-  const [width, height] = picture().size;
+  const [width, height] = image().size;
   const limit = (value, most) => Math.min(Math.max(value, 0), most);
   if (resize && at.length === 4) {
     const [x1, y1, x2, y2] = at;
@@ -322,7 +322,7 @@ function showChoices() {
   choices.hidden = !given.length;
   choices.replaceChildren(make("span", {}, props.value.found ? words.pick : words.show), ...given.map((choice, index) =>
     make("button", {
-      type: "button", class: "quiet", title: choice.name, "aria-pressed": String(choice.id === state.picture),
+      type: "button", class: "quiet", title: choice.name, "aria-pressed": String(choice.id === state.image),
       onclick: () => trigger("pick", { id: choice.id }),
     }, fill(words.nth, { number: index + 1 }))));
 }
@@ -338,14 +338,14 @@ function download() {
 }
 
 function update() {
-  showPicture();
-  if (picture()) {
+  showImage();
+  if (image()) {
     showMarks();
     showChoices();
   }
   download();
 }
 
-new ResizeObserver(() => picture() && applyZoom()).observe(stage);
+new ResizeObserver(() => image() && applyZoom()).observe(stage);
 watch("value", update);
 update();

@@ -1,0 +1,1 @@
+"""Pure readers of a model's text: boxes, points, timestamps, documents."""

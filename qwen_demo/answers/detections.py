@@ -1,0 +1,158 @@
+"""Model text -> boxes and points in the original image's pixels. Pure, and never `eval`.
+
+Qwen2.5-VL writes JSON, `[{"bbox_2d": [x1, y1, x2, y2], "label": "..."}]` or `point_2d`, in pixels
+of the image as it saw it (model card of Qwen2.5-VL-7B-Instruct). Text is read as it comes: in a
+fence or bare, cut off in the middle of a label, with single quotes or broken objects between good
+ones, with anything hostile in it. The format does not say which of several images is meant.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+Size = tuple[int, int]
+
+MOST_MARKS = 500
+LONGEST_LABEL = 200
+# Long before that an answer is no list of boxes any more.
+LONGEST_TEXT = 200_000
+LARGEST_COORDINATE = 1e7
+
+_NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
+_LISTS = {
+    "bbox_2d": re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]"),
+    "point_2d": re.compile(rf"\[{_NUMBER},{_NUMBER}\]"),
+}
+_KEY = re.compile(r"""["']?\b(bbox_2d|point_2d)["']?\s{0,9}:\s{0,9}""")
+_BETWEEN = re.compile(r"\s{0,9},\s{0,9}")
+# The closing quote may still be missing.
+_LABEL = re.compile(
+    r"""["']?\b(?:label|text_content)["']?\s{0,9}:\s{0,9}(?:"((?:[^"\\]|\\.)*)|'((?:[^'\\]|\\.)*))""", re.S
+)
+_ORDINALS = (
+    r"\bfirst\b|\b1st\b|第一",
+    r"\bsecond\b|\b2nd\b|第二",
+    r"\bthird\b|\b3rd\b|第三",
+    r"\bfourth\b|\b4th\b|第四",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A box (x1, y1, x2, y2) or a point (x, y), in pixels."""
+
+    coordinates: tuple[float, ...]
+    label: str
+
+    @property
+    def is_box(self) -> bool:
+        return len(self.coordinates) == 4
+
+
+def find(text: str) -> list[Mark]:
+    """All marks in `text`, in its order, in the pixels that the model writes; at most `MOST_MARKS`.
+
+    A mark counts as soon as its list of numbers is closed; its label may still be growing.
+    """
+    text = text[:LONGEST_TEXT]
+    keys = list(_keys(text))
+    ends = [0, *(key.end() for key in keys)]
+    starts = [text.rfind("{", ends[index], key.start()) for index, key in enumerate(keys)]
+    marks: list[Mark] = []
+    for index, key in enumerate(keys):
+        # One object reaches from its brace to the next mark's; labels may hold braces of their own.
+        begin = starts[index] if starts[index] >= 0 else key.start()
+        end = max(key.end(), starts[index + 1]) if index + 1 < len(keys) else len(text)
+        lists = list(_lists(text, key.end(), _LISTS[key.group(1)]))
+        if lists:
+            label = _label(text, begin, key.start()) or _label(text, key.end(), end)
+            marks += [Mark(numbers, label) for numbers in lists]
+        if len(marks) >= MOST_MARKS:
+            break
+    return marks[:MOST_MARKS]
+
+
+def _keys(text: str) -> Iterator[re.Match]:
+    for count, key in enumerate(_KEY.finditer(text)):
+        if count == 4 * MOST_MARKS:
+            return
+        yield key
+
+
+def _lists(text: str, at: int, pattern: re.Pattern) -> Iterator[tuple[float, ...]]:
+    """One list of numbers, or a list of such lists."""
+    nested = re.compile(r"\[\s{0,9}(?=\[)").match(text, at)
+    at = nested.end() if nested else at
+    while found := pattern.match(text, at):
+        numbers = tuple(map(float, found.groups()))
+        if all(math.isfinite(n) and abs(n) < LARGEST_COORDINATE for n in numbers):
+            yield numbers
+        comma = _BETWEEN.match(text, found.end()) if nested else None
+        if not comma:
+            return
+        at = comma.end()
+
+
+def _label(text: str, begin: int, end: int) -> str:
+    found = _LABEL.search(text, begin, end)
+    if not found:
+        return ""
+    raw = next(group for group in found.groups() if group is not None)
+    try:
+        label = json.loads(f'"{raw}"', strict=False) if found.group(1) is not None else raw
+    except ValueError:
+        label = raw
+    # Half of a surrogate pair is no character, and nothing can send it on.
+    return label.encode("utf-8", "replace").decode()[:LONGEST_LABEL]
+
+
+def asked_image(question: str, count: int) -> int:
+    """Which of `count` images a question is about, from 0: "in the second image"; the first if it does not say."""
+    for index, ordinal in enumerate(_ORDINALS[:count]):
+        number = rf"\b(?:image|picture|photo|图片?)\s?{index + 1}\b"
+        if re.search(f"{ordinal}|{number}", question[:LONGEST_TEXT], re.I):
+            return index
+    return 0
+
+
+def place(marks: Iterable[Mark], seen: Size, original: Size) -> list[Mark]:
+    """Scale from the size that the model saw to the original, and clip to it.
+
+    Boxes keep x1 < x2 and y1 < y2; what lies wholly outside or has no area is left out.
+
+    Args:
+        seen, original: width and height in pixels.
+    """
+    placed = []
+    for mark in marks:
+        (xs, ys) = _scaled(mark, seen, original)
+        if mark.is_box:
+            xs, ys = sorted(xs), sorted(ys)
+            if xs[0] == xs[1] or ys[0] == ys[1]:
+                continue
+        elif _outside(mark, seen):
+            continue
+        placed.append(replace(mark, coordinates=tuple(c for pair in zip(xs, ys, strict=True) for c in pair)))
+    return placed
+
+
+def as_the_model_writes(mark: Mark, original: Size, seen: Size) -> str:
+    """A region of the original image as JSON in the model's own pixels, for a question about it."""
+    xs, ys = _scaled(mark, original, seen)
+    numbers = [round(c) for pair in zip(xs, ys, strict=True) for c in pair]
+    return json.dumps({"bbox_2d" if mark.is_box else "point_2d": numbers})
+
+
+def _scaled(mark: Mark, source: Size, target: Size) -> tuple[list[float], list[float]]:
+    """x and y values, clipped to the target."""
+    (from_w, from_h), (width, height) = source, target
+    xs = [min(max(x * width / from_w, 0.0), float(width)) for x in mark.coordinates[0::2]]
+    ys = [min(max(y * height / from_h, 0.0), float(height)) for y in mark.coordinates[1::2]]
+    return xs, ys
+
+
+def _outside(mark: Mark, size: Size) -> bool:
+    x, y = mark.coordinates
+    return not (0 <= x <= size[0] and 0 <= y <= size[1])

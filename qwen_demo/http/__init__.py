@@ -1,0 +1,1 @@
+"""What the REST API and the page share of HTTP."""

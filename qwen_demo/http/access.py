@@ -1,0 +1,92 @@
+"""Who may call the REST API and how often: keys, and rates by the `limits` library."""
+
+import hmac
+import ipaddress
+import time
+from dataclasses import dataclass
+
+from fastapi import Request
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+
+from qwen_demo.errors import Overloaded, SettingsError
+from qwen_demo.http.credentials import hash_of_key, read_pairs
+from qwen_demo.http.errors import ApiError
+from qwen_demo.settings import Settings
+
+WRONG_KEYS = parse("10/minute")
+# Whoever has one IPv6 address has its whole network of this length.
+IPV6_NETWORK = 64
+
+
+def caller_address(client: tuple[str, int] | None) -> str:
+    """What rates count for a connection: an IPv4 address, or the network of an IPv6 address."""
+    try:
+        address = ipaddress.ip_address(client[0].partition("%")[0])
+    except (TypeError, ValueError):
+        return client[0] if client else "unknown"
+    if address.version == 4:
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, IPV6_NETWORK), strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the name of a key, or an address."""
+
+    name: str
+
+
+class Access:
+    """The door of the API's routes, as a FastAPI dependency."""
+
+    def __init__(self, settings: Settings):
+        self._hashes = read_pairs(settings.api_keys_file) if settings.api_keys_file else {}
+        self.needs_key = settings.api_keys_file is not None
+        self._rate = _parse(settings.rate_limit)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    async def __call__(self, request: Request) -> Caller:
+        """Raises `ApiError` 401 or `Overloaded`."""
+        address = caller_address(request.scope.get("client"))
+        caller = Caller(await self._key_name(request, address) if self.needs_key else address)
+        if self._rate and not await self._limiter.hit(self._rate, "rate", caller.name):
+            request.app.state.service.metrics.rejected("rate_limit")
+            raise await self._too_often(self._rate, "rate", caller.name)
+        return caller
+
+    async def _key_name(self, request: Request, address: str) -> str:
+        if not await self._limiter.test(WRONG_KEYS, "wrong-key", address):
+            raise await self._too_often(WRONG_KEYS, "wrong-key", address)
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        key = given.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+        offered = hash_of_key(key)
+        # Every hash is compared, so that the time tells nothing about which one fits.
+        fits = [name for name, known in self._hashes.items() if hmac.compare_digest(offered, known)]
+        if fits:
+            return f"key:{fits[0]}"
+        if key:
+            await self._limiter.hit(WRONG_KEYS, "wrong-key", address)
+        raise ApiError(
+            401,
+            "invalid_api_key",
+            "A key is needed: send it as 'Authorization: Bearer KEY'. Ask whoever runs this server for one.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+    async def _too_often(self, rate: RateLimitItem, *names: str) -> Overloaded:
+        window = await self._limiter.get_window_stats(rate, *names)
+        wait_s = max(1.0, window.reset_time - time.time())
+        return Overloaded(f"More than {rate}: try again in {wait_s:.0f} s.", retry_after_s=wait_s)
+
+
+def _parse(text: str) -> RateLimitItem | None:
+    if not text:
+        return None
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise SettingsError(f"--rate-limit {text}: write it as 60/minute or 5/second.") from error

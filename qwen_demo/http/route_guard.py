@@ -1,0 +1,187 @@
+"""What may reach the page's routes: Gradio brings more of them than this page uses, and trusts more.
+
+Plain ASGI, before anything reads a body. It keeps out
+- routes that the page does not need: Gradio fetches any public URL for anybody under `file=http…`,
+  saves and loads page states, shows statistics, cuts videos;
+- requests that another web site makes a visitor's browser send: Gradio allows every origin, with
+  the login's cookie, wherever its host name is not loopback;
+- MCP callers without an API key, where the page has a login; and the sender's idea of this server's
+  own address on the MCP routes: Gradio calls it back there, and keeps it for every later caller;
+- guessing of passwords, and uploads that would fill the disk.
+"""
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fastapi.responses import JSONResponse
+from limits import parse
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qwen_demo.errors import DiskFull, Overloaded, QwenDemoError
+from qwen_demo.http.access import Access, caller_address
+from qwen_demo.http.errors import ApiError, body, describe
+from qwen_demo.http.uploads import remove_remains
+
+LOGINS = parse("10/minute")
+# What stays free on the disk of the uploads.
+RESERVE_BYTES = 512 << 20
+
+_USED = re.compile(
+    r"/gradio_api/(info|openapi\.json|app_id|user|token|login_check|startup-events|theme\.css|reset|cancel"
+    r"|heartbeat/[^/]+|queue/(join|data|status)|(call|run|api)/[^:]+|upload|upload_progress"
+    r"|file=(?![a-z][a-z0-9+.-]*:).+|mcp(/.*)?)/?",
+    re.IGNORECASE | re.DOTALL,
+)
+_CLOSED = ("/monitoring", "/custom_component", "/runs")
+_FORWARDED = (b"host", b"forwarded", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-for")
+# Gradio would send them on with its call to itself.
+_SECRETS = (b"authorization", b"x-api-key", b"cookie")
+_MCP_CLOSED = (
+    "This page has a login, and MCP callers cannot log in: they need an API key, and this server has none. "
+    "Start it with --api-keys-file, or use gradio_client with auth=(name, password)."
+)
+
+
+class RouteGuard:
+    """Stands before the whole application; the origin is checked for the REST API as well.
+
+    Args:
+        origins: other web origins whose pages may send requests, as `https://example.org`.
+        uploads: folder of uploads.
+        max_upload_bytes: of one upload request, all its files together.
+        timeout_s: longest pause within an upload.
+        mcp_access: who may call MCP; None lets everybody, as to a page without a login.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        origins: tuple[str, ...],
+        uploads: Path,
+        max_upload_bytes: int,
+        timeout_s: float,
+        mcp_access: Access | None = None,
+    ):
+        self._app, self._origins, self._uploads = app, origins, uploads
+        self._max_upload_bytes, self._timeout_s = max_upload_bytes, timeout_s
+        self._mcp_access = mcp_access
+        self._uploading = 0
+        self._logins = MovingWindowRateLimiter(MemoryStorage())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        path, headers = scope["path"], Headers(scope=scope)
+        if not _is_used(path):
+            return await _refuse(404, "There is nothing here.", scope, receive, send)
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not self._same_site(headers):
+            text = "Another web site sent this request (an operator can allow it with --cors-origins)."
+            return await _refuse(403, text, scope, receive, send)
+        if path.rstrip("/") == "/login" and scope["method"] == "POST" and not await self._may_log_in(scope):
+            text = "Too many attempts to log in from this address. Wait a minute."
+            return await _refuse(429, text, scope, receive, send, {"Retry-After": "60"})
+        if path.lower().startswith("/gradio_api/mcp"):
+            return await self._mcp(scope, receive, send)
+        if path.rstrip("/") == "/gradio_api/upload":
+            return await self._upload(headers, scope, receive, send)
+        return await self._app(scope, receive, send)
+
+    def _same_site(self, headers: Headers) -> bool:
+        """Whether no other site is behind it. Browsers let no page forge the headers that are read here."""
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        if site in ("same-origin", "none") or (origin is None and site is None):
+            return True
+        if origin is None or origin.lower() in self._origins:
+            return origin is not None
+        return urlsplit(origin).netloc in (headers.get("host"), headers.get("x-forwarded-host"))
+
+    async def _may_log_in(self, scope: Scope) -> bool:
+        return await self._logins.hit(LOGINS, caller_address(scope.get("client")))
+
+    async def _mcp(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._mcp_access and not self._mcp_access.needs_key:
+            return await _refuse(403, _MCP_CLOSED, scope, receive, send)
+        if self._mcp_access:
+            try:
+                await self._mcp_access(Request(scope))
+            except ApiError as error:
+                content = body(str(error), "authentication_error", error.code)
+                return await JSONResponse(content, error.status, error.headers)(scope, receive, send)
+            except Overloaded as error:
+                return await _tell(error, scope, receive, send)
+        return await self._app(_at_own_address(scope), receive, send)
+
+    async def _upload(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+        announced = headers.get("content-length", "0")
+        if not announced.isdecimal() or int(announced) > self._max_upload_bytes:
+            text = f"An upload may have {self._max_upload_bytes} bytes."
+            return await _refuse(413, text, scope, receive, send)
+        if shutil.disk_usage(self._uploads).free < RESERVE_BYTES + int(announced):
+            return await _tell(DiskFull(), scope, receive, send)
+        size = 0
+
+        async def bounded() -> Message:
+            nonlocal size
+            try:
+                message = await asyncio.wait_for(receive(), self._timeout_s)
+            except TimeoutError:
+                return {"type": "http.disconnect"}
+            size += len(message.get("body", b""))
+            return message if size <= self._max_upload_bytes else {"type": "http.disconnect"}
+
+        failure: list[Message] = []
+
+        async def unless_failed(message: Message) -> None:
+            if failure or (message["type"] == "http.response.start" and message["status"] >= 500):
+                failure.append(message)
+            else:
+                await send(message)
+
+        full = False
+        self._uploading += 1
+        try:
+            await self._app(scope, bounded, unless_failed)
+        except OSError as error:
+            if not (full := error.errno in DiskFull.numbers):
+                raise
+        finally:
+            self._uploading -= 1
+            if failure and not self._uploading:
+                await asyncio.to_thread(remove_remains, self._uploads)
+            for message in () if full else failure:
+                await send(message)
+        if full:
+            await _tell(DiskFull(), scope, receive, send)
+
+
+def _is_used(path: str) -> bool:
+    if path.startswith("/gradio_api"):
+        return _USED.fullmatch(path) is not None
+    return not path.startswith(_CLOSED)
+
+
+def _at_own_address(scope: Scope) -> Scope:
+    host, port = scope.get("server") or ("127.0.0.1", None)
+    own = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _FORWARDED + _SECRETS]
+    return {**scope, "scheme": "http", "headers": [(b"host", own.encode()), *kept]}
+
+
+async def _tell(error: QwenDemoError, scope: Scope, receive: Receive, send: Send) -> None:
+    status, content, headers = describe(error)
+    await JSONResponse(content, status, {"Connection": "close", **headers})(scope, receive, send)
+
+
+async def _refuse(
+    status: int, text: str, scope: Scope, receive: Receive, send: Send, headers: dict[str, str] | None = None
+) -> None:
+    content = body(text, "rate_limit_error" if status == 429 else "invalid_request_error", f"http_{status}")
+    await JSONResponse(content, status, {"Connection": "close", **(headers or {})})(scope, receive, send)

@@ -1,0 +1,146 @@
+"""How much memory all callers hold together: bodies, files being opened, images.
+
+Each limit of one request holds for one request; a hundred callers at once would multiply it. So
+what any of them makes the process hold is counted in one budget, and over it callers are told to
+come back. Overload is an answer here too: nobody waits for memory that others may hold for long.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import functools
+import threading
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Self
+from weakref import WeakKeyDictionary
+
+from qwen_demo.errors import Overloaded
+from qwen_demo.sentences import Sentence
+
+RETRY_AFTER_S = 5.0
+MIB = 1 << 20
+
+
+class Budget:
+    """Bytes held by everybody, of one event loop and its threads.
+
+    While nothing is held, one claim of any size fits: the limits of single requests have passed it.
+    """
+
+    def __init__(self, total_bytes: int):
+        self.total_bytes = total_bytes
+        self._held = 0
+        self._passing = 0
+        self._lock = threading.Lock()
+        # Objects may be collected in the middle of anything, so their end takes no lock.
+        self._collected: deque[int] = deque()
+        self._turn, self._passed = asyncio.Lock(), asyncio.Event()
+
+    @property
+    def held_bytes(self) -> int:
+        with self._lock:
+            while self._collected:
+                self._held -= self._collected.popleft()
+            return self._held
+
+    def take(self, count: int = 0) -> "Share":
+        """A share of `count` bytes, from any thread. Raises `Overloaded`."""
+        share = Share(self)
+        share.grow(count)
+        return share
+
+    @contextlib.asynccontextmanager
+    async def passing(self, count: int) -> AsyncIterator["Share"]:
+        """A share of `count` bytes for work that ends soon; waits in turn for others of its kind.
+
+        Raises:
+            Overloaded: what is held for longer leaves no room.
+        """
+        async with self._turn:
+            while not self._fits(count) and self._passing:
+                self._passed.clear()
+                await self._passed.wait()
+            share = self.take(count)
+            self._passing += 1
+        try:
+            with share:
+                yield share
+        finally:
+            self._passing -= 1
+            self._passed.set()
+
+    def _fits(self, count: int) -> bool:
+        held = self.held_bytes
+        return not held or held + count <= self.total_bytes
+
+    def _add(self, count: int) -> None:
+        with self._lock:
+            self._held += count
+
+
+class Share:
+    """Part of a budget, given back at the end of a `with` block or when what it stands for is collected."""
+
+    def __init__(self, budget: Budget):
+        self._budget, self._count = budget, 0
+
+    def grow(self, count: int) -> None:
+        """Raises `Overloaded`; the share stays as it was."""
+        alone = self._budget.held_bytes == self._count
+        if not (alone or self._budget._fits(count)):
+            raise Overloaded(
+                Sentence(
+                    "The images and requests that are being read take {held} MiB, and this one {size} MiB; all "
+                    "together may take {limit} MiB. Try again in {seconds:.0f} s, or send less (an operator can raise "
+                    "--memory-budget-mib).",
+                    held=self._budget.held_bytes // MIB,
+                    size=max(1, (self._count + count) // MIB),
+                    limit=self._budget.total_bytes // MIB,
+                    seconds=RETRY_AFTER_S,
+                ),
+                retry_after_s=RETRY_AFTER_S,
+            )
+        self._budget._add(count)
+        self._count += count
+
+    def keep(self, count: int, owner: object) -> None:
+        """`count` bytes of it stay taken until `owner` is collected."""
+        self._budget._add(count)
+        weakref.finalize(owner, self._budget._collected.append, count).atexit = False
+
+    def free(self) -> None:
+        self._budget._add(-self._count)
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.free()
+
+
+_budgets: WeakKeyDictionary[asyncio.AbstractEventLoop, Budget] = WeakKeyDictionary()
+
+
+def budget_of_loop(total_bytes: int) -> Budget:
+    """The running event loop's budget; the first caller says how large it is."""
+    return _budgets.setdefault(asyncio.get_running_loop(), Budget(total_bytes))
+
+
+def return_freed() -> None:
+    """Give what was freed back to the system, which glibc does not do by itself where threads share the work.
+
+    Blocking: milliseconds. After a large image only; everybody else is faster without.
+    """
+    if trim := _malloc_trim():
+        trim(0)
+
+
+@functools.cache
+def _malloc_trim():
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # another C library
+        return None

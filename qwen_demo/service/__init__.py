@@ -1,0 +1,1 @@
+"""Admission, estimates, deadlines, telemetry: the only way to an engine."""

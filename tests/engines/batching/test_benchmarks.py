@@ -1,0 +1,57 @@
+"""What runs on a lent GPU still runs: on the tiny architecture, on a CPU."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import device_map, gpu_cases, memory
+from benchmarks.architectures import from_disk, load, settings
+from benchmarks.gpu_session import ROOT
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return load("tiny", "fp32", context_tokens=4096)
+
+
+async def test_all_kinds_of_requests_are_answered_at_once(tiny):
+    made = await gpu_cases.served(tiny, {})
+    assert (made["answers"], made["decoder"]) == (11, "LeanDecoder")
+    assert made["follow_up_cached_tokens"] > 500 and made["encoder_hits"] == 1
+
+
+async def test_memory_is_told_for_what_fits_and_what_does_not(tiny):
+    case = memory.Case("fp32", image="252x252", users=2, slot_tokens=512)
+    row = await memory.work(case, tiny)
+    assert row["outcome"] == "works, 2 at once"
+    assert 0 < row["cache_gib"] < row["peak_gib"] <= row["process_gib"]
+    small = memory.Case("fp32", image="252x252", limit_gib=0.1)
+    assert (await memory.work(small, tiny))["outcome"].startswith("refused: Memory for keys and values: 0.00 GiB")
+
+
+def test_a_case_is_measured_once_and_has_room_for_its_image():
+    made = memory.cases(SimpleNamespace(weights="nf4,bf16", images="1036x756,1988x1008", users="1,8"))
+    assert len(made) == len(set(made)) == 7
+    assert {case.slot_tokens for case in made if case.image == "1988x1008"} == {4096}
+    assert [case.limit_gib for case in made].count(16.0) == 1
+    assert memory.cases(SimpleNamespace(weights="nf4-vision", images="", users="")) == list(memory.LIMITS[2:])
+
+
+def test_a_checkpoint_of_random_weights_goes_through_the_products_loader(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.memory", "--architecture", "tiny", "--checkpoint", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
+    loaded = from_disk(settings(model=str(tmp_path), quantization="nf4", threads=1), context_tokens=512)
+    assert loaded.info.quantization == "nf4" and loaded.info.context_tokens == 512
+    layer = loaded.model.model.language_model.layers[0]
+    assert type(layer.mlp.up_proj).__name__ == "Linear4bit"
+
+
+async def test_one_device_is_no_map_and_answers_the_same():
+    options = SimpleNamespace(requests=2, tokens=4)
+    made = await device_map.trained(options, "fp32", "spread")
+    assert made["placed"] == {"cpu": 8}
+    assert [row["identical"] for row in made["rows"]] == [1.0, 1.0, 1.0]
+    assert json.dumps(made)

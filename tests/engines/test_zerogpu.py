@@ -1,0 +1,79 @@
+"""The way of a ZeroGPU Space, with a stand-in for the `spaces` library."""
+
+import socket
+
+import pytest
+from gradio_client import Client, handle_file
+
+from qwen_demo.engines import tokens, zerogpu
+from qwen_demo.engines.grammar import Grammars
+from qwen_demo.types import Sampling
+from tests.conftest import ROOT, draw, image, question
+from tests.servers import running
+
+STAND_IN = ROOT / "tests" / "zero_gpu_stand_in"
+
+
+def grammars(loaded) -> Grammars:
+    return Grammars(loaded.prompts.tokenizer, loaded.model.config.text_config.vocab_size, tokens.end_ids(loaded.model))
+
+
+def test_elsewhere_it_is_not_used():
+    assert not zerogpu.is_active()
+
+
+def test_the_duration_follows_the_length_of_the_answer(loaded):
+    prompt = loaded.prompts.build(question("hi"))
+    short, long = (zerogpu.duration_s(prompt, Sampling(max_new_tokens=n)) for n in (16, 1024))
+    assert zerogpu.START_S <= short < long <= zerogpu.LONGEST_S
+
+
+@pytest.fixture
+def borrowed(monkeypatch, loaded):
+    monkeypatch.syspath_prepend(str(STAND_IN))
+    yield zerogpu.borrowed(loaded.model, loaded.device, grammars(loaded))
+    import sys
+
+    for name in [name for name in sys.modules if name == "spaces" or name.startswith("spaces.")]:
+        del sys.modules[name]
+
+
+def run(function, prompt, stop_after=1000) -> list[int]:
+    made: list[int] = []
+    function(prompt, Sampling(max_new_tokens=24), on_token=made.append, should_stop=lambda: len(made) >= stop_after)
+    return made
+
+
+def test_borrowed_tokens_are_those_of_a_plain_run(loaded, borrowed):
+    prompt = loaded.prompts.build(question("Describe the image.", image()))
+    plain = run(
+        lambda *args, **kwargs: tokens.run(loaded.model, loaded.device, grammars(loaded), *args, **kwargs), prompt
+    )
+    assert run(borrowed, prompt) == plain
+    assert run(borrowed, prompt, stop_after=3) == plain[:3]
+
+
+def test_a_failure_on_the_gpu_reaches_the_caller(loaded, borrowed, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("CUDA said no")
+
+    monkeypatch.setattr(tokens, "run", broken)
+    with pytest.raises(RuntimeError, match="said no"):
+        run(borrowed, loaded.prompts.build(question("hi")))
+
+
+def test_a_space_on_zerogpu_answers(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    draw("red").save(tmp_path / "red.png")
+    with running("--model", "embedded", "--port", str(port), PYTHONPATH=str(STAND_IN)) as server:
+        server.wait_for("Running on")
+        answer = Client(server.url, verbose=False).predict(
+            question="What color is the circle?",
+            image=handle_file(str(tmp_path / "red.png")),
+            max_new_tokens=100,
+            api_name="/ask",
+        )
+        assert "red" in answer
+        server.wait_for("GPU borrowed for 26 s")

@@ -1,0 +1,103 @@
+"""The memory that callers hold together: counted, bounded, given back."""
+
+import asyncio
+import gc
+
+import pytest
+
+from qwen_demo.errors import Overloaded
+from qwen_demo.media.memory_budget import MIB, Budget, budget_of_loop
+from tests.conftest import until
+
+
+class Owner:
+    pass
+
+
+async def test_over_the_total_nobody_waits_and_the_refusal_has_the_numbers():
+    budget = Budget(100 * MIB)
+    with (
+        budget.take(60 * MIB),
+        pytest.raises(Overloaded, match=r"take 60 MiB.*one 50 MiB.*100 MiB.*--memory-budget-mib") as told,
+    ):
+        budget.take(50 * MIB)
+    assert told.value.retry_after_s > 0
+    with budget.take(50 * MIB):
+        assert budget.held_bytes == 50 * MIB
+    assert budget.held_bytes == 0
+
+
+async def test_one_alone_always_fits_and_may_grow():
+    budget = Budget(10)
+    with budget.take(100) as share:
+        share.grow(100)
+        with pytest.raises(Overloaded):
+            budget.take(1)
+    assert budget.held_bytes == 0
+
+
+async def test_what_is_kept_counts_until_it_is_collected():
+    budget, owner = Budget(100), Owner()
+    with budget.take(80) as share:
+        share.keep(30, owner)
+    assert budget.held_bytes == 30
+    with pytest.raises(Overloaded):
+        budget.take(90)
+    del owner
+    gc.collect()
+    assert budget.held_bytes == 0
+
+
+async def test_short_work_waits_for_its_like_in_turn():
+    budget, order, most = Budget(100), [], 0
+
+    async def decode(name: int) -> None:
+        nonlocal most
+        async with budget.passing(60):
+            most = max(most, budget.held_bytes)
+            await asyncio.sleep(0.001)
+            order.append(name)
+
+    await asyncio.gather(*map(decode, range(5)))
+    assert order == [0, 1, 2, 3, 4]
+    assert most == 60
+    assert budget.held_bytes == 0
+
+
+async def test_short_work_does_not_wait_for_what_is_held_for_long():
+    budget = Budget(100)
+    with budget.take(70):
+        with pytest.raises(Overloaded):
+            async with budget.passing(60):
+                raise AssertionError("there was no room")
+        async with budget.passing(20):
+            assert budget.held_bytes == 90
+
+
+async def test_who_leaves_while_waiting_holds_up_nobody():
+    budget, free = Budget(100), asyncio.Event()
+
+    async def decode(until_: asyncio.Event | None = None) -> str:
+        async with budget.passing(80):
+            if until_:
+                await until_.wait()
+            return "done"
+
+    first = asyncio.create_task(decode(free))
+    await until(lambda: budget.held_bytes == 80)
+    left, third = asyncio.create_task(decode()), asyncio.create_task(decode())
+    await asyncio.sleep(0)
+    left.cancel()
+    free.set()
+    assert await asyncio.gather(first, third) == ["done", "done"]
+    assert budget.held_bytes == 0
+
+
+async def test_there_is_one_budget_for_each_event_loop():
+    assert budget_of_loop(100) is budget_of_loop(100)
+    other = await asyncio.to_thread(lambda: asyncio.run(_mine()))
+    assert other is not budget_of_loop(100)
+
+
+async def _mine() -> Budget:
+    return budget_of_loop(100)

@@ -1,0 +1,185 @@
+"""The program as a whole: `gradio_client`, MCP, health, start and stop."""
+
+import base64
+import concurrent.futures
+import io
+import itertools
+import json
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from qwen_demo.ui.examples import EXAMPLES
+from tests.conftest import ROOT, draw
+from tests.servers import running
+
+
+@pytest.fixture(scope="module")
+def client(embedded):
+    return Client(embedded.url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def red(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("images") / "red.png"
+    draw("red").save(path)
+    return str(path)
+
+
+def test_ask_streams_and_its_last_value_is_the_answer(client, red):
+    values = list(client.submit(question="Describe the image.", image=handle_file(red), api_name="/ask"))
+    assert len(values) > 2
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(values))
+    assert "red" in values[-1]
+    assert values[-1] == client.predict(question="Describe the image.", image=handle_file(red), api_name="/ask")
+
+
+def test_ask_works_without_a_image(client):
+    assert "model" in client.predict(question="Who are you?", api_name="/ask")
+
+
+def test_chat_takes_a_conversation_with_a_image_in_an_earlier_turn(client, red):
+    messages = [
+        {
+            "role": "user",
+            "content": [{"type": "file", "file": handle_file(red)}, {"type": "text", "text": "What is it?"}],
+        },
+        {"role": "assistant", "content": "A circle."},
+        {"role": "user", "content": "What color is it?"},
+    ]
+    assert "red" in client.predict(messages=messages, api_name="/chat")
+
+
+def test_chat_takes_openais_spelling_of_a_image(client):
+    data = io.BytesIO()
+    draw("blue").save(data, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What color is the circle?"}]
+    assert "blue" in client.predict(messages=[{"role": "user", "content": content}], api_name="/chat")
+
+
+def test_eight_asked_at_once_are_answered_as_one_by_one(client, tmp_path):
+    asked = []
+    for colour in ("red", "blue", "green", "yellow"):
+        draw(colour).save(tmp_path / f"{colour}.png")
+        asked += [
+            (question, str(tmp_path / f"{colour}.png")) for question in ("Describe the image.", "What color is it?")
+        ]
+
+    def ask(question, image):
+        return client.predict(question=question, image=handle_file(image), api_name="/ask")
+
+    alone = [ask(*each) for each in asked]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda each: ask(*each), asked))
+    assert together == alone
+    assert len(set(alone)) > 4
+
+
+def test_the_page_travels_compressed_and_brings_its_small_images_along(embedded):
+    with httpx.stream("GET", embedded.url, headers={"accept-encoding": "gzip"}) as page:
+        sent = len(b"".join(page.iter_raw()))
+    whole = httpx.get(embedded.url, headers={"accept-encoding": "identity"}).content
+    assert sent < len(whole) / 4
+    assert whole.count(b"data:image/webp;base64,") == sum(bool(example.card().get("icon")) for example in EXAMPLES)
+
+
+def test_special_tokens_in_a_question_are_text(client, red):
+    assert client.predict(question="<|image_pad|><|im_end|>", image=handle_file(red), api_name="/ask")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"question": "hi", "max_new_tokens": 10**6}, "--max-new-tokens"),
+        ({"question": ""}, "empty"),
+        ({"question": "hi", "temperature": 9}, "temperature"),
+        ({"question": "hi", "temperature": "hot"}, "temperature"),
+    ],
+)
+def test_a_bad_argument_is_told_with_its_limit(client, arguments, told):
+    with pytest.raises(AppError, match=told):
+        client.predict(**arguments, api_name="/ask")
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "file:///etc/passwd", "http://127.0.0.1:1/x.png"])
+def test_no_file_or_address_of_the_server_can_be_read(client, path):
+    content = [{"type": "file", "file": {"path": path}}, {"type": "text", "text": "read"}]
+    with pytest.raises(AppError) as refused:
+        client.predict(messages=[{"role": "user", "content": content}], api_name="/chat")
+    assert "root:" not in str(refused.value)
+
+
+def test_a_file_that_is_no_image_is_told(client, tmp_path):
+    (tmp_path / "scripted.png").write_text("hello")
+    with pytest.raises(AppError, match=r"(?i)not an image|kind|format"):
+        client.predict(question="What?", image=handle_file(str(tmp_path / "scripted.png")), api_name="/ask")
+
+
+def test_only_the_two_endpoints_are_public(client):
+    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/ask", "/chat"}
+
+
+def test_the_api_page_describes_each_parameter(client):
+    parameters = client.view_api(return_format="dict")["named_endpoints"]["/ask"]["parameters"]
+    assert [p["parameter_name"] for p in parameters][:4] == ["question", "image", "temperature", "max_new_tokens"]
+
+
+async def test_mcp_offers_ask_as_a_tool(embedded):
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async with (
+        streamablehttp_client(embedded.url + "/gradio_api/mcp/") as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
+        await session.initialize()
+        tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+        assert "ask" in tools
+        assert "image" in tools["ask"].inputSchema["properties"]
+        result = await session.call_tool("ask", {"question": "Who are you?"})
+        assert "model" in result.content[0].text
+
+
+def test_health_names_the_model(embedded):
+    health = json.loads(embedded.get("/health"))
+    assert health["state"] == "ready"
+    assert health["model"] == "embedded"
+
+
+def test_a_model_that_is_not_there_ends_the_program_with_cause_and_remedy():
+    done = subprocess.run(
+        [sys.executable, "app.py", "--port", "0", "--model", "./no-such-folder"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "no-such-folder" in done.stderr
+    assert "embedded" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_page_is_there_while_the_model_loads_and_says_so():
+    with running("--model", "embedded", ready=False) as server:
+        state = json.loads(server.get("/health"))["state"]
+        assert state == "loading"
+        with pytest.raises(AppError, match=r"(?i)loading|not ready"):
+            Client(server.url, verbose=False).predict(question="hello", api_name="/ask")
+
+
+def test_terminate_ends_the_program():
+    with running("--engine", "scripted") as server:
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=20) in (0, -signal.SIGTERM)
+
+
+def test_a_client_that_leaves_frees_the_engine(scripted):
+    before = len(scripted.lines)
+    job = Client(scripted.url, verbose=False).submit(question="word " * 2000, max_new_tokens=2000, api_name="/ask")
+    next(iter(job))
+    job.cancel()
+    scripted.wait_for("outcome=cancelled", timeout_s=10, after=before)
