@@ -10,10 +10,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from qwen_demo.media.memory_budget import MemoryBudget
 
+T = TypeVar("T")
 MAX_ENTRIES = 256  # each holds a file descriptor
 
 
@@ -28,7 +29,7 @@ class _Entry:
 class _Flight:
     """Work that several callers may wait for; it ends with the last of them."""
 
-    task: asyncio.Task
+    task: asyncio.Task[Any]
     waiting: int = 0
 
 
@@ -62,9 +63,7 @@ class DecodedCache:
             self._entries.move_to_end(key)
             return entry.value
 
-    async def get(
-        self, key: Hashable, who: str, make: Callable[[], Awaitable[Any]], nbytes: Callable[[Any], int]
-    ) -> Any:
+    async def get(self, key: Hashable, who: str, make: Callable[[], Awaitable[T]], nbytes: Callable[[T], int]) -> T:
         """The value of `key`, made by `make` unless it is there or being made.
 
         Args:
@@ -72,12 +71,12 @@ class DecodedCache:
             nbytes: what a value takes.
         """
         if (value := self.found(key)) is not None:
-            return value
+            return cast(T, value)
         flight = self._flights.get((key, who))
         if flight is None:
             flight = self._flights[key, who] = _Flight(asyncio.ensure_future(make()))
 
-            def landed(task: asyncio.Task) -> None:
+            def landed(task: asyncio.Task[Any]) -> None:
                 del self._flights[key, who]
                 if not task.cancelled() and not task.exception():
                     self._keep(key, task.result(), nbytes(task.result()))
@@ -85,7 +84,7 @@ class DecodedCache:
             flight.task.add_done_callback(landed)
         flight.waiting += 1
         try:
-            return await asyncio.shield(flight.task)
+            return cast(T, await asyncio.shield(flight.task))
         except asyncio.CancelledError:
             if flight.waiting == 1 and not flight.task.done():
                 flight.task.cancel()

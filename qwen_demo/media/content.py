@@ -30,7 +30,7 @@ class Content:
     def __enter__(self) -> "Content":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

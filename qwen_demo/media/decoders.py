@@ -10,18 +10,18 @@ that has served many is renewed, so that addresses which hostile files might hav
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from qwen_demo.errors import NotReady, Overloaded
-from qwen_demo.raster import Raster, open_memory, seal
+from qwen_demo.media import jobs
+from qwen_demo.media.jobs import Job, Task, restarted
 from qwen_demo.sentences import Sentence
 
 PROGRAMS = {
@@ -30,11 +30,10 @@ PROGRAMS = {
     "video": "qwen_demo.media.video_decoder",
     "pdf": "qwen_demo.media.pdf_decoder",
 }
-MAX_ANSWER_BYTES = 1 << 20
 JOBS_OF_A_ZYGOTE = 1000
-GRACE_S = 5.0  # for a process that has answered, or was killed, to end
 START_S = 60.0
 WAIT_S = 60.0  # for a free decoder
+RETRY_AFTER_S = 5.0
 
 # The package without its own imports: a decoder needs neither an HTTP client nor settings.
 _BOOT = (
@@ -48,12 +47,7 @@ _BOOT = (
     "zygote.main(place)\n"
 )
 _MEDIA = Path(__file__).parent
-_CAN_SEAL = hasattr(fcntl, "F_ADD_SEALS")
 log = logging.getLogger(__name__)
-
-
-class DecoderFailed(Exception):
-    """The job died, or its answer cannot be right: what it decodes may have taken it over."""
 
 
 class DecoderPool:
@@ -72,7 +66,7 @@ class DecoderPool:
         self._free = {kind: asyncio.Semaphore(count) for kind, count in self.at_once.items()}
         self._zygotes: dict[str, _Zygote] = {}
         self._starting = {kind: asyncio.Lock() for kind in programs}
-        self._tasks: set[asyncio.Task] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -90,30 +84,28 @@ class DecoderPool:
         await self._zygote(kind)
 
     @contextlib.asynccontextmanager
-    async def job(self, kind: str, job: dict, file: int, timeout_s: float, limits: dict) -> AsyncIterator["Job"]:
+    async def job(self, task: Task, file: int) -> AsyncIterator[Job]:
         """A process at work on `file`, once one is free; they are given in the order of calls.
 
         Args:
-            job: for the program's `decode`.
             file: descriptor of memory that holds the file.
-            timeout_s: for all its answers together, waiting for a free process excluded.
-            limits: `sandbox.enter`'s.
 
         Raises:
             Overloaded: none was free for long, or the processes ended in the middle.
             NotReady: they cannot be started.
         """
-        free = self._free[kind]
+        free = self._free[task.kind]
         try:
             async with asyncio.timeout(WAIT_S):
                 await free.acquire()
         except TimeoutError as exc:
             raise Overloaded(
-                Sentence("All decoders are busy. Try again in {seconds:.0f} s.", seconds=GRACE_S), retry_after_s=GRACE_S
+                Sentence("All decoders are busy. Try again in {seconds:.0f} s.", seconds=jobs.GRACE_S),
+                retry_after_s=jobs.GRACE_S,
             ) from exc
         try:
-            zygote = await self._zygote(kind)
-            running = zygote.begin(job, file, timeout_s, limits)
+            zygote = await self._zygote(task.kind)
+            running = zygote.begin(task, file)
         except BaseException:
             free.release()
             raise
@@ -151,118 +143,6 @@ class DecoderPool:
 
 def _listed(words: tuple[str, ...]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-
-
-class Job:
-    """One process at work, seen from the server.
-
-    Attributes:
-        ended: done once the process is gone: its exit status, or None if it went with its zygote.
-        finished: its pixels were taken.
-    """
-
-    def __init__(self, number: int, line: socket.socket, timeout_s: float, end: Callable[["Job"], Awaitable[None]]):
-        self.number, self._end = number, end
-        self.ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self.finished = False
-        self._line, self._left_s, self._buffer, self._memory = line, timeout_s, b"", -1
-
-    async def answer(self) -> dict[str, Any]:
-        """What it says next.
-
-        Raises:
-            TimeoutError: all its answers together took longer than allowed.
-            DecoderFailed: it ended or said no such thing.
-            Overloaded: it went with its zygote, through no fault of the file.
-        """
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        try:
-            async with asyncio.timeout(max(0.0, self._left_s)):
-                line = await self._read()
-        finally:
-            self._left_s -= loop.time() - begun
-        try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError) as exc:
-            raise DecoderFailed("not JSON") from exc
-        if not isinstance(answer, dict):
-            raise DecoderFailed("not an object")
-        return answer
-
-    async def _read(self) -> bytes:
-        loop = asyncio.get_running_loop()
-        while b"\n" not in self._buffer:
-            if len(self._buffer) > MAX_ANSWER_BYTES:
-                raise DecoderFailed("an answer without end")
-            try:
-                piece = await loop.sock_recv(self._line, 1 << 16)
-            except ConnectionError:
-                piece = b""
-            if not piece:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(GRACE_S):
-                        if await asyncio.shield(self.ended) is None:
-                            raise _restarted()
-                raise DecoderFailed(f"ended with {self.ended.result() if self.ended.done() else 'its line closed'}")
-            self._buffer += piece
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
-
-    @contextlib.asynccontextmanager
-    async def granted(self, nbytes: int) -> AsyncIterator[None]:
-        """Give it memory for its pixels: as large as it said, and never larger or smaller.
-
-        At the end of the block its pixels were taken, or it is gone.
-        """
-        self._grant(nbytes)
-        try:
-            yield
-        finally:
-            if not self.finished:
-                await asyncio.shield(self.stop())
-
-    def _grant(self, nbytes: int) -> None:
-        self._memory = open_memory("raster")
-        os.ftruncate(self._memory, nbytes)
-        if _CAN_SEAL:
-            fcntl.fcntl(self._memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
-        try:
-            socket.send_fds(self._line, [b"\n"], [self._memory])
-        except OSError as exc:
-            raise DecoderFailed("its line is closed") from exc
-
-    async def raster(self, count: int, width: int, height: int) -> Raster:
-        """The pixels in its memory, which nobody can change any more.
-
-        Raises:
-            DecoderFailed: it can, or they are not as many.
-        """
-        if not _CAN_SEAL:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GRACE_S):
-                    await asyncio.shield(self.ended)
-            if not self.ended.done():
-                raise DecoderFailed("it does not end")
-        try:
-            seal(self._memory)
-            raster = Raster(self._memory, count, width, height)
-        except (OSError, ValueError) as exc:
-            raise DecoderFailed("its memory cannot be sealed") from exc
-        self._memory, self.finished = -1, True
-        return raster
-
-    async def stop(self) -> None:
-        """Return once its process is gone: killed, unless it has finished."""
-        self._line.close()
-        if self._memory >= 0:
-            os.close(self._memory)
-            self._memory = -1
-        await self._end(self)
-
-
-def _restarted() -> Overloaded:
-    return Overloaded(Sentence("The decoders had to be started again. Send the file once more."), retry_after_s=1.0)
 
 
 class _Zygote:
@@ -318,18 +198,18 @@ class _Zygote:
     def alive(self) -> bool:
         return bool(self.sandbox) and not self._killed and not self.gone.done()
 
-    def begin(self, job: dict, file: int, timeout_s: float, limits: dict) -> Job:
+    def begin(self, task: Task, file: int) -> Job:
         self.begun += 1
         line, theirs = socket.socketpair()
         line.setblocking(False)
-        running = Job(self.begun, line, timeout_s, self._end)
+        running = Job(self.begun, line, task.timeout_s, self._end)
         with theirs:
-            request = json.dumps({"number": running.number, "job": job, "limits": limits}).encode()
+            request = json.dumps({"number": running.number, "job": task.job, "limits": task.limits}).encode()
             try:
                 self._send(request, [theirs.fileno(), file])
             except OSError as exc:
                 line.close()
-                raise _restarted() from exc
+                raise restarted() from exc
         self.ended[running.number] = running.ended
         return running
 
@@ -340,7 +220,7 @@ class _Zygote:
                 with contextlib.suppress(OSError):
                     self._send(json.dumps({"kill": running.number}).encode(), [])
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GRACE_S):
+                async with asyncio.timeout(jobs.GRACE_S):
                     await asyncio.shield(running.ended)
                     break
         else:
@@ -388,7 +268,7 @@ class _Zygote:
                 self._ready.set_exception(ConnectionError("it ended before it was ready"))
         await self._process.wait()
 
-    def _hear(self, reply: dict) -> None:
+    def _hear(self, reply: dict[str, Any]) -> None:
         if "ready" in reply:
             self.sandbox = tuple(reply["ready"])
             if not self._ready.done():

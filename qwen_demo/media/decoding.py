@@ -2,45 +2,20 @@
 
 import contextlib
 import logging
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.content import Content
-from qwen_demo.media.decoders import DecoderFailed, DecoderPool
+from qwen_demo.media.decoders import DecoderPool
+from qwen_demo.media.jobs import DecoderFailed, Task
 from qwen_demo.media.memory_budget import MemoryBudget
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
 
 _LARGEST = 1 << 40  # no length, area or number of bytes that a decoder may name is larger
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What a decoder is to do, and within what.
-
-    Attributes:
-        kind: of decoder.
-        job: for the program's `decode`.
-        timeout_s: for the whole job.
-        memory_bytes: of address space.
-        threads: that it may use.
-    """
-
-    kind: str
-    job: dict[str, Any]
-    timeout_s: float
-    memory_bytes: int
-    threads: int = 1
-
-    @property
-    def limits(self) -> dict[str, int]:
-        """By name of the resource. Its server kills it sooner; processor time is for when that has died."""
-        cpu_s = math.ceil(self.timeout_s) * self.threads + 1
-        return {"AS": self.memory_bytes, "CPU": cpu_s, "FSIZE": self.memory_bytes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +68,7 @@ class Context:
             RefusedByDecoder, DecoderFailed, TimeoutError, ValueError, TypeError, LookupError: `refused_in_words` knows.
             Overloaded: what others hold leaves no room for it, or no decoder is free.
         """
-        async with self.decoders.job(task.kind, task.job, content.fd, task.timeout_s, task.limits) as running:
+        async with self.decoders.job(task, content.fd) as running:
             first = _unrefused(await running.answer())
             planned = plan(first)
             taken = planned.peak_bytes + planned.nbytes

@@ -4,6 +4,7 @@ Rare, and NumPy makes a process twice as large to fork; so these have a zygote o
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -39,6 +40,6 @@ def _rgb(image: PIL.Image.Image, *, low: float, high: float) -> PIL.Image.Image:
     return PIL.Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
 
 
-def _sound(values: np.ndarray) -> np.ndarray:
+def _sound(values: np.ndarray) -> Any:
     """Neither NaN nor infinite, nor close to it."""
     return np.abs(values) < _LARGEST_SAMPLE

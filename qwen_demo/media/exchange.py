@@ -7,6 +7,7 @@ answers once more. The server believes neither answer (`decoders.py`). Imports n
 import json
 import os
 import socket
+from typing import Any
 
 import PIL.Image
 import PIL.ImageColor
@@ -30,10 +31,10 @@ class Exchange:
     def __init__(self, line: socket.socket):
         self._line = line
 
-    def say(self, answer: dict) -> None:
+    def say(self, answer: dict[str, Any]) -> None:
         self._line.sendall(json.dumps(answer).encode() + b"\n")
 
-    def memory_for(self, plan: dict) -> int:
+    def memory_for(self, plan: dict[str, Any]) -> int:
         """Announce the pixels of `plan` (`width`, `height`, perhaps `count`, `peak_bytes`).
 
         Returns:
@@ -48,11 +49,13 @@ class Exchange:
 
 def read_whole(file: int) -> bytes:
     """All bytes of a descriptor, in one piece."""
-    size, pieces = os.lseek(file, 0, os.SEEK_END), []
-    while size and (piece := os.pread(file, size, sum(map(len, pieces)))):
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
+    size = os.lseek(file, 0, os.SEEK_END)
+    data = os.pread(file, size, 0)
+    while len(data) < size and (
+        piece := os.pread(file, size - len(data), len(data))
+    ):  # 2 GiB is all that one call gives
+        data += piece
+    return data
 
 
 def write_image(file: int, image: PIL.Image.Image, index: int = 0) -> None:

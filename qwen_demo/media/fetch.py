@@ -35,7 +35,7 @@ _OTHER_TYPES = ("application/octet-stream", "binary/octet-stream")
 async def resolve(host: str) -> list[str]:
     """Addresses of a host name, in the order the system prefers."""
     found = await asyncio.get_running_loop().getaddrinfo(host, 443, type=socket.SOCK_STREAM)
-    return [entry[4][0] for entry in found]
+    return [str(entry[4][0]) for entry in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def _pinned(host: str, target: str, address: str, port: int) -> httpx.URL:
 
 
 def _absolute(url: str, response: httpx.Response) -> str:
-    location = response.headers.get("location")
+    location: str = response.headers.get("location", "")
     if not location:
         raise FetchRefused("The URL redirects to nowhere.")
     if location.lower().startswith("http:"):

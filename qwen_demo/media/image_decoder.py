@@ -10,14 +10,15 @@ import math
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import PIL.Image
 import PIL.ImageCms
+import PIL.ImageFile
 import PIL.ImageFilter
 from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from qwen_demo.media import downscale, structure
-from qwen_demo.media.avif import AvifFile
+from qwen_demo.media import avif, downscale, structure
 from qwen_demo.media.enlarge import enlarged, enlarged_size
 from qwen_demo.media.exchange import Exchange, Refused, read_whole, write_image
 
@@ -29,14 +30,14 @@ KEPT_BYTES = 16
 
 # Not PIL.Image.open: it warns or raises by a process-wide pixel limit of its own, and reads
 # the multi-picture directory of JPEG files without a bound.
-_PLUGINS = {
+_PLUGINS: dict[str, type[PIL.ImageFile.ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "JPEG": JpegImagePlugin.JpegImageFile,
     "WebP": WebPImagePlugin.WebPImageFile,
     "GIF": GifImagePlugin.GifImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
-    **({"AVIF": AvifFile} if AvifFile else {}),
+    **({"AVIF": avif.AvifFile} if avif.AVAILABLE else {}),
 }
 _UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -66,8 +67,11 @@ DAMAGE = (
 
 
 def decode(
-    job: dict, file: int, exchange: Exchange, grey_of: Callable[[PIL.Image.Image], downscale.Grey] | None = None
-) -> dict:
+    job: dict[str, Any],
+    file: int,
+    exchange: Exchange,
+    grey_of: Callable[[PIL.Image.Image], downscale.Grey] | None = None,
+) -> dict[str, Any]:
     """One image; of an animated one, the first frame.
 
     Args:
@@ -126,7 +130,7 @@ def _opened(data: bytes, found: str) -> tuple[PIL.Image.Image, bytes]:
     return _PLUGINS[found](structure.MeteredReader(data, max_reads=reads)), exif
 
 
-def _check_size(width: int, height: int, job: dict) -> None:
+def _check_size(width: int, height: int, job: dict[str, Any]) -> None:
     if width < 1 or height < 1:
         raise Refused("size", width, height)
     if width * height > job["max_pixels"] or max(width, height) > job["max_aspect_ratio"] * min(width, height):
@@ -141,7 +145,7 @@ def _peak_bytes(image: PIL.Image.Image, found: str, size: tuple[int, int], kept:
 
 
 def _orientation(image: PIL.Image.Image, found: str, exif: bytes) -> int:
-    if found == "AVIF":
+    if isinstance(image, avif.AvifFile):
         return image.orientation
     # Pillow has turned a TIFF by now.
     return structure.exif_orientation(image.info.get("exif", b"") if found in ("PNG", "WebP") else exif)

@@ -4,14 +4,16 @@ import asyncio
 import hashlib
 import math
 from dataclasses import replace
+from typing import Any
 
 import PIL.Image
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media import structure
 from qwen_demo.media.content import Content
-from qwen_demo.media.decoding import Context, Plan, RefusedByDecoder, Task, numbers, refused_in_words
+from qwen_demo.media.decoding import Context, Plan, RefusedByDecoder, numbers, refused_in_words
 from qwen_demo.media.enlarge import MODEL_MIN_SIDE, enlarged
+from qwen_demo.media.jobs import Task
 from qwen_demo.media.sniff import check_dimensions, file_format
 from qwen_demo.raster import Raster
 from qwen_demo.sentences import Sentence
@@ -45,7 +47,7 @@ async def decode_image(content: Content, context: Context, name: str) -> Image:
     task = _task(content, limits)
     kept_pixels = task.job["kept_pixels"]
 
-    def plan(answer: dict) -> Plan:
+    def plan(answer: dict[str, Any]) -> Plan:
         width, height, peak_bytes = numbers(answer, "width", "height", "peak_bytes")
         # Rounding may add a row, and a thin image is scaled up.
         largest = max(kept_pixels, MODEL_MIN_SIDE**2 * limits.max_aspect_ratio) * 1.1 + MODEL_MIN_SIDE**2
@@ -83,7 +85,8 @@ def _task(content: Content, limits: Settings) -> Task:
 def _refusal(code: str, values: list[float], limits: Settings, name: str) -> MediaRefused:
     if code == "size" and len(values) == 2 and all(map(math.isfinite, values)):
         try:
-            check_dimensions(*map(int, values), limits.max_image_pixels, "max-image-pixels", limits, name)
+            width, height = map(int, values)
+            check_dimensions(width, height, limits.max_image_pixels, "max-image-pixels", limits, name)
         except MediaRefused as refused:
             return refused
     if code == "mode":
@@ -111,5 +114,5 @@ async def built(raster: Raster, name: str, original_size: tuple[int, int] | None
 def _digest(raster: Raster, size: tuple[int, int]) -> str:
     """Of the size as it was sent and the pixels: two that only differ in their size differ."""
     digest = hashlib.sha256(f"{size[0]}x{size[1]}:".encode())
-    digest.update(raster.array())
+    digest.update(raster.array().data)
     return digest.hexdigest()

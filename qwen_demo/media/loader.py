@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar, cast
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.cache import DecodedCache
@@ -37,7 +38,8 @@ _SETTLED_NS = (
     2_000_000_000  # a file changed since may change again without showing it: clocks of file systems are coarse
 )
 
-_Value = Image | Video | Page
+_Value = TypeVar("_Value", Image | Video, Page)
+_Key = tuple[str, str, Clip | int | None]  # kind, digest of the file, what of it
 _PathKey = tuple[str, int, int, int, int]
 
 
@@ -79,7 +81,7 @@ class MediaLoader:
         found = media_kind(data[:HEAD_BYTES], name, kind)
         check_bytes(len(data), found, self.settings, name)
 
-        async def make() -> _Value:
+        async def make() -> Image | Video:
             with self.budget.take(len(data)), await content_of(data) as content:
                 return await self._decode(content, found, clip, name)
 
@@ -158,14 +160,16 @@ class MediaLoader:
             if number != 1:
                 raise MediaRefused(f"There is no page {number} in {file.name}; an image is one page.")
             decode = functools.partial(self._decode, kind="image", clip=None, name=file.name)
-            return Page(await self._read(file, lambda digest: ("image", digest, None), decode), 1, 1)
+            image = await self._read(file, lambda digest: ("image", digest, None), decode)
+            assert isinstance(image, Image)
+            return Page(image, 1, 1)
 
     async def _decode(self, content: Content, kind: Kind, clip: Clip | None, name: str) -> Image | Video:
         if kind == "image":
             return await decode_image(content, self._context, name)
         return await decode_video(content, self._context, name, clip or Clip())
 
-    async def _once(self, key: tuple, name: str, make: Callable[[], Awaitable[_Value]]) -> _Value:
+    async def _once(self, key: _Key, name: str, make: Callable[[], Awaitable[_Value]]) -> _Value:
         return _named(await self._cache.get(key, name, make, _nbytes), name)
 
     async def _open(
@@ -174,12 +178,12 @@ class MediaLoader:
         return await asyncio.to_thread(_opened, Path(path), tuple(allowed_roots), check)
 
     async def _read(
-        self, file: "_File", key: Callable[[str], tuple], decode: Callable[[Content], Awaitable[_Value]]
+        self, file: "_File", key: Callable[[str], _Key], decode: Callable[[Content], Awaitable[_Value]]
     ) -> _Value:
         """The value of a file, which is read only if it has changed or is not known."""
         known = self._digests.get(file.key)
         if known and (value := self._cache.found(key(known))) is not None:
-            return _named(value, file.name)
+            return cast(_Value, _named(value, file.name))
         share = self.budget.take(file.size)
         try:
             content, digest = await asyncio.to_thread(file.read)
@@ -206,7 +210,7 @@ class MediaLoader:
                 content.close()
 
 
-def _nbytes(value: _Value) -> int:
+def _nbytes(value: Image | Video | Page) -> int:
     return value.image.raster.nbytes if isinstance(value, Page) else value.raster.nbytes
 
 
@@ -244,7 +248,7 @@ class _File:
     def __enter__(self) -> "_File":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self.fd)
 
 

@@ -4,12 +4,14 @@ A page is drawn when it is asked for, one at a time, so a long document costs no
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.content import Content
-from qwen_demo.media.decoding import Context, Plan, Task, numbers, refused_in_words
+from qwen_demo.media.decoding import Context, Plan, numbers, refused_in_words
 from qwen_demo.media.enlarge import MODEL_MIN_SIDE
 from qwen_demo.media.images import built
+from qwen_demo.media.jobs import Task
 from qwen_demo.media.sniff import file_format
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
@@ -66,7 +68,7 @@ async def draw_page(content: Content, context: Context, name: str, number: int) 
     task = _task(content, number, limits)
     largest = max(limits.pdf_page_pixels, MODEL_MIN_SIDE**2 * limits.max_aspect_ratio * 1.1)
 
-    def plan(answer: dict) -> Plan:
+    def plan(answer: dict[str, Any]) -> Plan:
         width, height, pages, peak_bytes = numbers(answer, "width", "height", "pages", "peak_bytes")
         if width * height > largest or not number <= pages <= limits.max_pdf_pages:
             raise ValueError("the decoder's answer is out of bounds")

@@ -4,6 +4,7 @@ PDFium is built without JavaScript and XFA here, so a document runs nothing.
 """
 
 import math
+from typing import Any
 
 import PIL.Image
 import pypdfium2
@@ -19,7 +20,7 @@ DPI = 200.0
 DRAWN_BYTES = 13  # for each pixel: the bitmap, and its copies on the way out
 
 
-def decode(job: dict, file: int, exchange: Exchange) -> dict:
+def decode(job: dict[str, Any], file: int, exchange: Exchange) -> dict[str, Any]:
     """Page `job["page"]`, counted from 0, on white, upright as the file says.
 
     Returns:
@@ -64,7 +65,7 @@ def _opened(data: bytes) -> pypdfium2.PdfDocument:
         raise
 
 
-def _pixels(page: pypdfium2.PdfPage, size: tuple[int, int], forms) -> PIL.Image.Image:
+def _pixels(page: pypdfium2.PdfPage, size: tuple[int, int], forms: Any) -> PIL.Image.Image:
     """The size in pixels is given, not a scale that the library would round up beyond the limit."""
     bitmap = pypdfium2.PdfBitmap.new_native(*size, pdfium.FPDFBitmap_BGRx)
     bitmap.fill_rect((255, 255, 255, 255), 0, 0, *size)

@@ -109,11 +109,11 @@ def install(libc: ctypes.CDLL, *, zygote: bool) -> bool:
     if code is None:
         return False
     header = struct.pack("HL", len(code) // 8, ctypes.addressof(code))
-    return libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, header, 0, 0) == 0
+    return bool(libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, header, 0, 0) == 0)
 
 
 def _program(column: int, architecture: int, *, zygote: bool) -> list[_Instruction]:
-    numbers = {name: each[column] for name, each in _NUMBERS.items() if each[column] is not None}
+    numbers = {name: number for name, each in _NUMBERS.items() if (number := each[column]) is not None}
     plain = numbers.keys() - _SPECIAL - (set() if zygote else _OF_ZYGOTE)
     code: list[_Instruction] = [
         _load(4),
@@ -154,7 +154,7 @@ def _load(offset: int) -> _Instruction:
     return _LOAD, 0, 0, offset
 
 
-def _packed(*, zygote: bool) -> ctypes.Array:
+def _packed(*, zygote: bool) -> ctypes.Array[ctypes.c_char]:
     code = b"".join(struct.pack("=HBBI", *each) for each in _program(*_MACHINES[platform.machine()], zygote=zygote))
     return ctypes.create_string_buffer(code, len(code))
 

@@ -3,13 +3,13 @@
 from typing import Literal
 
 from qwen_demo.errors import MediaRefused
-from qwen_demo.media.avif import AvifFile
+from qwen_demo.media import avif
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 
 Kind = Literal["image", "video"]
 
-IMAGE_FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", *(("AVIF",) if AvifFile else ()))
+IMAGE_FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", *(("AVIF",) if avif.AVAILABLE else ()))
 VIDEO_FORMATS = ("MP4", "MOV", "WebM", "MKV", "AVI", "GIF")
 
 _PREFIXES = {

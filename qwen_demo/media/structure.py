@@ -8,6 +8,7 @@ scans decodes for hours, long chains of tiny blocks run in slow loops. Each is r
 import io
 import re
 import struct
+from collections.abc import Iterator
 
 MAX_JPEG_SCANS = 100  # real progressive files have about ten
 MAX_JPEG_SEGMENTS = 5_000
@@ -129,7 +130,7 @@ def exif_orientation(exif: bytes) -> int:
     return 1
 
 
-def _entries(tiff: bytes):
+def _entries(tiff: bytes) -> Iterator[tuple[int, int, int, int]]:
     """(tag, type, count, first 16 bits of the value) of each entry of the first directory."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None or len(tiff) < 8:

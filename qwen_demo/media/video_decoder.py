@@ -7,6 +7,8 @@ import bisect
 import io
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 # PyAV imports its submodules at first use, when no file can be opened any more.
 import av
@@ -17,6 +19,8 @@ import av.subtitles.stream
 import av.video.codeccontext
 import av.video.stream
 import PIL.Image
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from qwen_demo.media.enlarge import enlarged
 from qwen_demo.media.exchange import Exchange, Refused, write_image
@@ -24,10 +28,11 @@ from qwen_demo.media.exchange import Exchange, Refused, write_image
 CODECS = "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mjpeg,gif"
 DAMAGE = (av.FFmpegError, ArithmeticError, ValueError)
 DECODER_BYTES = 24  # for each pixel of a frame: the references of a codec, and what threads hold
+_TURNS = (PIL.Image.Transpose.ROTATE_90, PIL.Image.Transpose.ROTATE_180, PIL.Image.Transpose.ROTATE_270)
 _TOLERANCE_S = 1e-3  # Matroska rounds times to milliseconds
 
 
-def decode(job: dict, file: int, exchange: Exchange) -> dict:
+def decode(job: dict[str, Any], file: int, exchange: Exchange) -> dict[str, Any]:
     """The frames on screen at evenly spaced times, written as they are decoded.
 
     Args:
@@ -48,35 +53,71 @@ def decode(job: dict, file: int, exchange: Exchange) -> dict:
     }
     source = io.FileIO(file, "rb", closefd=False)
     source.seek(0)  # where its writer left it is its end
-    with av.open(source, format=job["format"].partition(",")[0], options=options) as container:
+    with av.open(source, "r", format=job["format"].partition(",")[0], options=options) as container:
         stream = _video_stream(container)
         _check_size(stream, job)
         stream.codec_context.options = {"max_pixels": str(job["max_pixels"])}
         stream.codec_context.thread_count = job["threads"]
         stream.thread_type = "AUTO"
-        stamps, keys = _scan(container, stream, job)
-        tick = float(stream.time_base)
-        seconds = [(stamp - stamps[0]) * tick for stamp in stamps]
-        frame_s = seconds[-1] / (len(seconds) - 1) if len(seconds) > 1 else 1 / float(stream.average_rate or 1)
-        duration_s = seconds[-1] + frame_s
-        if duration_s > job["max_seconds"]:
-            raise Refused("seconds", duration_s)
-        times, fps = sample_times(duration_s, frame_s, job)
-        wanted = [stamps[max(0, bisect.bisect_right(seconds, time + _TOLERANCE_S) - 1)] for time in times]
+        sample = _sample(container, stream, job)
         memory, size = None, (0, 0)
-        for stamp, image in _images_at(container, stream, sorted(set(wanted)), keys, job):
+        for stamp, image in _images_at(container, stream, sample, job):
             if memory is None:
                 size = image.size
-                pixels = DECODER_BYTES * stream.codec_context.width * stream.codec_context.height
-                plan = {"count": len(times), "width": size[0], "height": size[1], "peak_bytes": pixels}
-                memory = exchange.memory_for({**plan, "times_s": times, "fps": fps, "duration_s": duration_s})
-            for index, other in enumerate(wanted):
-                if other == stamp:
+                memory = exchange.memory_for(_plan(sample, stream, size))
+            for index, wanted in enumerate(sample.stamps):
+                if wanted == stamp:
                     write_image(memory, image, index)
     return {"width": size[0], "height": size[1]}
 
 
-def sample_times(duration_s: float, frame_s: float, job: dict) -> tuple[list[float], float]:
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Which frames are wanted: their times, and the stamps of the frames on screen then.
+
+    Attributes:
+        keys: stamps that decoding can start at.
+    """
+
+    times_s: list[float]
+    stamps: list[int]
+    fps: float
+    duration_s: float
+    keys: list[int]
+
+
+def _sample(container: InputContainer, stream: VideoStream, job: dict[str, Any]) -> _Sample:
+    stamps, keys = _scan(container, stream, job)
+    seconds = [(stamp - stamps[0]) * _tick_s(stream) for stamp in stamps]
+    frame_s = seconds[-1] / (len(seconds) - 1) if len(seconds) > 1 else 1 / float(stream.average_rate or 1)
+    duration_s = seconds[-1] + frame_s
+    if duration_s > job["max_seconds"]:
+        raise Refused("seconds", duration_s)
+    times, fps = sample_times(duration_s, frame_s, job)
+    wanted = [stamps[max(0, bisect.bisect_right(seconds, time + _TOLERANCE_S) - 1)] for time in times]
+    return _Sample(times, wanted, fps, duration_s, keys)
+
+
+def _plan(sample: _Sample, stream: VideoStream, size: tuple[int, int]) -> dict[str, Any]:
+    return {
+        "count": len(sample.times_s),
+        "width": size[0],
+        "height": size[1],
+        "peak_bytes": DECODER_BYTES * stream.codec_context.width * stream.codec_context.height,
+        "times_s": sample.times_s,
+        "fps": sample.fps,
+        "duration_s": sample.duration_s,
+    }
+
+
+def _tick_s(stream: VideoStream) -> float:
+    """Seconds of one unit of the stamps."""
+    if not stream.time_base:
+        raise Refused("damaged")
+    return float(stream.time_base)
+
+
+def sample_times(duration_s: float, frame_s: float, job: dict[str, Any]) -> tuple[list[float], float]:
     """Evenly spaced times, an even number of them, and their rate.
 
     At `job["fps"]` (or the clip's own rate, if lower) from the start, while `job["max_frames"]`
@@ -99,16 +140,16 @@ def sample_times(duration_s: float, frame_s: float, job: dict) -> tuple[list[flo
     return [start + index * step for index in range(count)], (1 / step if step else rate)
 
 
-def _video_stream(container):
+def _video_stream(container: InputContainer) -> VideoStream:
     stream = container.streams.best("video")
-    if stream is None:
+    if not isinstance(stream, VideoStream):
         raise Refused("nothing")
     if stream.codec_context is None or stream.codec_context.codec.name not in CODECS.split(","):
         raise Refused("codec")
     return stream
 
 
-def _check_size(stream, job: dict) -> None:
+def _check_size(stream: VideoStream, job: dict[str, Any]) -> None:
     width, height = stream.codec_context.width, stream.codec_context.height
     if width < 1 or height < 1:
         raise Refused("damaged")
@@ -116,7 +157,7 @@ def _check_size(stream, job: dict) -> None:
         raise Refused("size", width, height)
 
 
-def _scan(container, stream, job: dict) -> tuple[list[int], list[int]]:
+def _scan(container: InputContainer, stream: VideoStream, job: dict[str, Any]) -> tuple[list[int], list[int]]:
     """Time stamps of all frames, and of those that decoding can start at, in order.
 
     Read from the packets, without decoding: the durations that files declare are missing
@@ -124,7 +165,7 @@ def _scan(container, stream, job: dict) -> tuple[list[int], list[int]]:
     """
     stamps, keys = set(), set()
     packets = 0
-    longest = job["max_seconds"] / float(stream.time_base)
+    longest = job["max_seconds"] / _tick_s(stream)
     for packet in container.demux(stream):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None or not packet.size or packet.is_discard:
@@ -136,16 +177,17 @@ def _scan(container, stream, job: dict) -> tuple[list[int], list[int]]:
         if packets > job["max_packets"]:
             raise Refused("frames", job["max_packets"])
         if packets % 1024 == 0 and max(stamps) - min(stamps) > longest:
-            raise Refused("seconds", (max(stamps) - min(stamps)) * float(stream.time_base))
+            raise Refused("seconds", (max(stamps) - min(stamps)) * _tick_s(stream))
     if not stamps:
         raise Refused("nothing")
     return sorted(stamps), sorted(keys)
 
 
 def _images_at(
-    container, stream, targets: list[int], keys: list[int], job: dict
+    container: InputContainer, stream: VideoStream, sample: _Sample, job: dict[str, Any]
 ) -> Iterator[tuple[int, PIL.Image.Image]]:
-    """Each of `targets` with the frame on screen then, decoding from the nearest key frame before it."""
+    """Each wanted stamp with its frame, in order, decoding from the nearest key frame before it."""
+    targets, keys = sorted(set(sample.stamps)), sample.keys
     upright = _Upright(stream, job)
     frame = frames = None
     may_seek = True
@@ -169,12 +211,12 @@ def _images_at(
         yield target, upright(frame)
 
 
-def _frames_from(container, stream, stamp: int):
+def _frames_from(container: InputContainer, stream: VideoStream, stamp: int) -> Iterator[av.VideoFrame]:
     container.seek(stamp, stream=stream, backward=True)
     return container.decode(stream)
 
 
-def _stamp(frame) -> int:
+def _stamp(frame: av.VideoFrame) -> int:
     stamp = frame.pts if frame.pts is not None else frame.dts
     if stamp is None:
         raise Refused("damaged")
@@ -184,13 +226,13 @@ def _stamp(frame) -> int:
 class _Upright:
     """Turns frames into upright RGB images of one size, of at most `frame_pixels`, on white."""
 
-    def __init__(self, stream, job: dict):
+    def __init__(self, stream: VideoStream, job: dict[str, Any]):
         self._aspect = float(stream.sample_aspect_ratio or 1)
         self._aspect_limit = job["max_aspect_ratio"]
         self._pixels = job["frame_pixels"]
         self._size: tuple[int, int] | None = None
 
-    def __call__(self, frame) -> PIL.Image.Image:
+    def __call__(self, frame: av.VideoFrame) -> PIL.Image.Image:
         if self._size is None:
             self._size = self._fitted(frame.width, frame.height)
         see_through = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
@@ -204,8 +246,7 @@ class _Upright:
             image = white
         image = enlarged(image)
         turns = round(frame.rotation / 90) % 4
-        turn = (None, PIL.Image.Transpose.ROTATE_90, PIL.Image.Transpose.ROTATE_180, PIL.Image.Transpose.ROTATE_270)
-        return image.transpose(turn[turns]) if turns else image
+        return image.transpose(_TURNS[turns - 1]) if turns else image
 
     def _fitted(self, width: int, height: int) -> tuple[int, int]:
         shown = width * self._aspect

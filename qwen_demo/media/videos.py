@@ -9,8 +9,9 @@ from typing import Any
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.content import Content
-from qwen_demo.media.decoding import Context, Plan, Task, numbers, refused_in_words
+from qwen_demo.media.decoding import Context, Plan, numbers, refused_in_words
 from qwen_demo.media.enlarge import MODEL_MIN_SIDE
+from qwen_demo.media.jobs import Task
 from qwen_demo.media.sniff import file_format
 from qwen_demo.raster import Raster
 from qwen_demo.sentences import Sentence
@@ -60,7 +61,7 @@ async def decode_video(content: Content, context: Context, name: str, clip: Clip
     task = _task(content, clip, limits)
     largest = max(limits.frame_pixels, math.ceil(MODEL_MIN_SIDE**2 * limits.max_aspect_ratio * 1.1))
 
-    def plan(answer: dict) -> Plan:
+    def plan(answer: dict[str, Any]) -> Plan:
         count, width, height, peak_bytes = numbers(answer, "count", "width", "height", "peak_bytes")
         times, rate, length = _times(answer)
         plain = all(math.isfinite(value) for value in (*times, rate, length))
@@ -82,7 +83,7 @@ def _times(answer: dict[str, Any]) -> tuple[tuple[float, ...], float, float]:
 
 def _digest(raster: Raster, times: tuple[float, ...]) -> str:
     digest = hashlib.sha256(f"{raster.width}x{raster.height}:{times}".encode())
-    digest.update(raster.array())
+    digest.update(raster.array().data)
     return digest.hexdigest()
 
 

@@ -29,7 +29,7 @@ _LINE, _FILE = 3, 4  # where a job finds its descriptors; memory for its pixels 
 _DETAIL = 4000
 
 
-def main(place: dict) -> None:
+def main(place: dict[str, Any]) -> None:
     """Serve until the server's end of the socket is closed.
 
     Args:
@@ -103,7 +103,7 @@ class _Zygote:
         return True
 
 
-def _work(request: dict, descriptors: list[int], zygote: int, program: Any) -> None:
+def _work(request: dict[str, Any], descriptors: list[int], zygote: int, program: Any) -> None:
     """One job, in a process of its own. Does not return."""
     try:
         signal.set_wakeup_fd(-1)
@@ -120,9 +120,10 @@ def _work(request: dict, descriptors: list[int], zygote: int, program: Any) -> N
         os._exit(1)
 
 
-def _answer(job: dict, exchange: Exchange, program: Any) -> dict:
+def _answer(job: dict[str, Any], exchange: Exchange, program: Any) -> dict[str, Any]:
     try:
-        return program.decode(job, _FILE, exchange)
+        answer: dict[str, Any] = program.decode(job, _FILE, exchange)
+        return answer
     except Refused as exc:
         return {"refused": exc.code, "values": exc.values}
     except MemoryError:
@@ -133,7 +134,7 @@ def _answer(job: dict, exchange: Exchange, program: Any) -> dict:
         return {"refused": "failed", "values": [], "detail": traceback.format_exc()[-_DETAIL:]}
 
 
-def _tell(control: socket.socket, reply: dict) -> None:
+def _tell(control: socket.socket, reply: dict[str, Any]) -> None:
     control.sendall(json.dumps(reply).encode() + b"\n")
 
 

@@ -23,9 +23,9 @@ def jobs(decoders, monkeypatch) -> list[str]:
     """The kinds of all jobs that decoders are given."""
     given, run = [], decoders.job
 
-    def spy(kind, *rest):
-        given.append(kind)
-        return run(kind, *rest)
+    def spy(task, file):
+        given.append(task.kind)
+        return run(task, file)
 
     monkeypatch.setattr(decoders, "job", spy)
     return given
@@ -56,13 +56,13 @@ async def test_callers_at_the_same_time_share_the_work(loader, jobs):
 
 async def test_work_goes_on_for_those_who_stay_and_ends_with_the_last(loader, jobs):
     files = loader()
-    large = hostile.saved(hostile.photo(3000, 2400), "PNG")
+    large = hostile.saved(hostile.photo(3000, 2400), "BMP")
     waiting = [asyncio.create_task(files.load_bytes(large)) for _ in range(3)]
     await until(lambda: files.decoders.running)
     waiting[0].cancel()
     waiting[2].cancel()
     assert (await waiting[1]).size == (3000, 2400)
-    gone = asyncio.create_task(files.load_bytes(hostile.saved(hostile.photo(3000, 2401), "PNG")))
+    gone = asyncio.create_task(files.load_bytes(hostile.saved(hostile.photo(3000, 2401), "BMP")))
     await until(lambda: files.decoders.running)
     gone.cancel()
     await asyncio.wait([gone])

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -11,21 +12,25 @@ import pytest_asyncio
 from qwen_demo import media
 from qwen_demo.errors import MediaRefused, NotReady, Overloaded
 from qwen_demo.media import decoders as module
+from qwen_demo.media import jobs
 from qwen_demo.media.content import content_of
-from qwen_demo.media.decoders import DecoderFailed
+from qwen_demo.media.jobs import DecoderFailed, Task
 from qwen_demo.settings import MIB, Settings
 from tests.conftest import until
 from tests.hostile_clips import clip
 from tests.media.site import PNG
 
-LIMITS = {"AS": 1024 * MIB, "CPU": 60, "FSIZE": 64 * MIB}
 PROGRAMS = {"probe": "tests.media.probe"}
+
+
+def task(code: str, timeout_s: float = 60) -> Task:
+    return Task("probe", {"code": code}, timeout_s, 1024 * MIB)
 
 
 async def ask(pool: media.DecoderPool, code: str, timeout_s: float = 60) -> dict:
     """The answer of code that runs in a decoder."""
     with await content_of(b"content") as file:
-        async with pool.job("probe", {"code": code}, file.fd, timeout_s, LIMITS) as job:
+        async with pool.job(task(code, timeout_s), file.fd) as job:
             return await job.answer()
 
 
@@ -40,7 +45,7 @@ def standing_in(program: str, **settings) -> media.MediaLoader:
     """A loader whose decoders of images and videos are the code `program`."""
     pool = media.DecoderPool(2, programs=dict.fromkeys(("image", "video"), "tests.media.probe"))
     run, limits = pool.job, Settings(_env_file=None, **settings)
-    pool.job = lambda kind, job, *rest: run(kind, {**job, "code": program}, *rest)
+    pool.job = lambda task, file: run(replace(task, job={"code": program}), file)
     return media.MediaLoader(limits, media.MemoryBudget(limits.memory_budget_mib * MIB), pool)
 
 
@@ -66,7 +71,7 @@ async def test_a_process_sees_only_its_own_file_and_the_server_only_its_answer(p
 
     async def one(content: str) -> str:
         with await content_of(content.encode()) as file:
-            async with pool.job("probe", {"code": read}, file.fd, 60, LIMITS) as job:
+            async with pool.job(task(read), file.fd) as job:
                 return (await job.answer())["read"]
 
     assert await asyncio.gather(*map(one, contents)) == contents
@@ -79,10 +84,10 @@ async def test_a_process_that_hangs_is_killed_at_the_time_out(pool):
 
 
 async def test_a_process_that_goes_on_after_its_answer_is_killed(pool, monkeypatch):
-    monkeypatch.setattr(module, "GRACE_S", 0.2)
+    monkeypatch.setattr(jobs, "GRACE_S", 0.2)
     code = "exchange.memory_for({}); exchange.say({}); time.sleep(600)"
     with await content_of(b"x") as file:
-        async with pool.job("probe", {"code": code}, file.fd, 60, LIMITS) as job:
+        async with pool.job(task(code), file.fd) as job:
             await job.answer()
             async with job.granted(3):
                 await job.answer()
@@ -120,7 +125,7 @@ async def test_with_the_zygote_gone_callers_are_told_to_come_back_and_the_next_w
 
 
 async def test_a_stuck_zygote_is_killed_and_replaced(pool, monkeypatch):
-    monkeypatch.setattr(module, "GRACE_S", 0.2)
+    monkeypatch.setattr(jobs, "GRACE_S", 0.2)
     await pool.start("probe")
     first = pool._zygotes["probe"]._process.pid
     os.kill(first, signal.SIGSTOP)
@@ -161,7 +166,7 @@ async def test_few_work_at_once_in_the_order_of_calls(pool):
     async def one(number: int) -> None:
         nonlocal most
         with await content_of(b"x") as file:
-            async with pool.job("probe", {"code": "answer = {}"}, file.fd, 60, LIMITS) as job:
+            async with pool.job(task("answer = {}"), file.fd) as job:
                 begun.append(number)
                 most = max(most, pool.running)
                 await job.answer()
@@ -259,7 +264,7 @@ LIES_OF_IMAGES = {
     + [pytest.param("video", program, id=f"video {name}") for name, program in {**LIES, **LIES_OF_CLIPS}.items()],
 )
 async def test_a_decoder_that_was_taken_over_is_not_believed(kind, program, monkeypatch):
-    monkeypatch.setattr(module, "GRACE_S", 0.5)
+    monkeypatch.setattr(jobs, "GRACE_S", 0.5)
     loader = standing_in(program)
     with pytest.raises(MediaRefused, match=r"damaged|limit"):
         await loader.load_bytes(PNG if kind == "image" else clip(4), kind=kind)

@@ -88,7 +88,7 @@ async def test_the_event_loop_runs_on_while_files_are_decoded(loader):
             await asyncio.sleep(0.001)
 
     ticking = asyncio.create_task(tick())
-    await loader().load_bytes(hostile.saved(hostile.photo(3000, 2000), "PNG"))
+    await loader().load_bytes(hostile.saved(hostile.photo(3000, 2000), "JPEG"))
     ticking.cancel()
     assert ticks > 5
 

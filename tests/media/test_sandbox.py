@@ -14,7 +14,7 @@ import pytest_asyncio
 from qwen_demo import media
 from qwen_demo.media.content import content_of
 from tests.conftest import ROOT, until
-from tests.media.test_decoders import LIMITS, PROGRAMS, ask
+from tests.media.test_decoders import PROGRAMS, ask, task
 
 # What such code could do while only the number of descriptors was limited, and more of its kind.
 # {server} is the process of the server, {neighbour} a decoder of another stranger's file.
@@ -88,7 +88,7 @@ async def test_no_escape_succeeds_from_a_real_decoder(pool):
         ["answer = {}"] + [f"answer[{name!r}] = attempt(lambda: {what})" for name, what in ESCAPES.items()]
     )
     with await content_of(b"of somebody else") as file:
-        async with pool.job("probe", {"code": NEIGHBOUR}, file.fd, 60, LIMITS) as other:
+        async with pool.job(task(NEIGHBOUR), file.fd) as other:
             neighbour = (await other.answer())["id"]
             code = code.replace("{server}", str(os.getpid())).replace("{neighbour}", str(neighbour))
             found = await ask(pool, code)
@@ -206,13 +206,13 @@ async def test_an_orphan_ends_by_itself():
 import asyncio, os
 from qwen_demo import media
 from qwen_demo.media.content import content_of
-from tests.media.test_decoders import LIMITS, PROGRAMS
+from tests.media.test_decoders import PROGRAMS, task
 
 async def main():
     pool = media.DecoderPool(1, programs=PROGRAMS)
     with await content_of(b"x") as file:
         code = "exchange.say({'ids': [os.getpid(), os.getppid()]}); time.sleep(600)"
-        async with pool.job("probe", {"code": code}, file.fd, 60, LIMITS) as job:
+        async with pool.job(task(code), file.fd) as job:
             print(*(await job.answer())["ids"], flush=True)
             os.kill(os.getpid(), 9)
 
