@@ -25,32 +25,50 @@ _LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446  # the same on ever
 _VERSION = 1
 
 
-def enter(*, parent: int, zygote: bool, limits: dict[str, int] | None = None) -> tuple[str, ...]:
-    """Give up everything that decoding does not need, for ever.
+def confine_zygote(parent: int) -> tuple[str, ...]:
+    """Give up, for ever, everything but starting jobs. Jobs inherit it.
 
     Args:
         parent: id of the process with which this one is to end.
-        zygote: keep what it takes to start further, narrower processes.
-        limits: for `resource.setrlimit`, by the name without `RLIMIT_`.
 
     Returns:
         what is in force: "Landlock (ABI 7)", "seccomp", "limits".
     """
     force = []
     if sys.platform == "linux":
-        libc = _libc()
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)  # it ended before that call
-        libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        if abi := _landlock(libc):
+        _end_with(parent)
+        _libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if abi := _landlock():
             force.append(f"Landlock (ABI {abi})")
-    _limit({"CORE": 0, **(limits or {})})
+    _limit({"CORE": 0})
     # Last: it refuses the calls above.
-    if sys.platform == "linux" and seccomp.install(_libc(), zygote=zygote):
+    if sys.platform == "linux" and seccomp.install(_libc(), zygote=True):
         force.append("seccomp")
     return (*force, "limits")
+
+
+def confine_job(zygote: int, limits: dict[str, int]) -> None:
+    """Give up what the zygote could still do, too: start processes, signal any, hear of other jobs.
+
+    Args:
+        zygote: id of the process with which this one is to end.
+        limits: for `resource.setrlimit`, by the name without `RLIMIT_`.
+    """
+    if sys.platform == "linux":
+        _end_with(zygote)
+        _limit(limits)
+        # A domain of its own keeps signals from its neighbours, where no filter does.
+        if not seccomp.install(_libc(), zygote=False):
+            _landlock()
+    else:
+        _limit(limits)
+
+
+def _end_with(parent: int) -> None:
+    _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it ended before that call
 
 
 @functools.cache
@@ -58,13 +76,14 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _landlock(libc: ctypes.CDLL) -> int:
+def _landlock() -> int:
     """Enter a domain without any rule, in which everything that this kernel's Landlock knows of is refused.
 
     Returns:
         the version of Landlock's interface; 0 where there is none.
     """
-    abi = libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION)
+    libc = _libc()
+    abi: int = libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION)
     if abi < 1:
         return 0
     files = (1 << 13) - 1

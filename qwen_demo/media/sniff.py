@@ -65,8 +65,8 @@ def media_kind(head: bytes, name: str, wanted: Kind | None = None) -> Kind:
 
 def refusal_of_format(name: str, found: str | None, wanted: Kind | None) -> MediaRefused:
     accepted = {
-        "image": Sentence("an image: {formats}", formats=", ".join(IMAGE_FORMATS)),
-        "video": Sentence("a video: {formats}", formats=", ".join(VIDEO_FORMATS)),
+        "image": Sentence("an image: {images}", images=", ".join(IMAGE_FORMATS)),
+        "video": Sentence("a video: {videos}", videos=", ".join(VIDEO_FORMATS)),
         None: Sentence(
             "an image ({images}) or a video ({videos})",
             images=", ".join(IMAGE_FORMATS),

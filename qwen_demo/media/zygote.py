@@ -45,7 +45,7 @@ def main(place: dict[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server's to answer
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-    force = sandbox.enter(parent=place["server"], zygote=True)
+    force = sandbox.confine_zygote(place["server"])
     for standard in (0, 1, 2):  # from here on it has nothing to say to a terminal
         os.dup2(nothing, standard)
     os.close(nothing)
@@ -113,7 +113,7 @@ def _work(request: dict[str, Any], descriptors: list[int], zygote: int, program:
         os.dup2(descriptors[1], _FILE)
         os.closerange(_FILE + 1, 1 << 16)
         exchange = Exchange(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=_LINE))
-        sandbox.enter(parent=zygote, zygote=False, limits={"NOFILE": _FILE + 2, **request["limits"]})
+        sandbox.confine_job(zygote, {"NOFILE": _FILE + 2, **request["limits"]})
         exchange.say(_answer(request["job"], exchange, program))
         os._exit(0)
     finally:

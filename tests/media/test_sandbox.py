@@ -176,7 +176,8 @@ ALONE = """
 import os, sys
 from qwen_demo.media import sandbox, seccomp
 {change}
-print(*sandbox.enter(parent=os.getppid(), zygote=False, limits={{"NOFILE": 3}}), sep=";")
+print(*sandbox.confine_zygote(os.getppid()), sep=";")
+sandbox.confine_job(os.getppid(), {{"NOFILE": 3}})
 try:
     os.open("/etc/passwd", os.O_RDONLY)
     print("opened")
@@ -188,9 +189,9 @@ except OSError as error:
 @pytest.mark.parametrize(
     ("change", "force"),
     [
-        ("sandbox._landlock = lambda libc: 0", "seccomp;limits"),
+        ("sandbox._landlock = lambda: 0", "seccomp;limits"),
         ("seccomp._PROGRAMS = {}", "limits"),
-        ("sandbox._landlock = lambda libc: 0; seccomp._PROGRAMS = {}", "limits"),
+        ("sandbox._landlock = lambda: 0; seccomp._PROGRAMS = {}", "limits"),
     ],
     ids=["no Landlock", "no seccomp", "neither"],
 )
