@@ -86,7 +86,8 @@ def decode_request(data: bytes, descriptors: Sequence[int]) -> ChatRequest:
     Raises:
         pickle.UnpicklingError: it holds something else than a request does.
     """
-    return _Unpickler(data, descriptors).load()
+    request: ChatRequest = _Unpickler(data, descriptors).load()
+    return request
 
 
 def encode(value: object) -> bytes:
@@ -98,20 +99,24 @@ def decode(data: bytes) -> Any:
     return _Unpickler(data).load()
 
 
-def pack_event(event: Event) -> tuple[str, Sequence[tuple]] | Event:
+# A piece of text with its log probabilities, as (token, logprob, top) each; anything else goes as it is.
+PackedEvent = tuple[str, Sequence[tuple[str, float, tuple[tuple[str, float], ...]]]] | Event
+
+
+def pack_event(event: Event) -> PackedEvent:
     if not isinstance(event, TextDelta):
         return event
     return event.text, [(each.token, each.logprob, each.top) for each in event.logprobs]
 
 
-def unpack_event(packed: tuple[str, Sequence[tuple]] | Event) -> Event:
+def unpack_event(packed: PackedEvent) -> Event:
     if not isinstance(packed, tuple):
         return packed
     text, logprobs = packed
     return TextDelta(text, tuple(TokenLogprob(*each) for each in logprobs) if logprobs else ())
 
 
-PackedError = tuple[str, tuple, dict[str, Any]]
+PackedError = tuple[str, tuple[str, ...], dict[str, Any]]
 
 
 def pack_error(error: QwenDemoError) -> PackedError:
