@@ -7,6 +7,7 @@ a model that cannot be loaded ends the process with the reason.
 import asyncio
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -36,7 +37,7 @@ from qwen_demo.http.uploads import keep_trimmed
 from qwen_demo.models.load import load_beside
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import set_up_logging
-from qwen_demo.settings import MIB, Settings, tell_gradio_upload_dir
+from qwen_demo.settings import MIB, Settings, apply_environment, page_environment
 from qwen_demo.types import Engine
 from qwen_demo.ui.mcp import give_pass
 from qwen_demo.ui.sessions import keep_swept, make_lean
@@ -55,7 +56,7 @@ def build_engine(settings: Settings, **options) -> Engine:
     if settings.engine == "scripted":
         return ScriptedEngine(Script(first_s=0.2, gap_s=0.02), settings.max_running)
     if settings.engine == "remote":
-        from qwen_demo.engines.remote import RemoteEngine
+        from qwen_demo.engines.remote.engine import RemoteEngine
 
         return RemoteEngine(settings)
     # ZeroGPU lends its GPU to one call at a time; there is nothing to batch.
@@ -146,7 +147,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
 def _upload_dir(settings: Settings) -> Path:
     folder = settings.upload_dir or Path(tempfile.mkdtemp(prefix="qwen-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
-    tell_gradio_upload_dir(folder.resolve())
+    apply_environment(page_environment(folder.resolve()))
     return folder.resolve()
 
 
@@ -206,24 +207,15 @@ def _page_options(settings: Settings, page) -> dict:
     }
 
 
-def serve(settings: Settings) -> int:
-    """Run until a signal; returns the exit code."""
+def serve(settings: Settings, listening: socket.socket) -> int:
+    """Run on a socket that listens (`listening_socket`) until a signal; returns the exit code."""
     set_up_logging(as_json=settings.log_json)
-    _refuse_open_door(settings)
     if zerogpu.is_active():
+        listening.close()  # Gradio takes the port itself
         return _launch_on_zerogpu(settings)
     # uvicorn knows whether uvloop is there, which moves each token for a fifth less of the processor's time.
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        return runner.run(_serve(settings))
-
-
-def _refuse_open_door(settings: Settings) -> None:
-    protected = settings.api_keys_file and settings.page_users_file
-    if not (settings.on_loopback or settings.open or protected):
-        raise SettingsError(
-            f"--host {settings.host} can be reached by others. Give --api-keys-file and --page-users-file, or say "
-            "--open (QWEN_DEMO_OPEN=true) if anybody may use it, as behind a proxy that asks for itself."
-        )
+        return runner.run(_serve(settings, listening))
 
 
 class _Server(uvicorn.Server):
@@ -234,12 +226,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, listening: socket.socket) -> int:
     began = time.perf_counter()
     app = build_app(settings)
     services: list[Service] = app.state.services
     server = _Server(_uvicorn_config(app, settings))
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve([listening]))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _shut_down, services, server)
     while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for it
@@ -247,7 +239,7 @@ async def _serve(settings: Settings) -> int:
     if serving.done():
         await serving
         return 1
-    port = server.servers[0].sockets[0].getsockname()[1]
+    port = listening.getsockname()[1]
     host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
     print(f"Qwen2.5-VL demo: http://{host}:{port}{settings.root_path} (the model is loading)", flush=True)
     for service, which in zip(services, ("", "the second engine, to compare with: "), strict=False):
@@ -275,8 +267,6 @@ def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     # Open pages hold a connection for ever; after the drain they need not be waited for.
     return uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         proxy_headers=True,

@@ -6,6 +6,7 @@ from qwen_demo.engines.scripted import ScriptedEngine
 from qwen_demo.errors import ModelLoadError, SettingsError
 from qwen_demo.models.load import load_beside
 from qwen_demo.server import app as server
+from qwen_demo.server.listening import listening_socket
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo, collect
 from qwen_demo.ui import compare
@@ -64,7 +65,8 @@ async def test_a_second_engine_that_cannot_be_loaded_ends_the_program_with_the_r
             raise ModelLoadError("It needs more memory than is free.")
 
     monkeypatch.setattr(server, "build_second", lambda settings, first: server.Service(settings, Broken()))
-    assert await server._serve(Settings(engine="scripted", port=0, warmup=False, grace_s=0)) == 1
+    settings = Settings(engine="scripted", port=0, warmup=False, grace_s=0)
+    assert await server._serve(settings, listening_socket(settings)) == 1
     assert "error: the second engine, to compare with: It needs more memory" in capsys.readouterr().err
 
 
