@@ -7,6 +7,7 @@ that is sent, go as bare tuples, seven times as fast as the dataclasses that the
 """
 
 import io
+import os
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, data: bytes, descriptors: Sequence[int] = ()):
         super().__init__(io.BytesIO(data))
         self._descriptors = descriptors
+        self.taken: set[int] = set()  # their rasters close them, also where one is refused
         self.rasters: dict[int, Raster] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -67,6 +69,7 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, key: tuple[int, int, int, int]) -> Raster:
         index, *shape = key
+        self.taken.add(index)
         if index not in self.rasters:
             self.rasters[index] = Raster(self._descriptors[index], *shape)
         return self.rasters[index]
@@ -81,12 +84,19 @@ def encode_request(request: ChatRequest) -> tuple[bytes, list[Raster]]:
 
 
 def decode_request(data: bytes, descriptors: Sequence[int]) -> ChatRequest:
-    """The request; its rasters own the descriptors.
+    """The request; its rasters own the descriptors, which are closed where it cannot be read.
 
     Raises:
         pickle.UnpicklingError: it holds something else than a request does.
+        ValueError: a raster has another size than its memory.
     """
-    request: ChatRequest = _Unpickler(data, descriptors).load()
+    unpickler = _Unpickler(data, descriptors)
+    try:
+        request: ChatRequest = unpickler.load()
+    finally:
+        for index, descriptor in enumerate(descriptors):
+            if index not in unpickler.taken:
+                os.close(descriptor)
     return request
 
 
@@ -128,8 +138,8 @@ def pack_error(error: QwenDemoError) -> PackedError:
 
 def unpack_error(packed: PackedError) -> QwenDemoError:
     name, args, attributes = packed
-    kind = WORDS[errors.__name__, name]
-    error: QwenDemoError = kind.__new__(kind, *args)
+    kind: type[QwenDemoError] = WORDS[errors.__name__, name]
+    error = kind.__new__(kind, *args)
     error.__dict__.update(attributes)
     return error
 
