@@ -1,9 +1,11 @@
 """What `pip install .` installs, and that the files around it agree."""
 
-import importlib
+import ast
+import importlib.metadata
 import itertools
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -19,6 +21,15 @@ from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PYTHONS = ("3.11", "3.12", "3.13")
+# What comes with a requirement and goes by its version; `spaces` is there on Hugging Face Spaces alone.
+BROUGHT = {
+    "dotenv": "pydantic-settings",
+    "gradio_client": "gradio",
+    "httpx2": "openai",
+    "starlette": "fastapi",
+    "triton": "torch",
+    "spaces": "gradio",
+}
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +96,22 @@ def test_every_requirement_is_pinned():
         name for name, version in itertools.chain(*(each.items() for each in files)) if not version.startswith("==")
     }
     assert loose == {"triton"}
+
+
+def test_whatever_the_program_imports_is_a_requirement():
+    distributions = importlib.metadata.packages_distributions()
+    asked = pinned(ROOT / "requirements.txt")
+    imported = {
+        name.partition(".")[0]
+        for path in (ROOT / "qwen_demo").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    } - {*sys.stdlib_module_names, "qwen_demo"}
+    assert len(imported) > 20
+    for name in imported:
+        given = {each.lower().replace("_", "-") for each in distributions.get(name, [])}
+        assert given & asked.keys() or BROUGHT.get(name) in asked, f"{name} is imported, but no requirement"
 
 
 def test_the_page_and_gradio_are_of_one_version():
