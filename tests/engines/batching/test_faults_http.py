@@ -50,8 +50,8 @@ class App:
         await self.server.serve()
 
     @property
-    def stepper(self):
-        return self.engine._worker.stepper
+    def runner(self):
+        return self.engine.loop.runner
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, timeout=PATIENCE_S)
@@ -101,17 +101,17 @@ def code_of(answer: httpx.Response) -> str:
     return answer.json()["error"]["code"]
 
 
-def test_a_killed_owner_thread_is_told_to_all_and_nothing_hangs(app, monkeypatch):
+def test_a_killed_engine_loop_is_told_to_all_and_nothing_hangs(app, monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     app = app()
-    real, asked_to_die = app.stepper.decode, threading.Event()
+    real, asked_to_die = app.runner.decode, threading.Event()
 
     def deadly(running):
         if asked_to_die.is_set():
             raise SystemExit  # ends the thread without a word, as nothing that the loop catches
         return real(running)
 
-    app.stepper.decode = deadly
+    app.runner.decode = deadly
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         streams = [pool.submit(app.ask, f"Question {n}", 900, stream=n % 2 == 0) for n in range(8)]
         eventually(lambda: app.engine.health().running == 4, "not all began")
@@ -130,7 +130,7 @@ def test_a_killed_owner_thread_is_told_to_all_and_nothing_hangs(app, monkeypatch
 
 def test_out_of_memory_in_a_step_ends_one_request_and_the_others_finish(app):
     app = app()
-    real, left = app.stepper.decode, [1]
+    real, left = app.runner.decode, [1]
 
     def tight(running):
         if left[0] and running == 4:
@@ -138,7 +138,7 @@ def test_out_of_memory_in_a_step_ends_one_request_and_the_others_finish(app):
             raise torch.OutOfMemoryError("injected")
         return real(running)
 
-    app.stepper.decode = tight
+    app.runner.decode = tight
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda n: app.ask(f"Question {n}", 60), range(6)))
     assert sorted(answer.status_code for answer in answers) == [200] * 5 + [500]
@@ -151,13 +151,13 @@ def test_out_of_memory_in_a_step_ends_one_request_and_the_others_finish(app):
 
 def test_a_stalled_step_is_told_to_its_callers_and_forgiven(app):
     app = app(step_timeout_s=0.5)
-    released, real = threading.Event(), app.stepper.decode
+    released, real = threading.Event(), app.runner.decode
 
     def stalled(running):
         released.wait(PATIENCE_S)
         return real(running)
 
-    app.stepper.decode = stalled
+    app.runner.decode = stalled
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         waiting = [pool.submit(app.ask, f"Question {n}", 900) for n in range(6)]
         eventually(lambda: app.get("/ready").status_code == 503, "/ready did not notice")
@@ -165,7 +165,7 @@ def test_a_stalled_step_is_told_to_its_callers_and_forgiven(app):
         answers = [each.result(PATIENCE_S) for each in waiting]
         assert {answer.status_code for answer in answers} <= {500, 503}
         assert "engine_failed" in {code_of(answer) for answer in answers}
-    app.stepper.decode = real
+    app.runner.decode = real
     released.set()
     eventually(lambda: app.get("/ready").status_code == 200, "/ready did not forgive")
     assert app.ask().status_code == 200
@@ -287,13 +287,13 @@ def test_an_upload_that_breaks_off_leaves_nothing_on_the_disk(app, tmp_path):
 def test_the_engine_tells_the_gpus_memory_where_there_is_one(app, monkeypatch):
     app = app()
     assert "gpu_memory" not in app.get("/metrics").text
-    worker = app.engine._worker
+    memory = app.engine.loop.memory
     for name, value in (("memory_reserved", 30), ("memory_allocated", 20)):
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value + device)
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=80))
-    worker._gpu_read = float("-inf")
+    memory.read_at_s = float("-inf")
     text = app.get("/metrics").text
     for line in ("bytes 61.0", "used_bytes 41.0", "total_bytes 160.0"):
         assert f"\nqwen_engine_gpu_memory_{line}\n" in text
