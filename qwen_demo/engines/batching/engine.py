@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qwen_demo.engines.batching.job import Job, waited_too_long
@@ -242,4 +243,4 @@ class BatchingEngine:
             trouble = self._failure() or self._hang()
             if trouble and self._jobs:
                 log.error("%s; %d requests are given up", trouble, len(self._jobs))
-                self._abandon(lambda trouble=trouble: EngineFailed(f"The model does not answer: {trouble}."))
+                self._abandon(partial(EngineFailed, f"The model does not answer: {trouble}."))

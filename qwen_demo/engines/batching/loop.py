@@ -200,7 +200,7 @@ class EngineLoop:
             return [computed for chunk in chunks for computed in self._prefill([chunk])]
         for chunk in chunks:
             self.scheduler.advance(chunk)
-        return list(zip(chunks, hidden.split(1), strict=True))
+        return [(chunk, hidden[row : row + 1]) for row, chunk in enumerate(chunks)]
 
     def _begin_answer(self, job: Job, hidden: torch.Tensor) -> None:
         job.features = ()

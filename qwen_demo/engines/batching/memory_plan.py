@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -63,13 +63,13 @@ class MemoryPlan:
     text: str
 
 
-def token_bytes(config, dtype: torch.dtype) -> int:
+def token_bytes(config: Any, dtype: torch.dtype) -> int:
     """Bytes of keys and values of one token in all layers (a `Qwen2_5_VLTextConfig`)."""
-    head_dim = config.hidden_size // config.num_attention_heads
+    head_dim: int = config.hidden_size // config.num_attention_heads
     return 2 * config.num_hidden_layers * config.num_key_value_heads * head_dim * dtype.itemsize
 
 
-def step_bytes(config, dtype: torch.dtype, max_pixels: int, prefill_tokens: int, slots: int) -> int:
+def step_bytes(config: Any, dtype: torch.dtype, max_pixels: int, prefill_tokens: int, slots: int) -> int:
     """Rough upper bound of what one step allocates besides the cache (a `Qwen2_5_VLConfig`)."""
     vision, text = config.vision_config, config.text_config
     patches = max_pixels // vision.patch_size**2
@@ -83,7 +83,7 @@ def step_bytes(config, dtype: torch.dtype, max_pixels: int, prefill_tokens: int,
     return max(encoder, reader) + sampler
 
 
-def make_plan(settings: "Settings", model, max_pixels: int, context_tokens: int) -> MemoryPlan:
+def make_plan(settings: "Settings", model: Any, max_pixels: int, context_tokens: int) -> MemoryPlan:
     """Sizes for a loaded model.
 
     Raises:
@@ -126,7 +126,7 @@ def make_plan(settings: "Settings", model, max_pixels: int, context_tokens: int)
     return MemoryPlan(slots, kept, slot_tokens, prefill_tokens, encoder_bytes, cache_bytes, text)
 
 
-def layer_devices(model) -> list[torch.device]:
+def layer_devices(model: Any) -> list[torch.device]:
     """The device on which each decoder layer runs, as `device_map` put them; offloaded weights live elsewhere."""
     found = []
     for layer in model.model.language_model.layers:

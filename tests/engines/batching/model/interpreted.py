@@ -11,7 +11,7 @@ from benchmarks.architectures import _draw_quantized, load
 from qwen_demo.engines.batching.job import PrefillChunk, SequenceState
 from qwen_demo.engines.batching.kv_cache import KVCache, PrefillView
 from qwen_demo.engines.batching.model import decoder as decoders
-from qwen_demo.engines.batching.model.kernels import checks
+from qwen_demo.engines.batching.model.kernels import attention, checks
 from qwen_demo.engines.batching.model.kernels.step import KernelStep
 from qwen_demo.engines.batching.model.linear import FusedNf4, Modules, Plain
 from qwen_demo.engines.batching.model.stages import PipelineStages, StagedDecoder
@@ -60,6 +60,7 @@ def stage_errors() -> dict[str, float]:
 
 @torch.inference_mode()
 def main() -> None:
+    attention.PROGRAMS = 8  # the interpreter runs them one after another
     plain, quantised = made(Plain), made(FusedNf4, "nf4")
     print(
         json.dumps(
