@@ -24,9 +24,11 @@ from qwen_demo.models import torchvision_shim
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo, Sampling
-from qwen_demo.ui import boxes, chat, context
+from qwen_demo.ui import chat
+from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.images import Gallery
+from qwen_demo.ui.panels.context import context
+from qwen_demo.ui.panels.viewer import viewer
 from training.assets import Assets
 from training.metrics import overlap
 from training.world.scenes import draw_scene
@@ -116,7 +118,7 @@ def compare(scene: Scene, text: str, items: list[context.Item], model: ModelInfo
     shown = items[scene.asked].shown
     assert shown.size == scene.size, f"{shown.file} came out as {shown.size}, not {scene.size}"
     seen = _resized(scene.size, model)
-    value = boxes.value_of(items, boxes.Answer(text, scene.question, None), model, picked=shown.file)
+    value = viewer.value_of(items, viewer.Answer(text, scene.question, None), model, picked=shown.file)
     drawn = [(mark["at"], mark["label"]) for mark in value["marks"]]
     raw = [(mark.coordinates, mark.label) for mark in grounding.find(text)]
     scale = (seen[0] / scene.size[0], seen[1] / scene.size[1]) * 2

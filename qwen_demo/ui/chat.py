@@ -14,9 +14,11 @@ from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Event, Finished, Sampling, TextDelta
-from qwen_demo.ui import given, render, texts
+from qwen_demo.ui import render
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.languages import Words
+from qwen_demo.ui.history import generation_params
+from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.i18n.languages import Words
 
 History = list[dict]
 
@@ -74,7 +76,7 @@ async def answer(
                 if isinstance(event, Finished):
                     note = render.statistics(event, choices.max_pixels, words)
                     model = service.status().model
-                    kept = given.spelled(choices.sampling, choices.system_prompt, choices.max_pixels, model)
+                    kept = generation_params.spelled(choices.sampling, choices.system_prompt, choices.max_pixels, model)
                     note["metadata"]["id"] += f";{kept}"
                     yield Grown([*history, render.answer(text), note], text, event)
                 elif event is None:

@@ -4,8 +4,8 @@ It is a table, so it reads well without its looks, and lies in a note under the 
 """
 
 from qwen_demo.types import Finished
-from qwen_demo.ui import texts
-from qwen_demo.ui.languages import Words
+from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.i18n.languages import Words
 
 
 def stages(finished: Finished) -> list[tuple[str, float]]:

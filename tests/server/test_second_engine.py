@@ -8,8 +8,8 @@ from qwen_demo.models.load import load_beside
 from qwen_demo.server import app as server
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo, collect
-from qwen_demo.ui import compare
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.panels.compare import compare
 from tests.conftest import draw, image, question
 
 

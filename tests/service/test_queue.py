@@ -9,8 +9,9 @@ from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.service.queue import Ticket, WaitingQueue
 from qwen_demo.service.service import Service
 from qwen_demo.types import Finished
-from qwen_demo.ui import chat, single
+from qwen_demo.ui import chat
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.panels import answering
 from tests.conftest import question, until
 
 
@@ -87,7 +88,7 @@ async def test_a_question_in_a_panel_is_told_its_place_too(service, settings, tm
     request = chat.chat_request(
         Reader(settings, [tmp_path]), chat.ask([], {"text": "x"}), question("x").sampling, "", None
     )
-    async with aclosing(single.answer(request, service)) as steps:
+    async with aclosing(answering.answer(request, service)) as steps:
         notes = {step.note async for step in steps}
     assert "Waiting in line; next" in notes
     await first

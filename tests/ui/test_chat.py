@@ -9,8 +9,9 @@ from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import EngineFailed
 from qwen_demo.service.service import Service
 from qwen_demo.types import Finished, TextDelta, Timing, Usage
-from qwen_demo.ui import chat, render, texts
+from qwen_demo.ui import chat, render
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.i18n import texts
 from tests.conftest import draw, until
 
 DONE = Finished("stop", Usage(5, 0, 2), Timing(ttft_s=0.1, decode_s=0.1, total_s=0.2))
