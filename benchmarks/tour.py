@@ -182,9 +182,9 @@ def region(tour: Tour) -> None:
     page = tour.page
     tour.say("Draw a box and ask about that part alone")
     tour.click(page.get_by_role("button", name="Draw a box"))
-    mark = page.locator("#viewer .marks g rect").nth(1).bounding_box()
-    tour.move(mark["x"] - 12, mark["y"] - 12)
-    tour.drag(mark["x"] + mark["width"] + 12, mark["y"] + mark["height"] + 12)
+    box = page.locator("#viewer .detections g rect").nth(1).bounding_box()
+    tour.move(box["x"] - 12, box["y"] - 12)
+    tour.drag(box["x"] + box["width"] + 12, box["y"] + box["height"] + 12)
     tour.click(page.get_by_role("button", name="Ask about this region"))
     expect(page.locator("#question textarea")).to_have_value("What is this?")
     page.wait_for_timeout(300)
@@ -212,7 +212,7 @@ def video(tour: Tour) -> None:
     tour.shoot(600)
     tour.scroll(page.locator("#frames").bounding_box()["y"] - 480, 3)
     tour.click(page.locator("#clip-ask"))
-    said = page.locator("#timestamps .said")
+    said = page.locator("#timestamps .answer-text")
     tour.until(lambda: said.is_visible() and page.locator("#clip-ask").is_enabled())
     tour.shoot(READ_MS)
 

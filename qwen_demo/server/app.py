@@ -172,15 +172,15 @@ def _largest_file(settings: Settings) -> int:
 
 def _page_options(settings: Settings, page) -> dict:
     """Shared by the mounted page and the launched one of ZeroGPU."""
+    from qwen_demo.ui import assets
     from qwen_demo.ui.examples import FOLDER
     from qwen_demo.ui.gradio_internals import Translations
-    from qwen_demo.ui.page import CSS, HEAD, THEME
 
     return {
-        "head": HEAD,
+        "head": assets.head(),
         "i18n": Translations(page),
-        "theme": THEME,
-        "css": CSS,
+        "theme": assets.THEME,
+        "css": assets.styles(),
         "show_error": False,
         "max_file_size": _largest_file(settings),
         "allowed_paths": [str(FOLDER)],

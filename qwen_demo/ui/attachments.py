@@ -1,7 +1,7 @@
 """What the page knows of each attached file: its size, and a copy that every browser shows as the model sees it.
 
 Browsers turn images by EXIF in places, show no TIFF, and know nothing of what `media` refuses.
-So the page shows what `media` decoded: upright, on white, at most `LONGEST_SHOWN` long.
+So the page shows what `media` decoded: upright, on white, at most `MAX_VIEW_SIDE` long.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from qwen_demo.ui import gradio_internals
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.i18n.languages import Problem
 
-LONGEST_SHOWN = 1600
+MAX_VIEW_SIDE = 1600
 # Only names and numbers are kept, so this is small; the files lie with the uploads and go with them.
-KEPT = 512
+MAX_KNOWN = 512
 TEMPORAL_PATCH = 2  # frames in one token of a clip (Qwen2.5-VL technical report, section 2.1)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Attachment:
     """One attached file.
 
     Attributes:
@@ -78,25 +78,25 @@ class Gallery:
 
     def __init__(self, reader: Reader):
         self._reader = reader
-        self._known: OrderedDict[str, Shown] = OrderedDict()
+        self._known: OrderedDict[str, Attachment] = OrderedDict()
 
-    async def look(self, file: str) -> Shown:
+    async def look(self, file: str) -> Attachment:
         """A refused file is told in `problem`; nothing is raised."""
         known = self._known.get(file)
         if known is not None and _still_there(known.view):
             self._known.move_to_end(file)
             return known
         try:
-            shown = await self._open(file)
+            attachment = await self._open(file)
         except MediaRefused as error:
-            shown = Shown(file, problem=Problem.of(error))
+            attachment = Attachment(file, problem=Problem.of(error))
         except QwenDemoError as error:
             # Overload, say: the next look may fare better.
-            return Shown(file, problem=Problem.of(error))
-        self._known[file] = shown
-        if len(self._known) > KEPT:
+            return Attachment(file, problem=Problem.of(error))
+        self._known[file] = attachment
+        if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
-        return shown
+        return attachment
 
     async def original(self, file: str) -> Image | None:
         """The image with its pixels, or None if it is a clip or refused."""
@@ -106,12 +106,12 @@ class Gallery:
             return None
         return medium if isinstance(medium, Image) else None
 
-    async def _open(self, file: str) -> Shown:
+    async def _open(self, file: str) -> Attachment:
         medium = await self._reader.file(file)
         frames = medium.raster.count if isinstance(medium, Video) else 0
         still = medium.raster.image()
         size = still.size if frames else medium.size
-        return Shown(file, size, frames, await asyncio.to_thread(_save_view, still))
+        return Attachment(file, size, frames, await asyncio.to_thread(_save_view, still))
 
 
 def _still_there(view: str) -> bool:
@@ -120,7 +120,7 @@ def _still_there(view: str) -> bool:
 
 def _save_view(still: PIL.Image.Image) -> str:
     view = still.copy()
-    view.thumbnail((LONGEST_SHOWN, LONGEST_SHOWN))
+    view.thumbnail((MAX_VIEW_SIDE, MAX_VIEW_SIDE))
     return save_jpeg(view, "view.jpg")
 
 

@@ -21,24 +21,12 @@ from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
 from qwen_demo.ui.panels.preview import preview
 
-CSS, HEAD = assets.styles(), assets.head()
-# Fonts of the system: Gradio's own would be asked from a foreign server at each visit.
-THEME = gr.themes.Default(
-    primary_hue="violet", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-).set(
-    # Gradio's own are too pale to read on white, and to read white on.
-    body_text_color_subdued="*neutral_500",
-    button_primary_background_fill="*primary_600",
-    button_primary_background_fill_hover="*primary_700",
-    button_primary_background_fill_dark="*primary_600",
-    button_primary_background_fill_hover_dark="*primary_700",
-)
 FILE_TYPES = ["image", "video"]
 UPLOADS_KEPT_S = 24 * 3600
 
 
 @dataclass
-class Page:
+class PageWidgets:
     """The widgets that handlers read or write."""
 
     demo: gr.Blocks
@@ -46,15 +34,15 @@ class Page:
     about: gr.Markdown
     chatbot: gr.Chatbot
     question: gr.MultimodalTextbox
-    sight: preview.Widgets
+    preview: preview.PreviewWidgets
     camera: gr.Image
     url: gr.Textbox
     add_url: gr.Button
     options: list[gr.components.Component]
     kept: gr.HTML
-    share: share.Widgets
+    share: share.ShareWidgets
     clock: gr.Timer
-    panels: panel_tabs.Panels
+    panels: panel_tabs.PanelWidgets
 
 
 def build_page(services: Sequence[Service], reader: Reader) -> gr.Blocks:
@@ -70,17 +58,17 @@ def build_page(services: Sequence[Service], reader: Reader) -> gr.Blocks:
         _publish(service, reader)
         _wire_status(page, service)
         gallery = Gallery(reader)
-        seeing = preview.Sight(service, gallery)
-        _wire_chat(page, service, reader, seeing, gallery)
-        preview.wire(page.sight, seeing, page.chatbot, page.question)
+        previews = preview.Preview(service, gallery)
+        _wire_chat(page, service, reader, previews, gallery)
+        preview.wire(page.preview, previews, page.chatbot, page.question)
         _wire_images(page, service, reader)
         length, schema = page.options[1], page.options[-1]
         labels.translate_on_load(page.demo)
-        panel_tabs.wire(page.panels, panel_tabs.Chat(page.question, length, schema), services, reader)
+        panel_tabs.wire(page.panels, panel_tabs.ChatWidgets(page.question, length, schema), services, reader)
     return page.demo
 
 
-def _draw(service: Service, engines: int) -> Page:
+def _draw(service: Service, engines: int) -> PageWidgets:
     settings = service.settings
     with gradio_internals.LocalizedBlocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, UPLOADS_KEPT_S)
@@ -116,7 +104,7 @@ def _draw(service: Service, engines: int) -> Page:
                         elem_id="question",
                     )
                 with gr.Column(scale=2, min_width=320, elem_id="side"):
-                    seeing = preview.draw()
+                    previews = preview.draw()
                     options = _draw_options(settings)
                     kept = conversations.draw()
                     sharing = share.draw()
@@ -128,8 +116,8 @@ def _draw(service: Service, engines: int) -> Page:
                         about = gr.Markdown(render.about(service.status()))
             beside = panel_tabs.draw(tabs, settings, engines)
     gradio_internals.localize_labels(demo)
-    return Page(
-        demo, badge, about, chatbot, question, seeing, camera, url, add_url, options, kept, sharing, clock, beside
+    return PageWidgets(
+        demo, badge, about, chatbot, question, previews, camera, url, add_url, options, kept, sharing, clock, beside
     )
 
 
@@ -154,19 +142,34 @@ def _draw_options(settings) -> list[gr.components.Component]:
     return [temperature, length, top_p, penalty, seed, system, schema]
 
 
-def _wire_status(page: Page, service: Service) -> None:
+def _wire_status(page: PageWidgets, service: Service) -> None:
     def status(request: gr.Request):
         words = words_for(request)
         badge = render.badge(service.status(), words)
         slider = context.fitted_budget(service.status().model)
-        return badge.html, render.about(service.status(), words), gr.Timer(active=not badge.settled), slider
+        return badge.html, render.about(service.status(), words), _recheck(badge), slider
 
-    outputs = [page.badge, page.about, page.clock, page.sight.budget]
+    outputs = [page.badge, page.about, page.clock, page.preview.budget]
     for event in (page.demo.load, page.clock.tick):
         event(status, None, outputs, queue=False, show_progress="hidden", api_visibility="private")
 
 
-def _wire_chat(page: Page, service: Service, reader: Reader, seeing: preview.Sight, gallery: Gallery) -> None:
+def _recheck(badge: render.Badge) -> gr.Timer:
+    """The timer that looks at the model's state again, until what the badge says will stay."""
+    if badge.recheck_s is None:
+        return gr.Timer(active=False)
+    return gr.Timer(badge.recheck_s, active=True)
+
+
+def _status_after_answer(service: Service, words: languages.Words) -> tuple:
+    """Badge and timer: an answer that finds the model gone says so at once, and the page looks until it is back."""
+    badge = render.badge(service.status(), words)
+    return (gr.skip(), gr.skip()) if badge.recheck_s is None else (badge.html, _recheck(badge))
+
+
+def _wire_chat(
+    page: PageWidgets, service: Service, reader: Reader, previews: preview.Preview, gallery: Gallery
+) -> None:
     async def respond(
         request: gr.Request, history, budget, items, temperature, length, top_p, penalty, seed, system, schema
     ) -> AsyncGenerator:
@@ -174,21 +177,21 @@ def _wire_chat(page: Page, service: Service, reader: Reader, seeing: preview.Sig
         sampling = generation_params.sampling_of(temperature, length, top_p, penalty, seed, schema)
         max_pixels = context.budget_pixels(budget, service.status().model)
         choices = chat.Choices(sampling, system, max_pixels, context.off_files(items))
-        following = seeing.following(history, budget, items, words)
+        answer_preview = previews.of_answer(history, budget, items, words)
         async with aclosing(chat.answer(history, choices, service, reader, words)) as steps:
-            async for grown in steps:
-                views = await following.step(grown.text, grown.finished)
-                yield grown.history, *views, gr.skip()
+            async for step in steps:
+                views = await answer_preview.update(step.text, step.finished)
+                yield step.history, *views, gr.skip(), gr.skip(), gr.skip()
         # In this event, not one of its own: that could end after a later one and bring back an old conversation.
-        # The views are said again: Gradio would mix "no change" into the value that it streamed last.
-        yield grown.history, *views, conversations.saved(grown.history)
+        # The views are given again: Gradio would mix "no change" into the value that it streamed last.
+        yield step.history, *views, conversations.save(step.history), *_status_after_answer(service, words)
 
     def take(question, history, request: gr.Request):
-        grown = chat.ask(history, question)
-        if grown == history:
+        asked = chat.ask(history, question)
+        if asked == history:
             words = words_for(request)
             raise render.refusal(words.EMPTY_QUESTION)
-        return _busy(value=None), grown
+        return _busy(value=None), asked
 
     def take_example(selected: gr.SelectData, history, request: gr.Request):
         # By its number: what the browser says is in it could be any file of the machine.
@@ -200,32 +203,32 @@ def _wire_chat(page: Page, service: Service, reader: Reader, seeing: preview.Sig
         return _busy(), chat.again(history, _flat(event.index))
 
     def edit(history, event: gr.EditData):
-        return _busy(), chat.edited(history, _flat(event.index), str(event.value))
+        return _busy(), chat.edit(history, _flat(event.index), str(event.value))
 
     def undo(history, event: gr.UndoData):
         index = _flat(event.index)
         return gr.MultimodalTextbox(value=chat.question_of(history, index)), chat.before(history, index)
 
     def stop(history, request: gr.Request):
-        kept = chat.stopped(history, words_for(request))
-        return _idle(), kept, conversations.saved(kept)
+        kept = chat.note_stop(history, words_for(request))
+        return _idle(), kept, conversations.save(kept)
 
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     both = [page.question, page.chatbot]
-    sharing = share.Share(service, reader, gallery)
-    beside = share.Beside(page.chatbot, page.question, page.sight.context, page.sight.budget, page.options)
+    sharing = share.ShareHandlers(service, reader, gallery)
+    parts = share.ChatParts(page.chatbot, page.question, page.preview.context, page.preview.budget, page.options)
     begun = [
         page.question.submit(take, both, both, **{**private, "queue": True}),
         page.chatbot.example_select(take_example, page.chatbot, both, **private),
         page.chatbot.retry(retry, page.chatbot, both, **private),
         page.chatbot.edit(edit, page.chatbot, both, **private),
-        share.wire(page.share, sharing, beside, service),
+        share.wire(page.share, sharing, parts, service),
     ]
     answering = [
         event.success(
             respond,
-            [page.chatbot, page.sight.budget, page.sight.context, *page.options],
-            [page.chatbot, page.sight.viewer, page.sight.context, page.kept],
+            [page.chatbot, page.preview.budget, page.preview.context, *page.options],
+            [page.chatbot, page.preview.viewer, page.preview.context, page.kept, page.badge, page.clock],
             show_progress="hidden",
             api_visibility="private",
             concurrency_id="answers",
@@ -239,13 +242,13 @@ def _wire_chat(page: Page, service: Service, reader: Reader, seeing: preview.Sig
     stopping.then(stop, page.chatbot, [*both, page.kept], **private)
     undone = page.chatbot.undo(undo, page.chatbot, both, cancels=answering, **private)
     fresh = [page.question, page.kept]
-    cleared = page.chatbot.clear(lambda: (_idle(), conversations.saved([])), None, fresh, cancels=answering, **private)
+    cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, fresh, cancels=answering, **private)
     reopened = conversations.wire(page.kept, page.chatbot, page.question, gallery, answering)
     share.judge_after(answering[-1], page.share, sharing, page.chatbot)
-    preview.refresh_after([undone, cleared, reopened], page.sight, seeing, page.chatbot)
+    preview.refresh_after([undone, cleared, reopened], page.preview, previews, page.chatbot)
 
 
-def _wire_images(page: Page, service: Service, reader: Reader) -> None:
+def _wire_images(page: PageWidgets, service: Service, reader: Reader) -> None:
     def add(question, path):
         if not path:
             return gr.skip(), None

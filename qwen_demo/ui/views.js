@@ -36,4 +36,4 @@ const saveText = (name, type, text) => {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 };
 // Pieces of a difference, [kind, text] each; `del` and `ins` tell without colour.
-const marked = (pieces) => pieces.map(([kind, text]) => make({ gone: "del", new: "ins" }[kind] ?? "span", {}, text));
+const diffNodes = (pieces) => pieces.map(([kind, text]) => make({ gone: "del", new: "ins" }[kind] ?? "span", {}, text));

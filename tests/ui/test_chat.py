@@ -145,7 +145,7 @@ async def test_pacing_gathers_fast_tokens_and_loses_none():
             await asyncio.sleep(0)
         yield DONE
 
-    events = [event async for event in chat.paced(fast())]
+    events = [event async for event in chat.pace(fast())]
     texts_ = [event.text for event in events if isinstance(event, TextDelta)]
     assert "".join(texts_) == "".join(f"{n} " for n in range(1000))
     assert texts_[0] == "0 "
@@ -161,7 +161,7 @@ async def test_pacing_hands_an_error_on_after_the_text_before_it():
 
     seen = []
     with pytest.raises(EngineFailed):
-        async for event in chat.paced(failing()):
+        async for event in chat.pace(failing()):
             seen.append(event)
     assert "".join(event.text for event in seen) == "ab"
 
@@ -172,20 +172,20 @@ def test_retry_undo_and_edit_cut_where_they_should():
     assert chat.again(history, 2) == history[:1]
     assert chat.before(history, 4) == history[:3]
     assert chat.question_of(history, 4) == {"text": "b", "files": []}
-    assert [words(m) for m in chat.edited(history, 0, "new")] == ["new"]
+    assert [words(m) for m in chat.edit(history, 0, "new")] == ["new"]
 
 
 def test_an_edited_question_keeps_its_images(tmp_path):
     history = chat.ask([], {"text": "old", "files": [str(tmp_path / "a.png")]})
-    assert chat.question_of(chat.edited(history, 0, "new"), 0) == {"text": "new", "files": [str(tmp_path / "a.png")]}
+    assert chat.question_of(chat.edit(history, 0, "new"), 0) == {"text": "new", "files": [str(tmp_path / "a.png")]}
 
 
 def test_stop_keeps_what_was_written_and_says_so():
     pending = {**assistant(""), "metadata": {"title": "Looking", "status": "pending"}}
-    assert [words(m) for m in chat.stopped([user("a"), assistant("half")])][:2] == ["a", "half"]
-    assert chat.stopped([user("a"), assistant("half")])[-1]["metadata"]["title"] == texts.STOPPED
-    assert chat.stopped([user("a"), pending])[0] == user("a")
-    assert pending not in chat.stopped([user("a"), pending])
+    assert [words(m) for m in chat.note_stop([user("a"), assistant("half")])][:2] == ["a", "half"]
+    assert chat.note_stop([user("a"), assistant("half")])[-1]["metadata"]["title"] == texts.STOPPED
+    assert chat.note_stop([user("a"), pending])[0] == user("a")
+    assert pending not in chat.note_stop([user("a"), pending])
 
 
 def test_an_empty_question_changes_nothing():

@@ -25,13 +25,15 @@ from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.history import generation_params
-from qwen_demo.ui.history.generation_params import Given
+from qwen_demo.ui.history.generation_params import GenerationParams
 from qwen_demo.ui.history.transcript import File, Turn
+from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.i18n.languages import Words
 from qwen_demo.ui.render import difference
 
 FORMAT = "qwen-demo-bundle"
-MOST_BYTES = 24 << 20  # of all images together
-MOST_FILE_BYTES = 36 << 20  # base64 takes a third more, and the words come on top
+MAX_BYTES = 24 << 20  # of all images together
+MAX_FILE_BYTES = 36 << 20  # base64 takes a third more, and the words come on top
 _ENDINGS = {"PNG": "png", "JPEG": "jpg", "WebP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "AVIF": "avif",
             "MP4": "mp4", "MATROSKA": "webm", "AVI": "avi"}  # fmt: skip
 _Text = Annotated[str, StringConstraints(max_length=200_000)]
@@ -39,7 +41,7 @@ _Strict = ConfigDict(extra="forbid", allow_inf_nan=False)
 _Side = Annotated[int, Field(ge=0, le=1 << 20)]
 
 
-class Image(BaseModel):
+class BundleImage(BaseModel):
     """Attributes:
     seen: width and height that the model saw; (0, 0) where that was not known.
     sha256: of the file.
@@ -51,10 +53,10 @@ class Image(BaseModel):
     name: Annotated[str, StringConstraints(max_length=120)]
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
     seen: tuple[_Side, _Side]
-    data: Annotated[str, StringConstraints(max_length=MOST_FILE_BYTES)]
+    data: Annotated[str, StringConstraints(max_length=MAX_FILE_BYTES)]
 
 
-class Part(BaseModel):
+class BundlePart(BaseModel):
     """Text, or the index of an image."""
 
     model_config = _Strict
@@ -67,7 +69,7 @@ class BundleMessage(BaseModel):
     model_config = _Strict
 
     role: Literal["user", "assistant"]
-    parts: list[Part] = Field(max_length=64)
+    parts: list[BundlePart] = Field(max_length=64)
 
 
 class Bundle(BaseModel):
@@ -80,38 +82,38 @@ class Bundle(BaseModel):
 
     format: Literal["qwen-demo-bundle"] = FORMAT
     version: Literal[1] = 1
-    given: Given
-    images: list[Image] = Field(max_length=64)
+    generation_params: GenerationParams
+    images: list[BundleImage] = Field(max_length=64)
     messages: list[BundleMessage] = Field(min_length=1, max_length=200)
     answer: _Text
 
 
-async def packed(turns: Sequence[Turn], gallery: Gallery, model: ModelInfo) -> str:
+async def pack(turns: Sequence[Turn], gallery: Gallery, model: ModelInfo) -> str:
     """The last answer of the conversation as a bundle.
 
     Raises:
         InvalidRequest: no answer that went well, an image that is gone, or too many bytes.
     """
-    known = generation_params.parsed(turns[-1].given) if turns and turns[-1].role == "assistant" else None
+    known = generation_params.decode(turns[-1].params) if turns and turns[-1].role == "assistant" else None
     if known is None:
         raise InvalidRequest(Sentence("There is no whole answer to share. Ask first, or ask again."))
-    images, left = {}, MOST_BYTES
+    images, left = {}, MAX_BYTES
     for file in dict.fromkeys(file for turn in turns for file in turn.files):
         data = await asyncio.to_thread(_read, file, left)
         left -= len(data)
         seen = (await gallery.look(file.path)).seen(model, known.max_pixels)
         encoded = base64.b64encode(data).decode()
-        images[file] = Image(name=file.name, sha256=hashlib.sha256(data).hexdigest(), seen=seen, data=encoded)
+        images[file] = BundleImage(name=file.name, sha256=hashlib.sha256(data).hexdigest(), seen=seen, data=encoded)
     order = list(images)
     messages = [
         BundleMessage(
             role=turn.role,
-            parts=[Part(text=p) if isinstance(p, str) else Part(image=order.index(p)) for p in turn.parts],
+            parts=[BundlePart(text=p) if isinstance(p, str) else BundlePart(image=order.index(p)) for p in turn.parts],
         )
         for turn in turns[:-1]
     ]
     try:
-        bundle = Bundle(given=known, images=list(images.values()), messages=messages, answer=turns[-1].text)
+        bundle = Bundle(generation_params=known, images=list(images.values()), messages=messages, answer=turns[-1].text)
     except ValidationError as error:
         raise InvalidRequest(Sentence("The conversation is too long to share: 200 messages at most.")) from error
     return bundle.model_dump_json(indent=1, exclude_none=True) + "\n"
@@ -125,16 +127,16 @@ def _read(file: File, most: int) -> bytes:
     except OSError as error:
         raise InvalidRequest(Sentence("{name} is no longer on the server. Attach it again.", name=file.name)) from error
     too_large = "The images are too large to share: {limit} MiB at most, all together."
-    raise InvalidRequest(Sentence(too_large, limit=MOST_BYTES >> 20))
+    raise InvalidRequest(Sentence(too_large, limit=MAX_BYTES >> 20))
 
 
-def parsed(path: Path) -> Bundle:
+def parse(path: Path) -> Bundle:
     """
     Raises:
         InvalidRequest: no bundle, or beyond its bounds.
     """
-    if path.stat().st_size > MOST_FILE_BYTES:
-        raise InvalidRequest(Sentence("The bundle is larger than {limit} MiB.", limit=MOST_FILE_BYTES >> 20))
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise InvalidRequest(Sentence("The bundle is larger than {limit} MiB.", limit=MAX_FILE_BYTES >> 20))
     try:
         bundle = Bundle.model_validate(json.loads(path.read_bytes()))
     except (ValueError, RecursionError) as error:
@@ -145,7 +147,7 @@ def parsed(path: Path) -> Bundle:
     return bundle
 
 
-async def unpacked(bundle: Bundle, reader: Reader) -> History:
+async def unpack(bundle: Bundle, reader: Reader, words: Words = texts) -> History:
     """The conversation up to the question, with its images as uploads of this server.
 
     Raises:
@@ -160,16 +162,16 @@ async def unpacked(bundle: Bundle, reader: Reader) -> History:
             history.append(render.answer(text))
         else:
             files = [paths[part.image] for part in message.parts if part.image is not None]
-            history = chat.ask(history, {"text": text, "files": files})
+            history = chat.ask(chat.note_unanswered(history, words), {"text": text, "files": files})
     return history
 
 
-async def _upload(image: Image, number: int, reader: Reader) -> str:
+async def _upload(image: BundleImage, number: int, reader: Reader) -> str:
     try:
         data = base64.b64decode(image.data, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest(Sentence("Image {number} of the bundle is damaged.", number=number)) from error
-    if len(data) > MOST_BYTES or hashlib.sha256(data).hexdigest() != image.sha256:
+    if len(data) > MAX_BYTES or hashlib.sha256(data).hexdigest() != image.sha256:
         foreign = "Image {number} of the bundle is not the one that was shared: its hash differs."
         raise InvalidRequest(Sentence(foreign, number=number))
     # The name in the bundle is a stranger's; the type is what the bytes say.
@@ -186,15 +188,15 @@ async def _upload(image: Image, number: int, reader: Reader) -> str:
 def expected(bundle: Bundle) -> dict:
     """What the verdict needs; it stays in the view while the question is asked again."""
     seen = [list(image.seen) for image in bundle.images]
-    return {"answer": bundle.answer, "model": bundle.given.model, "revision": bundle.given.revision or "",
-            "quantization": bundle.given.quantization, "seen": seen}  # fmt: skip
+    return {"answer": bundle.answer, "model": bundle.generation_params.model, "revision": bundle.generation_params.revision or "",
+            "quantization": bundle.generation_params.quantization, "seen": seen}  # fmt: skip
 
 
 async def verdict(value: Any, turns: Sequence[Turn], gallery: Gallery, model: ModelInfo) -> dict | None:
     """Whether the newest answer is what was expected; None where nothing was, or no answer came."""
     if not isinstance(value, dict) or not isinstance(value.get("answer"), str) or not turns:
         return None
-    if turns[-1].role != "assistant" or not (known := generation_params.parsed(turns[-1].given)):
+    if turns[-1].role != "assistant" or not (known := generation_params.decode(turns[-1].params)):
         return None
     files = dict.fromkeys(file for turn in turns for file in turn.files)
     seen = [list((await gallery.look(file.path)).seen(model, known.max_pixels)) for file in files]

@@ -19,7 +19,7 @@ from qwen_demo.ui.i18n.languages import Words
 
 FORMATS = ("markdown", "json", "html")
 # Of all images in one page; the others are named.
-MOST_IMAGE_BYTES = 16 << 20
+MAX_IMAGE_BYTES = 16 << 20
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
@@ -29,7 +29,7 @@ _STYLE = (
 )
 
 
-async def written(kind: str, name: str, turns: Sequence[Turn], gallery: Gallery, words: Words = texts) -> str:
+async def write(kind: str, name: str, turns: Sequence[Turn], gallery: Gallery, words: Words = texts) -> str:
     """`kind` is one of `FORMATS`."""
     if kind == "markdown":
         return markdown(name, turns, words)
@@ -53,9 +53,13 @@ def as_json(name: str, turns: Sequence[Turn]) -> str:
     messages = []
     for turn in turns:
         parts = [{"text": part} if isinstance(part, str) else {"file": part.name} for part in turn.parts]
-        known = generation_params.parsed(turn.given)
+        known = generation_params.decode(turn.params)
         messages.append(
-            {"role": turn.role, "parts": parts, **({"given": known.model_dump(exclude_defaults=True)} if known else {})}
+            {
+                "role": turn.role,
+                "parts": parts,
+                **({"params": known.model_dump(exclude_defaults=True)} if known else {}),
+            }
         )
     return json.dumps({"name": name, "messages": messages}, ensure_ascii=False, indent=2) + "\n"
 
@@ -89,10 +93,10 @@ def _html_part(part: str | File, images: dict[str, str]) -> str:
 async def _images(turns: Sequence[Turn], gallery: Gallery) -> dict[str, str]:
     """Copies as the page shows them, the first frame of a clip, up to a size in all."""
     urls: dict[str, str] = {}
-    left = MOST_IMAGE_BYTES
+    left = MAX_IMAGE_BYTES
     for file in dict.fromkeys(file for turn in turns for file in turn.files):
-        shown = await gallery.look(file.path)
-        data = await asyncio.to_thread(_read, shown.view, left) if shown.view else b""
+        attachment = await gallery.look(file.path)
+        data = await asyncio.to_thread(_read, attachment.view, left) if attachment.view else b""
         left -= len(data)
         if data:
             urls[file.path] = "data:image/jpeg;base64," + base64.b64encode(data).decode()
@@ -109,7 +113,7 @@ def _read(path: str, most: int) -> bytes:
 
 
 def _facts(turn: Turn, words: Words) -> str:
-    known = generation_params.parsed(turn.given)
+    known = generation_params.decode(turn.params)
     return words.kept_answer(known.model, known.temperature) if known else ""
 
 

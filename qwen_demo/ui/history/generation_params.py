@@ -14,7 +14,7 @@ FRESH_SEED = -1  # on the page: a new seed for each answer
 _Name = Annotated[str, StringConstraints(max_length=300)]
 
 
-class Given(BaseModel):
+class GenerationParams(BaseModel):
     """Bounds are those of the page's controls; `max_pixels` None is the model's own budget."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -43,10 +43,10 @@ class Given(BaseModel):
         )
 
 
-def spelled(sampling: Sampling, system_prompt: str, max_pixels: int | None, model: ModelInfo) -> str:
+def encode(sampling: Sampling, system_prompt: str, max_pixels: int | None, model: ModelInfo) -> str:
     """As the note's id has it; "" where the values are beyond the page's controls."""
     try:
-        given = Given(
+        params = GenerationParams(
             model=model.model_id,
             revision=model.revision,
             quantization=model.quantization,
@@ -61,13 +61,13 @@ def spelled(sampling: Sampling, system_prompt: str, max_pixels: int | None, mode
         )
     except ValidationError:
         return ""
-    return given.model_dump_json(exclude_defaults=True)
+    return params.model_dump_json(exclude_defaults=True)
 
 
-def parsed(note_id: str) -> Given | None:
+def decode(note_id: str) -> GenerationParams | None:
     """Of a note's id, which begins with the pixel budget; None where nothing of the kind is in it."""
     try:
-        return Given.model_validate_json(note_id.partition(";")[2])
+        return GenerationParams.model_validate_json(note_id.partition(";")[2])
     except ValidationError:
         return None
 

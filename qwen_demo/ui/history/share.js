@@ -36,11 +36,11 @@ function show() {
   for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.dataset.kind === kind));
 }
 
-function judged(found) {
+function judge(found) {
   const model = found.same_model ? fill(words.same_model, { model: found.models[1] }) : fill(words.other_model, { theirs: found.models[0], ours: found.models[1] });
   state.textContent = [found.same ? words.same : words.different, model, found.same_sizes ? "" : words.other_sizes].filter(Boolean).join(" ");
   if (found.same) return;
-  verdict.append(make("h3", {}, words.difference), make("p", { class: "difference" }, ...marked(found.difference)));
+  verdict.append(make("h3", {}, words.difference), make("p", { class: "difference" }, ...diffNodes(found.difference)));
 }
 
 function update() {
@@ -51,7 +51,7 @@ function update() {
   state.textContent = value.running ? words.running : value.failed ? words.failed : "";
   if (value.code) codes = value.code;
   if (value.file) saveText("qwen-demo-bundle.json", "application/json", value.file);
-  if (value.verdict) judged(value.verdict);
+  if (value.verdict) judge(value.verdict);
   show();
 }
 

@@ -20,13 +20,13 @@ from qwen_demo.types import Sampling
 from qwen_demo.ui.history.transcript import File, Turn
 
 # A conversation with more characters is no snippet any more.
-LONGEST = 200_000
+MAX_CHARACTERS = 200_000
 KEY = "QWEN_DEMO_API_KEY"
 _PLAIN = {"temperature": 0.0, "top_p": 1.0, "repetition_penalty": 1.0, "seed": None}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Question:
     """What the code asks.
 
     Attributes:
@@ -53,13 +53,13 @@ def address_of(value: Any) -> str:
     return "http://localhost:7860"
 
 
-def all_of(asked: Asked) -> dict[str, str]:
+def all_of(question: Question) -> dict[str, str]:
     """Each kind of code by its name. Raises `ValueError` where nothing was asked or it is too long."""
-    if not asked.turns:
+    if not question.turns:
         raise ValueError("empty")
-    if sum(len(turn.text) for turn in asked.turns) + len(asked.sampling.json_schema or "") > LONGEST:
+    if sum(len(turn.text) for turn in question.turns) + len(question.sampling.json_schema or "") > MAX_CHARACTERS:
         raise ValueError("long")
-    return {"curl": curl(asked), "openai": openai(asked), "gradio_client": gradio_client(asked)}
+    return {"curl": curl(question), "openai": openai(question), "gradio_client": gradio_client(question)}
 
 
 class _Code(str):
@@ -69,18 +69,18 @@ class _Code(str):
         return str(self)
 
 
-def curl(asked: Asked) -> str:
+def curl(question: Question) -> str:
     """The body goes through a pipe, as images are longer than a command line may be."""
     mark = secrets.token_hex(16)  # stands nowhere else, as nobody could guess it
-    body = _body(asked, lambda file: f"data:{media_type(file)};base64,{mark}{file.name}{mark}")
+    body = _body(question, lambda file: f"data:{media_type(file)};base64,{mark}{file.name}{mark}")
     text = json.dumps(body, ensure_ascii=False)
-    # Every second piece is a file's name, still spelled as JSON spells it.
+    # Every second piece is a file's name, still as JSON writes it.
     pieces = []
     for index, piece in enumerate(text.split(mark)):
         name = json.loads(f'"{piece}"') if index % 2 else ""
         pieces.append(f"base64 < {_quoted('./' + name)} | tr -d '\\n'" if name else f"printf %s {_quoted(piece)}")
-    key = f' \\\n  -H "Authorization: Bearer ${KEY}"' if asked.needs_key else ""
-    url = _quoted(f"{asked.address}/v1/chat/completions")
+    key = f' \\\n  -H "Authorization: Bearer ${KEY}"' if question.needs_key else ""
+    url = _quoted(f"{question.address}/v1/chat/completions")
     send = f"curl -sS {url} \\\n  -H 'Content-Type: application/json'{key} \\\n  --data-binary @-"
     if len(pieces) == 1:
         return f"{pieces[0]} | {send}\n"
@@ -88,14 +88,14 @@ def curl(asked: Asked) -> str:
     return f"{{\n{lines}\n}} | {send}\n"
 
 
-def openai(asked: Asked) -> str:
-    body = _body(asked, lambda file: _Code(f"data_url({file.name!r}, {media_type(file)!r})"))
+def openai(question: Question) -> str:
+    body = _body(question, lambda file: _Code(f"data_url({file.name!r}, {media_type(file)!r})"))
     extra = {key: body.pop(key) for key in ("repetition_penalty", "mm_processor_kwargs") if key in body}
     if extra:
         body["extra_body"] = extra
-    files = any(turn.files for turn in asked.turns)
-    key = f'os.environ["{KEY}"]' if asked.needs_key else '"none"'
-    head = [*(["import base64"] if files else []), *(["import os"] if asked.needs_key else [])]
+    files = any(turn.files for turn in question.turns)
+    key = f'os.environ["{KEY}"]' if question.needs_key else '"none"'
+    head = [*(["import base64"] if files else []), *(["import os"] if question.needs_key else [])]
     lines = [*head, *([""] if head else []), "from openai import OpenAI", ""]
     if files:
         lines += [
@@ -107,29 +107,29 @@ def openai(asked: Asked) -> str:
             "",
         ]
     lines += [
-        f"client = OpenAI(base_url={asked.address + '/v1'!r}, api_key={key})",
+        f"client = OpenAI(base_url={question.address + '/v1'!r}, api_key={key})",
         f"answer = client.chat.completions.create(\n{_arguments(body)})",
         "print(answer.choices[0].message.content)",
     ]
     return "\n".join(lines) + "\n"
 
 
-def gradio_client(asked: Asked) -> str:
+def gradio_client(question: Question) -> str:
     """The page's own API. It knows no JSON schema, and the code says so."""
-    files = any(turn.files for turn in asked.turns)
-    arguments = {"messages": [_gradio_message(turn) for turn in asked.turns], **_changed(asked.sampling)}
-    arguments["max_new_tokens"] = asked.sampling.max_new_tokens
-    if asked.max_pixels:
-        arguments["max_pixels"] = asked.max_pixels
-    if asked.system_prompt:
-        arguments["system_prompt"] = asked.system_prompt
+    files = any(turn.files for turn in question.turns)
+    arguments = {"messages": [_gradio_message(turn) for turn in question.turns], **_changed(question.sampling)}
+    arguments["max_new_tokens"] = question.sampling.max_new_tokens
+    if question.max_pixels:
+        arguments["max_pixels"] = question.max_pixels
+    if question.system_prompt:
+        arguments["system_prompt"] = question.system_prompt
     arguments["api_name"] = "/chat"
-    login = ', auth=("name", "password")' if asked.has_login else ""
-    note = ["# This API takes no JSON schema; use the OpenAI API for it."] if asked.sampling.json_schema else []
+    login = ', auth=("name", "password")' if question.has_login else ""
+    note = ["# This API takes no JSON schema; use the OpenAI API for it."] if question.sampling.json_schema else []
     lines = [
         f"from gradio_client import Client{', handle_file' if files else ''}",
         "",
-        f"client = Client({asked.address!r}{login})",
+        f"client = Client({question.address!r}{login})",
         *note,
         f"answer = client.predict(\n{_arguments(arguments)})",
         "print(answer)",
@@ -141,15 +141,15 @@ def media_type(file: File) -> str:
     return mimetypes.guess_type(file.name)[0] or "image/png"
 
 
-def _body(asked: Asked, url) -> dict:
+def _body(question: Question, url) -> dict:
     """A chat completion request; `url` makes a file's data URL."""
-    messages = [_message(turn, url) for turn in asked.turns]
-    if asked.system_prompt:
-        messages = [{"role": "system", "content": asked.system_prompt}, *messages]
-    sampling = asked.sampling
-    body = {"model": asked.model, "messages": messages, **_changed(sampling), "max_tokens": sampling.max_new_tokens}
-    if asked.max_pixels:
-        body["mm_processor_kwargs"] = {"max_pixels": asked.max_pixels}
+    messages = [_message(turn, url) for turn in question.turns]
+    if question.system_prompt:
+        messages = [{"role": "system", "content": question.system_prompt}, *messages]
+    sampling = question.sampling
+    body = {"model": question.model, "messages": messages, **_changed(sampling), "max_tokens": sampling.max_new_tokens}
+    if question.max_pixels:
+        body["mm_processor_kwargs"] = {"max_pixels": question.max_pixels}
     if sampling.json_schema:
         schema = {"name": "answer", "schema": json.loads(sampling.json_schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from qwen_demo.ui import chat
 from qwen_demo.ui.chat import History
+from qwen_demo.ui.conversation import messages_to_send
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,12 @@ class Turn:
 
     Attributes:
         role: user or assistant.
-        given: for an answer, the id of the note under it, which keeps what it was given with; see `given`.
+        params: for an answer, the id of the note under it, which keeps how it was generated; see `generation_params`.
     """
 
     role: str
     parts: tuple[str | File, ...]
-    given: str = ""
+    params: str = ""
 
     @property
     def text(self) -> str:
@@ -73,5 +74,4 @@ def question_only(turns: Sequence[Turn]) -> list[Turn]:
 
 def asked_next(history: History, question: dict | None, off: frozenset[str]) -> list[Turn]:
     """What would be sent now: the question that is being written, or else the last one again."""
-    turns = of_history(chat.without(chat.ask(history, question or {}), off))
-    return question_only(turns)
+    return question_only(of_history(messages_to_send(chat.without_files(chat.ask(history, question or {}), off))))

@@ -36,7 +36,7 @@ def translate_on_load(demo: gr.Blocks) -> None:
             [{**card, "display_text": known.get(card["display_text"], card["display_text"])} for card in chat.examples]
             for chat in cards
         ]
-        choices = [[(known.get(shown, shown), key) for shown, key in radio.choices] for radio in radios]
+        choices = [[(known.get(label, label), key) for label, key in radio.choices] for radio in radios]
         filled = [gr.Textbox(known[box.value]) for box in boxes]
         return [*(gr.Chatbot(examples=value) for value in titles), *(gr.Radio(choices=value) for value in choices),
                 *filled]  # fmt: skip

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.sentences import Sentence
-from qwen_demo.ui.i18n import texts, texts_zh
+from qwen_demo.ui.i18n import sentences_zh, texts, texts_zh
 
 Words = ModuleType  # `texts` or `texts_zh`, which have the same names
 
@@ -52,18 +52,18 @@ def words_for(request: gr.Request) -> Words:
     return texts_zh if (_choice_of(http) or accepted) == "zh" else texts
 
 
-def said(text: str, words: Words) -> str | None:
+def translate(text: str, words: Words) -> str | None:
     """`text`, which is English, in the language of `words`; None where nobody translated it."""
     if words is texts or not text:
         return text
-    template = words.SENTENCES.get(text.template) if isinstance(text, Sentence) else None
+    template = sentences_zh.SENTENCES.get(text.template) if isinstance(text, Sentence) else None
     if template is None:
         return None
-    return template.format(**{name: _value_said(value, words) for name, value in text.values.items()})
+    return template.format(**{name: _translate_value(value, words) for name, value in text.values.items()})
 
 
-def _value_said(value, words: Words):
-    return (said(value, words) or value) if isinstance(value, Sentence) else value
+def _translate_value(value, words: Words):
+    return (translate(value, words) or value) if isinstance(value, Sentence) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ class Problem:
     def of(cls, error: QwenDemoError) -> "Problem":
         return cls(error.code, error.args[0])
 
-    def told(self, words: Words) -> tuple[str, str]:
+    def localize(self, words: Words) -> tuple[str, str]:
         """The sentence to show, and beneath it the English one where that says more and has no translation."""
-        known = said(self.message, words)
-        return (known, "") if known is not None else (words.ERRORS[self.code], self.message)
+        known = translate(self.message, words)
+        return (known, "") if known is not None else (sentences_zh.ERRORS[self.code], self.message)
 
 
 def question(english: str, words: Words) -> str:
     """A question of ours to the model."""
-    return english if words is texts else words.QUESTIONS.get(english, english)
+    return english if words is texts else sentences_zh.QUESTIONS.get(english, english)

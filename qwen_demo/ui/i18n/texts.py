@@ -7,6 +7,7 @@ PLACEHOLDER = "Ask about an image or a video. Drop, paste or attach it here."
 EMPTY_QUESTION = "Type a question or add an image first."
 LOOKING = "Looking at it"
 STOPPED = "Stopped. What was written so far stays; Retry starts the answer again."
+UNANSWERED = "This question got no answer."
 LENGTH = "ended at the length limit"
 REPETITION = "ended because it ran in a loop"
 
@@ -105,7 +106,7 @@ VIEWER = {
     "crop_only_note": "The region is cut out and asked about alone: this small model reads no coordinates.",
     "ask_coordinates": "Put its coordinates in the question",
     "remove": "Remove",
-    "marks": "Where the model points",
+    "detections": "Where the model points",
     "unnamed": "unnamed",
     "capped": "The first {count} are shown.",
     "outside": "{count} of {found} lie outside the image or have no area.",
@@ -171,7 +172,7 @@ TAB_CHAT = "Chat"
 TAB_VIDEO = "Video"
 TAB_DOCUMENTS = "Documents"
 TAB_TASKS = "Tasks"
-TAB_LIVE = "Camera"
+TAB_CAMERA = "Camera"
 TAB_COMPARE = "Compare"
 ASK = "Ask"
 STOPPED_HERE = "Stopped. What was written so far stays."
@@ -185,7 +186,7 @@ CLIP_FRAMES = "At most this many frames"
 CLIP_QUESTION = "Question about the video"
 CLIP_QUESTION_VALUE = "Describe the video."
 NO_CLIP = "Choose or record a video first."
-STRIP = {
+FRAMES = {
     "title": "The frames that the model sees",
     "empty": "Choose or record a video. The frames that the model will see appear here.",
     "frame": "Frame at {time}; show it in the player",
@@ -193,10 +194,10 @@ STRIP = {
     "size": "each {width} × {height} pixels for the model",
     "tokens": "{tokens} tokens, {share} of the context",
 }
-MOMENTS = {
+TIMESTAMPS = {
     "title": "Answer",
     "empty": "The answer appears here. Times that it names lead to that place of the video.",
-    "moments": "Moments in the answer",
+    "timestamps": "Timestamps in the answer",
     "none": "The answer names no times of this video.",
     "seek": "Show {time} in the player",
     "export": "Save as",
@@ -266,7 +267,7 @@ TASK_TITLES = {
     "compare": "Compare two images",
     "chart": "Chart to values",
     "document": "Parse a document",
-    "video": "Moments of a video",
+    "video": "Events of a video",
     "gui": "Find a GUI element",
 }
 TASKS = {
@@ -281,10 +282,10 @@ TASKS = {
 }
 
 NO_TASK = "There is no such task."
-LIVE_QUESTION = "Question, asked of every image"
-LIVE_QUESTION_VALUE = "Describe the image."
-LIVE_EVERY = "Seconds between images, at least"
-LIVE = {
+CAMERA_QUESTION = "Question, asked of every image"
+CAMERA_QUESTION_VALUE = "Describe the image."
+CAMERA_INTERVAL = "Seconds between images, at least"
+CAMERA_VIEW = {
     "start": "Start the camera",
     "stop": "Stop",
     "idle": "The camera is off. Images go to the model only while it runs, and none is kept.",

@@ -17,7 +17,7 @@ from qwen_demo.ui.i18n.languages import Problem, Words
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PanelStep:
     """One step of a growing answer.
 
     Attributes:
@@ -39,7 +39,7 @@ class Step:
         return not (self.finished or self.problem)
 
     @property
-    def shown(self) -> dict:
+    def value(self) -> dict:
         """What every panel's view has of it."""
         return {"text": self.text, "note": self.note, "problem": self.problem, "original": self.original,
                 "running": self.running}  # fmt: skip
@@ -47,25 +47,25 @@ class Step:
 
 async def answer(
     request: Coroutine[None, None, ChatRequest], service: Service, words: Words = texts
-) -> AsyncGenerator[Step, None]:
+) -> AsyncGenerator[PanelStep, None]:
     """Grow one answer. Errors of ours become the last step; closing this ends the request."""
     text, ticket = "", Ticket()
     try:
-        async with aclosing(chat.paced(service.answer(request, ticket=ticket))) as events:
+        async with aclosing(chat.pace(service.answer(request, ticket=ticket))) as events:
             async for event in events:
                 if isinstance(event, Finished):
-                    yield Step(text, render.statistics(event, words=words)["metadata"]["title"], finished=event)
+                    yield PanelStep(text, render.statistics(event, words=words)["metadata"]["title"], finished=event)
                 elif event is None:
-                    yield Step(text, "" if text else chat.where(ticket, service, words))
+                    yield PanelStep(text, "" if text else chat.progress(ticket, service, words))
                 else:
                     text += event.text
-                    yield Step(text)
+                    yield PanelStep(text)
     except QwenDemoError as error:
-        problem, original = Problem.of(error).told(words)
-        yield Step(text, problem=problem, original=original)
+        problem, original = Problem.of(error).localize(words)
+        yield PanelStep(text, problem=problem, original=original)
 
 
-def stopped(value: Any, words: Words = texts) -> dict:
+def note_stop(value: Any, words: Words = texts) -> dict:
     """A view's value after Stop: what was written stays. It comes back from the browser."""
     kept = value if isinstance(value, dict) else {}
     return {**kept, "running": False, "note": words.STOPPED_HERE}

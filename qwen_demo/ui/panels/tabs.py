@@ -19,7 +19,7 @@ from qwen_demo.ui.panels.video import video
 
 
 @dataclass
-class Panels:
+class PanelWidgets:
     """Attributes:
     tabs: all tabs of the page, the chat's among them.
     """
@@ -27,16 +27,16 @@ class Panels:
     tabs: gr.Tabs
     tasks_tab: gr.Tab
     tasks: gr.HTML
-    video: video.Widgets
+    video: video.VideoWidgets
     documents_tab: gr.Tab
-    documents: documents.Widgets
+    documents: documents.DocumentWidgets
     compare_tab: gr.Tab
-    compare: compare.Widgets
-    live: camera.Widgets
+    compare: compare.CompareWidgets
+    camera: camera.CameraWidgets
 
 
 @dataclass
-class Chat:
+class ChatWidgets:
     """What a preset fills in for the chat."""
 
     question: gr.MultimodalTextbox
@@ -44,7 +44,7 @@ class Chat:
     schema: gr.Textbox
 
 
-def draw(tabs: gr.Tabs, settings: Settings, engines: int) -> Panels:
+def draw(tabs: gr.Tabs, settings: Settings, engines: int) -> PanelWidgets:
     """Inside of `tabs`, after the chat's. What is in a tab reaches the browser when it is first opened.
 
     `engines` is how many are loaded.
@@ -57,18 +57,18 @@ def draw(tabs: gr.Tabs, settings: Settings, engines: int) -> Panels:
         pages = documents.draw()
     with gr.Tab(texts.TAB_COMPARE, id="compare") as compare_tab:
         pair = compare.draw(settings, engines)
-    with gr.Tab(texts.TAB_LIVE, id="live"):
+    with gr.Tab(texts.TAB_CAMERA, id="camera"):
         stills = camera.draw()
-    return Panels(tabs, tasks_tab, cards, clip, documents_tab, pages, compare_tab, pair, stills)
+    return PanelWidgets(tabs, tasks_tab, cards, clip, documents_tab, pages, compare_tab, pair, stills)
 
 
-def wire(panels: Panels, chat: Chat, services: Sequence[Service], reader: Reader) -> None:
+def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], reader: Reader) -> None:
     """The first of `services` answers; with a second one, the two can be compared."""
     service = services[0]
     video.wire(panels.video, service, reader)
     documents.wire(panels.documents, service, reader)
     compare.wire(panels.compare, services, reader)
-    camera.wire(panels.live, service, reader)
+    camera.wire(panels.camera, service, reader)
     _wire_tasks(panels, chat, service)
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     # Which model answers is known when a tab is opened, not when the page is drawn.
@@ -76,19 +76,19 @@ def wire(panels: Panels, chat: Chat, services: Sequence[Service], reader: Reader
     choices = [control for side in panels.compare.sides for control in (side.engine, side.budget)]
 
     def opened(request: gr.Request) -> list:
-        return compare.opened(services, words_for(request))
+        return compare.fill_choices(services, words_for(request))
 
     panels.compare_tab.select(opened, None, choices, **private)
 
 
-def _wire_tasks(panels: Panels, chat: Chat, service: Service) -> None:
+def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> None:
     clip, pages = panels.video, panels.documents
     chat_outputs = [chat.question, chat.length, chat.schema]
     clip_outputs = [clip.player, clip.question]
     page_outputs = [pages.file, pages.task, pages.prompt]
 
     def pick(event: gr.EventData, request: gr.Request):
-        task = tasks.picked(event_data(event), words_for(request))
+        task = tasks.pick(event_data(event), words_for(request))
         opened = gr.Tabs(selected=task.tab)
         if task.tab == "video":
             return opened, gr.skip(), gr.skip(), gr.skip(), task.paths[0], task.prompt, gr.skip(), gr.skip(), gr.skip()

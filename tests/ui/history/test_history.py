@@ -17,7 +17,7 @@ from qwen_demo.ui import chat, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.history import bundles, conversations, export, generation_params, transcript
-from qwen_demo.ui.history.share import Share
+from qwen_demo.ui.history.share import ShareHandlers
 from qwen_demo.ui.history.transcript import File, Turn
 from tests.conftest import draw
 
@@ -60,20 +60,20 @@ async def answered(service, reader, question: dict, history=(), **choices) -> li
 async def test_a_conversation_comes_back_as_it_was_kept(service, reader, red):
     sampling = Sampling(64, temperature=0.5)
     history = await answered(service, reader, {"text": HOSTILE, "files": [red]}, sampling=sampling, max_pixels=78400)
-    kept = json.loads(json.dumps(conversations.kept(history)))
+    kept = json.loads(json.dumps(conversations.for_browser(history)))
     assert kept["name"] == " ".join(HOSTILE.split())[:59] + "…"
-    found = conversations.opened(conversations.read(kept["messages"]))
+    found = conversations.reopen(conversations.read(kept["messages"]))
     assert found.gone == 0
     assert chat.question_of(found.history, 0) == {"text": HOSTILE, "files": [red]}
     assert transcript.of_history(found.history) == transcript.of_history(history)
     assert render.budget_of(found.history[-1]) == 78400
-    known = generation_params.parsed(found.history[-1]["metadata"]["id"])
+    known = generation_params.decode(found.history[-1]["metadata"]["id"])
     assert (known.model, known.sampling) == ("scripted", sampling)
 
 
 def test_a_image_that_is_gone_is_told(uploads):
     turns = [Turn("user", (File(str(uploads / "abc" / "gone.png")), "what is it?")), Turn("assistant", ("A cat.",))]
-    found = conversations.opened(turns)
+    found = conversations.reopen(turns)
     assert found.gone == 1
     asked = chat.question_of(found.history, 0)
     assert asked["files"] == [] and "gone.png: no longer on the server" in asked["text"]
@@ -119,39 +119,42 @@ def test_a_damaged_conversation_is_refused(value):
 def test_a_note_of_another_hand_says_nothing():
     for note in ("", "x", 'max_pixels=0;{"temperature": NaN}', 'max_pixels=0;{"model": "' + "x" * 400 + '"}'):
         turns = [Turn("user", ("a",)), Turn("assistant", ("b",), note)]
-        assert len(conversations.opened(turns).history) == 2
+        assert len(conversations.reopen(turns).history) == 2
 
 
 async def test_files_hold_the_words_and_the_page_has_no_way_to_run_them(service, reader, red):
     history = await answered(service, reader, {"text": HOSTILE, "files": [red]})
     turns, gallery = transcript.of_history(history), Gallery(reader)
-    page = await export.written("html", HOSTILE, turns, gallery)
+    page = await export.write("html", HOSTILE, turns, gallery)
     assert "<script" not in page and "<img src=x" not in page and "&lt;script&gt;" in page and "<b>" not in page
     assert "default-src 'none'" in page and page.count("data:image/jpeg;base64,") == 1
-    markdown = await export.written("markdown", HOSTILE, turns, gallery)
+    markdown = await export.write("markdown", HOSTILE, turns, gallery)
     assert "<" not in markdown and "*red.png*" in markdown and "## Model" in markdown
-    read = json.loads(await export.written("json", HOSTILE, turns, gallery))
+    read = json.loads(await export.write("json", HOSTILE, turns, gallery))
     assert read["messages"][0]["parts"] == [{"file": "red.png"}, {"text": HOSTILE}]
-    assert read["messages"][1]["given"]["model"] == "scripted"
+    assert read["messages"][1]["params"]["model"] == "scripted"
 
 
 async def shared(service, reader, red) -> dict:
     history = await answered(
         service, reader, {"text": "what?", "files": [red]}, max_pixels=50176, system_prompt="Be brief."
     )
-    return json.loads((await Share(service, reader, Gallery(reader)).packed(history, None))["file"])
+    return json.loads((await ShareHandlers(service, reader, Gallery(reader)).pack(history, None))["file"])
 
 
 async def test_a_bundle_asks_the_same_again_and_tells_whether_the_answer_is_the_same(service, reader, red, uploads):
     packed = await shared(service, reader, red)
     (image,) = packed["images"]
     assert image["sha256"] == hashlib.sha256((uploads / "abc" / "red.png").read_bytes()).hexdigest()
-    assert packed["given"].items() >= {"model": "scripted", "max_pixels": 50176, "system_prompt": "Be brief."}.items()
+    assert (
+        packed["generation_params"].items()
+        >= {"model": "scripted", "max_pixels": 50176, "system_prompt": "Be brief."}.items()
+    )
     assert image["seen"][0] % 28 == 0 and packed["answer"] == "It is <b>red</b>."
     file = uploads / "bundle.json"
     file.write_text(json.dumps(packed))
-    share = Share(service, reader, Gallery(reader))
-    history, known, value = await share.opened(str(file))
+    share = ShareHandlers(service, reader, Gallery(reader))
+    history, known, value = await share.open(str(file))
     choices = {"sampling": known.sampling, "max_pixels": known.max_pixels, "system_prompt": known.system_prompt}
     asked = chat.question_of(history, 0)
     assert asked["files"][0].endswith("shared-1.png")
@@ -185,9 +188,9 @@ def changed(packed: dict, how: str) -> dict:
     if how == "path":
         packed["messages"][0]["parts"].append({"file": "/etc/passwd"})
     if how == "temperature":
-        packed["given"]["temperature"] = 1e9
+        packed["generation_params"]["temperature"] = 1e9
     if how == "length":
-        packed["given"]["max_new_tokens"] = 1 << 20
+        packed["generation_params"]["max_new_tokens"] = 1 << 20
     if how == "no question":
         packed["messages"].append({"role": "assistant", "parts": []})
     if how == "name":
@@ -214,7 +217,7 @@ async def test_a_bundle_that_was_changed_is_refused_and_leaves_nothing(service, 
     file.write_text(json.dumps(changed(await shared(service, reader, red), how)))
     before = {path for path in uploads.rglob("*") if path.is_file()}
     with pytest.raises(gr.Error):
-        await Share(service, reader, Gallery(reader)).opened(str(file))
+        await ShareHandlers(service, reader, Gallery(reader)).open(str(file))
     assert {path for path in uploads.rglob("*") if path.is_file()} == before
 
 
@@ -222,11 +225,11 @@ async def test_a_bundle_that_was_changed_is_refused_and_leaves_nothing(service, 
 def test_other_files_are_no_bundles(uploads, text):
     (uploads / "x.json").write_text(text)
     with pytest.raises(InvalidRequest, match="no share bundle"):
-        bundles.parsed(uploads / "x.json")
+        bundles.parse(uploads / "x.json")
 
 
 async def test_there_is_no_bundle_of_an_answer_that_did_not_end_well(service, reader, red):
-    share = Share(service, reader, Gallery(reader))
+    share = ShareHandlers(service, reader, Gallery(reader))
     for history in ([], chat.ask([], {"text": "a"}), [*chat.ask([], {"text": "a"}), render.answer("half")]):
         with pytest.raises(gr.Error, match="no whole answer"):
-            await share.packed(history, None)
+            await share.pack(history, None)

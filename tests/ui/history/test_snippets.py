@@ -9,7 +9,7 @@ import pytest
 from qwen_demo.engines.scripted import Script
 from qwen_demo.types import Image, Sampling
 from qwen_demo.ui.history import snippets
-from qwen_demo.ui.history.snippets import Asked
+from qwen_demo.ui.history.snippets import Question
 from qwen_demo.ui.history.transcript import File, Turn, asked_next, of_history
 from tests.api.conftest import start
 from tests.conftest import draw
@@ -38,7 +38,7 @@ def test_the_code_asks_what_the_page_asks_and_runs_nothing_else(start, tmp_path,
     app = start(Script(["He said ", "<b>yes</b> 你好"]))
     draw("red", (56, 84)).save(tmp_path / NAME)
     sampling = Sampling(max_new_tokens=77, temperature=0.5, top_p=0.9, seed=3)
-    asked = Asked(
+    asked = Question(
         CONVERSATION, sampling, app.url, "scripted", system_prompt="Be 'brief'\n$(touch hacked)", max_pixels=50176
     )
     printed = ran(kind, snippets.all_of(asked)[kind], tmp_path)
@@ -55,13 +55,13 @@ def test_the_code_asks_what_the_page_asks_and_runs_nothing_else(start, tmp_path,
 
 
 def test_code_without_images_reads_no_files():
-    codes = snippets.all_of(Asked([Turn("user", ("hello",))], Sampling(), "http://h:1"))
+    codes = snippets.all_of(Question([Turn("user", ("hello",))], Sampling(), "http://h:1"))
     assert "base64" not in codes["curl"] + codes["openai"] and "handle_file" not in codes["gradio_client"]
 
 
 def test_keys_logins_and_schemas_are_told():
     sampling = Sampling(json_schema='{"type": "integer", "nullable": true}')
-    codes = snippets.all_of(Asked(CONVERSATION, sampling, "http://h:1", needs_key=True, has_login=True))
+    codes = snippets.all_of(Question(CONVERSATION, sampling, "http://h:1", needs_key=True, has_login=True))
     assert "Bearer $QWEN_DEMO_API_KEY" in codes["curl"] and 'os.environ["QWEN_DEMO_API_KEY"]' in codes["openai"]
     assert "auth=" in codes["gradio_client"] and "takes no JSON schema" in codes["gradio_client"]
     assert "'nullable': True" in codes["openai"] and '"nullable": true' in codes["curl"]
@@ -79,7 +79,7 @@ def test_an_address_is_kept_with_its_folder():
 @pytest.mark.parametrize("turns", [[], [Turn("user", ("x" * 200_001,))]])
 def test_nothing_and_too_much_are_refused(turns):
     with pytest.raises(ValueError):
-        snippets.all_of(Asked(turns, Sampling(), "http://h:1"))
+        snippets.all_of(Question(turns, Sampling(), "http://h:1"))
 
 
 def test_what_is_being_written_is_asked_and_else_the_last_question_again():
@@ -92,4 +92,4 @@ def test_what_is_being_written_is_asked_and_else_the_last_question_again():
     assert [turn.text for turn in asked_next(history, {"text": "", "files": []}, frozenset())] == ["one"]
     new = asked_next(history, {"text": "three", "files": []}, frozenset({"/u/a.png"}))
     assert [turn.text for turn in new] == ["one", "two", "three"] and not new[0].files
-    assert of_history(history)[1].given == "max_pixels=5"
+    assert of_history(history)[1].params == "max_pixels=5"

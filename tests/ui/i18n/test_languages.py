@@ -20,14 +20,12 @@ from qwen_demo.media.kinds import check_bytes, refusal_of_format
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.ui import examples
-from qwen_demo.ui.i18n import labels, languages, texts, texts_zh
+from qwen_demo.ui.i18n import labels, languages, sentences_zh, texts, texts_zh
 from tests import hostile_pdfs
 from tests.api.conftest import App
 from tests.hostile_clips import clip
 from tests.ui.steps import answers, ask, settled, shoot
 
-# Of the whole program's words, by their English; English needs no table of them.
-CHINESE_ALONE = {"QUESTIONS", "ERRORS", "SENTENCES"}
 PACKAGE = Path(languages.__file__).parents[2]
 
 
@@ -46,7 +44,7 @@ def spoken(module) -> dict:
 
 
 def test_every_text_of_the_page_is_there_in_both_languages():
-    assert names(texts_zh) == names(texts) | CHINESE_ALONE
+    assert names(texts_zh) == names(texts)
     assert spoken(texts_zh) == spoken(texts)
     for name in names(texts):
         english, chinese = getattr(texts, name), getattr(texts_zh, name)
@@ -61,16 +59,16 @@ def test_every_text_of_the_page_is_there_in_both_languages():
 def test_every_sentence_of_the_program_has_a_chinese_one_with_the_same_values():
     texts_of_code, sentences = set(), {*pdf._REFUSALS.values(), *videos._REFUSALS.values()}
     for path in PACKAGE.rglob("*.py"):
-        if path.name == "texts_zh.py":
+        if path.name == "sentences_zh.py":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 texts_of_code.add(node.value)
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Sentence":
                 sentences |= {node.args[0].value} if isinstance(node.args[0], ast.Constant) else set()
-    assert sentences <= texts_zh.SENTENCES.keys() <= texts_of_code
-    assert texts_zh.QUESTIONS.keys() <= texts_of_code
-    for english, chinese in texts_zh.SENTENCES.items():
+    assert sentences <= sentences_zh.SENTENCES.keys() <= texts_of_code
+    assert sentences_zh.QUESTIONS.keys() <= texts_of_code
+    for english, chinese in sentences_zh.SENTENCES.items():
         assert fields(english) == fields(chinese), english
 
 
@@ -80,23 +78,23 @@ def test_every_kind_of_error_has_a_chinese_sentence():
         kind = kinds.pop()
         kinds += kind.__subclasses__()
         codes.add(kind.code)
-    assert codes == texts_zh.ERRORS.keys()
+    assert codes == sentences_zh.ERRORS.keys()
 
 
 def test_a_problem_is_told_with_its_numbers_or_else_with_the_english_words_beneath():
     with pytest.raises(MediaRefused) as large:
         check_bytes(30 << 20, "image", Settings(max_image_bytes=20 << 20), "a.png")
     assert "20.0 MiB" in str(large.value)
-    told, original = languages.Problem.of(large.value).told(texts_zh)
+    told, original = languages.Problem.of(large.value).localize(texts_zh)
     assert "30.0 MiB" in told and "20.0 MiB" in told and "上限" in told and not original
-    assert languages.Problem.of(large.value).told(texts) == (str(large.value), "")
-    assert languages.Problem.of(EngineFailed("The kernel <b>fell</b>.")).told(texts_zh) == (
-        texts_zh.ERRORS["engine_failed"],
+    assert languages.Problem.of(large.value).localize(texts) == (str(large.value), "")
+    assert languages.Problem.of(EngineFailed("The kernel <b>fell</b>.")).localize(texts_zh) == (
+        sentences_zh.ERRORS["engine_failed"],
         "The kernel <b>fell</b>.",
     )
     with pytest.raises(MediaRefused) as unknown:
         raise refusal_of_format("a.txt", None, "video")
-    told, _ = languages.Problem.of(unknown.value).told(texts_zh)
+    told, _ = languages.Problem.of(unknown.value).localize(texts_zh)
     assert not re.search("unknown|kind|Send", told), told
     assert pickle.loads(pickle.dumps(large.value)).args[0].values["setting"] == "max-image-bytes"
 
@@ -174,9 +172,9 @@ def test_the_page_speaks_chinese_where_the_browser_does(chromium, scripted, loca
         "CONVERSATIONS",
         "SHARE",
         "TASKS",
-        "LIVE",
-        "STRIP",
-        "MOMENTS",
+        "CAMERA_VIEW",
+        "FRAMES",
+        "TIMESTAMPS",
         "DOCUMENT",
         "COMPARE",
     ):
@@ -222,7 +220,7 @@ SEEN = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const parent = node.parentElement;
-    const left = 'script, style, pre, code, [lang]:not(html), .user.message, .said, .kept .name';
+    const left = 'script, style, pre, code, [lang]:not(html), .user.message, .answer-text, .kept .name';
     if (!node.data.trim() || parent.closest(left)) continue;
     if (parent.closest('.bot.message') && !parent.closest('.thought-group')) continue;
     if (parent.checkVisibility()) found.push(node.data.trim());
@@ -277,7 +275,7 @@ def test_nothing_is_said_in_the_other_language(chromium, red, tmp_path, locale):
         app.engine.script = Script([], error=problem)
         ask(page, text)
         note = page.locator("#chat").get_by_text("⚠").last
-        expect(note).to_contain_text(languages.Problem.of(problem).told(words)[0].rstrip("."))
+        expect(note).to_contain_text(languages.Problem.of(problem).localize(words)[0].rstrip("."))
         note.click()
         settled(page)
     if chinese:
@@ -290,10 +288,10 @@ def test_nothing_is_said_in_the_other_language(chromium, red, tmp_path, locale):
     page.locator(".share .make").click()
     expect(page.locator(".share pre")).to_contain_text("curl")
     page.locator(".share .pack").click()
-    expect(page.locator(".toast-wrap")).to_contain_text(languages.said(NO_ANSWER, words))
+    expect(page.locator(".toast-wrap")).to_contain_text(languages.translate(NO_ANSWER, words))
     page.get_by_label(words.URL).fill("http://127.0.0.1/a.png")
     page.get_by_role("button", name=words.ADD_URL).click()
-    expect(page.locator(".toast-wrap")).to_contain_text(languages.said(NO_HTTP, words))
+    expect(page.locator(".toast-wrap")).to_contain_text(languages.translate(NO_HTTP, words))
     found |= foreign(page, chinese)
     shoot(page, f"side-{locale}")
 

@@ -13,8 +13,8 @@ from qwen_demo.types import Finished, Timing, Usage
 from qwen_demo.ui import waterfall
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.panels.compare import compare
-from qwen_demo.ui.panels.compare.compare import Choice
+from qwen_demo.ui.panels.compare import compare, timings
+from qwen_demo.ui.panels.compare.compare import SideChoice
 from qwen_demo.ui.render import MAX_PIECES, difference
 from tests.conftest import draw
 
@@ -66,7 +66,7 @@ def test_a_thousand_differences_are_few_pieces_and_no_word_is_lost():
 
 
 def test_the_table_has_every_stage_and_says_who_was_faster():
-    found = compare.timings(finished(0.5, 1.0), finished(0.25, 2.0))
+    found = timings.compare(finished(0.5, 1.0), finished(0.25, 2.0))
     rows = {row["key"]: row for row in found["rows"]}
     stages = [key for key, _ in waterfall.stages(finished())]
     assert [row["key"] for row in found["rows"]] == [
@@ -81,7 +81,7 @@ def test_the_table_has_every_stage_and_says_who_was_faster():
 
 
 def test_where_nobody_was_faster_nobody_is_said_to_be():
-    found = compare.timings(finished(tokens=1), finished(tokens=1))
+    found = timings.compare(finished(tokens=1), finished(tokens=1))
     assert found["sooner"] is found["quicker"] is None
     assert all(row["better"] is None for row in found["rows"])
 
@@ -90,7 +90,7 @@ async def test_both_are_asked_at_once_each_with_its_own_settings(settings, reade
     draw("red").save(tmp_path / "a.png")
     service = await started(settings, Script(["one ", "two ", "three"], gap_s=0.15))
     question = {"text": "what?", "files": [str(tmp_path / "a.png")]}
-    choices = [Choice(), Choice(temperature=0.7, budget=64, length=32, seed=-1)]
+    choices = [SideChoice(), SideChoice(temperature=0.7, budget=64, length=32, seed=-1)]
     values = await all_of(compare.answers(question, choices, [service], reader))
     assert any(all(side.get("text") and side["running"] for side in value["sides"]) for value in values)
     assert not any("difference" in value for value in values[:-1])
@@ -105,7 +105,7 @@ async def test_both_are_asked_at_once_each_with_its_own_settings(settings, reade
 
 async def test_what_a_model_says_reaches_the_view_as_it_is(settings, reader):
     first, second = await started(settings, Script([HOSTILE])), await started(settings, Script(["harmless"]))
-    last = (await all_of(compare.answers(QUESTION, [Choice(), Choice("second")], [first, second], reader)))[-1]
+    last = (await all_of(compare.answers(QUESTION, [SideChoice(), SideChoice("second")], [first, second], reader)))[-1]
     assert [side["text"] for side in last["sides"]] == [HOSTILE, "harmless"]
     assert not last["same"] and last["difference"] == [["gone", HOSTILE], ["new", "harmless"]]
 
@@ -113,7 +113,7 @@ async def test_what_a_model_says_reaches_the_view_as_it_is(settings, reader):
 async def test_an_error_on_one_side_is_shown_there_and_the_other_goes_on(settings, reader):
     first = await started(settings, Script(["fine ", "to the end"], gap_s=0.2))
     second = await started(settings, Script(["half", "never"], error=EngineFailed("It broke."), error_after=1))
-    values = await all_of(compare.answers(QUESTION, [Choice(), Choice("second")], [first, second], reader))
+    values = await all_of(compare.answers(QUESTION, [SideChoice(), SideChoice("second")], [first, second], reader))
     good, bad = values[-1]["sides"]
     assert good["text"] == "fine to the end" and not good["problem"]
     assert bad["text"] == "half" and bad["problem"] == "It broke." and not bad["running"]
@@ -122,14 +122,14 @@ async def test_an_error_on_one_side_is_shown_there_and_the_other_goes_on(setting
 
 async def test_a_full_queue_says_so_on_the_side_that_had_no_room(settings, reader):
     service = await started(settings, Script(["answer"], first_s=0.2), max_running=1, max_waiting=0)
-    sides = (await all_of(compare.answers(QUESTION, [Choice(), Choice()], [service], reader)))[-1]["sides"]
+    sides = (await all_of(compare.answers(QUESTION, [SideChoice(), SideChoice()], [service], reader)))[-1]["sides"]
     assert sides[0]["text"] == "answer"
     assert "all that this server takes" in sides[1]["problem"]
 
 
 async def test_leaving_ends_both_answers(settings, reader):
     service = await started(settings, Script(["a "] * 100, gap_s=0.05))
-    values = compare.answers(QUESTION, [Choice(), Choice()], [service], reader)
+    values = compare.answers(QUESTION, [SideChoice(), SideChoice()], [service], reader)
     async for value in values:
         if all(side.get("text") for side in value["sides"]):
             break
@@ -140,7 +140,7 @@ async def test_leaving_ends_both_answers(settings, reader):
 
 async def test_there_is_no_second_engine_where_one_is_loaded(settings, reader):
     service = await started(settings, Script(["only"]))
-    last = (await all_of(compare.answers(QUESTION, [Choice("second"), Choice("/etc")], [service], reader)))[-1]
+    last = (await all_of(compare.answers(QUESTION, [SideChoice("second"), SideChoice("/etc")], [service], reader)))[-1]
     assert [side["text"] for side in last["sides"]] == ["only", "only"]
 
 
@@ -148,7 +148,9 @@ async def test_the_preview_follows_the_pixel_budget_of_its_side(settings, reader
     draw("red", (448, 336)).save(tmp_path / "a.png")
     service = await started(settings, Script())
     files = json.dumps([str(tmp_path / "a.png")])
-    full, small = [await compare.seen(files, "first", budget, [service], Gallery(reader)) for budget in (0, 64)]
+    full, small = [
+        await compare.preview_inputs(files, "first", budget, [service], Gallery(reader)) for budget in (0, 64)
+    ]
     assert (full["tokens"], full["items"][0]["size"]) == (16 * 12, (448, 336))
     assert small["tokens"] <= 64
 
@@ -164,7 +166,7 @@ async def test_the_choice_says_what_each_engine_is(settings):
 
 
 def test_stop_keeps_what_was_written_and_leaves_an_answer_that_had_ended():
-    stopped = compare.stopped(
+    stopped = compare.note_stop(
         {"sides": [{"text": "half", "running": True}, {"text": "whole", "running": False, "note": "1 s"}]}
     )
     half, whole = stopped["sides"]
@@ -174,4 +176,4 @@ def test_stop_keeps_what_was_written_and_leaves_an_answer_that_had_ended():
 
 @pytest.mark.parametrize("value", [None, [], "x", {"sides": 5}, {"sides": [None, {"running": 1}, {}, {}]}])
 def test_a_view_that_comes_back_changed_is_no_error(value):
-    assert len(compare.stopped(value)["sides"]) <= 2
+    assert len(compare.note_stop(value)["sides"]) <= 2

@@ -7,7 +7,7 @@ import pytest
 from qwen_demo.service.estimates import Rates
 from qwen_demo.types import Finished, ModelInfo, Timing, Usage
 from qwen_demo.ui import chat, render, waterfall
-from qwen_demo.ui.attachments import Gallery, Shown
+from qwen_demo.ui.attachments import Attachment, Gallery
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.panels.context import context
@@ -23,7 +23,7 @@ DONE = Finished(
 
 
 def item(name="p.png", **more) -> Item:
-    return Item(Shown(name, (600, 400), view="v"), 0, **more)
+    return Item(Attachment(name, (600, 400), view="v"), 0, **more)
 
 
 def test_files_are_listed_in_the_order_of_sending_with_their_turns():
@@ -59,7 +59,7 @@ def test_images_from_the_encoders_cache_do_not_count_as_measured():
 
 
 def test_a_clips_frames_share_one_images_budget():
-    clip = Shown("clip.mp4", (640, 480), frames=8, view="v")
+    clip = Attachment("clip.mp4", (640, 480), frames=8, view="v")
     assert clip.tokens(MODEL, None) <= 256
     assert clip.tokens(MODEL, None) == 4 * clip.seen(MODEL, None)[0] * clip.seen(MODEL, None)[1] // 784
 
@@ -100,10 +100,10 @@ def test_a_broken_list_of_attached_files_is_empty(attached):
 def test_without_takes_files_out_and_keeps_the_question():
     history = chat.ask([], {"text": "", "files": ["/1.png"]})
     history += [render.answer("x"), *chat.ask([], {"text": "b", "files": ["/2.png"]})]
-    left = chat.without(history, frozenset(["/1.png", "/2.png"]))
+    left = chat.without_files(history, frozenset(["/1.png", "/2.png"]))
     assert [message["role"] for message in left] == ["assistant", "user"]
     assert left[-1]["content"] == [{"type": "text", "text": "b"}]
-    assert chat.without(history, frozenset()) is history
+    assert chat.without_files(history, frozenset()) is history
 
 
 def test_the_waterfalls_bars_stand_one_after_the_other():

@@ -55,12 +55,12 @@ def engine(service) -> ScriptedEngine:
 async def test_the_controls_of_a_clip_reach_the_decoder_and_the_request(service, reader, tmp_path):
     (tmp_path / "a.mp4").write_bytes(clip(40, rate=10))
     settings = video.clip_of(1, 3, 4, 6)
-    strip = await video.preview(str(tmp_path / "a.mp4"), settings, service, reader)
-    assert len(strip["times"]) == 6 and strip["times"][0] == 1 and strip["times"][-1] < 3
+    frames = await video.preview(str(tmp_path / "a.mp4"), settings, service, reader)
+    assert len(frames["times"]) == 6 and frames["times"][0] == 1 and frames["times"][-1] < 3
     await all_of(video.answers(str(tmp_path / "a.mp4"), "what?", settings, Sampling(), service, reader))
     sent = engine(service).requests[-1].messages[0].parts[0]
     assert isinstance(sent, Video)
-    assert [round(time, 3) for time in sent.times_s] == strip["times"]
+    assert [round(time, 3) for time in sent.times_s] == frames["times"]
 
 
 def test_empty_controls_take_the_whole_clip():
@@ -79,12 +79,12 @@ async def test_a_clip_that_is_refused_is_told(service, reader, tmp_path):
     assert "Send a video" in last["problem"] and not last["running"]
 
 
-async def test_an_answer_about_a_clip_grows_and_ends_with_moments_and_files(service, reader, tmp_path):
+async def test_an_answer_about_a_clip_grows_and_ends_with_timestamps_and_files(service, reader, tmp_path):
     (tmp_path / "a.mp4").write_bytes(clip(40, rate=10))
     engine(service).script = Script(["At 0:01 it falls. ", "At 9:59 nothing."], gap_s=0.15)
     values = await all_of(video.answers(str(tmp_path / "a.mp4"), "x", video.Clip(), Sampling(), service, reader))
     assert values[0]["running"] and not values[-1]["running"]
-    assert [moment["time"] for moment in values[-1]["moments"]] == ["0:01"]
+    assert [timestamp["time"] for timestamp in values[-1]["timestamps"]] == ["0:01"]
     assert "00:00:01,000 --> 00:00:04,000\nit falls" in values[-1]["files"]["srt"]
     assert not any("files" in value for value in values[:-1])
 
@@ -92,9 +92,9 @@ async def test_an_answer_about_a_clip_grows_and_ends_with_moments_and_files(serv
 async def test_a_page_is_read_with_regions_in_its_own_pixels(service, reader, tmp_path):
     (tmp_path / "a.pdf").write_bytes(hostile_pdfs.pdf(hostile_pdfs.RED, hostile_pdfs.RED))
     engine(service).script = Script([HTML])
-    first = await documents.turned(str(tmp_path / "a.pdf"), 2, reader)
+    first = await documents.turn_page(str(tmp_path / "a.pdf"), 2, reader)
     assert (first["page"]["number"], first["page"]["pages"]) == (2, 2)
-    last = (await all_of(documents.readings(str(tmp_path / "a.pdf"), 2, "x", Sampling(), service, reader)))[-1]
+    last = (await all_of(documents.read_page(str(tmp_path / "a.pdf"), 2, "x", Sampling(), service, reader)))[-1]
     assert isinstance(engine(service).requests[-1].messages[0].parts[0], Image)
     # The model sees the page of 555 x 277 as 560 x 280.
     title, words, formula = last["elements"]
@@ -107,10 +107,10 @@ async def test_a_page_is_read_with_regions_in_its_own_pixels(service, reader, tm
 
 async def test_a_document_that_is_refused_is_told(service, reader, tmp_path):
     (tmp_path / "a.pdf").write_bytes(hostile_pdfs.locked())
-    assert "password" in (await documents.turned(str(tmp_path / "a.pdf"), 1, reader))["problem"]
-    last = (await all_of(documents.readings(str(tmp_path / "a.pdf"), 1, "x", Sampling(), service, reader)))[-1]
+    assert "password" in (await documents.turn_page(str(tmp_path / "a.pdf"), 1, reader))["problem"]
+    last = (await all_of(documents.read_page(str(tmp_path / "a.pdf"), 1, "x", Sampling(), service, reader)))[-1]
     assert "password" in last["problem"]
-    outside = await documents.turned("/etc/passwd", 1, reader)
+    outside = await documents.turn_page("/etc/passwd", 1, reader)
     assert "not in a folder" in outside["problem"]
 
 
@@ -134,13 +134,13 @@ async def test_the_camera_asks_once_for_each_image_and_names_no_other_source(ser
     file = io.BytesIO()
     draw("red", (64, 48)).save(file, "JPEG")
     url = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-    values = await all_of(camera.looks({"shot": 7, "image": url}, "what?", 3, service, reader))
+    values = await all_of(camera.answers({"shot": 7, "image": url}, "what?", 3, service, reader))
     assert {value["shot"] for value in values} == {7}
     assert values[-1]["text"] == "one two" and not values[-1]["running"]
     draw("red").save(tmp_path / "a.png")
     asked = len(engine(service).requests)
     for image in (str(tmp_path / "a.png"), "https://example.org/a.png", "data:text/html;base64,AA==", None, 5):
-        (value,) = await all_of(camera.looks({"shot": "x", "image": image}, "what?", 3, service, reader))
+        (value,) = await all_of(camera.answers({"shot": "x", "image": image}, "what?", 3, service, reader))
         assert value["problem"] and not value["running"]
     assert len(engine(service).requests) == asked
 
@@ -157,5 +157,5 @@ async def test_leaving_frees_the_engine(service, reader, tmp_path):
 
 
 def test_stop_keeps_what_was_written():
-    assert answering.stopped({"text": "half", "running": True})["text"] == "half"
-    assert not answering.stopped("nonsense")["running"]
+    assert answering.note_stop({"text": "half", "running": True})["text"] == "half"
+    assert not answering.note_stop("nonsense")["running"]

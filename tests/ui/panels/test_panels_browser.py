@@ -73,14 +73,14 @@ def test_a_video_from_upload_to_export(page, app):
     expect(page.locator(".frames .time").first).to_have_text("0:02.0")
     expect(page.locator(".frames .frame")).to_have_count(4)
     page.locator("#clip-ask").click()
-    moments = page.locator(".timestamps ol.list button")
-    expect(moments).to_have_count(2)
+    items = page.locator(".timestamps ol.list button")
+    expect(items).to_have_count(2)
     sent = app.engine.requests[-1].messages[0].parts[0]
     assert (sent.times_s[0], len(sent.frames)) == (2.0, 4)
-    expect(page.locator(".timestamps .said")).to_contain_text("<b>Then</b>")
-    moments.nth(1).click()
+    expect(page.locator(".timestamps .answer-text")).to_contain_text("<b>Then</b>")
+    items.nth(1).click()
     page.wait_for_function("document.querySelector('#clip video').currentTime === 2")
-    page.locator(".timestamps .said button").first.click()
+    page.locator(".timestamps .answer-text button").first.click()
     page.wait_for_function("document.querySelector('#clip video').currentTime === 1")
     page.locator(".frames li button").last.click()
     page.wait_for_function("document.querySelector('#clip video').currentTime === 3.5")
@@ -92,7 +92,7 @@ def test_a_video_from_upload_to_export(page, app):
     shoot(page, "video-panel")
     script(app, *["word "] * 200, gap_s=0.05)
     page.locator("#clip-ask").click()
-    expect(page.locator(".timestamps .said")).to_contain_text("word word")
+    expect(page.locator(".timestamps .answer-text")).to_contain_text("word word")
     page.locator("#clip-stop").click()
     expect(page.locator(".timestamps .note")).to_contain_text("Stopped")
     expect(page.locator("#clip-ask")).to_be_enabled()
@@ -153,7 +153,7 @@ def test_a_pdf_is_read_page_by_page_with_its_regions_linked(page, app, tmp_path)
     expect(frame.locator("div:target h2")).to_be_visible()
     elements.nth(1).hover()
     expect(page.locator(".document .region[data-number='2']")).to_have_class(re.compile("lit"))
-    expect(page.locator("#formulas-shown .katex")).to_be_visible()
+    expect(page.locator("#formulas-text .katex")).to_be_visible()
     assert "| Tea | 1 |" in saved(page, "document", "Markdown")
     assert "data-bbox=" in saved(page, "document", "HTML")
     exported = json.loads(saved(page, "document", "JSON"))
@@ -262,14 +262,14 @@ def test_the_camera_never_has_a_backlog_and_stops_when_nobody_looks(page, app):
         most = max(most, status.running + status.waiting)
     assert most == 1  # an image a second would have made two or more of it
     assert len(app.engine.requests) - began <= 2
-    expect(page.locator(".camera .said")).to_have_text("A green <i>clock</i>.")
+    expect(page.locator(".camera .answer-text")).to_have_text("A green <i>clock</i>.")
     expect(page.locator(".camera .asked")).to_contain_text("Image of")
     assert app.engine.requests[-1].messages[0].parts[0].pixels.width > 100
     assert fits(page)
     shoot(page, "live")
     # The latest answer stays while the next image is looked at.
     page.wait_for_function("document.querySelector('.camera [role=status]').textContent.startsWith('Looking')")
-    expect(page.locator(".camera .said")).to_have_text("A green <i>clock</i>.")
+    expect(page.locator(".camera .answer-text")).to_have_text("A green <i>clock</i>.")
     page.evaluate(
         """() => { Object.defineProperty(document, 'hidden', { value: true, configurable: true });
         document.dispatchEvent(new Event('visibilitychange')); }"""
@@ -284,7 +284,7 @@ def test_the_camera_never_has_a_backlog_and_stops_when_nobody_looks(page, app):
     assert len(app.engine.requests) == asked
     script(app, "Again.")
     page.locator(".camera .start").click()
-    expect(page.locator(".camera .said")).to_have_text("Again.")
+    expect(page.locator(".camera .answer-text")).to_have_text("Again.")
     page.locator(".camera .stop").click()
     expect(page.locator(".camera .start")).to_be_enabled()
 
@@ -305,8 +305,8 @@ def test_two_settings_from_upload_to_difference(page, app, red):
     page.locator("#compare-question textarea").fill("what is it?")
     script(app, *["a <b>red</b> circle "] * 200, gap_s=0.3)  # longer than any machine takes to reach Stop
     page.locator("#compare-ask").click()
-    said = page.locator(".compare .said")
-    for side in (said.first, said.last):
+    texts = page.locator(".compare .answer-text")
+    for side in (texts.first, texts.last):
         expect(side).to_contain_text("<b>red</b> circle a <b>red</b>")
     page.locator("#compare-stop").click()
     expect(page.locator(".compare .note")).to_have_text(["Stopped. What was written so far stays."] * 2)
@@ -322,10 +322,12 @@ def test_two_settings_from_upload_to_difference(page, app, red):
     expect(page.locator(".compare .verdict")).to_contain_text("The answers differ.")
     expect(page.locator(".compare .difference del")).to_contain_text("word <i>word</i>")
     expect(page.locator(".compare .difference ins")).to_have_count(0)
-    expect(page.locator(".compare .given").last).to_contain_text("temperature 1 · 64 tokens an image · up to 16 tokens")
+    expect(page.locator(".compare .settings").last).to_contain_text(
+        "temperature 1 · 64 tokens an image · up to 16 tokens"
+    )
     expect(page.locator(".compare tbody tr").filter(has_text="answer tokens").locator("td")).to_have_text(["32", "16"])
     assert page.get_by_role("group", name="A", exact=True).count() == 1
-    side_by_side = said.first.bounding_box()["y"] == said.last.bounding_box()["y"]
+    side_by_side = texts.first.bounding_box()["y"] == texts.last.bounding_box()["y"]
     assert side_by_side == (page.size == "desktop") and fits(page)
     shoot(page, "compare")
 

@@ -37,14 +37,14 @@ def answered(page: Page, count: int) -> None:
     settled(page)
 
 
-def marks(page: Page):
-    return page.locator("#viewer .marks g")
+def detections(page: Page):
+    return page.locator("#viewer .detections g")
 
 
 def boxes(page: Page) -> dict[str, list[float]]:
     """Label -> x1, y1, x2, y2 of the rectangles drawn, in pixels of the original image."""
     return page.evaluate(
-        """Object.fromEntries([...document.querySelectorAll('#viewer .marks g')].map(g => {
+        """Object.fromEntries([...document.querySelectorAll('#viewer .detections g')].map(g => {
             const [x, y, w, h] = ['x', 'y', 'width', 'height'].map(n => Number(g.querySelector('rect').getAttribute(n)));
             return [g.querySelector('text').textContent, [x, y, x + w, y + h]];
         }))"""
@@ -75,7 +75,7 @@ def test_from_upload_to_export(opened, embedded, scene, scheme):
     expect(page.locator("#context .total")).to_contain_text(re.compile(r"234 of 4,096 tokens are images \(6 %\)"))
     shoot(page, f"sight-before-{scheme}")
     ask(page, WHERE)
-    expect(marks(page)).to_have_count(2)
+    expect(detections(page)).to_have_count(2)
     settled(page)
     # Drawn where the objects are in the upright original.
     drawn = boxes(page)
@@ -86,9 +86,9 @@ def test_from_upload_to_export(opened, embedded, scene, scheme):
     # Exports are in the same pixels.
     content = json.loads(saved(page, "JSON"))
     assert (content["width"], content["height"]) == (560, 420)
-    assert {mark["label"] for mark in content["marks"]} == set(drawn)
-    for mark in content["marks"]:
-        assert mark["bbox_2d"] == pytest.approx(drawn[mark["label"]], abs=0.06)
+    assert {detection["label"] for detection in content["detections"]} == set(drawn)
+    for detection in content["detections"]:
+        assert detection["bbox_2d"] == pytest.approx(drawn[detection["label"]], abs=0.06)
     assert len(json.loads(saved(page, "COCO"))["annotations"]) == 2
     assert len(list(csv.DictReader(io.StringIO(saved(page, "CSV").decode())))) == 2
     assert PIL.Image.open(io.BytesIO(saved(page, "PNG"))).size == (560, 420)
@@ -98,18 +98,18 @@ def test_from_upload_to_export(opened, embedded, scene, scheme):
 def test_labels_and_boxes_are_linked_and_the_keyboard_reaches_all(opened, embedded, scene):
     page = opened(embedded)
     ask(page, WHERE, scene)
-    expect(marks(page)).to_have_count(2)
+    expect(detections(page)).to_have_count(2)
     settled(page)
     labels = page.locator("#viewer ol.labels button")
     labels.first.hover()
-    expect(marks(page).first).to_have_class(re.compile("lit"))
-    marks(page).nth(1).locator("rect").hover()
+    expect(detections(page).first).to_have_class(re.compile("lit"))
+    detections(page).nth(1).locator("rect").hover()
     expect(labels.nth(1)).to_have_class(re.compile("lit"))
     # Keyboard: one stop for the list, arrows within it, Enter zooms, Escape comes back.
     labels.first.focus()
     page.keyboard.press("ArrowDown")
     expect(labels.nth(1)).to_be_focused()
-    expect(marks(page).nth(1)).to_have_class(re.compile("lit"))
+    expect(detections(page).nth(1)).to_have_class(re.compile("lit"))
     svg = page.locator("#viewer svg")
     before = svg.get_attribute("viewBox")
     page.keyboard.press("Enter")
@@ -224,7 +224,7 @@ def test_boxes_of_several_images_go_where_the_visitor_says(opened, scripted, sce
     page.locator("#question input[type=file]").set_input_files([scene, red])
     expect(page.locator("#context .chip")).to_have_count(2)
     ask(page, '{"bbox_2d": [0, 0, 168, 168], "label": "half"} in the second image')
-    expect(marks(page)).to_have_count(1)
+    expect(detections(page)).to_have_count(1)
     settled(page)
     # The question names the second: 336 x 336 pixels, seen as they are.
     assert boxes(page) == {"half": [0, 0, 168, 168]}
@@ -248,7 +248,7 @@ def test_hostile_answers_neither_break_the_page_nor_run(opened, scripted, scene,
     page, before = opened(scripted), ended(scripted)
     ask(page, " ".join(HOSTILE), scene)
     settled(page, scripted, before + 1)
-    expect(marks(page)).to_have_count(5)
+    expect(detections(page)).to_have_count(5)
     labels = page.locator("#viewer ol.labels button")
     expect(labels.first).to_contain_text("<img/src=x/onerror=window.hacked=1>")
     expect(page.locator("#viewer")).to_contain_text("1 of 6 lie outside")
@@ -261,4 +261,4 @@ def test_hostile_answers_neither_break_the_page_nor_run(opened, scripted, scene,
     # A million boxes: the first are shown, and the page says so.
     ask(page, "[[1,2,30,40]," * 1200 + ' "bbox_2d":[' + "[1,2,30,40]," * 1200, red)
     expect(page.locator("#viewer")).to_contain_text("The first 500 are shown.")
-    assert marks(page).count() == 500
+    assert detections(page).count() == 500

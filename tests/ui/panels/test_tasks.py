@@ -51,7 +51,7 @@ async def answer_of(task: tasks.Task, service: Service) -> str:
     if task.tab == "video":
         values = video.answers(task.paths[0], task.prompt, video.clip_of(0, 0, 2, 32), sampling, service, reader)
     elif task.tab == "documents":
-        values = documents.readings(task.paths[0], 1, task.prompt, sampling, service, reader)
+        values = documents.read_page(task.paths[0], 1, task.prompt, sampling, service, reader)
     else:
         schema = Sampling(max_new_tokens=sampling.max_new_tokens, json_schema=task.schema or None)
         history = chat.ask([], {"text": task.prompt, "files": task.paths})

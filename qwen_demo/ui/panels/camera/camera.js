@@ -13,10 +13,10 @@ const stop = make("button", { type: "button", class: "quiet stop", disabled: tru
 const state = make("p", { role: "status" }, words.idle);
 const asked = make("p", { class: "asked" });
 const image = make("img", { alt: words.image });
-const said = make("div", { class: "said", "aria-live": "polite" }, words.none);
+const answerText = make("div", { class: "answer-text", "aria-live": "polite" }, words.none);
 const problem = make("p", { class: "problem", role: "alert" });
 const note = make("p", { class: "note" });
-const answer = make("div", { class: "answer" }, make("div", { class: "head" }, image, asked), said, problem, note);
+const answer = make("div", { class: "answer" }, make("div", { class: "head" }, image, asked), answerText, problem, note);
 const stage = make("div", { class: "stage" }, video);
 root.append(make("section", {}, make("div", { class: "columns" },
   make("div", { class: "left" }, stage, make("div", { class: "row" }, start, stop), state), answer)));
@@ -31,7 +31,7 @@ let last = 0;  // when the last image was taken
 let taken = "";  // its time, for people
 
 const every = () => Number(document.querySelector("#camera-every input[type=number]")?.value) || 3;
-const shown = () => root.getClientRects().length > 0;
+const visible = () => root.getClientRects().length > 0;
 
 async function begin() {
   start.disabled = true;
@@ -42,7 +42,7 @@ async function begin() {
     state.textContent = fill(words.refused, { reason: error.message });
     return;
   }
-  if (document.hidden || !shown()) return end(words.hidden);
+  if (document.hidden || !visible()) return end(words.hidden);
   video.srcObject = stream;
   root.classList.add("running");
   stop.disabled = false;
@@ -67,7 +67,7 @@ function drop() {
 }
 
 function tick() {
-  if (document.hidden || !shown()) return end(words.hidden);
+  if (document.hidden || !visible()) return end(words.hidden);
   const now = performance.now();
   if (waiting && now - heard > PATIENCE_MS) {
     drop();
@@ -104,7 +104,7 @@ function update() {
   if (!value.text && !value.problem) return;
   image.src = image.dataset.next;
   asked.textContent = fill(words.asked, { time: taken });
-  said.textContent = value.text ?? "";
+  answerText.textContent = value.text ?? "";
   tell(problem, value);
   note.textContent = value.note ?? "";
 }

@@ -23,26 +23,26 @@ from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words, words_for
 from qwen_demo.ui.panels import answering
 
-LONGEST_ANSWER = 256
+MAX_ANSWER_TOKENS = 256
 
 
 @dataclass
-class Widgets:
+class CameraWidgets:
     question: gr.Textbox
     every: gr.Slider
     view: gr.HTML
 
 
-def draw() -> Widgets:
+def draw() -> CameraWidgets:
     with gr.Row(equal_height=False):
         question = gr.Textbox(
-            texts.LIVE_QUESTION_VALUE, label=texts.LIVE_QUESTION, scale=3, min_width=280, elem_id="camera-question"
+            texts.CAMERA_QUESTION_VALUE, label=texts.CAMERA_QUESTION, scale=3, min_width=280, elem_id="camera-question"
         )
-        every = gr.Slider(1, 30, 3, step=1, label=texts.LIVE_EVERY, scale=2, min_width=240, elem_id="camera-every")
-    return Widgets(question, every, assets.view("camera", {}, texts.LIVE))
+        every = gr.Slider(1, 30, 3, step=1, label=texts.CAMERA_INTERVAL, scale=2, min_width=240, elem_id="camera-every")
+    return CameraWidgets(question, every, assets.view("camera", {}, texts.CAMERA_VIEW))
 
 
-async def looks(
+async def answers(
     data: Any, question: str, every: float, service: Service, reader: Reader, words: Words = texts
 ) -> AsyncGenerator[dict, None]:
     """Values of the view for one image: the answer as it grows. `shot` says which image it belongs to."""
@@ -53,19 +53,19 @@ async def looks(
         # A data URL alone: what this event names is opened here, and nowhere else.
         if not isinstance(image, str) or not image.startswith("data:image/"):
             raise InvalidRequest(Sentence("The camera gave no image."))
-        parts = (await reader.url(image), Text(question.strip() or words.LIVE_QUESTION_VALUE))
-        most = min(LONGEST_ANSWER, service.settings.max_new_tokens)
+        parts = (await reader.url(image), Text(question.strip() or words.CAMERA_QUESTION_VALUE))
+        most = min(MAX_ANSWER_TOKENS, service.settings.max_new_tokens)
         return ChatRequest((Message("user", parts),), Sampling(max_new_tokens=most))
 
     async with aclosing(answering.answer(request(), service, words)) as steps:
         async for step in steps:
-            yield {"shot": shot if isinstance(shot, int) else 0, "every": every, **step.shown}
+            yield {"shot": shot if isinstance(shot, int) else 0, "every": every, **step.value}
 
 
-def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
+def wire(widgets: CameraWidgets, service: Service, reader: Reader) -> None:
     async def look(question, every, event: gr.EventData, request: gr.Request) -> AsyncGenerator:
         words = words_for(request)
-        async with aclosing(looks(event_data(event), question or "", every, service, reader, words)) as values:
+        async with aclosing(answers(event_data(event), question or "", every, service, reader, words)) as values:
             async for value in values:
                 yield value
 

@@ -7,51 +7,51 @@ const STAGES = ["media", "queue", "resize", "vision", "prefill", "decode"];
 const empty = make("p", {}, words.empty);
 const columns = make("div", { class: "columns", hidden: true });
 const sides = NAMES.map((name) => {
-  const given = make("p", { class: "given" });
-  const said = make("div", { class: "said" });
+  const settings = make("p", { class: "settings" });
+  const answerText = make("div", { class: "answer-text" });
   const problem = make("p", { class: "problem", role: "alert" });
   const note = make("p", { class: "note" });
-  columns.append(make("section", { class: "side", "aria-label": name }, make("h3", {}, name), given, said, problem, note));
-  return { given, said, problem, note };
+  columns.append(make("section", { class: "side", "aria-label": name }, make("h3", {}, name), settings, answerText, problem, note));
+  return { settings, answerText, problem, note };
 });
 const verdict = make("div", { class: "verdict", role: "status" });
 const ended = make("div", { class: "ended" });
 root.append(make("section", { "aria-label": words.title }, empty, columns, verdict, ended));
 
-function asked(given) {
+function describe(settings) {
   return [
-    given.engine,
-    fill(words.temperature, { value: given.temperature }),
-    given.budget ? fill(words.budget, { value: number(given.budget) }) : words.own_budget,
-    fill(words.max_tokens, { value: number(given.max_tokens) }),
-    given.seed == null ? "" : fill(words.seed, { value: given.seed }),
+    settings.engine,
+    fill(words.temperature, { value: settings.temperature }),
+    settings.budget ? fill(words.budget, { value: number(settings.budget) }) : words.own_budget,
+    fill(words.max_tokens, { value: number(settings.max_tokens) }),
+    settings.seed == null ? "" : fill(words.seed, { value: settings.seed }),
   ].filter(Boolean).join(" · ");
 }
 
 function show(place, side) {
-  place.given.textContent = side.given ? asked(side.given) : "";
+  place.settings.textContent = side.settings ? describe(side.settings) : "";
   tell(place.problem, side);
   place.note.textContent = side.note ?? "";
   place.note.hidden = !side.note;
-  place.said.textContent = side.text ?? "";
-  place.said.hidden = !side.text;
-  place.said.setAttribute("aria-busy", String(Boolean(side.running)));
+  place.answerText.textContent = side.text ?? "";
+  place.answerText.hidden = !side.text;
+  place.answerText.setAttribute("aria-busy", String(Boolean(side.running)));
 }
 
-function compared(value) {
+function differences(value) {
   if (value.same) return [];
   return [
     make("h3", {}, words.difference),
     make("p", { class: "legend" }, make("del", {}, words.gone), " ", make("ins", {}, words.new)),
-    make("div", { class: "difference" }, ...marked(value.difference)),
+    make("div", { class: "difference" }, ...diffNodes(value.difference)),
   ];
 }
 
 function row({ key, values, better }) {
-  const mark = STAGES.includes(key) && make("span", { class: `mark ${key}`, "aria-hidden": "true" });
+  const swatch = STAGES.includes(key) && make("span", { class: `swatch ${key}`, "aria-hidden": "true" });
   const cells = values.map((text, index) => make("td", { class: better === index ? "better" : "" }, text,
     better === index && make("span", { class: "tag" }, words.better)));
-  return make("tr", {}, make("th", { scope: "row" }, mark, words[key]), ...cells);
+  return make("tr", {}, make("th", { scope: "row" }, swatch, words[key]), ...cells);
 }
 
 function times(found) {
@@ -70,7 +70,7 @@ function times(found) {
   ];
 }
 
-function judged({ same, timings }) {
+function judge({ same, timings }) {
   const [fast, slow] = timings.quicker ? [...timings.speeds].reverse() : timings.speeds;
   return [
     same ? words.same : words.different,
@@ -81,13 +81,13 @@ function judged({ same, timings }) {
 
 function update() {
   const value = props.value ?? {};
-  const given = Array.isArray(value.sides) ? value.sides : [];
-  empty.hidden = given.length > 0;
-  columns.hidden = !given.length;
-  sides.forEach((place, index) => show(place, given[index] ?? {}));
-  verdict.textContent = value.timings ? judged(value) : "";
+  const answers = Array.isArray(value.sides) ? value.sides : [];
+  empty.hidden = answers.length > 0;
+  columns.hidden = !answers.length;
+  sides.forEach((place, index) => show(place, answers[index] ?? {}));
+  verdict.textContent = value.timings ? judge(value) : "";
   verdict.hidden = !value.timings;
-  ended.replaceChildren(...(value.timings ? [...compared(value), ...times(value.timings)] : []));
+  ended.replaceChildren(...(value.timings ? [...differences(value), ...times(value.timings)] : []));
   ended.hidden = !value.timings;
 }
 

@@ -14,26 +14,27 @@ import gradio as gr
 
 from qwen_demo.service.service import Service, Status
 from qwen_demo.settings import Settings
-from qwen_demo.types import Finished, Sampling
-from qwen_demo.ui import assets, chat, render, waterfall
+from qwen_demo.types import Sampling
+from qwen_demo.ui import assets, chat, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.i18n import texts
-from qwen_demo.ui.i18n.languages import Words, said, words_for
+from qwen_demo.ui.i18n.languages import Words, translate, words_for
 from qwen_demo.ui.panels import answering
+from qwen_demo.ui.panels.compare import timings
 from qwen_demo.ui.panels.context import context
 from qwen_demo.ui.render import difference
 
 SIDES = ("A", "B")
 ENGINES = ("first", "second")  # values of the choice; its labels say what they are
-USUAL_LENGTH = 256
-OTHER_TEMPERATURE = 1.0  # of B where nothing else differs: two equal sides would show nothing
+DEFAULT_MAX_TOKENS = 256
+CONTRAST_TEMPERATURE = 1.0  # of B where nothing else differs: two equal sides would show nothing
 
 
 @dataclass
-class Side:
-    """Widgets of one side. `model_inputs` shows the images as its model will see them."""
+class SideWidgets:
+    """CompareWidgets of one side. `model_inputs` shows the images as its model will see them."""
 
     engine: gr.Radio
     temperature: gr.Slider
@@ -44,12 +45,12 @@ class Side:
 
     @property
     def controls(self) -> list[gr.components.Component]:
-        """In the order of `Choice`'s attributes."""
+        """In the order of `SideChoice`'s attributes."""
         return [self.engine, self.temperature, self.budget, self.length, self.seed]
 
 
 @dataclass
-class Widgets:
+class CompareWidgets:
     """Attributes:
     attached: paths of the question's files as JSON; hidden.
     """
@@ -58,12 +59,12 @@ class Widgets:
     attached: gr.Textbox
     ask: gr.Button
     stop: gr.Button
-    sides: list[Side]
+    sides: list[SideWidgets]
     view: gr.HTML
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SideChoice:
     """What the controls of one side say.
 
     Attributes:
@@ -74,7 +75,7 @@ class Choice:
     engine: str = ENGINES[0]
     temperature: float = 0.0
     budget: float = 0
-    length: float = USUAL_LENGTH
+    length: float = DEFAULT_MAX_TOKENS
     seed: float | None = 0
 
     @property
@@ -82,7 +83,7 @@ class Choice:
         return Sampling(int(self.length), self.temperature, seed=generation_params.seed_of(self.seed))
 
 
-def draw(settings: Settings, engines: int) -> Widgets:
+def draw(settings: Settings, engines: int) -> CompareWidgets:
     """`engines` is how many are loaded, one or two."""
     question = gr.MultimodalTextbox(
         label=texts.COMPARE_QUESTION,
@@ -102,10 +103,10 @@ def draw(settings: Settings, engines: int) -> Widgets:
         gr.Markdown(texts.COMPARE_ONE, elem_id="compare-one")
     with gr.Row(equal_height=False):
         sides = [_draw_side(number, settings, engines) for number in range(len(SIDES))]
-    return Widgets(question, attached, ask, stop, sides, assets.view("compare", {}, texts.COMPARE))
+    return CompareWidgets(question, attached, ask, stop, sides, assets.view("compare", {}, texts.COMPARE))
 
 
-def _draw_side(number: int, settings: Settings, engines: int) -> Side:
+def _draw_side(number: int, settings: Settings, engines: int) -> SideWidgets:
     name, longest = SIDES[number], settings.max_new_tokens
     with gr.Column(min_width=320, elem_id=f"compare-{name}", elem_classes="compare-side"):
         gr.Markdown(f"## {name}")
@@ -115,20 +116,20 @@ def _draw_side(number: int, settings: Settings, engines: int) -> Side:
             label=texts.COMPARE_ENGINE,
             visible=engines > 1,
         )
-        usual = OTHER_TEMPERATURE if number and engines == 1 else 0
+        usual = CONTRAST_TEMPERATURE if number and engines == 1 else 0
         temperature = gr.Slider(0, 2, usual, step=0.05, label=texts.TEMPERATURE, info=texts.TEMPERATURE_INFO)
         budget = context.draw_budget(f"compare-budget-{name}")
         model_inputs = assets.view("model_inputs", {}, texts.CONTEXT, elem_id=f"compare-inputs-{name}")
         with gr.Row():
             length = gr.Slider(
-                16, longest, min(USUAL_LENGTH, longest), step=16, label=texts.MAX_NEW_TOKENS, min_width=150
+                16, longest, min(DEFAULT_MAX_TOKENS, longest), step=16, label=texts.MAX_NEW_TOKENS, min_width=150
             )
             seed = gr.Number(0, label=texts.SEED, precision=0, minimum=generation_params.FRESH_SEED, min_width=150)
-    return Side(engine, temperature, budget, length, seed, model_inputs)
+    return SideWidgets(engine, temperature, budget, length, seed, model_inputs)
 
 
 async def answers(
-    question: dict, choices: Sequence[Choice], services: Sequence[Service], reader: Reader, words: Words = texts
+    question: dict, choices: Sequence[SideChoice], services: Sequence[Service], reader: Reader, words: Words = texts
 ) -> AsyncGenerator[dict, None]:
     """Values of the view: both answers as they grow, and at the end of both what differs and who was faster."""
     streams, sides, ended = [], [], {}
@@ -137,11 +138,11 @@ async def answers(
         max_pixels = context.budget_pixels(choice.budget, service.status().model)
         request = chat.chat_request(reader, chat.ask([], question), choice.sampling, "", max_pixels)
         streams.append(answering.answer(request, service, words))
-        sides.append({"given": _given(choice, service, services, words), "running": True, "note": words.LOOKING})
+        sides.append({"settings": _settings(choice, service, services, words), "running": True, "note": words.LOOKING})
     yield {"sides": sides}
     async with aclosing(together(streams)) as steps:
         async for number, step in steps:
-            sides[number] = {**sides[number], **step.shown}
+            sides[number] = {**sides[number], **step.value}
             if step.finished:
                 ended[number] = step.finished
             if len(ended) < len(sides):
@@ -150,10 +151,12 @@ async def answers(
             # Long texts take a while to compare.
             pieces = await asyncio.to_thread(difference, *(side["text"] for side in sides))
             same = sides[0]["text"] == sides[1]["text"]
-            yield {"sides": sides, "same": same, "difference": pieces, "timings": timings(ended[0], ended[1])}
+            yield {"sides": sides, "same": same, "difference": pieces, "timings": timings.compare(ended[0], ended[1])}
 
 
-async def together(streams: Sequence[AsyncGenerator[answering.Step, None]]) -> AsyncGenerator[tuple[int, Any], None]:
+async def together(
+    streams: Sequence[AsyncGenerator[answering.PanelStep, None]],
+) -> AsyncGenerator[tuple[int, Any], None]:
     """Steps of all streams as they come, each with its stream's number. Closing this closes all of them."""
     upcoming = {asyncio.ensure_future(anext(stream, None)): number for number, stream in enumerate(streams)}
     try:
@@ -172,59 +175,21 @@ async def together(streams: Sequence[AsyncGenerator[answering.Step, None]]) -> A
             await stream.aclose()
 
 
-def timings(first: Finished, second: Finished) -> dict:
-    """The table: rows of a key in `texts.COMPARE`, both values, and the number of the faster side where that tells."""
-    pair = (first, second)
-    firsts, wholes = [waterfall.first_s(each) for each in pair], [waterfall.whole_s(each) for each in pair]
-    rows = [(key, [waterfall.spelled(s) for s in seconds]) for key, seconds in _stages(pair)]
-    rows.insert(-1, ("first", [waterfall.spelled(seconds) for seconds in firsts]))
-    rows.append(("whole", [waterfall.spelled(seconds) for seconds in wholes]))
-    columns = [dict(waterfall.counts(each)) for each in pair]
-    rows += [(key, [column[key] for column in columns]) for key in columns[0]]
-    speeds = [column["speed"] for column in columns]
-    told = all(waterfall.speed(each) for each in pair)
-    better = {"first": _less(firsts), "whole": _less(wholes)}
-    if told:
-        better["speed"] = _less([-float(speed) for speed in speeds])
-    longest = max(sum(seconds for _, seconds in waterfall.stages(each)) for each in pair) or 1.0
-    return {
-        "rows": [
-            {"key": key, "values": values, "better": better.get(key) if values[0] != values[1] else None}
-            for key, values in rows
-        ],
-        "bars": [[[key, seconds / longest] for key, seconds in waterfall.stages(each)] for each in pair],
-        "sooner": better["whole"],
-        "by": waterfall.spelled(abs(wholes[0] - wholes[1])),
-        "quicker": better.get("speed"),
-        "speeds": speeds,
-    }
-
-
-def _stages(pair: Sequence[Finished]) -> list[tuple[str, list[float]]]:
-    columns = [dict(waterfall.stages(each)) for each in pair]
-    return [(key, [column[key] for column in columns]) for key in columns[0]]
-
-
-def _less(values: Sequence[float]) -> int | None:
-    """Which of the two is less; None where neither is."""
-    return None if values[0] == values[1] else int(values[1] < values[0])
-
-
 def label(status: Status, words: Words = texts) -> str:
     """What one of the engines is, for the choice between them."""
     model = status.model
     if status.state != "ready":
         return f"{model.engine} ({words.COMPARE_LOADING})"
     quantised = "" if model.quantization == "none" else f", {model.quantization.upper()}"
-    dtype, device = (said(text, words) or text for text in (model.dtype, model.device))
+    dtype, device = (translate(text, words) or text for text in (model.dtype, model.device))
     return f"{model.engine}, {dtype}{quantised}, {device}"
 
 
-def _service(choice: Choice, services: Sequence[Service]) -> Service:
+def _service(choice: SideChoice, services: Sequence[Service]) -> Service:
     return services[ENGINES.index(choice.engine) if choice.engine in ENGINES[: len(services)] else 0]
 
 
-def _given(choice: Choice, service: Service, services: Sequence[Service], words: Words) -> dict:
+def _settings(choice: SideChoice, service: Service, services: Sequence[Service], words: Words) -> dict:
     """What a side was asked with: the controls may change while the answer stays."""
     return {
         "temperature": choice.temperature,
@@ -235,23 +200,23 @@ def _given(choice: Choice, service: Service, services: Sequence[Service], words:
     }
 
 
-def stopped(value: Any, words: Words = texts) -> dict:
+def note_stop(value: Any, words: Words = texts) -> dict:
     """The view's value after Stop: what was written stays. It comes back from the browser."""
     sides = value.get("sides") if isinstance(value, dict) else None
     sides = sides if isinstance(sides, list) else []
     return {
         "sides": [
-            answering.stopped(side, words) if isinstance(side, dict) and side.get("running") else side
+            answering.note_stop(side, words) if isinstance(side, dict) and side.get("running") else side
             for side in sides[: len(SIDES)]
         ]
     }
 
 
-async def seen(
+async def preview_inputs(
     attached: str, engine: str, budget: float, services: Sequence[Service], gallery: Gallery, words: Words = texts
 ) -> dict:
     """Value of a side's preview: each image's size and tokens for its model."""
-    service = _service(Choice(engine), services)
+    service = _service(SideChoice(engine), services)
     model = service.status().model
     items = await context.survey([], context.attached_paths(attached), None, gallery)
     return context.value_of(items, model, context.budget_pixels(budget, model), service.rates, words=words)
@@ -260,7 +225,7 @@ async def seen(
 _PRIVATE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
-def wire(widgets: Widgets, services: Sequence[Service], reader: Reader) -> None:
+def wire(widgets: CompareWidgets, services: Sequence[Service], reader: Reader) -> None:
     both = [control for side in widgets.sides for control in side.controls]
     each = len(both) // len(SIDES)
 
@@ -270,13 +235,13 @@ def wire(widgets: Widgets, services: Sequence[Service], reader: Reader) -> None:
         return answering.busy(True)
 
     async def ask(request: gr.Request, question, *controls) -> AsyncGenerator:
-        choices = [Choice(*controls[:each]), Choice(*controls[each:])]
+        choices = [SideChoice(*controls[:each]), SideChoice(*controls[each:])]
         async with aclosing(answers(question, choices, services, reader, words_for(request))) as values:
             async for value in values:
                 yield value
 
     def stop(value, request: gr.Request):
-        return stopped(value, words_for(request))
+        return note_stop(value, words_for(request))
 
     # Gradio shows errors of queued events alone.
     queued = {**_PRIVATE, "queue": True}
@@ -290,9 +255,9 @@ def wire(widgets: Widgets, services: Sequence[Service], reader: Reader) -> None:
     _wire_previews(widgets, services, Gallery(reader))
 
 
-def _wire_previews(widgets: Widgets, services: Sequence[Service], gallery: Gallery) -> None:
+def _wire_previews(widgets: CompareWidgets, services: Sequence[Service], gallery: Gallery) -> None:
     async def preview(attached, engine, budget, request: gr.Request):
-        return await seen(attached, engine, budget, services, gallery, words_for(request))
+        return await preview_inputs(attached, engine, budget, services, gallery, words_for(request))
 
     widgets.question.change(None, widgets.question, widgets.attached, js=context.ATTACHED_FILES, **_PRIVATE)
     for side in widgets.sides:
@@ -301,7 +266,7 @@ def _wire_previews(widgets: Widgets, services: Sequence[Service], gallery: Galle
             changed(preview, inputs, side.model_inputs, trigger_mode="always_last", **_PRIVATE)
 
 
-def opened(services: Sequence[Service], words: Words = texts) -> list:
+def fill_choices(services: Sequence[Service], words: Words = texts) -> list:
     """What answers is known when the tab is opened: choices and pixel budgets of both sides."""
     labels = [(label(service.status(), words), key) for service, key in zip(services, ENGINES, strict=False)]
     slider = context.fitted_budget(services[0].status().model)

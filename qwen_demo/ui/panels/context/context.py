@@ -14,9 +14,9 @@ import gradio as gr
 from qwen_demo.service.estimates import Rates
 from qwen_demo.types import Finished, ModelInfo
 from qwen_demo.ui import assets
-from qwen_demo.ui.attachments import Gallery, Shown
+from qwen_demo.ui.attachments import Attachment, Gallery
 from qwen_demo.ui.chat import History, parts_of
-from qwen_demo.ui.conversation import answered
+from qwen_demo.ui.conversation import messages_to_send
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words
 
@@ -37,7 +37,7 @@ class Item:
         cached: its encoding was in the cache when it was last sent; None if it never was, or that is not known.
     """
 
-    shown: Shown
+    attachment: Attachment
     turn: int
     pending: bool = False
     on: bool = True
@@ -55,7 +55,7 @@ def attached_paths(attached: str) -> list[str]:
 
 def files_of(history: History, attached: Sequence[str]) -> list[tuple[int, str]]:
     """(turn, path) of every file that the next question sends, in the order of sending."""
-    entries = answered([entry for entry in history if not entry.get("metadata")])
+    entries = messages_to_send(history)
     files = [
         (turn, part["file"]["path"])
         for turn, entry in enumerate(entries)
@@ -79,9 +79,15 @@ def after_answer(items: Sequence[Item], finished: Finished) -> list[Item]:
     """The same items, with the cache's part in the answer."""
     hits = finished.timing.encoder_hit
     sent = [item for item in items if item.on]
-    known = dict(zip((item.shown.file for item in sent), hits, strict=True)) if len(hits) == len(sent) else {}
+    known = dict(zip((item.attachment.file for item in sent), hits, strict=True)) if len(hits) == len(sent) else {}
     return [
-        Item(item.shown, item.turn, item.pending, item.on, known.get(item.shown.file) if item.on else item.cached)
+        Item(
+            item.attachment,
+            item.turn,
+            item.pending,
+            item.on,
+            known.get(item.attachment.file) if item.on else item.cached,
+        )
         for item in items
     ]
 
@@ -89,9 +95,9 @@ def after_answer(items: Sequence[Item], finished: Finished) -> list[Item]:
 def value_of(items: Sequence[Item], model: ModelInfo, max_pixels: int | None, rates: Rates,
              finished: Finished | None = None, words: Words = texts) -> dict:  # fmt: skip
     """What the view draws; every number in plain units."""
-    tokens = sum(item.shown.tokens(model, max_pixels) for item in items if item.on)
+    tokens = sum(item.attachment.tokens(model, max_pixels) for item in items if item.on)
     # What was encoded for the last answer is in the cache by now.
-    fresh = sum(item.shown.tokens(model, max_pixels) for item in items if item.on and item.cached is None)
+    fresh = sum(item.attachment.tokens(model, max_pixels) for item in items if item.on and item.cached is None)
     return {
         "items": [_row(item, model, max_pixels, words) for item in items],
         "tokens": tokens,
@@ -105,16 +111,16 @@ def value_of(items: Sequence[Item], model: ModelInfo, max_pixels: int | None, ra
 
 
 def _row(item: Item, model: ModelInfo, max_pixels: int | None, words: Words) -> dict:
-    shown = item.shown
-    problem, original = shown.problem.told(words) if shown.problem else ("", "")
+    attachment = item.attachment
+    problem, original = attachment.problem.localize(words) if attachment.problem else ("", "")
     return {
-        "id": shown.file,
-        "name": shown.name,
-        "view": shown.view,
-        "size": shown.size,
-        "seen": shown.seen(model, max_pixels),
-        "tokens": shown.tokens(model, max_pixels),
-        "frames": shown.frames,
+        "id": attachment.file,
+        "name": attachment.name,
+        "view": attachment.view,
+        "size": attachment.size,
+        "seen": attachment.seen(model, max_pixels),
+        "tokens": attachment.tokens(model, max_pixels),
+        "frames": attachment.frames,
         "problem": problem,
         "original": original,
         "pending": item.pending,

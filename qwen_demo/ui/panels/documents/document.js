@@ -19,7 +19,7 @@ const pager = make("div", { class: "row pager" }, previous, counter, next);
 const left = make("div", { class: "left" }, sheet, pager);
 const note = make("p", { class: "note" });
 const waiting = make("p", {}, words.waiting);
-const growing = make("div", { class: "said growing" });
+const growing = make("div", { class: "answer-text growing" });
 // No token in `sandbox`: nothing in the frame can run, send, open or navigate.
 const frame = make("iframe", { sandbox: "", title: words.frame, referrerpolicy: "no-referrer" });
 const list = make("ol", { class: "elements" });

@@ -18,20 +18,20 @@ from qwen_demo.media import Page
 from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Message, Sampling, Text
 from qwen_demo.ui import assets, render
-from qwen_demo.ui.attachments import LONGEST_SHOWN, Shown, save_jpeg
+from qwen_demo.ui.attachments import MAX_VIEW_SIDE, Attachment, save_jpeg
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.gradio_internals import event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
 from qwen_demo.ui.panels import answering
 
-SHORT = 120
-_FORMULAS_SHOWN = 30
+MAX_ELEMENT_CHARACTERS = 120
+MAX_FORMULAS = 30
 _NO_FORMULA = re.compile(r"[$`]|\\(?:href|url|html\w*|includegraphics)\b")
 
 
 @dataclass
-class Widgets:
+class DocumentWidgets:
     file: gr.File
     task: gr.Radio
     prompt: gr.Textbox
@@ -42,7 +42,7 @@ class Widgets:
     formulas: gr.Markdown
 
 
-def draw() -> Widgets:
+def draw() -> DocumentWidgets:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300):
             file = gr.File(
@@ -65,26 +65,26 @@ def draw() -> Widgets:
     view = assets.view("document", {}, texts.DOCUMENT)
     with gr.Accordion(texts.FORMULAS, open=True, visible=True, elem_id="formulas", elem_classes="unless-empty"):
         formulas = gr.Markdown(
-            "", latex_delimiters=[{"left": "$$", "right": "$$", "display": True}], elem_id="formulas-shown"
+            "", latex_delimiters=[{"left": "$$", "right": "$$", "display": True}], elem_id="formulas-text"
         )
-    return Widgets(file, task, prompt, read, stop, note, view, formulas)
+    return DocumentWidgets(file, task, prompt, read, stop, note, view, formulas)
 
 
-async def turned(path: str | None, number: int, reader: Reader, words: Words = texts) -> dict:
+async def turn_page(path: str | None, number: int, reader: Reader, words: Words = texts) -> dict:
     """The view with a page and nothing read off it."""
     if not path:
         return {}
     try:
         page = await reader.page(path, number)
-        return {"page": await _shown(path, page)}
+        return {"page": await _page_value(path, page)}
     except QwenDemoError as error:
-        problem, original = Problem.of(error).told(words)
+        problem, original = Problem.of(error).localize(words)
         return {"problem": problem, "original": original}
 
 
-async def _shown(path: str, page: Page) -> dict:
+async def _page_value(path: str, page: Page) -> dict:
     image = page.image.pixels.copy()
-    image.thumbnail((LONGEST_SHOWN, LONGEST_SHOWN), PIL.Image.Resampling.LANCZOS)
+    image.thumbnail((MAX_VIEW_SIDE, MAX_VIEW_SIDE), PIL.Image.Resampling.LANCZOS)
     view = await asyncio.to_thread(save_jpeg, image, "page.jpg")
     width, height = page.image.size
     return {
@@ -97,40 +97,40 @@ async def _shown(path: str, page: Page) -> dict:
     }
 
 
-async def readings(
+async def read_page(
     path: str, number: int, prompt: str, sampling: Sampling, service: Service, reader: Reader, words: Words = texts
 ) -> AsyncGenerator[dict, None]:
     """Values of the view while the page is read. The answer is shown as it is written, and as a document at its end."""
-    opened: list[Page] = []
-    shown: dict = {}
+    pages: list[Page] = []
+    page_value: dict = {}
 
     async def request() -> ChatRequest:
-        opened.append(await reader.page(path, number))
-        shown.update(await _shown(path, opened[0]))
-        return ChatRequest((Message("user", (opened[0].image, Text(prompt))),), sampling)
+        pages.append(await reader.page(path, number))
+        page_value.update(await _page_value(path, pages[0]))
+        return ChatRequest((Message("user", (pages[0].image, Text(prompt))),), sampling)
 
     async with aclosing(answering.answer(request(), service, words)) as steps:
         async for step in steps:
-            value = step.shown
-            if opened:
-                value["page"] = shown
+            value = step.value
+            if pages:
+                value["page"] = page_value
             if step.text and not step.running:
-                value |= await asyncio.to_thread(read_document, step.text, opened[0], path, service)
+                value |= await asyncio.to_thread(read_document, step.text, pages[0], path, service)
             yield value
 
 
 def read_document(text: str, page: Page, path: str, service: Service) -> dict:
     """What the view shows of an answer: its elements, the frame's content, the files to save."""
     size = page.image.size
-    seen = Shown(path, size).seen(service.status().model, None)
-    document = documents.parse(text).placed(seen if seen[0] else size, size)
+    seen = Attachment(path, size).seen(service.status().model, None)
+    document = documents.parse(text).scaled(seen if seen[0] else size, size)
     name = Path(path).stem[:60]
     return {
         "elements": [
             {
                 "number": element.number,
                 "kind": element.kind,
-                "text": element.text[:SHORT],
+                "text": element.text[:MAX_ELEMENT_CHARACTERS],
                 "region": element.region,
                 "formula": element.text[:2000] if element.kind == "formula" else "",
             }
@@ -164,7 +164,7 @@ def formulas_of(value: Any) -> str:
         source = _NO_FORMULA.sub(" ", str(element.get("formula", ""))).replace("<", r"\lt ").replace(">", r"\gt ")
         if source := " ".join(re.sub(r"&(?=[a-zA-Z#])", "& ", source).split()):
             rows.append(f"{int(element['number'])}\n$${source}$$")
-    return "\n\n".join(rows[:_FORMULAS_SHOWN])
+    return "\n\n".join(rows[:MAX_FORMULAS])
 
 
 def number_in(value: Any) -> int:
@@ -173,14 +173,14 @@ def number_in(value: Any) -> int:
     return number if isinstance(number, int) and 0 < number < 1_000_000 else 1
 
 
-def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
+def wire(widgets: DocumentWidgets, service: Service, reader: Reader) -> None:
     async def open_file(path, request: gr.Request):
-        return await turned(path, 1, reader, words_for(request))
+        return await turn_page(path, 1, reader, words_for(request))
 
     async def turn(path, value, event: gr.EventData, request: gr.Request):
         number = event_data(event).get("page")
         number = number if isinstance(number, int) else 1
-        return await turned(path, number, reader, words_for(request)) if path else value
+        return await turn_page(path, number, reader, words_for(request)) if path else value
 
     def choose(task, request: gr.Request):
         return words_for(request).DOCUMENT_PROMPTS.get(task)
@@ -192,14 +192,14 @@ def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
         return answering.busy(True)
 
     def note(value, request: gr.Request):
-        return answering.stopped(value, words_for(request))
+        return answering.note_stop(value, words_for(request))
 
     async def read(path, prompt, value, request: gr.Request) -> AsyncGenerator:
         sampling = Sampling(max_new_tokens=service.settings.max_new_tokens)
         words = words_for(request)
-        async with aclosing(readings(path, number_in(value), prompt, sampling, service, reader, words)) as values:
-            async for grown in values:
-                yield {**({"page": value["page"]} if value and value.get("page") else {}), **grown}
+        async with aclosing(read_page(path, number_in(value), prompt, sampling, service, reader, words)) as values:
+            async for step in values:
+                yield {**({"page": value["page"]} if value and value.get("page") else {}), **step}
 
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     queued = {**private, "queue": True}

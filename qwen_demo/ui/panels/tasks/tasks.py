@@ -97,7 +97,7 @@ def cards(service: Service, words: Words = texts) -> dict:
     }
 
 
-def picked(data: Any, words: Words = texts) -> Task:
+def pick(data: Any, words: Words = texts) -> Task:
     """The card that a browser names, with its question in the visitor's language. Raises `gr.Error` for anything else."""
     key = data.get("key") if isinstance(data, dict) else None
     task = next((task for task in TASKS if task.key == key), None)

@@ -3,29 +3,29 @@
 const root = element.querySelector(".timestamps");
 const empty = make("p", {}, words.empty);
 const problem = make("p", { class: "problem", role: "alert" });
-const said = make("div", { class: "said", "aria-live": "polite" });
+const answerText = make("div", { class: "answer-text", "aria-live": "polite" });
 const note = make("p", { class: "note" });
 const found = make("div", { class: "found" });
-root.append(make("section", { "aria-label": words.title }, make("h3", {}, words.title), empty, said, problem, note, found));
+root.append(make("section", { "aria-label": words.title }, make("h3", {}, words.title), empty, answerText, problem, note, found));
 
 // Longer pieces of the answer, such as JSON objects, stay text: the list has their button.
 const LONGEST_LINK = 40;
-const TYPES = { srt: ["moments.srt", "application/x-subrip"], vtt: ["moments.vtt", "text/vtt"], chapters: ["chapters.txt", "text/plain"] };
+const TYPES = { srt: ["timestamps.srt", "application/x-subrip"], vtt: ["timestamps.vtt", "text/vtt"], chapters: ["chapters.txt", "text/plain"] };
 
-const seek = (moment) => document.dispatchEvent(new CustomEvent("clip-seek", { detail: { seconds: moment.start } }));
-const link = (moment, text, name) => make("button", {
-  type: "button", class: name, "aria-label": fill(words.seek, { time: moment.time }), onclick: () => seek(moment),
+const seek = (timestamp) => document.dispatchEvent(new CustomEvent("clip-seek", { detail: { seconds: timestamp.start } }));
+const link = (timestamp, text, name) => make("button", {
+  type: "button", class: name, "aria-label": fill(words.seek, { time: timestamp.time }), onclick: () => seek(timestamp),
 }, text);
 
-function written(text, moments) {
+function linked(text, timestamps) {
   // Python counts characters, JavaScript halves of them.
   const characters = Array.from(text);
   const pieces = [];
   let last = 0;
-  for (const moment of moments) {
-    if (moment.to - moment.from > LONGEST_LINK || moment.from < last) continue;
-    pieces.push(characters.slice(last, moment.from).join(""), link(moment, characters.slice(moment.from, moment.to).join(""), "time"));
-    last = moment.to;
+  for (const timestamp of timestamps) {
+    if (timestamp.to - timestamp.from > LONGEST_LINK || timestamp.from < last) continue;
+    pieces.push(characters.slice(last, timestamp.from).join(""), link(timestamp, characters.slice(timestamp.from, timestamp.to).join(""), "time"));
+    last = timestamp.to;
   }
   return [...pieces, characters.slice(last).join("")];
 }
@@ -38,14 +38,14 @@ function save(kind, text) {
 }
 
 function listed(value) {
-  const moments = value.moments ?? [];
-  if (!moments.length) return value.running || !value.text ? [] : [make("p", {}, words.none)];
-  const rows = moments.map((moment) => make("li", {}, make("button", { type: "button", onclick: () => seek(moment) },
-    make("span", { class: "clock" }, moment.time), make("span", { class: "label" }, moment.label))));
+  const timestamps = value.timestamps ?? [];
+  if (!timestamps.length) return value.running || !value.text ? [] : [make("p", {}, words.none)];
+  const rows = timestamps.map((timestamp) => make("li", {}, make("button", { type: "button", onclick: () => seek(timestamp) },
+    make("span", { class: "clock" }, timestamp.time), make("span", { class: "label" }, timestamp.label))));
   const buttons = Object.entries(value.files ?? {}).map(([kind, text]) =>
     make("button", { type: "button", class: "quiet", onclick: () => save(kind, text) }, words[kind]));
   return [
-    make("h4", {}, words.moments), make("ol", { class: "list" }, ...rows),
+    make("h4", {}, words.timestamps), make("ol", { class: "list" }, ...rows),
     buttons.length > 0 && make("div", { class: "row" }, make("span", {}, words.export), ...buttons),
   ].filter(Boolean);
 }
@@ -54,8 +54,8 @@ function update() {
   const value = props.value ?? {};
   const text = value.text ?? "";
   empty.hidden = Boolean(text || value.problem || value.note);
-  said.hidden = !text;
-  said.replaceChildren(...written(text, value.moments ?? []));
+  answerText.hidden = !text;
+  answerText.replaceChildren(...linked(text, value.timestamps ?? []));
   tell(problem, value);
   note.hidden = !value.note;
   note.textContent = value.note ?? "";

@@ -8,26 +8,26 @@ from dataclasses import dataclass
 import gradio as gr
 import PIL.Image
 
-from qwen_demo.answers import timestamps as moments
+from qwen_demo.answers import timestamps
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.media import Clip
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Message, Sampling, Text, Video
 from qwen_demo.ui import assets, render
-from qwen_demo.ui.attachments import Shown, save_jpeg
+from qwen_demo.ui.attachments import Attachment, save_jpeg
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
 from qwen_demo.ui.panels import answering
 
-STRIP_HEIGHT = 96
-WIDEST_FRAME = 240
-DENSEST_FPS = 8.0
+FRAME_HEIGHT = 96
+MAX_FRAME_WIDTH = 240
+MAX_FPS = 8.0
 
 
 @dataclass
-class Widgets:
+class VideoWidgets:
     player: gr.Video
     start: gr.Number
     end: gr.Number
@@ -36,7 +36,7 @@ class Widgets:
     question: gr.Textbox
     ask: gr.Button
     stop: gr.Button
-    strip: gr.HTML
+    frames_view: gr.HTML
     answer: gr.HTML
 
     @property
@@ -45,7 +45,7 @@ class Widgets:
         return [self.start, self.end, self.fps, self.frames]
 
 
-def draw(settings: Settings) -> Widgets:
+def draw(settings: Settings) -> VideoWidgets:
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
             player = gr.Video(
@@ -56,7 +56,7 @@ def draw(settings: Settings) -> Widgets:
                 include_audio=True,
                 elem_id="clip",
             )
-            strip = assets.view("frames", {}, texts.STRIP)
+            frames_view = assets.view("frames", {}, texts.FRAMES)
         with gr.Column(scale=2, min_width=320):
             question = gr.Textbox(
                 texts.CLIP_QUESTION_VALUE, label=texts.CLIP_QUESTION, lines=2, elem_id="clip-question"
@@ -64,19 +64,19 @@ def draw(settings: Settings) -> Widgets:
             with gr.Row():
                 ask = gr.Button(texts.ASK, variant="primary", min_width=120, elem_id="clip-ask")
                 stop = gr.Button(texts.STOP, interactive=False, min_width=120, elem_id="clip-stop")
-            answer = assets.view("timestamps", {}, texts.MOMENTS)
+            answer = assets.view("timestamps", {}, texts.TIMESTAMPS)
     with gr.Row(equal_height=True):
         start = gr.Number(0, label=texts.CLIP_START, minimum=0, min_width=150, elem_id="clip-start")
         end = gr.Number(0, label=texts.CLIP_END, minimum=0, min_width=150, elem_id="clip-end")
         fps = gr.Slider(
-            0.1, max(DENSEST_FPS, settings.video_fps), settings.video_fps, step=0.1, label=texts.CLIP_FPS, scale=2,
+            0.1, max(MAX_FPS, settings.video_fps), settings.video_fps, step=0.1, label=texts.CLIP_FPS, scale=2,
             min_width=220, elem_id="clip-fps",
         )  # fmt: skip
         most = settings.max_frames // 2 * 2
         frames = gr.Slider(
             2, most, most, step=2, label=texts.CLIP_FRAMES, scale=2, min_width=220, elem_id="clip-frames"
         )
-    return Widgets(player, start, end, fps, frames, question, ask, stop, strip, answer)
+    return VideoWidgets(player, start, end, fps, frames, question, ask, stop, frames_view, answer)
 
 
 def clip_of(start: float | None, end: float | None, fps: float | None, frames: float | None) -> Clip:
@@ -85,32 +85,32 @@ def clip_of(start: float | None, end: float | None, fps: float | None, frames: f
 
 
 async def preview(path: str | None, clip: Clip, service: Service, reader: Reader, words: Words = texts) -> dict:
-    """Value of the strip: one image with all frames side by side, their times, and what they cost."""
+    """Value of the view of frames: one image with all frames side by side, their times, and what they cost."""
     if not path:
         return {}
     try:
         video = await _open(path, clip, reader)
         sheet, cell = await asyncio.to_thread(_sheet, video)
     except QwenDemoError as error:
-        problem, original = Problem.of(error).told(words)
+        problem, original = Problem.of(error).localize(words)
         return {"problem": problem, "original": original}
     model = service.status().model
-    shown = Shown(path, video.raster.size, video.raster.count)
+    attachment = Attachment(path, video.raster.size, video.raster.count)
     return {
         "sheet": sheet,
         "cell": cell,
         "times": [round(time, 3) for time in video.times_s],
         "duration": round(video.duration_s, 2),
         "fps": round(video.fps, 2),
-        "seen": shown.seen(model, None),
-        "tokens": shown.tokens(model, None),
+        "seen": attachment.seen(model, None),
+        "tokens": attachment.tokens(model, None),
         "context": model.context_tokens,
     }
 
 
 def _sheet(video: Video) -> tuple[str, tuple[int, int]]:
     width, height = video.raster.size
-    cell = max(1, min(WIDEST_FRAME, round(width * STRIP_HEIGHT / height))), STRIP_HEIGHT
+    cell = max(1, min(MAX_FRAME_WIDTH, round(width * FRAME_HEIGHT / height))), FRAME_HEIGHT
     sheet = PIL.Image.new("RGB", (cell[0] * video.raster.count, cell[1]))
     for index, frame in enumerate(video.frames):
         sheet.paste(frame.resize(cell), (cell[0] * index, 0))
@@ -134,33 +134,33 @@ async def answers(
             yield _value(step, duration_s)
 
 
-def _value(step: answering.Step, duration_s: float) -> dict:
-    found = moments.find(step.text, duration_s)
+def _value(step: answering.PanelStep, duration_s: float) -> dict:
+    found = timestamps.find(step.text, duration_s)
     value = {
-        **step.shown,
-        "moments": [
+        **step.value,
+        "timestamps": [
             {
-                "start": moment.start_s,
-                "time": _range(moment),
-                "label": moment.label,
-                "from": moment.start,
-                "to": moment.end,
+                "start": timestamp.start_s,
+                "time": _range(timestamp),
+                "label": timestamp.label,
+                "from": timestamp.start,
+                "to": timestamp.end,
             }
-            for moment in found
+            for timestamp in found
         ],
     }
     if found and not step.running:
         value["files"] = {
-            "srt": moments.srt(found, duration_s),
-            "vtt": moments.webvtt(found, duration_s),
-            "chapters": moments.chapters(found, duration_s),
+            "srt": timestamps.srt(found, duration_s),
+            "vtt": timestamps.webvtt(found, duration_s),
+            "chapters": timestamps.chapters(found, duration_s),
         }
     return value
 
 
-def _range(moment: moments.Moment) -> str:
-    ends = [moment.start_s] if moment.end_s is None else [moment.start_s, moment.end_s]
-    return " – ".join(moments.clock_of(end, tenths=True) for end in ends)
+def _range(timestamp: timestamps.Timestamp) -> str:
+    ends = [timestamp.start_s] if timestamp.end_s is None else [timestamp.start_s, timestamp.end_s]
+    return " – ".join(timestamps.clock_of(end, tenths=True) for end in ends)
 
 
 async def _open(path: str, clip: Clip, reader: Reader) -> Video:
@@ -169,7 +169,7 @@ async def _open(path: str, clip: Clip, reader: Reader) -> Video:
     return video
 
 
-def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
+def wire(widgets: VideoWidgets, service: Service, reader: Reader) -> None:
     async def show(request: gr.Request, path, *controls):
         return await preview(path, clip_of(*controls), service, reader, words_for(request))
 
@@ -181,20 +181,20 @@ def wire(widgets: Widgets, service: Service, reader: Reader) -> None:
                 yield value
 
     def begin(path, question, request: gr.Request):
-        if not path or not (question or "").strip():
+        if not path or not (question or "").frames_view():
             words = words_for(request)
             raise render.refusal(words.NO_CLIP if not path else words.EMPTY_QUESTION)
         return answering.busy(True)
 
     def note(value, request: gr.Request):
-        return answering.stopped(value, words_for(request))
+        return answering.note_stop(value, words_for(request))
 
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     buttons = [widgets.ask, widgets.stop]
     queued = {**private, "queue": True}
     decoding = {**queued, "trigger_mode": "always_last"}
     for event in (widgets.player.change, *(control.change for control in widgets.controls)):
-        event(show, [widgets.player, *widgets.controls], widgets.strip, **decoding)
+        event(show, [widgets.player, *widgets.controls], widgets.frames_view, **decoding)
     begun = gr.on(
         [widgets.ask.click, widgets.question.submit], begin, [widgets.player, widgets.question], buttons, **queued
     )

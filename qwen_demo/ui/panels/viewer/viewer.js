@@ -7,13 +7,13 @@ const FONT_PX = 13;
 const CROWDED = 30;
 
 const image = () => props.value?.image ?? null;
-const marks = () => props.value?.marks ?? [];
-const nameOf = (mark, index) => mark.label || `${words.unnamed} ${index + 1}`;
+const detections = () => props.value?.detections ?? [];
+const nameOf = (detection, index) => detection.label || `${words.unnamed} ${index + 1}`;
 
 // ---- what is always there
 const toggle = make("button", { type: "button", class: "quiet", "aria-pressed": "false", onclick: () => showAsSeen(!state.asSeen) }, words.as_seen);
 const bitmap = draw("image", { x: 0, y: 0, preserveAspectRatio: "none" });
-const shapes = draw("g", { class: "marks" });
+const shapes = draw("g", { class: "detections" });
 const regionShape = draw("g", { class: "region" });
 const svg = draw("svg", { role: "img", tabindex: "-1" }, bitmap, shapes, regionShape);
 const stage = make("div", { class: "stage" }, svg);
@@ -36,7 +36,7 @@ const notes = make("p", { class: "hint" });
 const exports_ = make("div", { class: "row exports", role: "group", "aria-label": words.export }, make("span", {}, words.export),
   ...["json", "coco", "csv", "png"].map((kind) =>
     make("button", { type: "button", class: "quiet", onclick: () => trigger("export", { kind }) }, words[kind])));
-const found = make("div", { class: "found" }, make("h3", {}, words.marks), list, notes, exports_);
+const found = make("div", { class: "found" }, make("h3", {}, words.detections), list, notes, exports_);
 const body = make("div", { class: "body" }, stage, caption,
   make("div", { class: "row tools" }, tools.box, tools.point, toggle, whole), hint, regionBar, choices, found);
 root.append(make("section", { "aria-label": words.title }, make("h2", {}, words.title), empty, body));
@@ -48,13 +48,13 @@ const scale = () => {
 };
 
 function showImage() {
-  const shown = image();
-  empty.hidden = Boolean(shown);
-  body.hidden = !shown;
-  if (!shown) return;
-  const [width, height] = shown.size;
-  if (state.image !== shown.id) {
-    state.image = shown.id;
+  const current = image();
+  empty.hidden = Boolean(current);
+  body.hidden = !current;
+  if (!current) return;
+  const [width, height] = current.size;
+  if (state.image !== current.id) {
+    state.image = current.id;
     state.zoomed = state.region = null;
     useTool(null);
   }
@@ -62,20 +62,20 @@ function showImage() {
   bitmap.setAttribute("height", height);
   stage.style.setProperty("--ratio", width / height);
   // A preview that the slider began ends with the answer's first box.
-  if (props.value.preview) state.asSeen = state.previewing = true;
+  if (props.value.as_seen) state.asSeen = state.previewing = true;
   else if (state.previewing && props.value.found) state.asSeen = state.previewing = false;
-  describe(shown);
+  describe(current);
   applyZoom();
-  loadPixels(shown);
+  loadPixels(current);
 }
 
-function describe(shown) {
-  const [width, height] = shown.size;
-  const [seenWidth, seenHeight] = shown.seen;
+function describe(current) {
+  const [width, height] = current.size;
+  const [seenWidth, seenHeight] = current.seen;
   caption.replaceChildren(
     fill(words.original, { width, height }) +
       (seenWidth ? " · " + fill(words.seen_at, { width: seenWidth, height: seenHeight }) : ""));
-  svg.setAttribute("aria-label", fill(state.tool ? words.canvas_drawing : words.canvas, { name: shown.name }));
+  svg.setAttribute("aria-label", fill(state.tool ? words.canvas_drawing : words.canvas, { name: current.name }));
   toggle.setAttribute("aria-pressed", String(state.asSeen));
   toggle.hidden = !seenWidth;
 }
@@ -88,9 +88,9 @@ function showAsSeen(wanted) {
 }
 
 // Down to the model's resolution, and shown in its pixels: what is lost becomes visible.
-function loadPixels(shown) {
-  const url = fileUrl(shown.view);
-  const [width, height] = shown.seen;
+function loadPixels(current) {
+  const url = fileUrl(current.view);
+  const [width, height] = current.seen;
   const wanted = state.asSeen && width ? `${url} ${width} ${height}` : url;
   if (bitmap.dataset.pixels === wanted) return;
   bitmap.dataset.pixels = wanted;
@@ -109,51 +109,51 @@ function loadPixels(shown) {
   source.src = url;
 }
 
-// ---- marks
-function showMarks() {
-  const key = JSON.stringify([state.image, marks(), props.value?.found]);
+// ---- detections
+function showDetections() {
+  const key = JSON.stringify([state.image, detections(), props.value?.found]);
   if (key === state.drawn) return;
   state.drawn = key;
   const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
-  shapes.replaceChildren(...marks().map(shapeOf));
-  shapes.classList.toggle("crowded", marks().length > CROWDED);
-  list.replaceChildren(...marks().map(labelOf));
+  shapes.replaceChildren(...detections().map(shapeOf));
+  shapes.classList.toggle("crowded", detections().length > CROWDED);
+  list.replaceChildren(...detections().map(labelOf));
   if (focused >= 0) list.querySelectorAll("button")[focused]?.focus();
   found.hidden = !(props.value?.found > 0);
-  const lost = props.value.found - marks().length;
+  const lost = props.value.found - detections().length;
   notes.replaceChildren(
     [props.value.capped && fill(words.capped, { count: number(props.value.found) }),
       lost > 0 && fill(words.outside, { count: lost, found: props.value.found })].filter(Boolean).join(" "));
-  exports_.hidden = !marks().length;
-  if (state.zoomed !== null && !marks()[state.zoomed]) zoom(null);
+  exports_.hidden = !detections().length;
+  if (state.zoomed !== null && !detections()[state.zoomed]) zoom(null);
   arrangeLabels();
 }
 
-function shapeOf(mark, index) {
-  const [x1, y1, x2, y2] = mark.at;
-  const shape = mark.at.length === 4
+function shapeOf(detection, index) {
+  const [x1, y1, x2, y2] = detection.at;
+  const shape = detection.at.length === 4
     ? draw("rect", { x: x1, y: y1, width: x2 - x1, height: y2 - y1 })
     : draw("circle", { cx: x1, cy: y1 });
-  const text = draw("text", {}, nameOf(mark, index).slice(0, 28));
+  const text = draw("text", {}, nameOf(detection, index).slice(0, 28));
   const group = draw("g", {
-    "data-index": index, style: `--colour: ${mark.colour}`,
+    "data-index": index, style: `--colour: ${detection.colour}`,
     onpointerenter: () => highlight(index, true), onpointerleave: () => highlight(index, false),
     onclick: () => zoom(state.zoomed === index ? null : index),
   }, shape, text);
-  group.mark = mark;
+  group.detection = detection;
   return group;
 }
 
-function labelOf(mark, index) {
-  const spot = mark.at.map((value) => Math.round(value)).join(", ");
+function labelOf(detection, index) {
+  const spot = detection.at.map((value) => Math.round(value)).join(", ");
   return make("li", {}, make("button", {
     type: "button", "data-index": index, tabindex: index ? "-1" : "0", "aria-pressed": "false",
-    title: fill(words.zoom, { label: nameOf(mark, index) }),
+    title: fill(words.zoom, { label: nameOf(detection, index) }),
     onclick: () => zoom(state.zoomed === index ? null : index),
     onpointerenter: () => highlight(index, true), onpointerleave: () => highlight(index, false),
     onfocus: () => highlight(index, true), onblur: () => highlight(index, false),
-  }, make("span", { class: "swatch", style: `background: ${mark.colour}`, "aria-hidden": "true" }),
-  make("span", { class: "label" }, nameOf(mark, index)), make("span", { class: "spot" }, spot)));
+  }, make("span", { class: "swatch", style: `background: ${detection.colour}`, "aria-hidden": "true" }),
+  make("span", { class: "label" }, nameOf(detection, index)), make("span", { class: "spot" }, spot)));
 }
 
 function highlight(index, on) {
@@ -167,17 +167,17 @@ function arrangeLabels() {
   shapes.style.fontSize = `${FONT_PX * unit}px`;
   shapes.style.strokeWidth = `${3 * unit}px`;
   for (const group of shapes.children) {
-    const { mark } = group;
+    const { detection } = group;
     const [shape, text] = group.children;
-    if (mark.at.length === 2) shape.setAttribute("r", 6 * unit);
+    if (detection.at.length === 2) shape.setAttribute("r", 6 * unit);
     const width = text.textContent.length * FONT_PX * 0.58 * unit;
-    const above = mark.at[1] - 5 * unit;
+    const above = detection.at[1] - 5 * unit;
     const top = view.y + FONT_PX * unit;
-    const [x1, y1, x2 = x1, y2 = y1] = mark.at;
+    const [x1, y1, x2 = x1, y2 = y1] = detection.at;
     const inView = x1 < view.x + view.width && x2 > view.x && y1 < view.y + view.height && y2 > view.y;
     text.style.visibility = inView ? "" : "hidden";
-    text.setAttribute("x", Math.max(view.x, Math.min(mark.at[0], view.x + view.width - width)));
-    text.setAttribute("y", above > top ? above : Math.max(mark.at[1], view.y) + (FONT_PX + 3) * unit);
+    text.setAttribute("x", Math.max(view.x, Math.min(detection.at[0], view.x + view.width - width)));
+    text.setAttribute("y", above > top ? above : Math.max(detection.at[1], view.y) + (FONT_PX + 3) * unit);
   }
 }
 
@@ -189,17 +189,17 @@ function zoom(index) {
 
 function applyZoom() {
   const [width, height] = image().size;
-  const mark = state.zoomed === null ? null : marks()[state.zoomed];
+  const detection = state.zoomed === null ? null : detections()[state.zoomed];
   let [x, y, w, h] = [0, 0, width, height];
-  if (mark) {
-    const [x1, y1, x2 = x1, y2 = y1] = mark.at;
-    w = Math.min(width, Math.max((x2 - x1) * 1.5, ((y2 - y1) * 1.5 * width) / height, width / (mark.at.length === 2 ? 4 : 12)));
+  if (detection) {
+    const [x1, y1, x2 = x1, y2 = y1] = detection.at;
+    w = Math.min(width, Math.max((x2 - x1) * 1.5, ((y2 - y1) * 1.5 * width) / height, width / (detection.at.length === 2 ? 4 : 12)));
     h = (w * height) / width;
     x = Math.min(Math.max((x1 + x2 - w) / 2, 0), width - w);
     y = Math.min(Math.max((y1 + y2 - h) / 2, 0), height - h);
   }
   svg.setAttribute("viewBox", `${x} ${y} ${w} ${h}`);
-  whole.hidden = !mark;
+  whole.hidden = !detection;
   for (const button of list.querySelectorAll("button"))
     button.setAttribute("aria-pressed", String(Number(button.dataset.index) === state.zoomed));
   arrangeLabels();
@@ -340,7 +340,7 @@ function download() {
 function update() {
   showImage();
   if (image()) {
-    showMarks();
+    showDetections();
     showChoices();
   }
   download();
