@@ -98,7 +98,7 @@ def test_a_file_that_is_no_image_is_told_and_the_conversation_goes_on(opened, sc
 
 
 @pytest.mark.parametrize("how", ["paste", "drop"])
-def test_a_image_can_be_pasted_and_dropped(opened, scripted, red, how):
+def test_an_image_can_be_pasted_and_dropped(opened, scripted, red, how):
     page = opened(scripted)
     transfer = page.evaluate_handle(
         """bytes => {
@@ -142,7 +142,7 @@ def test_an_address_that_may_not_be_fetched_is_told(opened, scripted):
     shoot(page, "address")
 
 
-def test_the_camera_gives_a_image(opened, scripted):
+def test_the_camera_gives_an_image(opened, scripted):
     page = opened(scripted)
     page.get_by_text("Image from the web or the camera").click()
     page.get_by_text("Click to Access Webcam").click()

@@ -2,8 +2,8 @@
 
 const root = element.querySelector(".conversations");
 const STORE = "qwen-demo.conversations";
-const MOST = 50;
-const MOST_CHARACTERS = 2_000_000;
+const MAX_KEPT = 50;
+const MAX_CHARACTERS = 2_000_000;
 const TYPES = { markdown: ["md", "text/markdown"], json: ["json", "application/json"], html: ["html", "text/html"] };
 
 const count = make("span", { class: "count" });
@@ -26,7 +26,7 @@ const isKept = (item) => item && typeof item.id === "string" && typeof item.name
 function load() {
   try {
     const found = JSON.parse(localStorage.getItem(STORE) ?? "[]");
-    return Array.isArray(found) ? found.filter(isKept).slice(0, MOST) : [];
+    return Array.isArray(found) ? found.filter(isKept).slice(0, MAX_KEPT) : [];
   } catch {
     return [];
   }
@@ -35,9 +35,9 @@ function load() {
 // Newest first. The oldest go until the rest fits.
 function store(items) {
   notice = "";
-  for (let kept = items.slice(0, MOST); ; kept = kept.slice(0, -1)) {
+  for (let kept = items.slice(0, MAX_KEPT); ; kept = kept.slice(0, -1)) {
     const text = JSON.stringify(kept);
-    if (text.length <= MOST_CHARACTERS || !kept.length) {
+    if (text.length <= MAX_CHARACTERS || !kept.length) {
       try {
         localStorage.setItem(STORE, text);
         if (kept.length < items.length) notice = words.dropped;

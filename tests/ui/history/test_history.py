@@ -71,7 +71,7 @@ async def test_a_conversation_comes_back_as_it_was_kept(service, reader, red):
     assert (known.model, known.sampling) == ("scripted", sampling)
 
 
-def test_a_image_that_is_gone_is_told(uploads):
+def test_an_image_that_is_gone_is_told(uploads):
     turns = [Turn("user", (File(str(uploads / "abc" / "gone.png")), "what is it?")), Turn("assistant", ("A cat.",))]
     found = conversations.reopen(turns)
     assert found.gone == 1

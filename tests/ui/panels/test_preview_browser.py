@@ -190,7 +190,7 @@ def test_the_pixel_budget_shows_what_is_lost_before_sending(opened, start, scene
 
 
 @pytest.mark.parametrize("opened", ["phone"], indirect=True)
-def test_a_image_that_is_switched_off_is_not_sent(opened, embedded, scene, red):
+def test_an_image_that_is_switched_off_is_not_sent(opened, embedded, scene, red):
     page = opened(embedded)
     ask(page, "Describe the image.", scene)
     answered(page, 1)

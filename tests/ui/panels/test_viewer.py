@@ -66,7 +66,7 @@ def test_images_that_are_off_or_refused_and_clips_are_not_pointed_at():
     assert drawn(items[1:]) == viewer.EMPTY
 
 
-def test_a_image_that_is_not_sent_yet_is_shown_without_the_last_answers_boxes():
+def test_an_image_that_is_not_sent_yet_is_shown_without_the_last_answers_boxes():
     value = drawn([item("old.png"), item("new.png", 2, pending=True)])
     assert (value["image"]["id"], value["detections"]) == ("new.png", [])
 

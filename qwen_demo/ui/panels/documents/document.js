@@ -36,13 +36,6 @@ function turn(step) {
   if (page) trigger("turn", { page: page.number + step });
 }
 
-function save(kind, text) {
-  const [name, type] = FILES[kind];
-  const url = URL.createObjectURL(new Blob([text], { type }));
-  make("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}
-
 function choose(number, from) {
   chosen = number;
   for (const node of root.querySelectorAll("[data-number]")) {
@@ -112,7 +105,7 @@ function showDocument(value) {
   hint.hidden = !there || (placed.length > 0 && !value.cut);
   hint.textContent = [placed.length ? "" : words.no_regions, value.cut ? words.cut : ""].filter(Boolean).join(" ");
   saves.replaceChildren(make("span", {}, words.export), ...Object.entries(value.files ?? {}).map(([kind, text]) =>
-    make("button", { type: "button", class: "quiet", onclick: () => save(kind, text) }, words[kind])));
+    make("button", { type: "button", class: "quiet", onclick: () => saveText(...FILES[kind], text) }, words[kind])));
   source.querySelector("pre").textContent = value.text ?? "";
 }
 

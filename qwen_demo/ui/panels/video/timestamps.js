@@ -9,7 +9,7 @@ const found = make("div", { class: "found" });
 root.append(make("section", { "aria-label": words.title }, make("h3", {}, words.title), empty, answerText, problem, note, found));
 
 // Longer pieces of the answer, such as JSON objects, stay text: the list has their button.
-const LONGEST_LINK = 40;
+const MAX_LINK_CHARACTERS = 40;
 const TYPES = { srt: ["timestamps.srt", "application/x-subrip"], vtt: ["timestamps.vtt", "text/vtt"], chapters: ["chapters.txt", "text/plain"] };
 
 const seek = (timestamp) => document.dispatchEvent(new CustomEvent("clip-seek", { detail: { seconds: timestamp.start } }));
@@ -23,18 +23,11 @@ function linked(text, timestamps) {
   const pieces = [];
   let last = 0;
   for (const timestamp of timestamps) {
-    if (timestamp.to - timestamp.from > LONGEST_LINK || timestamp.from < last) continue;
+    if (timestamp.to - timestamp.from > MAX_LINK_CHARACTERS || timestamp.from < last) continue;
     pieces.push(characters.slice(last, timestamp.from).join(""), link(timestamp, characters.slice(timestamp.from, timestamp.to).join(""), "time"));
     last = timestamp.to;
   }
   return [...pieces, characters.slice(last).join("")];
-}
-
-function save(kind, text) {
-  const [name, type] = TYPES[kind];
-  const url = URL.createObjectURL(new Blob([text], { type }));
-  make("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
 function listed(value) {
@@ -43,7 +36,7 @@ function listed(value) {
   const rows = timestamps.map((timestamp) => make("li", {}, make("button", { type: "button", onclick: () => seek(timestamp) },
     make("span", { class: "clock" }, timestamp.time), make("span", { class: "label" }, timestamp.label))));
   const buttons = Object.entries(value.files ?? {}).map(([kind, text]) =>
-    make("button", { type: "button", class: "quiet", onclick: () => save(kind, text) }, words[kind]));
+    make("button", { type: "button", class: "quiet", onclick: () => saveText(...TYPES[kind], text) }, words[kind]));
   return [
     make("h4", {}, words.timestamps), make("ol", { class: "list" }, ...rows),
     buttons.length > 0 && make("div", { class: "row" }, make("span", {}, words.export), ...buttons),
