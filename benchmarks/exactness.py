@@ -111,7 +111,13 @@ def stock(loaded, asked) -> dict[str, list[int]]:
         ids = heard[request.request_id] = []
         prompt = loaded.prompts.build(request)
         tokens.run(
-            loaded.model, loaded.device, None, prompt, request.sampling, on_token=ids.append, should_stop=lambda: False
+            loaded.model,
+            loaded.device,
+            None,
+            prompt,
+            request.sampling,
+            streamer=tokens.TokenStreamer(ids.append),
+            should_stop=lambda: False,
         )
     return heard
 

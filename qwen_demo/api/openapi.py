@@ -84,7 +84,7 @@ class ModelList(BaseModel):
 
 class HealthBody(BaseModel):
     status: Literal["ok"]
-    state: Literal["loading", "ready", "failed", "closing"]
+    state: Literal["loading", "ready", "restarting", "failed", "closing"]
     model: str
     device: str
     quantization: str
@@ -94,7 +94,7 @@ class HealthBody(BaseModel):
 
 class ReadyBody(BaseModel):
     ready: bool
-    state: Literal["loading", "ready", "failed", "closing"]
+    state: Literal["loading", "ready", "restarting", "failed", "closing"]
     detail: str
     running: int
     waiting: int

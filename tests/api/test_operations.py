@@ -14,7 +14,7 @@ from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import SettingsError
 from qwen_demo.http.access import Access
 from qwen_demo.http.credentials import hash_of_password, new_key, read_pairs
-from qwen_demo.server.app import _refuse_open_door
+from qwen_demo.server.listening import refuse_open_door
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import Image, collect
@@ -251,9 +251,9 @@ def test_a_bad_keys_file_or_rate_is_told(tmp_path):
 
 def test_listening_elsewhere_needs_keys_or_a_word():
     with pytest.raises(SettingsError, match="--open"):
-        _refuse_open_door(Settings(host="0.0.0.0"))
-    _refuse_open_door(Settings(host="0.0.0.0", open=True))
-    _refuse_open_door(Settings(host="127.0.0.1"))
+        refuse_open_door(Settings(host="0.0.0.0"))
+    refuse_open_door(Settings(host="0.0.0.0", open=True))
+    refuse_open_door(Settings(host="127.0.0.1"))
 
 
 def test_cors_is_closed_unless_opened(start):

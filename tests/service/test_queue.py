@@ -57,17 +57,17 @@ async def test_each_learns_its_own_place_and_it_falls(service):
     assert [service.ahead_of(ticket) for ticket in tickets] == [None, None, 0, 1]
     assert chat.progress(tickets[2], service) == "Waiting in line; next"
     await asyncio.gather(*tasks)
-    assert not service._line._tickets
+    assert not service._queue._tickets
 
 
 async def test_the_stages_before_the_first_word_are_told(service):
     ticket = Ticket()
     ticket.since -= 2
     assert chat.progress(ticket, service) == "Opening the files, 2 s so far"
-    service._line.join(ticket, 1234)
+    service._queue.join(ticket, 1234)
     ticket.since -= 3
     assert chat.progress(ticket, service) == "Looking at it: about 1,234 tokens to read, 3 s so far"
-    service._line.leave(ticket)
+    service._queue.leave(ticket)
 
 
 async def test_who_leaves_while_waiting_leaves_the_line(service):
@@ -78,7 +78,7 @@ async def test_who_leaves_while_waiting_leaves_the_line(service):
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert not service._line._tickets
+    assert not service._queue._tickets
 
 
 async def test_a_question_in_a_panel_is_told_its_place_too(service, settings, tmp_path):

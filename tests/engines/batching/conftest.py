@@ -69,6 +69,12 @@ def generate_alone(loaded, request: ChatRequest) -> list[int]:
     prompt = loaded.prompts.build(request)
     ids: list[int] = []
     tokens.run(
-        loaded.model, loaded.device, None, prompt, request.sampling, on_token=ids.append, should_stop=lambda: False
+        loaded.model,
+        loaded.device,
+        None,
+        prompt,
+        request.sampling,
+        streamer=tokens.TokenStreamer(ids.append),
+        should_stop=lambda: False,
     )
     return ids

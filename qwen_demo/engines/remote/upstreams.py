@@ -54,7 +54,7 @@ class Upstreams:
             for url in urls
         ]
         self._model_id = ""
-        self._watching: asyncio.Task | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._all)

@@ -5,33 +5,29 @@ be had before its first token, to the next. After the first token nothing is tri
 """
 
 import asyncio
-import base64
-import io
 import json
 import logging
 import time
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import httpx2
 import openai
-import PIL.Image
 
-from qwen_demo.engines.upstreams import Upstream, Upstreams, cause
-from qwen_demo.errors import EngineFailed, InvalidRequest, ModelLoadError, NotReady, Overloaded, SettingsError
+from qwen_demo.engines.remote.errors import translate
+from qwen_demo.engines.remote.request import Json, chat_body
+from qwen_demo.engines.remote.upstreams import Upstream, Upstreams, cause
+from qwen_demo.errors import EngineFailed, ModelLoadError, NotReady, SettingsError
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import (
     ChatRequest,
     Event,
     Finished,
+    FinishReason,
     Health,
-    Image,
     ModelInfo,
-    Part,
-    Text,
     TextDelta,
     Timing,
     TokenLogprob,
@@ -42,7 +38,7 @@ log = logging.getLogger(__name__)
 
 # What this engine works on at once is the other side's affair; this bounds open connections only.
 SLOTS = 512
-DEFAULT_RETRY_S = 2.0
+_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "repetition"}
 END_S = 0.1  # for the end of a body whose last event has come
 
 
@@ -108,7 +104,7 @@ class RemoteEngine:
         if self._state != "ready":
             raise NotReady(f"The model is not ready: {self._state}.")
         progress = _Progress(time.perf_counter())
-        arguments = await asyncio.to_thread(self._arguments, request)
+        arguments = await asyncio.to_thread(chat_body, request, self.info.model_id)
         prepared = time.perf_counter()
         tried: set[Upstream] = set()
         while not progress.reason:
@@ -123,12 +119,12 @@ class RemoteEngine:
                         raise EngineFailed(f"The connection to {upstream.name} broke: {cause(error)}") from error
                     log.warning("%s: %s; trying the next server", upstream.name, cause(error))
                 except openai.APIError as error:
-                    _translate(upstream, error, last=progress.first > 0 or last)
+                    translate(upstream, error, last=progress.first > 0 or last)
                 except json.JSONDecodeError as error:
                     raise EngineFailed(f"{upstream.name} sent an answer that is no JSON.") from error
         yield self._finished(progress, prepared)
 
-    async def _read(self, upstream: Upstream, arguments: dict, progress: _Progress) -> AsyncGenerator[TextDelta, None]:
+    async def _read(self, upstream: Upstream, arguments: Json, progress: _Progress) -> AsyncGenerator[TextDelta, None]:
         """What came in one read is one delta, so that a busy process has fewer of them."""
         reply = await upstream.client.post(
             "/chat/completions", body=arguments, cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
@@ -151,7 +147,9 @@ class RemoteEngine:
         if not progress.reason:
             raise EngineFailed(f"{upstream.name} ended its answer without a reason.")
 
-    def _take_all(self, lines: list[bytes], request, progress: _Progress, pieces: list[TextDelta]) -> bool:
+    def _take_all(
+        self, lines: list[bytes], request: httpx2.Request, progress: _Progress, pieces: list[TextDelta]
+    ) -> bool:
         """Adds to `pieces` what lines of an event stream say; gives whether that was all."""
         for line in lines:
             if not line.startswith(b"data:"):
@@ -159,20 +157,22 @@ class RemoteEngine:
             if line[5:].strip() == b"[DONE]":
                 return True
             chunk = json.loads(line[5:])
+            if not isinstance(chunk, dict):
+                continue
             if error := chunk.get("error"):
                 raise openai.APIError(str(error), request, body=error)
             if delta := self._take(chunk, progress):
                 pieces.append(delta)
         return False
 
-    def _take(self, chunk: dict, progress: _Progress) -> TextDelta | None:
+    def _take(self, chunk: Json, progress: _Progress) -> TextDelta | None:
         progress.last = time.perf_counter()
         if usage := chunk.get("usage"):
             details = usage.get("prompt_tokens_details") or {}
             progress.usage = Usage(
-                usage["prompt_tokens"],
+                usage.get("prompt_tokens") or 0,
                 details.get("image_tokens") or 0,
-                usage["completion_tokens"],
+                usage.get("completion_tokens") or 0,
                 details.get("cached_tokens") or 0,
             )
         if not chunk.get("choices"):
@@ -180,7 +180,7 @@ class RemoteEngine:
         choice = chunk["choices"][0]
         if reason := choice.get("finish_reason"):
             progress.reason = "repetition" if choice.get("stop_reason") == "repetition" else reason
-        words = choice["delta"].get("content")
+        words = (choice.get("delta") or {}).get("content")
         if not words:
             return None
         progress.first = progress.first or progress.last
@@ -188,7 +188,6 @@ class RemoteEngine:
 
     def _finished(self, progress: _Progress, prepared: float) -> Finished:
         first = progress.first or progress.last
-        reason = progress.reason if progress.reason in ("stop", "length", "repetition") else "stop"
         timing = Timing(
             preprocess_s=prepared - progress.arrived,
             prefill_s=first - prepared,
@@ -196,48 +195,7 @@ class RemoteEngine:
             decode_s=progress.last - first,
             total_s=progress.last - progress.arrived,
         )
-        return Finished(reason, progress.usage or Usage(0, 0, 0), timing)
-
-    def _arguments(self, request: ChatRequest) -> dict:
-        """The body of the OpenAI call. Runs in a thread: it compresses images."""
-        sampling = request.sampling
-        extra: dict = {}
-        if sampling.top_k:
-            extra["top_k"] = sampling.top_k
-        if sampling.min_p:
-            extra["min_p"] = sampling.min_p
-        if sampling.repetition_penalty != 1:
-            extra["repetition_penalty"] = sampling.repetition_penalty
-        pixels = {"min_pixels": request.min_pixels, "max_pixels": request.max_pixels}
-        if any(pixels.values()):
-            extra["mm_processor_kwargs"] = {name: value for name, value in pixels.items() if value}
-        arguments = {
-            "model": self.info.model_id,
-            "messages": [
-                {"role": message.role, "content": [_part(part) for part in message.parts]}
-                for message in request.messages
-            ],
-            "max_tokens": sampling.max_new_tokens,
-            "temperature": sampling.temperature,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            **extra,
-        }
-        for name, value, unset in (
-            ("top_p", sampling.top_p, 1.0),
-            ("presence_penalty", sampling.presence_penalty, 0.0),
-            ("frequency_penalty", sampling.frequency_penalty, 0.0),
-            ("seed", sampling.seed, None),
-            ("stop", list(sampling.stop), []),
-        ):
-            if value != unset:
-                arguments[name] = value
-        if sampling.json_schema:
-            schema = {"name": "answer", "schema": json.loads(sampling.json_schema), "strict": True}
-            arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
-        if sampling.top_logprobs is not None:
-            arguments |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
-        return arguments
+        return Finished(_REASONS.get(progress.reason, "stop"), progress.usage or Usage(0, 0, 0), timing)
 
 
 def _joined(pieces: list[TextDelta]) -> TextDelta:
@@ -255,70 +213,13 @@ async def _read_out(received: AsyncIterator[bytes]) -> None:
                 pass
 
 
-def _part(part: Part) -> dict:
-    if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
-    if isinstance(part, Image):
-        # Lossless, so that the other side sees exactly these pixels.
-        return {"type": "image_url", "image_url": {"url": "data:image/png;base64," + _encoded(part.pixels, "PNG")}}
-    # vLLM's spelling of a clip that is already cut into frames.
-    frames = ",".join(_encoded(frame, "JPEG") for frame in part.frames)
-    return {"type": "video_url", "video_url": {"url": "data:video/jpeg;base64," + frames}}
-
-
-# Runs of equal bytes only: a fifth faster than the default for a photograph, and no file is larger.
-_SAVING = {"PNG": {"compress_level": 1, "compress_type": zlib.Z_RLE}, "JPEG": {"quality": 95}}
-
-
-def _encoded(pixels: PIL.Image.Image, kind: str) -> str:
-    data = io.BytesIO()
-    pixels.save(data, kind, **_SAVING[kind])
-    return base64.b64encode(data.getvalue()).decode()
-
-
-def _logprobs(found: dict | None) -> tuple[TokenLogprob, ...]:
+def _logprobs(found: Json | None) -> tuple[TokenLogprob, ...]:
     return tuple(
         TokenLogprob(
             token["token"],
             token["logprob"],
-            tuple((other["token"], other["logprob"]) for other in token["top_logprobs"]),
+            tuple((other["token"], other["logprob"]) for other in token.get("top_logprobs") or ()),
         )
         for token in (found or {}).get("content") or ()
+        if token.get("token") is not None and token.get("logprob") is not None
     )
-
-
-def _translate(upstream: Upstream, error: openai.APIError, *, last: bool) -> None:
-    """Raises what the caller should know, or returns when another server may be tried."""
-    status, message = _status(error), _message(error)
-    if status in (429, 503):
-        if not last:
-            return
-        raise Overloaded(f"{upstream.name} is at its limit: {message}", retry_after_s=_retry_after_s(error)) from error
-    if status in (400, 413, 422):
-        raise InvalidRequest(f"{upstream.name} refused the request: {message}") from error
-    if last or status in (401, 403, 404):
-        raise EngineFailed(f"{upstream.name} answered {status}: {message}") from error
-    upstream.trouble = f"answered {status}"
-
-
-def _status(error: openai.APIError) -> int:
-    """vLLM and this program begin a stream with 200 and tell in an event of it what went wrong."""
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code
-    told = error.code
-    if isinstance(told, int) or (isinstance(told, str) and told.isdecimal()):
-        return int(told)
-    return {"overloaded": 429, "not_ready": 503}.get(told, 400 if error.type == "invalid_request_error" else 500)
-
-
-def _message(error: openai.APIError) -> str:
-    body = error.body if isinstance(error.body, dict) else {}
-    return str(body.get("message") or error.message)
-
-
-def _retry_after_s(error: openai.APIError) -> float:
-    told = error.response.headers.get("retry-after", "") if isinstance(error, openai.APIStatusError) else ""
-    try:
-        return max(0.0, float(told))
-    except ValueError:
-        return DEFAULT_RETRY_S
