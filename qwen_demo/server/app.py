@@ -24,7 +24,6 @@ from qwen_demo.server.engines import build_compared, build_server_engine
 from qwen_demo.service.service import Service
 from qwen_demo.settings import MIB, Settings, apply_environment, page_environment
 from qwen_demo.types import Engine
-from qwen_demo.ui.gradio_internals import bound_queue, give_pass, keep_swept, make_lean
 
 
 def build_app(settings: Settings, engine: Engine | None = None, second: Service | None = None) -> FastAPI:
@@ -40,6 +39,8 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        from qwen_demo.ui.gradio_internals import keep_swept
+
         service.start()
         if second:
             second.start(after=service)
@@ -97,6 +98,7 @@ def upload_dir(settings: Settings) -> Path:
 def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> FastAPI:
     import gradio as gr
 
+    from qwen_demo.ui.gradio_internals import give_pass, make_lean
     from qwen_demo.ui.i18n.languages import LocaleMiddleware
 
     app.add_middleware(LocaleMiddleware)
@@ -111,6 +113,7 @@ def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> Fas
 
 def build_page_of(services: Sequence[Service], uploads: Path):
     from qwen_demo.ui.conversation import Reader
+    from qwen_demo.ui.gradio_internals import bound_queue
     from qwen_demo.ui.page import build_page
 
     settings = services[0].settings
