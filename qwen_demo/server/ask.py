@@ -37,7 +37,7 @@ def ask(argv: Sequence[str], prog: str) -> int:
 
 
 async def _answer(settings: Settings, images: list[str], question: str, sampling: Sampling) -> int:
-    from qwen_demo.server.app import build_engine
+    from qwen_demo.server.engines import build_engine
     from qwen_demo.service.service import Service
 
     parts = [await _open(name, settings) for name in images]

@@ -103,9 +103,9 @@ def serve(argv: Sequence[str], prog: str) -> int:
     refuse_open_door(settings)
     with listening_socket(settings) as listening:
         apply_environment(process_environment())
-        from qwen_demo.server import app
+        from qwen_demo.server import run as running
 
-        return app.serve(settings, listening)
+        return running.serve(settings, listening)
 
 
 def make_key(argv: Sequence[str], prog: str) -> int:
