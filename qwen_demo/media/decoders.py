@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 class DecoderPool:
-    """Processes that decode strangers' files. Belongs to one event loop.
+    """Processes that decode strangers' files. Belongs to one event loop, and to the next when that is closed.
 
     Args:
         at_once: images decoded at the same time; 0 takes the number of processors. Of videos and PDF pages half as
@@ -63,11 +63,23 @@ class DecoderPool:
         images = at_once or min(16, max(2, os.cpu_count() or 1))
         self.at_once = {kind: images if kind == "image" else max(2, images // 2) for kind in programs}
         self._programs = dict(programs)
-        self._free = {kind: asyncio.Semaphore(count) for kind, count in self.at_once.items()}
-        self._zygotes: dict[str, _Zygote] = {}
-        self._starting = {kind: asyncio.Lock() for kind in programs}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._free = {kind: asyncio.Semaphore(count) for kind, count in self.at_once.items()}
+        self._starting = {kind: asyncio.Lock() for kind in self._programs}
+        self._zygotes: dict[str, _Zygote] = {}  # those of another loop end, as nobody holds their sockets
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and self._loop is not loop:
+            if not self._loop.is_closed():
+                raise RuntimeError("these decoders belong to another event loop")
+            self._begin_anew()
+        self._loop = loop
 
     @property
     def sandbox(self) -> tuple[str, ...]:
@@ -81,6 +93,7 @@ class DecoderPool:
 
     async def start(self, kind: str = "image") -> None:
         """Have the processes of this kind warm before they are asked for."""
+        self._check_loop()
         await self._zygote(kind)
 
     @contextlib.asynccontextmanager
@@ -94,6 +107,7 @@ class DecoderPool:
             Overloaded: none was free for long, or the processes ended in the middle.
             NotReady: they cannot be started.
         """
+        self._check_loop()
         free = self._free[task.kind]
         try:
             async with asyncio.timeout(WAIT_S):
@@ -121,6 +135,7 @@ class DecoderPool:
 
     async def close(self) -> None:
         """End all processes, jobs in the middle included."""
+        self._check_loop()
         self._closed = True
         for zygote in self._zygotes.values():
             zygote.kill()

@@ -157,6 +157,20 @@ async def test_a_program_that_cannot_start_is_told(capfd):
         await pool.start()
 
 
+def test_a_pool_serves_one_event_loop_after_the_other():
+    pool = media.DecoderPool(1, programs=PROGRAMS)
+
+    async def again() -> None:
+        assert await ask(pool, "answer = {'well': True}") == {"well": True}
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, ask(pool, "answer = {}"))
+        pool._zygotes["probe"].kill()
+        await pool._zygotes["probe"].gone
+
+    asyncio.run(again())
+    asyncio.run(again())
+
+
 # Turns
 
 
