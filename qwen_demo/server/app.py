@@ -5,6 +5,7 @@ a model that cannot be loaded ends the process with the reason.
 """
 
 import asyncio
+import gc
 import shutil
 import signal
 import sys
@@ -39,7 +40,7 @@ from qwen_demo.service.telemetry import set_up_logging
 from qwen_demo.settings import MIB, Settings, tell_gradio_upload_dir
 from qwen_demo.types import Engine
 from qwen_demo.ui.mcp import give_pass
-from qwen_demo.ui.sessions import keep_swept, make_lean
+from qwen_demo.ui.sessions import keep_swept, make_lean, put_calls_first
 
 # Gradio holds this many events beyond those that may wait (an engine has 64 slots at most), so that the
 # one to turn people away is the service, which knows why.
@@ -160,8 +161,10 @@ def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> Fas
     page = app.state.page = _page(services, uploads)
     gr.mount_gradio_app(app, page, path="/", **_page_options(settings, page))
     make_lean(page)
+    mounted = next(route.app for route in app.routes if isinstance(route, Mount))
+    put_calls_first(mounted)
     if settings.page_users_file:
-        give_pass(page, next(route.app for route in app.routes if isinstance(route, Mount)))
+        give_pass(page, mounted)
     return app
 
 
@@ -175,7 +178,8 @@ def _page(services: Sequence[Service], uploads: Path):
     demo.max_threads = capacity
     # Gradio keeps a session for each page and each call of its API; its own bound is 10,000 of them.
     demo.state_session_capacity = SESSIONS_KEPT
-    demo.queue(max_size=capacity, default_concurrency_limit=capacity)
+    # "auto" tells all who wait about each one that begins; nobody waits long in this queue.
+    demo.queue(status_update_rate=1, max_size=capacity, default_concurrency_limit=capacity)
     demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = QUEUE_LOOKS_S, PROGRESS_LOOKS_S
     return demo
 
@@ -258,6 +262,9 @@ async def _serve(settings: Settings) -> int:
             print(f"error: {which}{service.failure}", file=sys.stderr)
             return 1
         _tell(service, time.perf_counter() - began, "To compare with" if which else "Ready")
+    # What was made until here stays: each full collection would look through all of it, for a tenth of a second.
+    gc.collect()
+    gc.freeze()
     await serving
     return 0
 

@@ -156,6 +156,11 @@ class Service:
             state, detail = "failed", self._stuck or health.detail
         return Status(state, detail, health.running, health.waiting, self._engine.info)
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are admitted and have not ended."""
+        return self._in_flight
+
     def ahead_of(self, ticket: Ticket) -> int | None:
         """How many wait before that request; None where it does not wait for the engine."""
         return self._line.ahead(ticket, self._engine.health().waiting)

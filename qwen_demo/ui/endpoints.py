@@ -87,7 +87,7 @@ class Endpoints:
         text = ""
         try:
             request = chat_request(self._reader, history, sampling, system_prompt, max_pixels)
-            async with aclosing(paced(self._service.answer(request, front="gradio"))) as events:
+            async with aclosing(paced(self._service.answer(request, front="gradio"), self._service)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         text += event.text
