@@ -1,6 +1,5 @@
 """The routes. Each reads its schema, asks the service, and writes what `convert.py` makes of the answer."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -18,6 +17,7 @@ from qwen_demo.errors import DiskFull, QwenDemoError
 from qwen_demo.http.access import Access, Caller
 from qwen_demo.http.errors import UNEXPECTED, ApiError, body, describe
 from qwen_demo.http.sse import EventStream, event, while_connected
+from qwen_demo.service.pacing import EVENT_STREAM, PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import request_id
 from qwen_demo.types import Answer, ChatRequest, Finished, collect
@@ -125,25 +125,25 @@ async def _collect(request: Request, service: Service, making, front: str) -> An
 
 
 async def _stream(service: Service, making, completion: convert.Completion, include_usage: bool) -> Response:
-    events = service.answer(making, front="chat_completions")
-    first = asyncio.ensure_future(anext(events))
+    events = PacedStream(
+        service.answer(making, front="chat_completions"), lambda: EVENT_STREAM.pause_s(service.in_flight)
+    )
     try:
-        await asyncio.wait({first}, timeout=STATUS_WAIT_S)
-        if first.done():
-            first.result()
+        await events.begun(STATUS_WAIT_S)
     except BaseException:
-        first.cancel()
         await events.aclose()
         raise
-    return EventStream(_chunks(events, first, completion, include_usage))
+    return EventStream(_chunks(events, completion, include_usage))
 
 
-async def _chunks(events, first, completion: convert.Completion, include_usage: bool) -> AsyncGenerator[bytes, None]:
+async def _chunks(
+    events: PacedStream, completion: convert.Completion, include_usage: bool
+) -> AsyncGenerator[bytes, None]:
     """OpenAI's chunks; an error after the first one is an event of its own."""
-    async with aclosing(_joined(first, events)) as joined:
+    async with aclosing(events):
         yield event(completion.first())
         try:
-            async for item in joined:
+            async for item in events:
                 if not isinstance(item, Finished):
                     yield event(completion.piece(item.text, item.logprobs))
                     continue
@@ -154,18 +154,6 @@ async def _chunks(events, first, completion: convert.Completion, include_usage: 
         except Exception:
             yield event(body(UNEXPECTED, "server_error", "internal_error"))
             raise
-
-
-async def _joined(first: asyncio.Future, events) -> AsyncGenerator:
-    try:
-        yield await first
-        async for item in events:
-            yield item
-    finally:
-        if not first.done():
-            first.cancel()
-            await asyncio.wait({first})
-        await events.aclose()
 
 
 async def _read_inference(request: Request, service: Service) -> ChatRequest:

@@ -98,7 +98,7 @@ def upload_dir(settings: Settings) -> Path:
 def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> FastAPI:
     import gradio as gr
 
-    from qwen_demo.ui.gradio_internals import give_pass, make_lean
+    from qwen_demo.ui.gradio_internals import give_pass, make_lean, put_calls_first
     from qwen_demo.ui.i18n.languages import LocaleMiddleware
 
     app.add_middleware(LocaleMiddleware)
@@ -106,8 +106,10 @@ def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> Fas
     page = app.state.page = build_page_of(services, uploads)
     gr.mount_gradio_app(app, page, path="/", **page_options(settings, page))
     make_lean(page)
+    mounted = next(route.app for route in app.routes if isinstance(route, Mount))
+    put_calls_first(mounted)
     if settings.page_users_file:
-        give_pass(page, next(route.app for route in app.routes if isinstance(route, Mount)))
+        give_pass(page, mounted)
     return app
 
 
