@@ -9,7 +9,7 @@ import gradio as gr
 from qwen_demo.errors import InvalidRequest, QwenDemoError
 from qwen_demo.service.service import Service
 from qwen_demo.types import Sampling, TextDelta
-from qwen_demo.ui.chat import chat_request
+from qwen_demo.ui.chat import chat_request, paced
 from qwen_demo.ui.conversation import Reader
 
 
