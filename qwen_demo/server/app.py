@@ -24,16 +24,6 @@ from qwen_demo.server.engines import build_compared, build_server_engine
 from qwen_demo.service.service import Service
 from qwen_demo.settings import MIB, Settings, apply_environment, page_environment
 from qwen_demo.types import Engine
-from qwen_demo.ui.mcp import give_pass
-from qwen_demo.ui.sessions import keep_swept, make_lean
-
-# Gradio holds this many events beyond those that may wait (an engine has 64 slots at most), so that the
-# one to turn people away is the service, which knows why.
-PAGE_SLACK = 128
-SESSIONS_KEPT = 1000
-# Gradio looks a thousand times a second whether somebody has asked, and a hundred times whether a progress bar
-# moved, of which this page has none. That takes 5 % of a core, asked or not.
-QUEUE_LOOKS_S, PROGRESS_LOOKS_S = 0.02, 1.0
 
 
 def build_app(settings: Settings, engine: Engine | None = None, second: Service | None = None) -> FastAPI:
@@ -49,6 +39,8 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        from qwen_demo.ui.gradio_internals import keep_swept
+
         service.start()
         if second:
             second.start(after=service)
@@ -106,7 +98,8 @@ def upload_dir(settings: Settings) -> Path:
 def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> FastAPI:
     import gradio as gr
 
-    from qwen_demo.ui.languages import LocaleMiddleware
+    from qwen_demo.ui.gradio_internals import give_pass, make_lean
+    from qwen_demo.ui.i18n.languages import LocaleMiddleware
 
     app.add_middleware(LocaleMiddleware)
     settings = services[0].settings
@@ -119,17 +112,13 @@ def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> Fas
 
 
 def build_page_of(services: Sequence[Service], uploads: Path):
-    from qwen_demo.ui.blocks import build_page
     from qwen_demo.ui.conversation import Reader
+    from qwen_demo.ui.gradio_internals import bound_queue
+    from qwen_demo.ui.page import build_page
 
     settings = services[0].settings
     demo = build_page(services, Reader(settings, [uploads]))
-    capacity = settings.max_waiting + PAGE_SLACK
-    demo.max_threads = capacity
-    # Gradio keeps a session for each page and each call of its API; its own bound is 10,000 of them.
-    demo.state_session_capacity = SESSIONS_KEPT
-    demo.queue(max_size=capacity, default_concurrency_limit=capacity)
-    demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = QUEUE_LOOKS_S, PROGRESS_LOOKS_S
+    bound_queue(demo, settings.max_waiting)
     return demo
 
 
@@ -139,15 +128,15 @@ def _largest_file(settings: Settings) -> int:
 
 def page_options(settings: Settings, page) -> dict:
     """Shared by the mounted page and the launched one of ZeroGPU."""
-    from qwen_demo.ui.blocks import CSS, HEAD, THEME
+    from qwen_demo.ui import assets
     from qwen_demo.ui.examples import FOLDER
-    from qwen_demo.ui.languages import Translations
+    from qwen_demo.ui.gradio_internals import Translations
 
     return {
-        "head": HEAD,
+        "head": assets.head(),
         "i18n": Translations(page),
-        "theme": THEME,
-        "css": CSS,
+        "theme": assets.THEME,
+        "css": assets.styles(),
         "show_error": False,
         "max_file_size": _largest_file(settings),
         "allowed_paths": [str(FOLDER)],

@@ -11,8 +11,8 @@ from qwen_demo.server.listening import listening_socket
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo, collect
-from qwen_demo.ui import compare
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.panels.compare import compare
 from tests.conftest import draw, image, question
 
 
@@ -37,11 +37,11 @@ async def test_both_engines_have_the_model_and_answer_and_end_together(tmp_path)
         ]
         draw("red").save(tmp_path / "red.png")
         asked = {"text": "What color is the circle?", "files": [str(tmp_path / "red.png")]}
-        choices = [compare.Choice("first"), compare.Choice("second")]
+        choices = [compare.SideChoice("first"), compare.SideChoice("second")]
         async for value in compare.answers(asked, choices, services, Reader(first.settings, [tmp_path])):
             last = value
         assert all("red" in side["text"] for side in last["sides"])
-        assert [side["given"]["engine"] for side in last["sides"]] == [compare.label(s.status()) for s in services]
+        assert [side["settings"]["engine"] for side in last["sides"]] == [compare.label(s.status()) for s in services]
         assert len(last["timings"]["rows"]) > 10
         assert "red" in (await collect(first.answer(question("What color is the circle?", image())))).text
     assert {service.status().state for service in services} == {"closing"}

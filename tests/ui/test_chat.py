@@ -9,8 +9,9 @@ from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import EngineFailed
 from qwen_demo.service.service import Service
 from qwen_demo.types import Finished, TextDelta, Timing, Usage
-from qwen_demo.ui import chat, render, texts
+from qwen_demo.ui import chat, render
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.i18n import texts
 from tests.conftest import draw, until
 
 DONE = Finished("stop", Usage(5, 0, 2), Timing(ttft_s=0.1, decode_s=0.1, total_s=0.2))
@@ -144,7 +145,7 @@ async def test_pacing_gathers_fast_tokens_and_loses_none():
             await asyncio.sleep(0)
         yield DONE
 
-    events = [event async for event in chat.paced(fast())]
+    events = [event async for event in chat.pace(fast())]
     texts_ = [event.text for event in events if isinstance(event, TextDelta)]
     assert "".join(texts_) == "".join(f"{n} " for n in range(1000))
     assert texts_[0] == "0 "
@@ -160,7 +161,7 @@ async def test_pacing_hands_an_error_on_after_the_text_before_it():
 
     seen = []
     with pytest.raises(EngineFailed):
-        async for event in chat.paced(failing()):
+        async for event in chat.pace(failing()):
             seen.append(event)
     assert "".join(event.text for event in seen) == "ab"
 
@@ -171,20 +172,20 @@ def test_retry_undo_and_edit_cut_where_they_should():
     assert chat.again(history, 2) == history[:1]
     assert chat.before(history, 4) == history[:3]
     assert chat.question_of(history, 4) == {"text": "b", "files": []}
-    assert [words(m) for m in chat.edited(history, 0, "new")] == ["new"]
+    assert [words(m) for m in chat.edit(history, 0, "new")] == ["new"]
 
 
 def test_an_edited_question_keeps_its_images(tmp_path):
     history = chat.ask([], {"text": "old", "files": [str(tmp_path / "a.png")]})
-    assert chat.question_of(chat.edited(history, 0, "new"), 0) == {"text": "new", "files": [str(tmp_path / "a.png")]}
+    assert chat.question_of(chat.edit(history, 0, "new"), 0) == {"text": "new", "files": [str(tmp_path / "a.png")]}
 
 
 def test_stop_keeps_what_was_written_and_says_so():
     pending = {**assistant(""), "metadata": {"title": "Looking", "status": "pending"}}
-    assert [words(m) for m in chat.stopped([user("a"), assistant("half")])][:2] == ["a", "half"]
-    assert chat.stopped([user("a"), assistant("half")])[-1]["metadata"]["title"] == texts.STOPPED
-    assert chat.stopped([user("a"), pending])[0] == user("a")
-    assert pending not in chat.stopped([user("a"), pending])
+    assert [words(m) for m in chat.note_stop([user("a"), assistant("half")])][:2] == ["a", "half"]
+    assert chat.note_stop([user("a"), assistant("half")])[-1]["metadata"]["title"] == texts.STOPPED
+    assert chat.note_stop([user("a"), pending])[0] == user("a")
+    assert pending not in chat.note_stop([user("a"), pending])
 
 
 def test_an_empty_question_changes_nothing():
