@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Self, TypeVar, cast
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.cache import DecodedCache
@@ -29,7 +29,7 @@ from qwen_demo.media.pdf import Page, check_pdf_bytes, draw_page, is_pdf
 from qwen_demo.media.sniff import Kind, check_bytes, label, larger_kind, media_kind
 from qwen_demo.media.videos import Clip, decode_video
 from qwen_demo.sentences import Sentence
-from qwen_demo.settings import Settings
+from qwen_demo.settings import MIB, Settings
 from qwen_demo.types import Image, Video
 
 CACHE_SHARE = 4  # of the memory budget, one part in so many
@@ -57,6 +57,16 @@ class MediaLoader:
         self._context = Context(settings, budget, decoders)
         self._cache = DecodedCache(budget, budget.total_bytes // CACHE_SHARE, settings.cache_seconds)
         self._digests: OrderedDict[_PathKey, str] = OrderedDict()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """With a budget and decoders of its own; `aclose` ends them."""
+        return cls(settings, MemoryBudget(settings.memory_budget_mib * MIB), DecoderPool(settings.decoders))
+
+    async def aclose(self) -> None:
+        """Let go of what is kept, and end the decoders."""
+        await self.close()
+        await self.decoders.close()
 
     async def close(self) -> None:
         """Let go of what is kept."""
