@@ -70,7 +70,9 @@ class DecoderPool:
     def _begin_anew(self) -> None:
         self._free = {kind: asyncio.Semaphore(count) for kind, count in self.at_once.items()}
         self._starting = {kind: asyncio.Lock() for kind in self._programs}
-        self._zygotes: dict[str, _Zygote] = {}  # those of another loop end, as nobody holds their sockets
+        # Those of another loop end, as nobody holds their sockets.
+        self._zygotes: dict[str, _Zygote] = {}
+        self._retired: set[_Zygote] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def _check_loop(self) -> None:
@@ -89,7 +91,7 @@ class DecoderPool:
     @property
     def running(self) -> int:
         """Jobs at work."""
-        return sum(len(zygote.ended) for zygote in self._zygotes.values())
+        return sum(len(zygote.ended) for zygote in self._all())
 
     async def start(self, kind: str = "image") -> None:
         """Have the processes of this kind warm before they are asked for."""
@@ -114,8 +116,8 @@ class DecoderPool:
                 await free.acquire()
         except TimeoutError as exc:
             raise Overloaded(
-                Sentence("All decoders are busy. Try again in {seconds:.0f} s.", seconds=jobs.GRACE_S),
-                retry_after_s=jobs.GRACE_S,
+                Sentence("All decoders are busy. Try again in {seconds:.0f} s.", seconds=RETRY_AFTER_S),
+                retry_after_s=RETRY_AFTER_S,
             ) from exc
         try:
             zygote = await self._zygote(task.kind)
@@ -137,9 +139,12 @@ class DecoderPool:
         """End all processes, jobs in the middle included."""
         self._check_loop()
         self._closed = True
-        for zygote in self._zygotes.values():
+        for zygote in self._all():
             zygote.kill()
-        await asyncio.gather(*(zygote.gone for zygote in self._zygotes.values()), *self._tasks, return_exceptions=True)
+        await asyncio.gather(*(zygote.gone for zygote in self._all()), *self._tasks, return_exceptions=True)
+
+    def _all(self) -> list["_Zygote"]:
+        return [*self._zygotes.values(), *self._retired]
 
     async def _zygote(self, kind: str) -> "_Zygote":
         async with self._starting[kind]:
@@ -148,12 +153,18 @@ class DecoderPool:
             zygote = self._zygotes.get(kind)
             if zygote is None or not zygote.alive or zygote.begun >= JOBS_OF_A_ZYGOTE:
                 if zygote is not None:
-                    zygote.retire()
+                    self._retire(zygote)
                 told = bool(self.sandbox)
                 zygote = self._zygotes[kind] = await _Zygote.started(self._programs[kind])
                 if not told:
-                    log.info("decoders are confined by %s", _listed(zygote.sandbox))
+                    level = logging.INFO if len(zygote.sandbox) > 1 else logging.WARNING
+                    log.log(level, "decoders are confined by %s", _listed(zygote.sandbox))
             return zygote
+
+    def _retire(self, zygote: "_Zygote") -> None:
+        self._retired.add(zygote)
+        zygote.gone.add_done_callback(lambda _: self._retired.discard(zygote))
+        zygote.retire()
 
 
 def _listed(words: tuple[str, ...]) -> str:
@@ -175,7 +186,7 @@ class _Zygote:
         self.ended: dict[int, asyncio.Future[int | None]] = {}
         self.begun = 0
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._retired = self._killed = False
+        self._retired = self._ending = False
         self.gone = asyncio.ensure_future(self._listen())
 
     @classmethod
@@ -189,15 +200,19 @@ class _Zygote:
             "sys_path": [entry for entry in sys.path if entry],
             "packages": {"qwen_demo": str(_MEDIA.parent), "qwen_demo.media": str(_MEDIA)},
         }
-        with theirs:
-            # Not in a thread: Linux ends it together with the thread that started it.
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(place)),
-                stdin=theirs.fileno(),
-                stdout=asyncio.subprocess.DEVNULL,
-                env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-                start_new_session=True,
-            )
+        try:
+            with theirs:
+                # Not in a thread: Linux ends it together with the thread that started it.
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(place)),
+                    stdin=theirs.fileno(),
+                    stdout=asyncio.subprocess.DEVNULL,
+                    env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                    start_new_session=True,
+                )
+        except OSError as exc:
+            control.close()
+            raise NotReady(f"The decoders cannot be started: {exc.strerror}.") from exc
         zygote = cls(process, control)
         try:
             async with asyncio.timeout(START_S):
@@ -211,7 +226,7 @@ class _Zygote:
 
     @property
     def alive(self) -> bool:
-        return bool(self.sandbox) and not self._killed and not self.gone.done()
+        return bool(self.sandbox) and not self._ending and not self.gone.done()
 
     def begin(self, task: Task, file: int) -> Job:
         self.begun += 1
@@ -252,8 +267,8 @@ class _Zygote:
 
     def kill(self) -> None:
         """Its jobs go with it."""
-        if not self._killed:
-            self._killed = True
+        if not self._ending:
+            self._ending = True
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
@@ -274,6 +289,7 @@ class _Zygote:
         except ConnectionError:
             pass
         finally:
+            self._ending = True
             self._control.close()
             for ended in self.ended.values():
                 if not ended.done():

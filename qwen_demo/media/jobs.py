@@ -142,10 +142,11 @@ class Job:
                 raise DecoderFailed("it does not end")
         try:
             seal(self._memory)
-            raster = Raster(self._memory, count, width, height)
+            memory, self._memory = self._memory, -1  # the raster's, whatever becomes of it
+            raster = Raster(memory, count, width, height)
         except (OSError, ValueError) as exc:
             raise DecoderFailed("its memory cannot be sealed") from exc
-        self._memory, self.finished = -1, True
+        self.finished = True
         return raster
 
     async def stop(self) -> None:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed, InvalidRequest, MediaRefused, QwenDemoError
-from qwen_demo.media import pdf, videos
+from qwen_demo.media import images, pdf, videos
 from qwen_demo.media.sniff import check_bytes, refusal_of_format
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
@@ -57,7 +57,7 @@ def test_every_text_of_the_page_is_there_in_both_languages():
 
 
 def test_every_sentence_of_the_program_has_a_chinese_one_with_the_same_values():
-    texts_of_code, sentences = set(), {*pdf._REFUSALS.values(), *videos._REFUSALS.values()}
+    texts_of_code, sentences = set(), {*images._REFUSALS.values(), *pdf._REFUSALS.values(), *videos._REFUSALS.values()}
     for path in PACKAGE.rglob("*.py"):
         if path.name == "sentences_zh.py":
             continue
