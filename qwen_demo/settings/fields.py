@@ -198,7 +198,7 @@ class Uploads(BaseModel):
         ge=28 * 28,
         description="larger images are scaled down to this area as they are decoded (never below --max-pixels)",
     )
-    decoders: int = Field(
+    decoders: Annotated[int, Usually("one per processor")] = Field(
         0, ge=0, description="images decoded at the same time, and half as many videos; 0 takes one per processor"
     )
     image_timeout_s: float = Field(30.0, gt=0, description="longest time decoding one image may take")
