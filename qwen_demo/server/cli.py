@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from qwen_demo import __version__
 from qwen_demo.errors import QwenDemoError, SettingsError
@@ -67,7 +68,8 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
     """Run the command `name`, called as `prog`; gives the exit code."""
     module, _, function = COMMANDS[name].target.partition(":")
     try:
-        return getattr(importlib.import_module(module), function)(argv, prog)
+        code: int = getattr(importlib.import_module(module), function)(argv, prog)
+        return code
     except QwenDemoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
@@ -131,12 +133,12 @@ def make_user(argv: Sequence[str], prog: str) -> int:
 def _name(argv: Sequence[str], prog: str, description: str) -> str:
     parser = _Parser(prog, description=description, allow_abbrev=False)
     parser.add_argument("name", metavar="NAME", help="whose it is; without a colon")
-    name = parser.parse_args(argv).name
+    name: str = parser.parse_args(argv).name
     if ":" in name or name.startswith("#") or name != name.strip() or not name:
         raise SettingsError(f"{name!r} cannot be a name in a file of name:hash lines")
     return name
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         raise SettingsError(f"{message}. See {self.prog} --help.")

@@ -4,9 +4,9 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -38,7 +38,8 @@ def _usual_host() -> str:
     return os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
 
 
-def _usual_port() -> str:
+def _usual_port() -> Any:
+    # A text, for pydantic to judge as one that a person gave.
     return os.environ.get("GRADIO_SERVER_PORT") or "7860"
 
 
@@ -197,7 +198,7 @@ class Uploads(BaseModel):
         ge=28 * 28,
         description="larger images are scaled down to this area as they are decoded (never below --max-pixels)",
     )
-    decoders: int = Field(
+    decoders: Annotated[int, Usually("one per processor")] = Field(
         0, ge=0, description="images decoded at the same time, and half as many videos; 0 takes one per processor"
     )
     image_timeout_s: float = Field(30.0, gt=0, description="longest time decoding one image may take")
@@ -268,7 +269,7 @@ class Settings(Listening, Model, Serving, Access, Batching, Uploads, Keys, BaseS
 
     @field_validator("fetch_hosts", "cors_origins", "base_url", mode="before")
     @classmethod
-    def _split_commas(cls, value, info):
+    def _split_commas(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str):
             items = tuple(item.strip() for item in value.split(",") if item.strip())
             return items if info.field_name == "base_url" else tuple(item.lower() for item in items)
@@ -276,7 +277,7 @@ class Settings(Listening, Model, Serving, Access, Batching, Uploads, Keys, BaseS
 
     @field_validator("workers")
     @classmethod
-    def _one_process(cls, value):
+    def _one_process(cls, value: int) -> int:
         if value != 1:
             raise ValueError(
                 f"{value} is refused. Workers would each load the model anew, share neither queue nor batch, and lose the "
@@ -297,7 +298,7 @@ class Settings(Listening, Model, Serving, Access, Batching, Uploads, Keys, BaseS
         return bool(self.compare_engine or self.compare_quantization)
 
     @model_validator(mode="after")
-    def _two_engines_here(self):
+    def _two_engines_here(self) -> Self:
         if self.compares and self.engine in ("remote", "scripted"):
             raise ValueError(
                 f"--compare-engine and --compare-quantization load a second engine beside one that has a model here; with "
@@ -306,7 +307,7 @@ class Settings(Listening, Model, Serving, Access, Batching, Uploads, Keys, BaseS
         return self
 
     @model_validator(mode="after")
-    def _pixel_bounds_in_order(self):
+    def _pixel_bounds_in_order(self) -> Self:
         if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
             raise ValueError(f"--min-pixels {self.min_pixels} is larger than --max-pixels {self.max_pixels}")
         return self
