@@ -3,7 +3,7 @@
     python -m benchmarks.front                              starts vLLM by deploy/vllm/cpu.sh
     python -m benchmarks.front --url http://127.0.0.1:8000  a server that speaks OpenAI's API already
 
-All users of a level ask at once, each about an image of his own. Both ways take turns, and each turn gives a ratio
+All users of a level ask at once, each about an image of their own. Both ways take turns, and each turn gives a ratio
 (through us by straight); the medians of these count, as a busy machine slows down both. The front's processor time
 for a token says what it costs where it does not share its cores with the model. So does an upstream that only waits
 between its tokens, as a GPU's processor does:

@@ -3,7 +3,7 @@
     python -m benchmarks.servers                           all of them, 17 minutes
     python -m benchmarks.servers --servers ours "llama.cpp, f16"
 
-All users of a level ask at once, each about an image of his own; answers have a fixed length. Ours and
+All users of a level ask at once, each about an image of their own; answers have a fixed length. Ours and
 `transformers serve` get a copy of the checkpoint without an end of the answer, the others are told `ignore_eos`.
 Rounds go through all servers, every time in a new process, and medians count: other work on the machine then hits
 all alike. vLLM is installed by its first start (deploy/vllm/cpu.sh, 3.5 GB), llama.cpp too

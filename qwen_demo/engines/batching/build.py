@@ -1,4 +1,7 @@
-"""Puts the engine's parts together around a loaded model."""
+"""Puts the engine's parts together around a loaded model.
+
+Runs once, on the thread that loads, and starts no other; here alone is decided what runs on which device.
+"""
 
 import logging
 from collections.abc import Callable
@@ -53,7 +56,7 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
         _finish_on_cuda(runner, vision, settings.warmup)
     encoder = _cached_encoder(settings, loaded, plan, vision)
     # The embedded model's steps and images are too small to share; its vision encoder is not.
-    own, aside = (1, 2) if loaded.info.embedded else (0, 0)
+    step_threads, encoder_threads = (1, 2) if loaded.info.embedded else (0, 0)
     ends = end_ids(model)
 
     def refuse(job: Job, error: Exception) -> None:
@@ -68,7 +71,7 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
         publish=publish,
         release=lambda job: preprocessor.release(job),
         decode_text=lambda token: prompts.tokenizer.decode([token]),
-        on_thread=partial(_prepare_thread, settings.threads or own, loaded.device, stream),
+        on_thread=partial(_prepare_thread, settings.threads or step_threads, loaded.device, stream),
     )
     preprocessor = Preprocessor(
         prompts=prompts,
@@ -79,8 +82,8 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
         on_ready=loop.add,
         on_failed=refuse,
         on_threads=(
-            partial(_prepare_thread, settings.threads or own, loaded.device),
-            partial(_prepare_thread, settings.threads or aside, loaded.device),
+            partial(_prepare_thread, settings.threads or step_threads, loaded.device),
+            partial(_prepare_thread, settings.threads or encoder_threads, loaded.device),
         ),
     )
     return EngineParts(loop, preprocessor, plan)

@@ -99,8 +99,8 @@ def make_plan(settings: "Settings", model: Any, max_pixels: int, context_tokens:
     if kind == "cuda" and settings.cuda_graphs:
         working += graphs.planned_bytes(slots)
     share = CUDA_SHARE_COMPARING if settings.compares else CUDA_SHARE
-    aside = working + encoder_bytes
-    budget = settings.kv_cache_mib * MIB or _budget(devices, aside, settings.memory_limit_gib, share)
+    set_aside = working + encoder_bytes
+    budget = settings.kv_cache_mib * MIB or _budget(devices, set_aside, settings.memory_limit_gib, share)
     tokens = budget // per_token
     slot_tokens = min(settings.slot_tokens or context_tokens, context_tokens)
     if not settings.slot_tokens:
@@ -139,13 +139,13 @@ def layer_devices(model: Any) -> list[torch.device]:
     return found
 
 
-def _budget(devices: Sequence[torch.device], aside: int, limit_gib: float | None, cuda_share: float) -> int:
+def _budget(devices: Sequence[torch.device], set_aside: int, limit_gib: float | None, cuda_share: float) -> int:
     """Bytes for keys and values. On several devices, the one with the least room for its layers decides."""
     if devices[0].type == "cpu":
-        return _cpu_budget(aside, limit_gib)
+        return _cpu_budget(set_aside, limit_gib)
     if devices[0].type == "mps":
         free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-        return max(0, (free - aside) // 2)
+        return max(0, (free - set_aside) // 2)
     rooms = []
     for device in dict.fromkeys(devices):
         allocated = torch.cuda.memory_allocated(device)
@@ -153,7 +153,7 @@ def _budget(devices: Sequence[torch.device], aside: int, limit_gib: float | None
         free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - allocated
         if limit_gib:
             free = min(free, int(limit_gib * GIB) - CUDA_CONTEXT_BYTES - allocated)
-        rooms.append((free - aside) * len(devices) // devices.count(device))
+        rooms.append((free - set_aside) * len(devices) // devices.count(device))
     return max(0, int(min(rooms) * cuda_share))
 
 
@@ -165,11 +165,11 @@ def cap_allocator(limit_gib: float) -> None:
         torch.cuda.set_per_process_memory_fraction(min(1.0, max(0.0, allowed / total)), device)
 
 
-def _cpu_budget(aside: int, limit_gib: float | None) -> int:
+def _cpu_budget(set_aside: int, limit_gib: float | None) -> int:
     free = available_memory()
     if limit_gib:
-        return max(0, min(free, int(limit_gib * GIB) - _resident()) - aside)
-    return max(0, min(int((free - aside) * CPU_SHARE), CPU_MOST_BYTES))
+        return max(0, min(free, int(limit_gib * GIB) - _resident()) - set_aside)
+    return max(0, min(int((free - set_aside) * CPU_SHARE), CPU_MOST_BYTES))
 
 
 def available_memory() -> int:

@@ -78,7 +78,7 @@ async def test_closing_a_stream_frees_its_slot_within_one_step(engine):
     steps = engine.loop.steps
     await stream.aclose()
     assert engine.health().running == 2
-    # The step under way ends, then one takes the news.
+    # The step under way ends, then one lets it go.
     assert engine.loop.steps - steps <= 3
     for task in others:
         task.cancel()

@@ -116,7 +116,8 @@ def at_rest(app: App) -> None:
 
 
 def all_gone(app: App) -> None:
-    eventually(lambda: (app.service._in_flight, app.service._tokens_in_flight) == (0, 0), "places were not freed")
+    places = app.service._admission
+    eventually(lambda: (places.requests, places.prompt_tokens) == (0, 0), "places were not freed")
 
 
 def code_of(answer: httpx.Response) -> str:

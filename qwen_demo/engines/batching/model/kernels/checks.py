@@ -1,4 +1,7 @@
-"""Whether the kernels may run on this device: each against the plain calls that it stands in for."""
+"""Whether the kernels may run on this device: each against the plain calls that it stands in for.
+
+Where one differs or fails, a warning says so and the plain path serves.
+"""
 
 import logging
 
