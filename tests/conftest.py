@@ -10,7 +10,7 @@ import pytest
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
-from tests.servers import ROOT, running
+from tests.servers import ROOT, running, shared
 
 __all__ = ["ROOT"]
 
@@ -57,15 +57,17 @@ def loaded():
 
 
 @pytest.fixture(scope="session")
-def embedded():
-    """The program on the embedded model, started once for all tests that only ask it."""
-    with running("--model", "embedded", "--max-running", "8") as server:
+def embedded(tmp_path_factory):
+    """The program on the embedded model, started once for all tests of all workers that only ask it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with shared(folder, "embedded", "--model", "embedded", "--max-running", "8") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def scripted():
-    """The program on the scripted engine, in the same way."""
+    """The program on the scripted engine, started once for all tests of a worker."""
     with running("--engine", "scripted", "--max-running", "8") as server:
         yield server
 
