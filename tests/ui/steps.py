@@ -52,6 +52,28 @@ def tab(page: Page, name: str) -> None:
     page.locator("#tabs").get_by_role("tab", name=name, exact=True).click()
 
 
+def saved(page: Page, view: str, name: str) -> str:
+    """The text of the file that a view's button gives."""
+    with page.expect_download() as download:
+        page.locator(f"#{view}").get_by_role("button", name=name, exact=True).click()
+    return download.value.path().read_text(encoding="utf-8")
+
+
+def drawn(page: Page) -> None:
+    """Until nothing was drawn for 300 ms: the page repairs Gradio's elements in the frame after they are drawn."""
+    page.evaluate(
+        """() => new Promise(done => {
+            let quiet;
+            const watch = new MutationObserver(start);
+            function end() { watch.disconnect(); done(); }
+            function start() { clearTimeout(quiet); quiet = setTimeout(end, 300); }
+            watch.observe(document, {childList: true, subtree: true});
+            setTimeout(end, 5000);
+            start();
+        })"""
+    )
+
+
 def barrier(page: Page) -> None:
     """Until an image that is asked for only now was refused by the server and the page was drawn again.
 
