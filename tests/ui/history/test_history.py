@@ -79,6 +79,13 @@ def test_an_image_that_is_gone_is_told(uploads):
     assert asked["files"] == [] and "gone.png: no longer on the server" in asked["text"]
 
 
+async def test_a_question_without_an_answer_stays_unsent_when_its_conversation_comes_back(service, reader, uploads):
+    turns = [Turn("user", ("refused",)), Turn("user", ("hi",)), Turn("assistant", ("hello",))]
+    history = conversations.reopen(turns).history
+    assert [message.text for message in await reader.messages(history)] == ["hi", "hello"]
+    assert [turn.text for turn in transcript.of_history(history)] == ["refused", "hi", "hello"]
+
+
 FOREIGN = [
     "/etc/passwd",
     "{uploads}/../../etc/passwd",
