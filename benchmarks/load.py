@@ -21,13 +21,15 @@ import statistics
 import sys
 import time
 from collections import Counter
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
-import httpx
+from uvicorn.loops.auto import auto_loop_factory
 
 from benchmarks import machine
 from benchmarks.running import ENGINES, Figures, app, scrape
-from benchmarks.users import FRONTS, Outcome, Question, connect, image
+from benchmarks.users import FRONTS, Connection, Outcome, Question, connect, image
 
 # With the scripted engine nothing but the front shall be a limit: its answers take 0.2 s + 20 ms a token.
 ROOMY = {
@@ -101,13 +103,13 @@ async def level(url: str, front: str, users: int, options: argparse.Namespace) -
     result = Level(front, users)
     left = iter(range(options.requests))
 
-    async def arrive(http: httpx.AsyncClient):
+    async def arrive(http: Connection):
         shown = None if options.words_only else image(next(IMAGES))
         user = FRONTS[front](http, Question(question(options.tokens), options.tokens, shown))
         await user.prepare()
         return user
 
-    async def ask_on(user, http: httpx.AsyncClient) -> None:
+    async def ask_on(user, http: Connection) -> None:
         while time.perf_counter() < began + options.seconds and next(left, None) is not None:
             outcome = await user.ask()
             result.outcomes.append(outcome)
@@ -125,6 +127,12 @@ async def level(url: str, front: str, users: int, options: argparse.Namespace) -
     return result
 
 
+def run(users: Coroutine[Any, Any, Level]) -> Level:
+    """On uvloop where it is there: the users share the processor with what they measure."""
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        return runner.run(users)
+
+
 def question(tokens: int) -> str:
     """As many words as the answer shall have tokens: the scripted engine repeats them."""
     words = WORDS.split()
@@ -135,10 +143,10 @@ def measure(url: str, options: argparse.Namespace) -> tuple[list[dict], list[str
     """A row for each front and number of users, and what went wrong."""
     rows, wrong = [], []
     for front in options.fronts.split(","):
-        asyncio.run(level(url, front, 2, argparse.Namespace(**{**vars(options), "seconds": 0.5})))  # warm
+        run(level(url, front, 2, argparse.Namespace(**{**vars(options), "seconds": 0.5})))  # warm
         for users in map(int, options.users.split(",")):
             before = scrape(url)
-            result = asyncio.run(level(url, front, users, options))
+            result = run(level(url, front, users, options))
             rows.append(result.row(before, scrape(url)))
             wrong += [f"{front}, {users} users: {o.detail}" for o in result.outcomes if o.kind == "error"]
             print(f"{front}, {users} users: {rows[-1]['requests/s']:.1f} requests/s", file=sys.stderr)
@@ -157,7 +165,7 @@ def cost(url: str, options: argparse.Namespace) -> list[dict]:
             for tokens in (5, 205):
                 changed = {"tokens": tokens, "words_only": words_only, "seconds": max(8.0, options.seconds)}
                 before = scrape(url)
-                result = asyncio.run(level(url, front, 20, argparse.Namespace(**{**vars(options), **changed})))
+                result = run(level(url, front, 20, argparse.Namespace(**{**vars(options), **changed})))
                 spent[tokens] = 1000 * (scrape(url).cpu_s - before.cpu_s) / max(1, len(result.outcomes))
             per_token = (spent[205] - spent[5]) / 200
             image_ = "none" if words_only else "448 x 448"

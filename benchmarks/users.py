@@ -1,6 +1,7 @@
 """People and programs that ask a running app, over plain HTTP: the REST stream, or Gradio's queue.
 
-gradio_client is not used: it gives some 13 answers a second and would measure itself.
+gradio_client is not used: it gives some 13 answers a second and would measure itself. Answers are
+read by `wire.Wire` for the same reason.
 """
 
 import base64
@@ -16,8 +17,11 @@ import httpx
 import PIL.Image
 import PIL.ImageDraw
 
+from benchmarks.wire import BrokenAnswer, Wire
+
 TIMEOUT = httpx.Timeout(300, connect=60)
 FIRST_WORD = re.compile(rb'"content":"[^"]')
+FIRST_VALUE = re.compile(rb'event: generating\ndata: \["[^"]')
 
 
 class Left(Exception):
@@ -60,30 +64,47 @@ def image(number: int, side: int = 448) -> bytes:
     return data.getvalue()
 
 
-def connect(url: str) -> httpx.AsyncClient:
+class Connection(httpx.AsyncClient):
+    """An ordinary client, and `wire` beside it for answers that stream."""
+
+    def __init__(self, url: str):
+        super().__init__(base_url=url, timeout=TIMEOUT, verify=False, trust_env=False)
+        self.wire = Wire(url)
+
+    async def aclose(self) -> None:
+        self.wire.close()
+        await super().aclose()
+
+    async def __aexit__(self, *error) -> None:
+        self.wire.close()
+        await super().__aexit__(*error)
+
+
+def connect(url: str) -> Connection:
     """One per user, as browsers do; a pool of hundreds of connections is slow in httpx."""
-    return httpx.AsyncClient(base_url=url, timeout=TIMEOUT, verify=False, trust_env=False)
+    return Connection(url)
 
 
 class _User:
     """Asks again and again on one connection. `leave_after_s` in `ask` breaks off an answer."""
 
-    def __init__(self, http: httpx.AsyncClient, question: Question):
+    def __init__(self, http: Connection, question: Question):
         self._http, self._question = http, question
         self._asked = 0.0
         self._ttft_s: float | None = None
+        self._leave_after_s: float | None = None
 
     async def prepare(self) -> None:
         """What is done once, before the first question."""
 
     async def ask(self, leave_after_s: float | None = None) -> Outcome:
         """Never raises for what the server does."""
-        self._asked, self._ttft_s = time.perf_counter(), None
+        self._asked, self._ttft_s, self._leave_after_s = time.perf_counter(), None, leave_after_s
         try:
-            kind, detail, retry_after_s = await self._ask(leave_after_s)
+            kind, detail, retry_after_s = await self._ask()
         except Left:
             kind, detail, retry_after_s = "left", "", 0.0
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, BrokenAnswer) as error:
             kind, detail, retry_after_s = "error", f"{type(error).__name__}: {error}", 0.0
         return Outcome(kind, time.perf_counter() - self._asked, self._ttft_s, retry_after_s, detail)
 
@@ -91,18 +112,18 @@ class _User:
         if self._ttft_s is None:
             self._ttft_s = time.perf_counter() - self._asked
 
-    def _still_here(self, leave_after_s: float | None) -> None:
-        if leave_after_s is not None and time.perf_counter() - self._asked >= leave_after_s:
+    def _still_here(self) -> None:
+        if self._leave_after_s is not None and time.perf_counter() - self._asked >= self._leave_after_s:
             raise Left
 
-    async def _ask(self, leave_after_s: float | None) -> tuple[str, str, float]:
+    async def _ask(self) -> tuple[str, str, float]:
         raise NotImplementedError
 
 
 class RestUser(_User):
     """A program: `POST /v1/chat/completions` with `stream`, the image as a data URL."""
 
-    def __init__(self, http: httpx.AsyncClient, question: Question):
+    def __init__(self, http: Connection, question: Question):
         super().__init__(http, question)
         content: list[dict] = [{"type": "text", "text": question.text}]
         if question.image:
@@ -111,23 +132,20 @@ class RestUser(_User):
         message = {"role": "user", "content": content}
         self._body = json.dumps({"messages": [message], "max_tokens": question.max_tokens, "stream": True}).encode()
 
-    async def _ask(self, leave_after_s: float | None) -> tuple[str, str, float]:
-        headers = {"content-type": "application/json"}
-        async with self._http.stream("POST", "/v1/chat/completions", content=self._body, headers=headers) as response:
-            if response.status_code == 429:
-                await response.aread()
-                return "rejected", "", float(response.headers["retry-after"])
-            if response.status_code != 200:
-                return "error", f"{response.status_code}: {(await response.aread())[:300]!r}", 0.0
-            end = b""
-            async for piece in response.aiter_raw():
-                if self._ttft_s is None and FIRST_WORD.search(piece):
-                    self._first_word()
-                self._still_here(leave_after_s)
-                end = (end + piece)[-2000:]
-        if end.endswith(b"data: [DONE]\n\n"):
+    async def _ask(self) -> tuple[str, str, float]:
+        reply = await self._http.wire.ask("POST", "/v1/chat/completions", self._body, self._watch)
+        if reply.status == 429:
+            return "rejected", "", float(reply.headers["retry-after"])
+        if reply.status != 200:
+            return "error", f"{reply.status}: {reply.body[:300]!r}", 0.0
+        if reply.body.endswith(b"data: [DONE]\n\n"):
             return "answered", "", 0.0
-        return "error", f"the stream ended with {end[-300:]!r}", 0.0
+        return "error", f"the stream ended with {reply.body[-300:]!r}", 0.0
+
+    def _watch(self, piece: bytes) -> None:
+        if self._ttft_s is None and FIRST_WORD.search(piece):
+            self._first_word()
+        self._still_here()
 
 
 class GradioUser(_User):
@@ -145,22 +163,16 @@ class GradioUser(_User):
         """Ask about a file that was uploaded."""
         self._file = {"path": path, "meta": {"_type": "gradio.FileData"}}
 
-    async def _ask(self, leave_after_s: float | None) -> tuple[str, str, float]:
+    async def _ask(self) -> tuple[str, str, float]:
         values = [self._question.text, self._file, 0, self._question.max_tokens, 1, 1, None, None, ""]
-        call = await self._http.post("/gradio_api/call/ask", json={"data": values})
-        if call.status_code != 200:
-            return "error", f"{call.status_code}: {call.text[:300]}", 0.0
-        event, data = "", ""
-        async with self._http.stream("GET", f"/gradio_api/call/ask/{call.json()['event_id']}") as response:
-            async for line in response.aiter_lines():
-                name, _, value = line.partition(": ")
-                if name == "event":
-                    event = value
-                elif name == "data":
-                    data = value
-                    if event == "generating" and value != '[""]':
-                        self._first_word()
-                    self._still_here(leave_after_s)
+        wire = self._http.wire
+        call = await wire.ask("POST", "/gradio_api/call/ask", json.dumps({"data": values}).encode())
+        if call.status != 200:
+            return "error", f"{call.status}: {call.body[:300]!r}", 0.0
+        reply = await wire.ask("GET", f"/gradio_api/call/ask/{json.loads(call.body)['event_id']}", watch=self._watch)
+        # Events are "event: NAME", "data: VALUE" and an empty line; the last one says how it ended.
+        name, _, value = reply.body.decode().rstrip().rpartition("\n\n")[2].partition("\n")
+        event, data = name.removeprefix("event: "), value.removeprefix("data: ")
         if event == "complete":
             self._first_word()
             return "answered", "", 0.0
@@ -168,6 +180,11 @@ class GradioUser(_User):
             if json.loads(data).get("title") == "overloaded":
                 return "rejected", "", 1.0
         return "error", f"{event}: {data[:300]}", 0.0
+
+    def _watch(self, piece: bytes) -> None:
+        if self._ttft_s is None and FIRST_VALUE.search(piece):
+            self._first_word()
+        self._still_here()
 
 
 FRONTS: dict[str, type[_User]] = {"rest": RestUser, "gradio": GradioUser}

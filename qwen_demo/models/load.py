@@ -97,7 +97,7 @@ def _load(choice: Choice, settings: Settings, torch) -> LoadedModel:
     from qwen_demo.models.prompt import PromptBuilder
 
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
-    hub = {"revision": choice.revision, "token": token, "trust_remote_code": False}
+    hub: dict[str, Any] = {"revision": choice.revision, "token": token, "trust_remote_code": False}
     config = AutoConfig.from_pretrained(choice.source, **hub)
     if config.model_type != "qwen2_5_vl":
         raise ModelLoadError(

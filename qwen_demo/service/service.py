@@ -152,6 +152,11 @@ class Service:
         """Whether the engine will not come back by itself, so that the program should be started again."""
         return self.failure is not None or self._engine.health().failed
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are admitted and have not ended."""
+        return self._admission.requests
+
     def ahead_of(self, ticket: Ticket) -> int | None:
         """How many wait before that request; None where it does not wait for the engine."""
         return self._queue.ahead(ticket, self._engine.health().waiting)

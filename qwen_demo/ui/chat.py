@@ -3,17 +3,17 @@
 Every function takes and gives Gradio chat histories, so all of it is tested without a browser.
 """
 
-import asyncio
 import mimetypes
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from qwen_demo.errors import QwenDemoError
+from qwen_demo.service.pacing import Pace, PacedStream
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
-from qwen_demo.types import ChatRequest, Event, Finished, Sampling, TextDelta
+from qwen_demo.types import ChatRequest, Event, Finished, Sampling
 from qwen_demo.ui import render
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.history import generation_params
@@ -29,6 +29,8 @@ HEARTBEAT_S = 0.5
 # At each yield Gradio goes through the whole conversation, here and in the browser. So in one with
 # more messages than this the yields come in proportion less often, and the page stays usable.
 MESSAGES_AT_FULL_PACE = 80
+# One yield costs Gradio about a millisecond of the event loop.
+CROWD = Pace(0.0, 0.3, 0.0015)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ async def answer(
         sent = without_files(history, choices.off)
         request = chat_request(reader, sent, choices.sampling, choices.system_prompt, choices.max_pixels)
         ticket = Ticket()
-        async with aclosing(pace(service.answer(request, ticket=ticket), _flush_s(history))) as events:
+        async with aclosing(paced(service.answer(request, ticket=ticket), service, _flush_s(history))) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     note = render.statistics(event, choices.max_pixels, words)
@@ -125,44 +127,9 @@ async def chat_request(
     return ChatRequest(await reader.messages(history, system_prompt), sampling, max_pixels=max_pixels)
 
 
-async def pace(events: AsyncGenerator[Event, None], flush_s: float = FLUSH_S) -> AsyncGenerator[Event | None, None]:
-    """The same stream for slow readers: text gathered for `flush_s`, None as a heartbeat.
-
-    The first piece goes out at once. Closing this closes `events`.
-    """
-    gathered = ""
-    last = float("-inf")
-    upcoming: asyncio.Task | None = None
-    try:
-        while True:
-            upcoming = upcoming or asyncio.ensure_future(anext(events))
-            patience = HEARTBEAT_S if not gathered else max(0.0, last + flush_s - time.monotonic())
-            done, _ = await asyncio.wait({upcoming}, timeout=patience)
-            event, error = None, None
-            if done:
-                error = upcoming.exception()
-                event = None if error else upcoming.result()
-                upcoming = None
-            if isinstance(event, TextDelta):
-                gathered += event.text
-                if time.monotonic() < last + flush_s:
-                    continue
-            if gathered:
-                yield TextDelta(gathered)
-                gathered, last = "", time.monotonic()
-            elif not done:
-                yield None
-            if error is not None:
-                raise error
-            if isinstance(event, Finished):
-                yield event
-                return
-    finally:
-        if upcoming is not None:
-            upcoming.cancel()
-            with suppress(asyncio.CancelledError, QwenDemoError):
-                await upcoming
-        await events.aclose()
+def paced(events: AsyncGenerator[Event, None], service: Service, flush_s: float = FLUSH_S) -> PacedStream:
+    """The same stream for Gradio: text gathered for `flush_s`, in a crowd for longer; None as a heartbeat."""
+    return PacedStream(events, lambda: max(flush_s, CROWD.pause_s(service.in_flight)), HEARTBEAT_S)
 
 
 def ask(history: History, question: dict) -> History:

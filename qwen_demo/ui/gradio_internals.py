@@ -5,6 +5,7 @@ who do not come back, lets MCP in where the page has a login, and gives each vis
 """
 
 import asyncio
+import copy
 import datetime
 import re
 import secrets
@@ -20,6 +21,7 @@ from gradio.utils import get_upload_folder
 from qwen_demo.ui.i18n import labels, languages
 
 if TYPE_CHECKING:
+    from gradio.blocks import BlocksConfig
     from gradio.routes import App
 
 # Gradio holds this many events beyond those that may wait (an engine has 64 slots at most), so that the
@@ -36,6 +38,7 @@ CLOSED_PAGE_KEPT_S = 600.0
 CALL_KEPT_S = 10.0
 # Gradio names the session of a `/call/` after its event; pages and gradio_client choose names of other forms.
 _CALL = re.compile(r"[0-9a-f]{32}")
+_BUSY = ("/gradio_api/call/", "/gradio_api/queue/")  # routes of every question
 _URLS = ("http://", "https://", "data:")
 # Only what stands in the page before anybody asks; a question in a text box is for the model.
 _TRANSLATED = ("label", "info", "placeholder")
@@ -57,7 +60,8 @@ def bound_queue(demo: gr.Blocks, max_waiting: int) -> None:
     capacity = max_waiting + QUEUE_SLACK
     demo.max_threads = capacity
     demo.state_session_capacity = SESSIONS_KEPT
-    demo.queue(max_size=capacity, default_concurrency_limit=capacity)
+    # "auto" tells all who wait about each one that begins; nobody waits long in this queue.
+    demo.queue(status_update_rate=1, max_size=capacity, default_concurrency_limit=capacity)
     demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = QUEUE_LOOKS_S, PROGRESS_LOOKS_S
 
 
@@ -69,7 +73,21 @@ def event_data(event: gr.EventData) -> dict:
 # ---- sessions
 
 
-class _Lean:
+class _LeanConfig:
+    """The page's configuration as sessions copy it: what a component looks like is not written down at each value."""
+
+    def __init__(self, config: "BlocksConfig"):
+        self._config = config
+
+    def __copy__(self) -> "BlocksConfig":
+        copied = copy.copy(self._config)
+        # A static method there; what is rendered anew while the page runs needs all of it.
+        whole = copied.config_for_block
+        copied.config_for_block = lambda *block: whole(*block) if len(block) > 3 else {}
+        return copied
+
+
+class _LeanPage:
     """The page as Gradio makes sessions of it, without a copy of each component's configuration for every session.
 
     Each call of the API is a session of its own, and the copies were most of what it cost. They serve Gradio's deep
@@ -82,14 +100,22 @@ class _Lean:
         self._demo = demo
 
     @property
-    def default_config(self):
-        return self._demo.default_config
+    def default_config(self) -> _LeanConfig:
+        return _LeanConfig(self._demo.default_config)
 
 
 def make_lean(demo: gr.Blocks) -> None:
-    """Sessions of this mounted page begin without copies."""
+    """Sessions of this mounted page begin without copies, and make none."""
     assert demo.state_holder.blocks is demo, "another Gradio: see what its sessions copy"
-    demo.state_holder.blocks = _Lean(demo)
+    demo.state_holder.blocks = _LeanPage(demo)
+
+
+def put_calls_first(app: "App") -> None:
+    """The routes that every question takes are found first: FastAPI tries some eighty others before, three times."""
+    (api,) = (route for route in app.router.routes if hasattr(route, "original_router"))
+    app.router.routes.sort(key=lambda route: route is not api)
+    routes = api.original_router.routes
+    routes.sort(key=lambda route: not route.path.startswith(_BUSY))
 
 
 class Sweeper:

@@ -7,14 +7,12 @@ import pytest
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import EngineFailed
+from qwen_demo.media import MediaLoader
 from qwen_demo.service.service import Service
-from qwen_demo.types import Finished, TextDelta, Timing, Usage
 from qwen_demo.ui import chat, render
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.i18n import texts
 from tests.conftest import draw, until
-
-DONE = Finished("stop", Usage(5, 0, 2), Timing(ttft_s=0.1, decode_s=0.1, total_s=0.2))
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ async def service(settings):
 
 @pytest.fixture
 def reader(settings, tmp_path):
-    return Reader(settings, [tmp_path])
+    return Reader(MediaLoader.of(settings), [tmp_path])
 
 
 def user(text):
@@ -136,34 +134,6 @@ async def test_a_cancelled_handler_frees_the_engine(service, reader):
     with pytest.raises(asyncio.CancelledError):
         await task
     await until(lambda: service.status().running == 0)
-
-
-async def test_pacing_gathers_fast_tokens_and_loses_none():
-    async def fast():
-        for n in range(1000):
-            yield TextDelta(f"{n} ")
-            await asyncio.sleep(0)
-        yield DONE
-
-    events = [event async for event in chat.pace(fast())]
-    texts_ = [event.text for event in events if isinstance(event, TextDelta)]
-    assert "".join(texts_) == "".join(f"{n} " for n in range(1000))
-    assert texts_[0] == "0 "
-    assert len(texts_) < 500
-    assert events[-1] is DONE
-
-
-async def test_pacing_hands_an_error_on_after_the_text_before_it():
-    async def failing():
-        yield TextDelta("a")
-        yield TextDelta("b")
-        raise EngineFailed("broken")
-
-    seen = []
-    with pytest.raises(EngineFailed):
-        async for event in chat.pace(failing()):
-            seen.append(event)
-    assert "".join(event.text for event in seen) == "ab"
 
 
 def test_retry_undo_and_edit_cut_where_they_should():

@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -41,6 +42,7 @@ from qwen_demo.types import ChatRequest, Engine, ModelInfo
 log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
+OOM_SCORE = "500"
 # Exit codes; the front names any that is not 0.
 FRONT_GONE, BROKEN = 81, 82
 
@@ -95,7 +97,8 @@ class Host:
 
     def _on_frame(self, kind: int, data: bytes, descriptors: list[int]) -> None:
         if kind == Ask.ANSWER:
-            self._begin(*CALL.unpack_from(data), data[CALL.size :], descriptors)
+            (call,) = CALL.unpack_from(data)
+            self._begin(call, data[CALL.size :], descriptors)
         elif kind == Ask.CANCEL:
             (call,) = CALL.unpack_from(data)
             if call in self._calls:
@@ -184,6 +187,7 @@ def run(end: socket.socket, life: int, setup: bytes) -> None:
     for each in (end.fileno(), life):
         os.set_inheritable(each, False)
     _raise_limit_of_descriptors()
+    _be_killed_first()
     given: Setup = pickle.loads(setup)
     _die_with(given.front)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -226,12 +230,16 @@ def _build(setup: Setup) -> Engine:
     return engine
 
 
-def _give_signs_of_life(life: int, every_s: float, still_s) -> None:
+def _give_signs_of_life(life: int, every_s: float, still_s: Callable[[], float]) -> None:
+    woke = time.monotonic()
     while True:
+        # Where this thread was not run either, the whole process was stopped, and its loop is not to blame.
+        overslept = time.monotonic() - woke > every_s
         try:
-            os.write(life, SIGN_OF_LIFE.pack(still_s(), _resident_bytes()))
+            os.write(life, SIGN_OF_LIFE.pack(0.0 if overslept else still_s(), _resident_bytes()))
         except OSError:  # the front is gone
             os._exit(FRONT_GONE)
+        woke = time.monotonic() + every_s
         time.sleep(every_s)
 
 
@@ -252,6 +260,12 @@ def _die_with(front: int) -> None:
             os._exit(FRONT_GONE)
 
 
+def _be_killed_first() -> None:
+    """Where memory ends the system should take the engine, which is started again, and not the front."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(OOM_SCORE)
+
+
 def _raise_limit_of_descriptors() -> None:
     """Each image of a request in work is one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -259,7 +273,7 @@ def _raise_limit_of_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _loop_factory():
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ImportError:

@@ -7,6 +7,7 @@ that is sent, go as bare tuples, seven times as fast as the dataclasses that the
 """
 
 import io
+import os
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, data: bytes, descriptors: Sequence[int] = ()):
         super().__init__(io.BytesIO(data))
         self._descriptors = descriptors
+        self.taken: set[int] = set()  # their rasters close them, also where one is refused
         self.rasters: dict[int, Raster] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -67,6 +69,7 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, key: tuple[int, int, int, int]) -> Raster:
         index, *shape = key
+        self.taken.add(index)
         if index not in self.rasters:
             self.rasters[index] = Raster(self._descriptors[index], *shape)
         return self.rasters[index]
@@ -81,12 +84,20 @@ def encode_request(request: ChatRequest) -> tuple[bytes, list[Raster]]:
 
 
 def decode_request(data: bytes, descriptors: Sequence[int]) -> ChatRequest:
-    """The request; its rasters own the descriptors.
+    """The request; its rasters own the descriptors, which are closed where it cannot be read.
 
     Raises:
         pickle.UnpicklingError: it holds something else than a request does.
+        ValueError: a raster has another size than its memory.
     """
-    return _Unpickler(data, descriptors).load()
+    unpickler = _Unpickler(data, descriptors)
+    try:
+        request: ChatRequest = unpickler.load()
+    finally:
+        for index, descriptor in enumerate(descriptors):
+            if index not in unpickler.taken:
+                os.close(descriptor)
+    return request
 
 
 def encode(value: object) -> bytes:
@@ -98,20 +109,24 @@ def decode(data: bytes) -> Any:
     return _Unpickler(data).load()
 
 
-def pack_event(event: Event) -> tuple[str, Sequence[tuple]] | Event:
+# A piece of text with its log probabilities, as (token, logprob, top) each; anything else goes as it is.
+PackedEvent = tuple[str, Sequence[tuple[str, float, tuple[tuple[str, float], ...]]]] | Event
+
+
+def pack_event(event: Event) -> PackedEvent:
     if not isinstance(event, TextDelta):
         return event
     return event.text, [(each.token, each.logprob, each.top) for each in event.logprobs]
 
 
-def unpack_event(packed: tuple[str, Sequence[tuple]] | Event) -> Event:
+def unpack_event(packed: PackedEvent) -> Event:
     if not isinstance(packed, tuple):
         return packed
     text, logprobs = packed
     return TextDelta(text, tuple(TokenLogprob(*each) for each in logprobs) if logprobs else ())
 
 
-PackedError = tuple[str, tuple, dict[str, Any]]
+PackedError = tuple[str, tuple[str, ...], dict[str, Any]]
 
 
 def pack_error(error: QwenDemoError) -> PackedError:
@@ -123,8 +138,8 @@ def pack_error(error: QwenDemoError) -> PackedError:
 
 def unpack_error(packed: PackedError) -> QwenDemoError:
     name, args, attributes = packed
-    kind = WORDS[errors.__name__, name]
-    error: QwenDemoError = kind.__new__(kind, *args)
+    kind: type[QwenDemoError] = WORDS[errors.__name__, name]
+    error = kind.__new__(kind, *args)
     error.__dict__.update(attributes)
     return error
 

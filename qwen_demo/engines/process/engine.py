@@ -77,6 +77,12 @@ class ProcessEngine:
         """Whether nothing but a new start of the program will help."""
         return self._supervisor.state == "failed"
 
+    @property
+    def pid(self) -> int | None:
+        """Of the current process, if there is one."""
+        process = self._supervisor.process
+        return process.pid if process else None
+
     async def start(self) -> None:
         """Start the process and its engine.
 

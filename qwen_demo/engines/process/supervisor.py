@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from qwen_demo.engines.process.launch import EngineProcess
 from qwen_demo.engines.process.protocol import Ask, Setup
-from qwen_demo.errors import ModelLoadError, QwenDemoError
+from qwen_demo.errors import ModelLoadError, NotReady, QwenDemoError
 from qwen_demo.sentences import Sentence
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ class Supervisor:
         self._setup, self._environment, self._bounds, self._client = setup, environment, bounds, client
         self._failures = 0
         self._since = 0.0
+        self._closing = False
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -87,7 +88,8 @@ class Supervisor:
         try:
             await self._run_up()
         except QwenDemoError as error:
-            self.state, self.detail = "failed", _sentence_of(error)
+            if not self._closing:
+                self.state, self.detail = "failed", _sentence_of(error)
             raise
         self._watching = asyncio.create_task(self._watch())
 
@@ -97,7 +99,8 @@ class Supervisor:
 
     async def close(self) -> None:
         """End the process, in order if it serves, by force if that takes too long."""
-        serving, self.state, self.detail = self.state == "ready", "closed", Sentence("closed")
+        serving, self._closing = self.state == "ready", True
+        self.state, self.detail = "closed", Sentence("closed")
         if self._watching:
             self._watching.cancel()
             await asyncio.wait({self._watching})
@@ -122,6 +125,8 @@ class Supervisor:
                 if (ended or trouble) and not process.started.done():
                     how = trouble or await process.how(HOW_S)
                     raise ModelLoadError(Sentence("The engine's process ended while it loaded ({how}).", how=how))
+            if process.started.cancelled():
+                raise NotReady(Sentence("The program is shutting down."))
             process.started.result()
         except BaseException:
             await self._discard()
@@ -134,7 +139,8 @@ class Supervisor:
                 await self._revive(await self._outlive(self.process))
         except Exception:
             log.exception("the engine's process is watched no more")
-            self._give_up(Sentence("its watch failed"))
+            self._give_up(how := Sentence("its watch failed"))
+            self._client.on_down(how)
             await self._discard()
 
     async def _outlive(self, process: EngineProcess) -> Sentence:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
+from pathlib import Path
 
 from qwen_demo import errors
 from qwen_demo.engines.scripted import Script, ScriptedEngine
@@ -154,6 +155,7 @@ ORDERS: dict[str, Callable[..., str]] = {
     "note": lambda engine, request: engine.note,
     "secret": lambda engine, request: engine.settings.remote_key.get_secret_value(),
     "arguments": lambda engine, request: " ".join(sys.orig_argv),
+    "score": lambda engine, request: Path("/proc/self/oom_score_adj").read_text().strip(),
     "open": lambda engine, request: str(len(os.listdir("/proc/self/fd"))),
 }
 

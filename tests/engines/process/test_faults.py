@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from qwen_demo.engines.process.engine import ProcessEngine
 from qwen_demo.errors import EngineFailed, NotReady, OutOfMemory
 from qwen_demo.types import collect
 from tests.conftest import image, question, until
-from tests.engines.process.conftest import QUICK, started
+from tests.engines.process.conftest import QUICK, made, started
 from tests.engines.process.test_engine import said
 
 # No new start comes in between: what is seen is the state right after the fault.
@@ -84,6 +85,12 @@ async def test_out_of_memory_fails_its_request_alone():
         assert engine.health().stats["restarts"] == 0
 
 
+async def test_when_memory_ends_the_system_takes_the_engine_not_the_front():
+    here = await asyncio.to_thread(Path("/proc/self/oom_score_adj").read_text)
+    async with started() as engine:
+        assert int(await said(engine, "score")) > int(here)
+
+
 async def test_while_it_is_down_health_says_why_and_requests_are_refused_at_once():
     async with started(bounds=PATIENT) as engine:
         tasks = await eight_streams(engine)
@@ -140,6 +147,16 @@ async def test_one_that_cannot_be_started_again_is_left_with_its_reason(tmp_path
         assert "The card is gone." in engine.health().detail
 
 
+async def test_it_can_be_closed_while_it_starts():
+    engine = made("Slow")
+    starting = asyncio.create_task(engine.start())
+    await until(lambda: engine.health().detail == "loading")
+    await engine.close()
+    with pytest.raises(NotReady):
+        await starting
+    assert engine.health().detail == "closed" and not engine.failed_for_good
+
+
 async def test_it_can_be_closed_while_it_is_down():
     async with started(bounds=PATIENT) as engine:
         with pytest.raises(EngineFailed):
@@ -168,8 +185,8 @@ def running(pid: int) -> bool:
 async def test_a_process_that_talks_nonsense_is_replaced():
     async with started() as engine:
         tasks = await eight_streams(engine)
-        engine.on_frame = nonsense = Nonsense(engine.on_frame)
-        engine._supervisor.process._on_frame = nonsense
+        process = engine._supervisor.process
+        process._on_frame = Nonsense(process._on_frame)
         ends = await ends_of(tasks)
         assert all("no answer" in str(end) for end in ends)
         await recovered(engine)

@@ -25,7 +25,7 @@ async def main():
     async with started() as engine:
         stream = engine.stream(question("Count", max_new_tokens={tokens}))
         await anext(stream)
-        print(engine._supervisor.process.pid, flush=True)
+        print(engine.pid, flush=True)
         async for event in stream:
             {then}
         print("the answer ended", flush=True)

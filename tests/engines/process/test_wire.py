@@ -179,3 +179,13 @@ def test_nothing_but_words_of_this_program_is_read(value):
     for read in (codec.decode, lambda data: codec.decode_request(data, [])):
         with pytest.raises(pickle.UnpicklingError, match="no word"):
             read(pickle.dumps(value))
+
+
+def test_what_cannot_be_read_leaves_no_descriptor():
+    red, blue = image("red"), image("blue", (28, 28))
+    data, rasters = codec.encode_request(question("What?", red, blue))
+    inodes = [os.fstat(each.fd).st_ino for each in rasters]
+    for broken, kind in ((data[:20], (pickle.UnpicklingError, EOFError)), (data, ValueError)):
+        with pytest.raises(kind):
+            codec.decode_request(broken, [os.dup(each.fd) for each in reversed(rasters)])
+        assert [times_open(inode) for inode in inodes] == [1, 1]
