@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+from contextlib import aclosing
 
 import PIL.Image
 import PIL.ImageDraw
 import pytest
 
+from qwen_demo.media import MediaLoader
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
@@ -46,6 +48,13 @@ def no_settings_of_this_machine(monkeypatch):
 @pytest.fixture
 def settings() -> Settings:
     return Settings(model="embedded", max_running=8)
+
+
+@pytest.fixture
+async def loader(settings):
+    """Opens files within the limits of `settings`, in one decoder."""
+    async with aclosing(MediaLoader.of(settings.model_copy(update={"decoders": 1}))) as loader:
+        yield loader
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 import pytest
 
 from qwen_demo.errors import InvalidRequest, MediaRefused, QwenDemoError
-from qwen_demo.media import MediaLoader
 from qwen_demo.types import Image, Text
 from qwen_demo.ui.conversation import Reader
 from tests.conftest import draw
@@ -16,8 +15,8 @@ def uploads(tmp_path):
 
 
 @pytest.fixture
-def reader(settings, uploads):
-    return Reader(MediaLoader.of(settings), [uploads])
+def reader(loader, uploads):
+    return Reader(loader, [uploads])
 
 
 async def test_gradios_and_openais_spelling_are_read_alike(reader, uploads):

@@ -13,8 +13,8 @@ import pytest
 from starlette.requests import Request
 
 from qwen_demo.errors import EngineFailed, MediaRefused, QwenDemoError
-from qwen_demo.media import pdf, videos
-from qwen_demo.media.kinds import check_bytes, refusal_of_format
+from qwen_demo.media import images, pdf, videos
+from qwen_demo.media.sniff import check_bytes, refusal_of_format
 from qwen_demo.settings import Settings
 from qwen_demo.ui import examples
 from qwen_demo.ui.i18n import labels, languages, sentences_zh, texts, texts_zh
@@ -50,7 +50,7 @@ def test_every_text_of_the_page_is_there_in_both_languages():
 
 
 def test_every_sentence_of_the_program_has_a_chinese_one_with_the_same_values():
-    texts_of_code, sentences = set(), {*pdf._REFUSALS.values(), *videos._REFUSALS.values()}
+    texts_of_code, sentences = set(), {text for room in (images, pdf, videos) for text in room._REFUSALS.values()}
     for path in PACKAGE.rglob("*.py"):
         if path.name == "sentences_zh.py":
             continue
