@@ -18,9 +18,10 @@ __all__ = ["ROOT"]
 
 # The files that take longest, longest first. They begin a run: one of them at its end would have a worker to itself.
 LONG = (
+    "ui/test_accessibility.py",
     "ui/test_page_browser.py",
-    "ui/panels/test_panels_browser.py",
     "ui/panels/test_preview_browser.py",
+    "ui/i18n/test_languages_browser.py",
     "server/test_server.py",
     "engines/batching/test_exactness.py",
     "deploy/test_nginx.py",
