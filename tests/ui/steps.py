@@ -12,6 +12,18 @@ SCREENSHOTS = ROOT / "tests" / "screenshots"
 LOOKS = (("desktop", "light"), ("phone", "dark"))
 
 
+# A colour on its way to another one is neither. What turns for ever may, and the bar of a notice runs down slowly.
+STILL = """() => document.getAnimations().every(({playState, effect}) => {
+  const {endTime} = effect.getComputedTiming();
+  return playState !== 'running' || endTime > 2000;
+})"""
+
+
+def still(page: Page) -> None:
+    """Until nothing moves on the page."""
+    page.wait_for_function(STILL)
+
+
 def looked_over(page: Page, name: str) -> None:
     """At both widths nothing is wider than the window. Screenshots for people are left in `tests/screenshots`."""
     SCREENSHOTS.mkdir(exist_ok=True)
@@ -20,6 +32,7 @@ def looked_over(page: Page, name: str) -> None:
         page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
         page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
         page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
+        still(page)
         page.screenshot(path=SCREENSHOTS / f"{name}-{size}-{scheme}.png")
     page.evaluate("document.body.classList.remove('dark')")
     page.set_viewport_size(before)

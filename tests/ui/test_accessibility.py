@@ -6,16 +6,11 @@ from playwright.sync_api import Page, expect
 
 from qwen_demo.engines.scripted import Script
 from tests.ui.conftest import SIZES
-from tests.ui.steps import answers, drawn, settled
+from tests.ui.steps import answers, drawn, settled, still
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 # Each scheme and each language at each width, in two visits.
 LOOKS = {"en-US": [("desktop", "light"), ("phone", "dark")], "zh-CN": [("desktop", "dark"), ("phone", "light")]}
-# A colour on its way to another one is neither. What turns for ever may, and the bar of a notice runs down slowly.
-STILL = """() => document.getAnimations().every(({playState, effect}) => {
-  const {endTime} = effect.getComputedTiming();
-  return playState !== 'running' || endTime > 2000;
-})"""
 # "rule selector" -> why it stays. Only what is Gradio's own and cannot be repaired from outside.
 LEFT: dict[str, str] = {}
 BOXES = (
@@ -33,7 +28,7 @@ def violations(page: Page, looks: list[tuple[str, str]], where: str, panel: str 
     for size, scheme in looks:
         page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
         page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
-        page.wait_for_function(STILL)
+        still(page)
         drawn(page)
         for rule in page.evaluate(
             """([panel, rules]) => axe.run(panel ? document.getElementById(panel) : document, rules)
