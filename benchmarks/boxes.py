@@ -12,6 +12,7 @@ import asyncio
 import random
 import statistics
 import tempfile
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -175,7 +176,8 @@ async def run(count: int) -> list[dict]:
         service.start()
         await service.loaded()
         try:
-            return await measure(scenes(count, Path(folder)), service, Reader(MediaLoader.of(settings), [Path(folder)]))
+            async with aclosing(MediaLoader.of(settings)) as loader:
+                return await measure(scenes(count, Path(folder)), service, Reader(loader, [Path(folder)]))
         finally:
             await service.close()
 

@@ -2,23 +2,26 @@
 
 import asyncio
 import os
+from contextlib import aclosing
 
 import PIL.Image
 import PIL.ImageDraw
 import pytest
 
+from qwen_demo.media import MediaLoader
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
-from tests.servers import ROOT, running
+from tests.servers import ROOT, running, shared
 
 __all__ = ["ROOT"]
 
 # The files that take longest, longest first. They begin a run: one of them at its end would have a worker to itself.
 LONG = (
+    "ui/test_accessibility.py",
     "ui/test_page_browser.py",
-    "ui/panels/test_panels_browser.py",
     "ui/panels/test_preview_browser.py",
+    "ui/i18n/test_languages_browser.py",
     "server/test_server.py",
     "engines/batching/test_exactness.py",
     "deploy/test_nginx.py",
@@ -48,6 +51,13 @@ def settings() -> Settings:
     return Settings(model="embedded", max_running=8)
 
 
+@pytest.fixture
+async def loader(settings):
+    """Opens files within the limits of `settings`, in one decoder."""
+    async with aclosing(MediaLoader.of(settings.model_copy(update={"decoders": 1}))) as loader:
+        yield loader
+
+
 @pytest.fixture(scope="session")
 def loaded():
     """The embedded model, loaded once for all tests that need weights."""
@@ -57,15 +67,17 @@ def loaded():
 
 
 @pytest.fixture(scope="session")
-def embedded():
-    """The program on the embedded model, started once for all tests that only ask it."""
-    with running("--model", "embedded", "--max-running", "8") as server:
+def embedded(tmp_path_factory):
+    """The program on the embedded model, started once for all tests of all workers that only ask it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with shared(folder, "embedded", "--model", "embedded", "--max-running", "8") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def scripted():
-    """The program on the scripted engine, in the same way."""
+    """The program on the scripted engine, started once for all tests of a worker."""
     with running("--engine", "scripted", "--max-running", "8") as server:
         yield server
 

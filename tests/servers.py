@@ -1,6 +1,8 @@
 """Starts the program as a user does and finds its address."""
 
 import contextlib
+import fcntl
+import json
 import os
 import re
 import subprocess
@@ -74,3 +76,53 @@ def running(*flags: str, ready: bool = True, **environment: str) -> Iterator[Ser
             raise
         finally:
             server.close()
+
+
+@dataclass
+class SharedServer:
+    """A running program that several workers of a test run ask."""
+
+    url: str
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=30) as response:
+            return response.read().decode()
+
+
+@contextlib.contextmanager
+def shared(folder: Path, name: str, *flags: str) -> Iterator[SharedServer]:
+    """One `python app.py` for all workers that share `folder`: whoever needs it first starts it, and stops it last."""
+    entry = folder / f"{name}.json"
+    with contextlib.ExitStack() as stack:
+        with _locked(entry) as state:
+            if not state.get("users"):
+                state.update(url=stack.enter_context(running(*flags)).url, users=0)
+                stack.callback(_wait_until_unused, entry)
+            state["users"] += 1
+        try:
+            yield SharedServer(state["url"])
+        finally:
+            with _locked(entry) as state:
+                state["users"] -= 1
+
+
+def _wait_until_unused(entry: Path, timeout_s: float = 600) -> None:
+    """A worker that died leaves its use behind, so not for ever."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with _locked(entry) as state:
+            if not state["users"]:
+                return
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _locked(entry: Path) -> Iterator[dict]:
+    """What stands in the file, to be read and changed while no other process does."""
+    with entry.open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        state = json.loads(file.read() or "{}")
+        yield state
+        file.truncate(0)
+        file.write(json.dumps(state))

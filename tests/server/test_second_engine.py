@@ -4,7 +4,6 @@ import pytest
 
 from qwen_demo.engines.scripted import ScriptedEngine
 from qwen_demo.errors import ModelLoadError, SettingsError
-from qwen_demo.media import MediaLoader
 from qwen_demo.models.load import load_beside
 from qwen_demo.server import app as building
 from qwen_demo.server import engines, run
@@ -17,7 +16,7 @@ from qwen_demo.ui.panels.compare import compare
 from tests.conftest import draw, image, question
 
 
-async def test_both_engines_have_the_model_and_answer_and_end_together(tmp_path):
+async def test_both_engines_have_the_model_and_answer_and_end_together(loader, tmp_path):
     app = building.build_app(
         Settings(
             model="embedded", compare_engine="generate", compare_quantization="nf4", upload_dir=tmp_path, warmup=False
@@ -39,9 +38,7 @@ async def test_both_engines_have_the_model_and_answer_and_end_together(tmp_path)
         draw("red").save(tmp_path / "red.png")
         asked = {"text": "What color is the circle?", "files": [str(tmp_path / "red.png")]}
         choices = [compare.SideChoice("first"), compare.SideChoice("second")]
-        async for value in compare.answers(
-            asked, choices, services, Reader(MediaLoader.of(first.settings), [tmp_path])
-        ):
+        async for value in compare.answers(asked, choices, services, Reader(loader, [tmp_path])):
             last = value
         assert all("red" in side["text"] for side in last["sides"])
         assert [side["settings"]["engine"] for side in last["sides"]] == [compare.label(s.status()) for s in services]

@@ -1,14 +1,40 @@
-"""A browser for the tests of the page."""
+"""A browser, and one application on the scripted engine, for the tests of the page."""
+
+import os
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from qwen_demo.engines.scripted import Script
+from qwen_demo.settings import Settings
+from tests.api.conftest import App, start
 from tests.browser import find
 from tests.conftest import draw
+
+__all__ = ["start"]
 
 expect.set_options(timeout=30_000)
 
 SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
+# Says the words of the question, one after the other.
+ECHO = Script(first_s=0.1, gap_s=0.02)
+
+
+@pytest.fixture(scope="session")
+def shared_app():
+    app = App(Settings(warmup=False, canary_s=0, grace_s=1, max_running=8), ECHO)
+    app.uploads = os.environ["GRADIO_TEMP_DIR"]
+    yield app
+    app.stop()
+
+
+@pytest.fixture
+def app(shared_app, no_settings_of_this_machine, monkeypatch):
+    """One application for all tests of a worker; `app.engine` answers as `app.engine.script` says."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", shared_app.uploads)
+    shared_app.engine.script = ECHO
+    shared_app.engine.requests.clear()
+    return shared_app
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +57,16 @@ def profile(chromium):
     context.close()
 
 
-@pytest.fixture(params=SIZES)
+@pytest.fixture
 def opened(request, profile):
-    """Opens a server's page; a test fails on any error in the browser's console."""
+    """Opens a server's page; a test fails on any error in the browser's console.
+
+    On a desktop, or by `@pytest.mark.parametrize("opened", ["phone"], indirect=True)` on a phone. What is claimed of
+    the layout at both widths is tried by `steps.looked_over`, in the same visit.
+    """
     pages = []
-    width, height = SIZES[request.param]
+    size = getattr(request, "param", "desktop")
+    width, height = SIZES[size]
 
     def open_(server, scheme="light") -> Page:
         profile.grant_permissions(["camera"])
@@ -46,11 +77,11 @@ def opened(request, profile):
         page.problems = []
         page.on("pageerror", lambda error: page.problems.append(str(error)))
         page.on(
-            "console", lambda m: m.type == "error" and not _early(m) and page.problems.append(f"{m.text} {m.location}")
+            "console",
+            lambda m: m.type == "error" and not _expected(m) and page.problems.append(f"{m.text} {m.location}"),
         )
         page.goto(server.url)
         expect(page.locator("#question textarea")).to_be_visible()
-        page.size = request.param
         pages.append(page)
         return page
 
@@ -62,9 +93,13 @@ def opened(request, profile):
     assert not [problem for page in pages for problem in page.problems]
 
 
-def _early(message) -> bool:
-    """Gradio's client tells the server to end a call that has no number yet; the server refuses, and nothing runs."""
-    return "422" in message.text and message.location["url"].endswith("/gradio_api/reset")
+def _expected(message) -> bool:
+    """Gradio's client tells the server to end a call that has no number yet; the server refuses, and nothing runs.
+
+    And `steps.barrier` asks for an image that is not there.
+    """
+    url = message.location["url"]
+    return ("422" in message.text and url.endswith("/gradio_api/reset")) or "there-is-no-such-image" in url
 
 
 @pytest.fixture

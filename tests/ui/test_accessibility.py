@@ -5,29 +5,12 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
 from qwen_demo.engines.scripted import Script
-from qwen_demo.settings import Settings
-from tests.api.conftest import App
 from tests.ui.conftest import SIZES
-from tests.ui.steps import answers, settled
+from tests.ui.steps import answers, drawn, settled, still
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 # Each scheme and each language at each width, in two visits.
 LOOKS = {"en-US": [("desktop", "light"), ("phone", "dark")], "zh-CN": [("desktop", "dark"), ("phone", "light")]}
-# A colour on its way to another one is neither. What turns for ever may, and the bar of a notice runs down slowly.
-STILL = """() => document.getAnimations().every(({playState, effect}) => {
-  const {endTime} = effect.getComputedTiming();
-  return playState !== 'running' || endTime > 2000;
-})"""
-# Until nothing has been drawn for 300 ms: the page repairs Gradio's elements in the frame after they are drawn.
-DRAWN = """() => new Promise(done => {
-  let quiet;
-  const watch = new MutationObserver(start);
-  function end() { watch.disconnect(); done(); }
-  function start() { clearTimeout(quiet); quiet = setTimeout(end, 300); }
-  watch.observe(document, {childList: true, subtree: true});
-  setTimeout(end, 5000);
-  start();
-})"""
 # "rule selector" -> why it stays. Only what is Gradio's own and cannot be repaired from outside.
 LEFT: dict[str, str] = {}
 BOXES = (
@@ -35,15 +18,23 @@ BOXES = (
 )
 
 
-def violations(page: Page, looks: list[tuple[str, str]], where: str) -> list[str]:
-    """What axe calls serious or critical in each of the looks, as far as it is not in `LEFT`."""
+def violations(page: Page, looks: list[tuple[str, str]], where: str, panel: str = "") -> list[str]:
+    """What axe calls serious or critical in each of the looks, as far as it is not in `LEFT`.
+
+    Args:
+        panel: id of the element that is looked at; else the whole page is.
+    """
     found = []
     for size, scheme in looks:
         page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
         page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
-        page.wait_for_function(STILL)
-        page.evaluate(DRAWN)
-        for rule in page.evaluate("rules => axe.run(rules).then(result => result.violations)", RULES):
+        still(page)
+        drawn(page)
+        for rule in page.evaluate(
+            """([panel, rules]) => axe.run(panel ? document.getElementById(panel) : document, rules)
+            .then(result => result.violations)""",
+            [panel, RULES],
+        ):
             if rule["impact"] in ("serious", "critical"):
                 nodes = [(f"{rule['id']} {node['target'][-1]}", node["failureSummary"]) for node in rule["nodes"]]
                 found += [f"{where}, {size}, {scheme}: {node} {why}" for node, why in nodes if node not in LEFT]
@@ -61,7 +52,6 @@ def test_axe_finds_nothing_serious(chromium, embedded, red, locale):
     page.locator("#chat .example").nth(1).click()
     settled(page)
     expect(page.locator("#viewer .labels button")).not_to_have_count(0)
-    found += violations(page, looks, "answer")
     page.locator("#chat .title[role=button]").click()
     for panel in page.locator("#side summary, #side button.label-wrap").all():
         panel.click()
@@ -71,7 +61,7 @@ def test_axe_finds_nothing_serious(chromium, embedded, red, locale):
     expect(page.get_by_test_id("toast-body")).to_be_visible()
     page.locator("#question input[type=file]").set_input_files(red)
     expect(page.locator("#question img")).to_be_visible()
-    found += violations(page, looks, "all panels open")
+    found += violations(page, looks, "answered, all panels open")
     page.get_by_test_id("toast-close").click()
     tabs = page.locator("#tabs").get_by_role("tab")
     # Two presets fill in a clip and a page.
@@ -82,7 +72,7 @@ def test_axe_finds_nothing_serious(chromium, embedded, red, locale):
     for index in range(1, tabs.count()):
         tabs.nth(index).click()
         expect(tabs.nth(index)).to_have_attribute("aria-selected", "true")
-        found += violations(page, looks, tabs.nth(index).inner_text())
+        found += violations(page, looks, tabs.nth(index).inner_text(), tabs.nth(index).get_attribute("aria-controls"))
     assert not found, "\n".join(found)
     page.context.close()
 
@@ -115,8 +105,8 @@ def tab_to(page: Page, wanted: str, keys: str = "Tab", most: int = 60) -> None:
         "document.activeElement.outerHTML.slice(0, 200)"))  # fmt: skip
 
 
-def test_a_keyboard_alone_holds_a_conversation(chromium, red):
-    app = App(Settings(warmup=False, canary_s=0, grace_s=1), Script(["slow "] * 400, gap_s=0.02))
+def test_a_keyboard_alone_holds_a_conversation(chromium, app, red):
+    app.engine.script = Script(["slow "] * 400, gap_s=0.02)
     context = chromium.new_context(locale="en-US", permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.goto(app.url)
@@ -174,4 +164,3 @@ def test_a_keyboard_alone_holds_a_conversation(chromium, red):
     keys.press("Enter")
     expect(answers(page)).to_have_count(0)
     context.close()
-    app.stop()

@@ -1,7 +1,6 @@
 import pytest
 
 from qwen_demo.errors import InvalidRequest, MediaRefused, QwenDemoError
-from qwen_demo.media import MediaLoader
 from qwen_demo.types import Image, Text
 from qwen_demo.ui.conversation import Reader
 from tests.conftest import draw
@@ -16,8 +15,8 @@ def uploads(tmp_path):
 
 
 @pytest.fixture
-def reader(settings, uploads):
-    return Reader(MediaLoader.of(settings), [uploads])
+def reader(loader, uploads):
+    return Reader(loader, [uploads])
 
 
 async def test_gradios_and_openais_spelling_are_read_alike(reader, uploads):
@@ -71,3 +70,27 @@ async def test_any_other_shape_is_refused_in_words(reader, history):
     with pytest.raises(QwenDemoError) as refused:
         await reader.messages(history)
     assert isinstance(refused.value, InvalidRequest)
+
+
+def image_part(uploads) -> dict:
+    return {"type": "file", "file": {"path": str(uploads / "red.png")}}
+
+
+async def test_an_image_and_its_question_may_come_as_two_messages(reader, uploads):
+    history = [{"role": "user", "content": [image_part(uploads)]}, {"role": "user", "content": "What is it?"}]
+    first, second = await reader.messages(history)
+    assert isinstance(first.parts[0], Image)
+    assert second.parts == (Text("What is it?"),)
+
+
+async def test_a_question_that_got_no_more_than_a_note_of_the_page_is_left_out(reader):
+    note = {"role": "assistant", "content": "", "metadata": {"title": "⚠ The image is damaged."}}
+    refused = {"role": "user", "content": [{"type": "file", "file": {"path": "/nowhere/bad.png"}}]}
+    question, answer = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}
+    messages = await reader.messages([refused, note, refused, note, question, answer, note, question])
+    assert [(message.role, message.text) for message in messages] == [
+        ("user", "hi"), ("assistant", "hello"), ("user", "hi"),
+    ]  # fmt: skip
+    # The last one is asked, whatever was said about it before.
+    with pytest.raises(MediaRefused):
+        await reader.messages([question, answer, refused, note])

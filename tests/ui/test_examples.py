@@ -3,7 +3,6 @@
 import pytest
 
 from qwen_demo.engines.generate import GenerateEngine
-from qwen_demo.media import MediaLoader
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Sampling, collect
 from qwen_demo.ui import chat
@@ -34,27 +33,27 @@ CHINESE_TRUTHS = {
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
-async def test_the_embedded_model_answers_the_example_rightly(example, loaded):
-    answer = await answer_of(example.question, example.paths, loaded)
+async def test_the_embedded_model_answers_the_example_rightly(example, loaded, loader):
+    answer = await answer_of(example.question, example.paths, loaded, loader)
     for truth in TRUTHS[example.title]:
         assert truth in answer
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
-async def test_a_chinese_page_asks_in_chinese_what_the_model_understands(example, loaded):
+async def test_a_chinese_page_asks_in_chinese_what_the_model_understands(example, loaded, loader):
     question = languages.question(example.question, texts_zh)
     assert (question != example.question) == (example.title in CHINESE_TRUTHS)
     if example.title in CHINESE_TRUTHS:
-        answer = await answer_of(question, example.paths, loaded)
+        answer = await answer_of(question, example.paths, loaded, loader)
         for truth in CHINESE_TRUTHS[example.title]:
             assert truth in answer
 
 
-async def answer_of(question: str, paths: list[str], loaded) -> str:
+async def answer_of(question: str, paths: list[str], loaded, loader) -> str:
     engine = GenerateEngine(Settings(max_running=1), loader=lambda *_: loaded)
     await engine.start()
     history = chat.ask([], {"text": question, "files": paths})
-    messages = await Reader(MediaLoader.of(Settings()), [FOLDER]).messages(history)
+    messages = await Reader(loader, [FOLDER]).messages(history)
     answer = await collect(engine.stream(ChatRequest(messages, Sampling(max_new_tokens=200))))
     await engine.close()
     return answer.text

@@ -1,17 +1,17 @@
 """Hostile words in a real browser: in the answer, in the question, in a file's name. Nothing runs, nothing leaves."""
 
 import re
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from qwen_demo.engines.scripted import Script
-from tests.browser import find
 from tests.hostile import photo, saved
+from tests.http.conftest import canary
+from tests.ui.steps import ask, barrier
 
-expect.set_options(timeout=30_000)
+__all__ = ["canary"]
 
 END = "THE END"
 # Each tells of its success by setting `window.pwned`, or by asking HOST for something.
@@ -47,23 +47,14 @@ THE END
 """
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=find(), args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def opened(chromium):
+def opened(profile):
     """Opens the page and writes down every address that the browser asks for."""
-    contexts = []
+    pages = []
 
     def open_(app) -> Page:
-        contexts.append(chromium.new_context())
-        page = contexts[-1].new_page()
+        page = profile.new_page()
+        pages.append(page)
         page.set_default_timeout(30_000)
         page.asked = []
         page.on("request", lambda request: page.asked.append(request.url))
@@ -73,13 +64,9 @@ def opened(chromium):
         return page
 
     yield open_
-    for context in contexts:
-        context.close()
-
-
-def ask(page: Page, text: str) -> None:
-    page.locator("#question textarea").fill(text)
-    page.locator("#question textarea").press("Enter")
+    for page in pages:
+        page.evaluate("localStorage.clear()")
+        page.close()
 
 
 def foreign(page: Page, app) -> list[str]:
@@ -93,7 +80,7 @@ def foreign(page: Page, app) -> list[str]:
 
 
 def nothing_happened(page: Page, app, canary) -> None:
-    page.wait_for_timeout(1000)  # for what would come late
+    barrier(page)
     assert page.evaluate("window.pwned") is None
     assert canary.visits == []
     assert page.url.rstrip("/") == app.url
@@ -103,9 +90,9 @@ def nothing_happened(page: Page, app, canary) -> None:
     assert page.locator("#chat .message a[href^='javascript' i]").count() == 0
 
 
-def test_a_hostile_answer_runs_no_script_and_sends_nothing_away(start, opened, canary):
+def test_a_hostile_answer_runs_no_script_and_sends_nothing_away(app, opened, canary):
     words = re.findall(r"\S*\s+|\S+$", HOSTILE.replace("HOST", canary.host))
-    app = start(Script(words, gap_s=0.001), max_new_tokens=4096)
+    app.engine.script = Script(words, gap_s=0.001)
     page = opened(app)
     ask(page, "go on")
     expect(page.locator("#chat .bot.message").first).to_contain_text(END)
@@ -117,23 +104,23 @@ def test_a_hostile_answer_runs_no_script_and_sends_nothing_away(start, opened, c
     page.locator("#question textarea").click(timeout=10_000)  # nothing lies over the page
     nothing_happened(page, app, canary)
     page.evaluate("document.querySelectorAll('#chat .message form').forEach(form => form.submit())")
-    page.wait_for_timeout(500)
+    barrier(page)
     assert canary.visits == []  # a form may stay, but the policy lets it send nothing
     # The browser may have wished to; the policy of the page held it back before a byte left.
     sent = [url for url in foreign(page, app) if urlsplit(url).netloc not in (canary.host, "foreign.example")]
     assert sent == []
 
 
-def test_a_hostile_question_is_as_harmless(start, opened, canary):
-    app = start(Script([END]))
+def test_a_hostile_question_is_as_harmless(app, opened, canary):
+    app.engine.script = Script([END])
     page = opened(app)
     ask(page, HOSTILE.replace("HOST", canary.host))
     expect(page.locator("#chat .bot.message").first).to_contain_text(END)
     nothing_happened(page, app, canary)
 
 
-def test_a_hostile_file_name_is_as_harmless(start, opened, canary, tmp_path):
-    app = start(Script([END]))
+def test_a_hostile_file_name_is_as_harmless(app, opened, canary, tmp_path):
+    app.engine.script = Script([END])
     page = opened(app)
     names = ["<img src=x onerror=pwned='name'>.png", "a' onerror='pwned=1' x='.png", '"><script>pwned=1<!--.png']
     files = []
@@ -147,30 +134,39 @@ def test_a_hostile_file_name_is_as_harmless(start, opened, canary, tmp_path):
     nothing_happened(page, app, canary)
 
 
-def test_boxes_as_json_are_shown_as_text(start, opened, canary):
+def test_boxes_as_json_are_shown_as_text(app, opened, canary):
     boxes = '```json\n[{"bbox_2d": [1e999, -1, "a", null], "label": "<img src=x onerror=pwned=1>"}]\n```\nTHE END'
-    app = start(Script([boxes]))
+    app.engine.script = Script([boxes])
     page = opened(app)
     ask(page, "where?")
     expect(page.locator("#chat .bot.message").first).to_contain_text("<img src=x onerror=pwned=1>")
     nothing_happened(page, app, canary)
 
 
-def test_nothing_is_asked_of_anybody_else_by_the_page_itself(start, opened):
-    app = start(Script([END]))
+def test_nothing_is_asked_of_anybody_else_by_the_page_itself(app, opened):
+    app.engine.script = Script([END])
     page = opened(app)
     ask(page, "hello")
     expect(page.locator("#chat .bot.message").first).to_contain_text(END)
-    page.wait_for_timeout(500)
+    barrier(page)
     assert foreign(page, app) == []
 
 
-def test_no_other_site_may_frame_the_page(start, opened, canary, chromium):
-    app = start()
-    page = chromium.new_context().new_page()
+def framed(page: Page, url: str):
+    """The frame of a page that shows `url` in one, once it is there or was refused."""
+    page.set_content("<iframe></iframe>")
+    with page.expect_event("framenavigated", lambda frame: frame.parent_frame and frame.url != "about:blank"):
+        page.evaluate("url => { document.querySelector('iframe').src = url; }", url)
+    (inner,) = (frame for frame in page.frames if frame.parent_frame)
+    return inner
+
+
+def test_no_other_site_may_frame_the_page(app, profile, canary):
+    page = profile.new_page()
     page.goto(canary.url)
-    page.set_content(f"<iframe src='{app.url}'></iframe>")
-    page.wait_for_timeout(1500)
-    inner = [frame for frame in page.frames if frame.parent_frame]
-    assert all(frame.locator("#question").count() == 0 for frame in inner)
-    page.context.close()
+    # A page that says nothing against it is shown, so the refusal below is this page's own.
+    assert framed(page, f"{canary.url}/inner").url == f"{canary.url}/inner"
+    refused = framed(page, app.url)
+    assert refused.url == "chrome-error://chromewebdata/"
+    assert refused.locator("#question").count() == 0
+    page.close()

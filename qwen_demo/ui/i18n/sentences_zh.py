@@ -58,6 +58,43 @@ SENTENCES = {
     "The model is not ready ({state}): {detail}. Try again in a moment.": (
         "模型还没有准备好（{state}）：{detail}。请稍后再试。"
     ),
+    # the engine's process
+    "Starting the engine's process": "正在启动引擎进程",
+    "not started": "尚未启动",
+    "closed": "已关闭",
+    "The engine could not be started ({error}). The log has the cause.": "引擎无法启动（{error}）。原因见日志。",
+    "The engine's process could not be started: {error}.": "引擎进程无法启动：{error}。",
+    "The engine's process ended while it loaded ({how}).": "引擎进程在加载时结束（{how}）。",
+    "The engine's process has ended": "引擎进程已结束",
+    "The engine's process ended ({how}); it is being started again": "引擎进程已结束（{how}）；正在重新启动",
+    "The engine's process failed {count} times in a row (last: {how}) and is not started again. Restart the program": (
+        "引擎进程连续失败 {count} 次（最近一次：{how}），不再重新启动。请重启本程序"
+    ),
+    "The engine ended while it worked on this ({how}). Ask again in a moment.": (
+        "引擎在处理这个请求时结束（{how}）。请稍后再问。"
+    ),
+    "The engine ended the answer without a word.": "引擎没有说明原因就结束了回答。",
+    "The model is not ready: {detail}.": "模型尚未就绪：{detail}。",
+    "its engine is not ready: {detail}": "它的引擎尚未就绪：{detail}",
+    "The program is shutting down.": "程序正在关闭。",
+    "its watch failed": "对它的监视失败",
+    "stopped by a signal": "被信号暂停",
+    "it gave no sign of life for {seconds:.0f} s": "{seconds:.0f} 秒没有任何响应",
+    "it has been stuck for {seconds:.0f} s": "已经卡住 {seconds:.0f} 秒",
+    "it sent what is no answer": "它发来的不是回答",
+    "it is ending": "正在结束",
+    "exit code {code}": "退出码 {code}",
+    "killed by {signal}": "被 {signal} 终止",
+    "killed by signal {number}": "被信号 {number} 终止",
+    "{count} images and videos are more than the {most} of one request.": (
+        "{count} 个图片和视频超过了一个请求的上限 {most}。"
+    ),
+    "{count} images are in work or wait, which is all that the engine may have open. Try again in a moment "
+    "(an operator can raise the limit of open files).": (
+        "正在处理或等待的图片有 {count} 张，已达到引擎可以打开的上限。请稍后再试（管理员可以提高打开文件数的上限）。"
+    ),
+    "{error}": "{error}",
+    "{what} ({stage})": "{what}（{stage}）",
     # limits of a request
     "{count} requests are running or waiting": "有 {count} 个请求正在处理或等待",
     "Prompts of {tokens} tokens are running or waiting": "共 {tokens} 个 token 的提示正在处理或等待",

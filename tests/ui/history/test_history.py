@@ -10,7 +10,6 @@ import pytest
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import InvalidRequest
-from qwen_demo.media import MediaLoader
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import Sampling
@@ -48,8 +47,8 @@ async def service():
 
 
 @pytest.fixture
-def reader(service, uploads) -> Reader:
-    return Reader(MediaLoader.of(service.settings), [uploads])
+def reader(loader, uploads) -> Reader:
+    return Reader(loader, [uploads])
 
 
 async def answered(service, reader, question: dict, history=(), **choices) -> list[dict]:
@@ -78,6 +77,13 @@ def test_an_image_that_is_gone_is_told(uploads):
     assert found.gone == 1
     asked = chat.question_of(found.history, 0)
     assert asked["files"] == [] and "gone.png: no longer on the server" in asked["text"]
+
+
+async def test_a_question_without_an_answer_stays_unsent_when_its_conversation_comes_back(service, reader, uploads):
+    turns = [Turn("user", ("refused",)), Turn("user", ("hi",)), Turn("assistant", ("hello",))]
+    history = conversations.reopen(turns).history
+    assert [message.text for message in await reader.messages(history)] == ["hi", "hello"]
+    assert [turn.text for turn in transcript.of_history(history)] == ["refused", "hi", "hello"]
 
 
 FOREIGN = [

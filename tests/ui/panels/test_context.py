@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from qwen_demo.media import MediaLoader
 from qwen_demo.service.estimates import Rates
 from qwen_demo.types import Finished, ModelInfo, Timing, Usage
 from qwen_demo.ui import chat, render, waterfall
@@ -80,13 +79,13 @@ def test_whatever_the_browser_sends_switches_nothing_off(value):
     assert context.off_files(value) == frozenset()
 
 
-async def test_switches_survive_a_new_look(settings, tmp_path, monkeypatch):
+async def test_switches_survive_a_new_look(loader, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     paths = []
     for name in ("a.png", "b.png"):
         draw("red").save(tmp_path / name)
         paths.append(str(tmp_path / name))
-    gallery = Gallery(Reader(MediaLoader.of(settings), [tmp_path]))
+    gallery = Gallery(Reader(loader, [tmp_path]))
     value = {"items": [{"id": paths[0], "on": False, "cached": True}]}
     items = await context.survey([], paths, value, gallery)
     assert [(row.on, row.cached, row.pending) for row in items] == [(False, True, True), (True, None, True)]

@@ -7,7 +7,6 @@ from contextlib import aclosing
 import pytest
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
-from qwen_demo.media import MediaLoader
 from qwen_demo.service.service import Service
 from qwen_demo.types import Image, Sampling, Video
 from qwen_demo.ui.conversation import Reader
@@ -35,8 +34,8 @@ async def service(settings):
 
 
 @pytest.fixture
-def reader(settings, tmp_path):
-    return Reader(MediaLoader.of(settings), [tmp_path])
+def reader(loader, tmp_path):
+    return Reader(loader, [tmp_path])
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""What the model sees, from upload to export, in a real browser: both widths, light and dark."""
+"""What the model sees, from upload to export, in a real browser."""
 
 import csv
 import io
@@ -10,10 +10,7 @@ import PIL.ImageDraw
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.api.conftest import start
-from tests.ui.steps import answers, ask, ended, settled, shoot
-
-__all__ = ["start"]
+from tests.ui.steps import answered, answers, ask, looked_over, settled
 
 WHERE = "Detect all objects and give their bounding boxes in JSON."
 
@@ -29,12 +26,6 @@ def scene(tmp_path) -> str:
     exif[274] = 6
     image.transpose(PIL.Image.Transpose.ROTATE_90).save(tmp_path / "on its side.jpg", exif=exif, quality=95)
     return str(tmp_path / "on its side.jpg")
-
-
-def answered(page: Page, count: int) -> None:
-    """Until so many answers are whole and the question can be sent again."""
-    expect(page.locator("#chat").get_by_text(re.compile("^first token"))).to_have_count(count)
-    settled(page)
 
 
 def detections(page: Page):
@@ -57,14 +48,8 @@ def saved(page: Page, kind: str) -> bytes:
     return download.value.path().read_bytes()
 
 
-def fits(page: Page) -> bool:
-    """Whether nothing is wider than the window."""
-    return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_from_upload_to_export(opened, embedded, scene, scheme):
-    page = opened(embedded, scheme)
+def test_from_upload_to_export(opened, embedded, scene):
+    page = opened(embedded)
     expect(page.locator("#viewer .empty")).to_be_visible()
     page.locator("#question input[type=file]").set_input_files(scene)
     # Before sending: the image, its size for the model, its cost.
@@ -73,7 +58,7 @@ def test_from_upload_to_export(opened, embedded, scene, scheme):
     chip = page.locator("#context .chip")
     expect(chip).to_contain_text("560 × 420 → 504 × 364 · 234 tokens")
     expect(page.locator("#context .total")).to_contain_text(re.compile(r"234 of 4,096 tokens are images \(6 %\)"))
-    shoot(page, f"sight-before-{scheme}")
+    looked_over(page, "preview-before")
     ask(page, WHERE)
     expect(detections(page)).to_have_count(2)
     settled(page)
@@ -81,8 +66,7 @@ def test_from_upload_to_export(opened, embedded, scene, scheme):
     drawn = boxes(page)
     for name, true in {"red circle": (50, 75, 200, 225), "blue square": (330, 230, 480, 380)}.items():
         assert all(abs(a - b) < 12 for a, b in zip(drawn[name], true, strict=True)), (name, drawn)
-    assert fits(page)
-    shoot(page, f"sight-boxes-{scheme}")
+    looked_over(page, "preview-boxes")
     # Exports are in the same pixels.
     content = json.loads(saved(page, "JSON"))
     assert (content["width"], content["height"]) == (560, 420)
@@ -94,7 +78,6 @@ def test_from_upload_to_export(opened, embedded, scene, scheme):
     assert PIL.Image.open(io.BytesIO(saved(page, "PNG"))).size == (560, 420)
 
 
-@pytest.mark.parametrize("opened", ["desktop"], indirect=True)
 def test_labels_and_boxes_are_linked_and_the_keyboard_reaches_all(opened, embedded, scene):
     page = opened(embedded)
     ask(page, WHERE, scene)
@@ -115,7 +98,6 @@ def test_labels_and_boxes_are_linked_and_the_keyboard_reaches_all(opened, embedd
     page.keyboard.press("Enter")
     expect(svg).not_to_have_attribute("viewBox", before)
     expect(labels.nth(1)).to_have_attribute("aria-pressed", "true")
-    shoot(page, "sight-zoomed")
     page.keyboard.press("Escape")
     expect(svg).to_have_attribute("viewBox", before)
     page.keyboard.press("Tab")
@@ -138,7 +120,7 @@ def test_a_drawn_region_is_asked_about(opened, embedded, scene):
     page.mouse.up()
     expect(page.locator("#viewer .region rect")).to_be_visible()
     expect(page.locator("#viewer .region-bar")).to_contain_text("asked about alone")
-    shoot(page, "sight-region")
+    looked_over(page, "preview-region")
     page.get_by_role("button", name="Ask about this region").click()
     expect(page.locator("#question textarea")).to_have_value("What is this?")
     # The small model gets the crop alone, and the page shows that.
@@ -150,9 +132,8 @@ def test_a_drawn_region_is_asked_about(opened, embedded, scene):
     settled(page)
 
 
-@pytest.mark.parametrize("opened", ["desktop"], indirect=True)
-def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, scripted, scene):
-    page = opened(scripted)
+def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, app, scene):
+    page = opened(app)
     page.locator("#question input[type=file]").set_input_files(scene)
     page.get_by_role("button", name="Draw a box").focus()
     page.keyboard.press("Enter")
@@ -184,7 +165,6 @@ def test_the_pixel_budget_shows_what_is_lost_before_sending(opened, start, scene
     expect(page.locator("#viewer image")).to_have_attribute("data-resolution", "224x168")
     toggle = page.get_by_role("button", name="As the model sees it")
     expect(toggle).to_have_attribute("aria-pressed", "true")
-    shoot(page, "sight-budget")
     toggle.click()
     expect(page.locator("#viewer svg")).not_to_have_class(re.compile("as-seen"))
 
@@ -214,13 +194,11 @@ def test_an_image_that_is_switched_off_is_not_sent(opened, embedded, scene, red)
     widths = waterfall.locator(".bar").evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().width)")
     assert max(widths) > 10 and len(widths) == 7
     expect(page.locator("#chat dl.counts").last).to_contain_text("144")
-    assert fits(page)
-    shoot(page, "sight-waterfall")
+    looked_over(page, "waterfall")
 
 
-@pytest.mark.parametrize("opened", ["desktop"], indirect=True)
-def test_boxes_of_several_images_go_where_the_visitor_says(opened, scripted, scene, red):
-    page = opened(scripted)
+def test_boxes_of_several_images_go_where_the_visitor_says(opened, app, scene, red):
+    page = opened(app)
     page.locator("#question input[type=file]").set_input_files([scene, red])
     expect(page.locator("#context .chip")).to_have_count(2)
     ask(page, '{"bbox_2d": [0, 0, 168, 168], "label": "half"} in the second image')
@@ -243,18 +221,16 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("opened", ["desktop"], indirect=True)
-def test_hostile_answers_neither_break_the_page_nor_run(opened, scripted, scene, red):
-    page, before = opened(scripted), ended(scripted)
+def test_hostile_answers_neither_break_the_page_nor_run(opened, app, scene, red):
+    page = opened(app)
     ask(page, " ".join(HOSTILE), scene)
-    settled(page, scripted, before + 1)
+    answered(page, 1)
     expect(detections(page)).to_have_count(5)
     labels = page.locator("#viewer ol.labels button")
     expect(labels.first).to_contain_text("<img/src=x/onerror=window.hacked=1>")
     expect(page.locator("#viewer")).to_contain_text("1 of 6 lie outside")
     assert page.evaluate("window.hacked") is None
     assert page.locator("#viewer img, #viewer script").count() == 0
-    assert fits(page)
     page.problems[:] = [problem for problem in page.problems if "/x" not in problem]
     page.get_by_label("Clear").first.click()
     expect(page.locator("#viewer .empty")).to_be_visible()

@@ -46,12 +46,9 @@ async def service(loaded):
     await service.close()
 
 
-async def answer_of(task: tasks.Task, service: Service) -> str:
+async def answer_of(task: tasks.Task, service: Service, loader: MediaLoader) -> str:
     """Asked as its panel asks it."""
-    reader, sampling = (
-        Reader(MediaLoader.of(service.settings), [FOLDER]),
-        Sampling(max_new_tokens=min(task.tokens, 256)),
-    )
+    reader, sampling = Reader(loader, [FOLDER]), Sampling(max_new_tokens=min(task.tokens, 256))
     if task.tab == "video":
         values = video.answers(task.paths[0], task.prompt, video.clip_of(0, 0, 2, 32), sampling, service, reader)
     elif task.tab == "documents":
@@ -68,18 +65,14 @@ async def answer_of(task: tasks.Task, service: Service) -> str:
 
 
 @pytest.mark.parametrize("task", WORKING, ids=lambda task: task.key)
-async def test_the_embedded_model_answers_what_is_not_marked(task, service):
-    answer = await answer_of(task, service)
+async def test_the_embedded_model_answers_what_is_not_marked(task, service, loader):
+    answer = await answer_of(task, service, loader)
     for truth in TRUTHS[task.key]:
         assert truth in answer
 
 
-async def test_the_strip_tells_the_tokens_that_the_clip_costs(service):
-    reader, path, clip = (
-        Reader(MediaLoader.of(service.settings), [FOLDER]),
-        str(FOLDER / "clip.mp4"),
-        video.clip_of(0.5, 3, 1, 4),
-    )
+async def test_the_strip_tells_the_tokens_that_the_clip_costs(service, loader):
+    reader, path, clip = Reader(loader, [FOLDER]), str(FOLDER / "clip.mp4"), video.clip_of(0.5, 3, 1, 4)
     strip = await video.preview(path, clip, service, reader)
     async with aclosing(
         video.answers(path, "Describe the video.", clip, Sampling(max_new_tokens=4), service, reader)

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from qwen_demo.answers import detections
 from qwen_demo.engines.scripted import ScriptedEngine
-from qwen_demo.media import MediaLoader
 from qwen_demo.service.service import Service
-from qwen_demo.types import ModelInfo
+from qwen_demo.types import Finished, ModelInfo, Timing, Usage
 from qwen_demo.ui import chat, render
 from qwen_demo.ui.attachments import Attachment, Gallery
 from qwen_demo.ui.conversation import Reader
@@ -25,6 +24,7 @@ from tests.conftest import draw
 from tests.service.test_pacing import DONE
 
 MODEL = ModelInfo("test", min_pixels=28 * 28 * 64, max_pixels=28 * 28 * 256)
+DONE = Finished("stop", Usage(5, 0, 2), Timing(ttft_s=0.1, decode_s=0.1, total_s=0.2))
 HALF = '[{"bbox_2d": [0, 0, 266, 182], "label": "disc"}]'
 
 
@@ -104,9 +104,9 @@ def test_a_region_is_cut_with_a_margin_and_a_point_with_its_surroundings():
 
 
 @pytest.fixture
-def gallery(settings, tmp_path, monkeypatch):
+def gallery(loader, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    return Gallery(Reader(MediaLoader.of(settings), [tmp_path]))
+    return Gallery(Reader(loader, [tmp_path]))
 
 
 async def test_the_crop_shows_what_was_drawn(gallery, tmp_path):

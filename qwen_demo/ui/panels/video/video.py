@@ -181,7 +181,7 @@ def wire(widgets: VideoWidgets, service: Service, reader: Reader) -> None:
                 yield value
 
     def begin(path, question, request: gr.Request):
-        if not path or not (question or "").frames_view():
+        if not path or not (question or "").strip():
             words = words_for(request)
             raise render.refusal(words.NO_CLIP if not path else words.EMPTY_QUESTION)
         return answering.busy(True)
