@@ -1,29 +1,34 @@
-# syntax=docker/dockerfile:1
 # The demo on one NVIDIA GPU; without one the same image answers with the embedded model.
-FROM nvidia/cuda:13.0.1-runtime-ubuntu24.04
+# Any base of Debian or Ubuntu with Python 3.11 or newer will do: --build-arg BASE=debian:bookworm-slim. PyTorch brings
+# what it needs of CUDA; the driver is the host's.
+ARG BASE=nvidia/cuda:13.0.1-base-ubuntu24.04
+FROM ${BASE}
 
+# gcc and Python's headers: Triton builds the starters of the GPU kernels with them.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends python3 python3-venv curl \
+    && apt-get install -y --no-install-recommends \
+        ca-certificates curl gcc libc6-dev python3 python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 10001 demo \
     && install -d -o demo -g demo /srv/demo /srv/venv /models
 
 USER 10001
 WORKDIR /srv/demo
+# It listens for all, as loopback reaches nobody from inside a container, and refuses to start until it is told
+# who may use it: files of keys and users, or QWEN_DEMO_OPEN=true.
 ENV PATH=/srv/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HF_HOME=/models \
-    QWEN_DEMO_HOST=0.0.0.0 \
-    QWEN_DEMO_OPEN=true
+    QWEN_DEMO_HOST=0.0.0.0
 
 # Requirements first: this layer is built again only when they change.
-COPY --chown=demo:demo requirements.txt .
+COPY --chown=10001:10001 requirements.txt .
 RUN --mount=type=cache,target=/home/demo/.cache/pip,uid=10001 \
     python3 -m venv /srv/venv && pip install -r requirements.txt
 
-COPY --chown=demo:demo app.py README.md ./
-COPY --chown=demo:demo examples examples
-COPY --chown=demo:demo qwen_demo qwen_demo
+COPY --chown=10001:10001 app.py ./
+COPY --chown=10001:10001 examples examples
+COPY --chown=10001:10001 qwen_demo qwen_demo
 
 VOLUME /models
 EXPOSE 7860

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint clean
+.PHONY: run test lint hooks clean
 
 run: $(VENV)/.requirements
 	$(BIN)/python app.py $(ARGS)
@@ -19,6 +19,9 @@ test: $(VENV)/.requirements-dev
 lint: $(VENV)/.requirements-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hooks: $(VENV)/.requirements-dev
+	$(BIN)/pre-commit install
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
@@ -35,4 +38,4 @@ $(VENV)/.requirements-dev: requirements-dev.txt requirements.txt $(VENV)/bin/pyt
 	touch $(VENV)/.requirements $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis tests/screenshots
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .cache dist tests/screenshots

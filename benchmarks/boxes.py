@@ -18,15 +18,17 @@ from pathlib import Path
 import PIL.Image
 
 from benchmarks import machine
-from qwen_demo.answers import detections as grounding
+from qwen_demo.answers import detections
 from qwen_demo.engines.batching.engine import BatchingEngine
 from qwen_demo.models import torchvision_shim
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo, Sampling
-from qwen_demo.ui import boxes, chat, context
+from qwen_demo.ui import chat
+from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.images import Gallery
+from qwen_demo.ui.panels.context import context
+from qwen_demo.ui.panels.viewer import viewer
 from training.assets import Assets
 from training.metrics import overlap
 from training.world.scenes import draw_scene
@@ -113,12 +115,12 @@ async def measure(some: list[Scene], service: Service, reader: Reader) -> list[d
 
 def compare(scene: Scene, text: str, items: list[context.Item], model: ModelInfo) -> dict:
     """The visitor picks the image that was asked about; its boxes against the true ones."""
-    shown = items[scene.asked].shown
-    assert shown.size == scene.size, f"{shown.file} came out as {shown.size}, not {scene.size}"
+    attachment = items[scene.asked].attachment
+    assert attachment.size == scene.size, f"{attachment.file} came out as {attachment.size}, not {scene.size}"
     seen = _resized(scene.size, model)
-    value = boxes.value_of(items, boxes.Answer(text, scene.question, None), model, picked=shown.file)
-    drawn = [(mark["at"], mark["label"]) for mark in value["marks"]]
-    raw = [(mark.coordinates, mark.label) for mark in grounding.find(text)]
+    value = viewer.value_of(items, viewer.LastAnswer(text, scene.question, None), model, picked=attachment.file)
+    drawn = [(detection["at"], detection["label"]) for detection in value["detections"]]
+    raw = [(detection.coordinates, detection.label) for detection in detections.find(text)]
     scale = (seen[0] / scene.size[0], seen[1] / scene.size[1]) * 2
     in_seen = [(tuple(c * s for c, s in zip(box, scale, strict=True)), label) for box, label in scene.truth]
     return {
@@ -190,8 +192,8 @@ def main() -> None:
         "drawn": "mean IoU, drawn",
         "lost": "lost",
     }
-    shown = [{**row, **{key: f"{row[key]:.4f}" for key in ("raw", "drawn", "lost")}} for row in rows]
-    print(machine.table(shown, columns))
+    attachment = [{**row, **{key: f"{row[key]:.4f}" for key in ("raw", "drawn", "lost")}} for row in rows]
+    print(machine.table(attachment, columns))
     print(f"written to {machine.write('boxes', {'tolerance': TOLERANCE, 'rows': rows}).name}")
     if abs(rows[0]["lost"]) > TOLERANCE:
         raise SystemExit(f"the page moves boxes: {rows[0]['lost']:.4f} of IoU are lost, {TOLERANCE} may be")

@@ -78,7 +78,7 @@ async def trained(options, weights: str, way: str) -> dict:
 
 def placed(model) -> dict[str, int]:
     """How many decoder layers each device has."""
-    from qwen_demo.engines.batching.plan import layer_devices
+    from qwen_demo.engines.batching.memory_plan import layer_devices
 
     found = [str(device) for device in layer_devices(model)]
     return {device: found.count(device) for device in dict.fromkeys(found)}

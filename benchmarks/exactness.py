@@ -111,7 +111,13 @@ def stock(loaded, asked) -> dict[str, list[int]]:
         ids = heard[request.request_id] = []
         prompt = loaded.prompts.build(request)
         tokens.run(
-            loaded.model, loaded.device, None, prompt, request.sampling, on_token=ids.append, should_stop=lambda: False
+            loaded.model,
+            loaded.device,
+            None,
+            prompt,
+            request.sampling,
+            streamer=tokens.TokenStreamer(ids.append),
+            should_stop=lambda: False,
         )
     return heard
 
@@ -132,14 +138,14 @@ def logits_difference(engine, loaded, steps: int = 8) -> dict:
     """Largest difference of logits, with their spread beside it, for forced tokens."""
     import torch
 
-    stepper, slots = engine._worker.stepper, engine.plan.slots
+    runner, slots = engine.loop.runner, engine.plan.slots
     vocabulary = loaded.model.config.text_config.vocab_size
     dice = torch.Generator().manual_seed(1)
     prompts = [torch.randint(10, vocabulary - 10, (64 + 37 * n % 300,), generator=dice) for n in range(slots)]
     forced = torch.randint(10, vocabulary - 10, (slots, steps), generator=dice)
-    crowd = forced_logits(stepper, prompts, forced)
-    alone = torch.cat([forced_logits(stepper, [prompts[n]], forced[n : n + 1]) for n in range(slots)])
-    stepper.reset()
+    crowd = forced_logits(runner, prompts, forced)
+    alone = torch.cat([forced_logits(runner, [prompts[n]], forced[n : n + 1]) for n in range(slots)])
+    runner.reset()
     return {
         "slots": slots,
         "largest_difference": float((crowd - alone).abs().max()),
@@ -149,31 +155,31 @@ def logits_difference(engine, loaded, steps: int = 8) -> dict:
     }
 
 
-def forced_logits(stepper, prompts: list, forced):
+def forced_logits(runner, prompts: list, forced):
     """Logits [prompts, steps, vocabulary] after each forced token (`forced`: [prompts, steps]), on the CPU."""
     import torch
 
-    from qwen_demo.engines.batching.step import Reading
+    from qwen_demo.engines.batching.job import PrefillChunk
     from qwen_demo.models.prompt import Prompt
     from qwen_demo.types import Sampling
 
-    stepper.reset()
-    made, choose = [], stepper.sampler.choose
+    runner.reset()
+    made, choose = [], runner.sampler.choose
     with torch.inference_mode():
         for slot, ids in enumerate(prompts):
             prompt = Prompt(ids, torch.zeros_like(ids), torch.arange(len(ids)).expand(3, -1), 0, ())
-            hidden = stepper.prefill([Reading(slot, prompt, (), 0, len(ids))])
-            stepper.first_token(slot, prompt, Sampling(), hidden)
+            hidden = runner.prefill([PrefillChunk.whole(prompt, slot)])
+            runner.first_token(slot, prompt, Sampling(), hidden)
 
         def observed(logits, rows):
             made.append(logits.float().cpu())
             return choose(logits, rows)
 
-        stepper.sampler.choose = observed
+        runner.sampler.choose = observed
         for step in range(forced.shape[1]):
-            stepper._tokens[: len(prompts)] = forced[:, step].to(stepper._tokens.device)
-            stepper.decode(len(prompts))
-        stepper.sampler.choose = choose
+            runner._tokens[: len(prompts)] = forced[:, step].to(runner._tokens.device)
+            runner.decode(len(prompts))
+        runner.sampler.choose = choose
     return torch.stack(made, dim=1)
 
 

@@ -90,12 +90,12 @@ class Opened:
 
 def paths(engine) -> dict:
     """Which of its ways the engine takes."""
-    stepper, encoder = engine._worker.stepper, engine._intake._encoder
+    runner, encoder = engine.loop.runner, engine.preprocessor.encoder.vision
     return {
-        "decoder": type(stepper.decoder).__name__,
-        "graphs": sum(len(owner.graphs._graphs) for owner in stepper.recorders if owner.graphs),
-        "kernels": stepper.kernels is not None,
-        "nf4_kernel": bool(stepper.kernels and stepper.kernels.product),
+        "decoder": type(runner.decoder).__name__,
+        "graphs": sum(len(owner.graphs._graphs) for owner in runner.recorders if owner.graphs),
+        "kernels": runner.kernels is not None,
+        "nf4_kernel": bool(runner.kernels and runner.kernels.product),
         "vision": type(encoder).__name__,
     }
 
@@ -266,25 +266,25 @@ def step_times(engine) -> dict:
     """Milliseconds of a decode step with its sampling, of the vision encoder and of a prompt, one at a time."""
     import torch
 
-    from qwen_demo.engines.batching.step import Reading
+    from qwen_demo.engines.batching.job import PrefillChunk
     from qwen_demo.models.prompt import Prompt
     from qwen_demo.types import Sampling
 
-    stepper, encoder, vocabulary = engine._worker.stepper, engine._intake._encoder, 1000
+    runner, encoder, vocabulary = engine.loop.runner, engine.preprocessor.encoder.vision, 1000
     if torch.cuda.is_available():
-        torch.cuda.set_device(stepper.cache.device(0))
+        torch.cuda.set_device(runner.cache.device(0))
     length = 1051
     ids = torch.randint(10, vocabulary, (length,))
     prompt = Prompt(ids, torch.zeros_like(ids), torch.arange(length).expand(3, -1), 0, ())
     short = replace(prompt, input_ids=ids[:300], token_types=ids[:300] * 0, positions=prompt.positions[:, :300])
-    one, few = Reading(0, prompt, (), 0, length), Reading(0, short, (), 0, 300)
-    together = [replace(few, slot=slot) for slot in range(min(4, engine.plan.slots))]
+    one, few = PrefillChunk.whole(prompt, 0), PrefillChunk.whole(short, 0)
+    together = [PrefillChunk.whole(short, slot) for slot in range(min(4, engine.plan.slots))]
     made = {
-        "prefill_1051": timed(lambda: stepper.prefill([one])),
-        "prefill_300": timed(lambda: stepper.prefill([few])),
-        "prefill_300_x4": timed(lambda: stepper.prefill(together)),
-        "prefill_40_after_1000": timed(lambda: stepper.prefill([replace(one, start=1000, stop=1040)])),
-        "prefill_512_after_512": timed(lambda: stepper.prefill([replace(one, start=512, stop=1024)])),
+        "prefill_1051": timed(lambda: runner.prefill([one])),
+        "prefill_300": timed(lambda: runner.prefill([few])),
+        "prefill_300_x4": timed(lambda: runner.prefill(together)),
+        "prefill_40_after_1000": timed(lambda: runner.prefill([replace(one, start=1000, stop=1040)])),
+        "prefill_512_after_512": timed(lambda: runner.prefill([replace(one, start=512, stop=1024)])),
     }
     for name, grid, count in (
         ("1036x756", (1, 54, 74), 1),
@@ -295,31 +295,31 @@ def step_times(engine) -> dict:
         made[f"vision_{name}"] = timed(lambda p=images: encoder.encode(p), times=5)
         there = [(pixels.to(encoder.device), grid) for pixels, grid in images]
         made[f"vision_{name}_on_device"] = timed(lambda p=there: encoder.encode(p), times=5)
-    stepper.reset()
+    runner.reset()
     for slots in (n for n in SLOTS if n <= engine.plan.slots):
-        fill(stepper, slots, Sampling())
-        made[f"decode_{slots}"] = timed(lambda n=slots: stepper.decode(n), times=20, warm=3)
-        if stepper.graphs:
-            replay = partial(stepper.graphs, slots, CONTEXT + 64)
+        fill(runner, slots, Sampling())
+        made[f"decode_{slots}"] = timed(lambda n=slots: runner.decode(n), times=20, warm=3)
+        if runner.graphs:
+            replay = partial(runner.graphs, slots, CONTEXT + 64)
             made[f"decode_{slots}_graph_alone"] = timed(replay, times=20, warm=3)
     drawn = Sampling(temperature=0.8, top_p=0.9, seed=1)
     for slots in {1, engine.plan.slots}:
-        fill(stepper, slots, drawn)
-        made[f"decode_{slots}_sampled"] = timed(lambda n=slots: stepper.decode(n), times=10, warm=3)
-    stepper.reset()
+        fill(runner, slots, drawn)
+        made[f"decode_{slots}_sampled"] = timed(lambda n=slots: runner.decode(n), times=10, warm=3)
+    runner.reset()
     return made
 
 
-def fill(stepper, slots: int, sampling) -> None:
+def fill(runner, slots: int, sampling) -> None:
     """Slots as if each had read CONTEXT tokens; they stay at that place."""
     import torch
 
-    stepper.reset()
+    runner.reset()
     with torch.inference_mode():
         for slot in range(slots):
-            stepper.sampler.start(slot, sampling, torch.arange(8))
-        stepper._places[:slots] = CONTEXT
-    stepper._lengths[:slots] = [CONTEXT] * slots
+            runner.sampler.start(slot, sampling, torch.arange(8))
+        runner._places[:slots] = CONTEXT
+    runner._lengths[:slots] = [CONTEXT] * slots
 
 
 async def crowds(engine, users, tokens: int = 64, first_run: int = 100, repeat: int = 2) -> list[dict]:
@@ -434,7 +434,7 @@ async def switched(loaded, changes: dict, tiny: bool) -> dict:
         made = {"paths": paths(engine)}
         made["steps"] = {k: v for k, v in (await asyncio.to_thread(step_times, engine)).items() if "vision" not in k}
         made["users"] = await crowds(engine, (2,) if tiny else (1, 16, 64), repeat=1)
-        if engine._worker.stepper.graphs:
+        if engine.loop.runner.graphs:
             made["gaps"] = await gaps_while_admitting(engine, 2 if tiny else 16)
         return made
 

@@ -77,7 +77,7 @@ class DiskFull(QwenDemoError):
     code = "disk_full"
     numbers = (errno.ENOSPC, errno.EDQUOT)
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("The disk for uploads is full. Try again later.")
 
 

@@ -87,12 +87,12 @@ class Raster:
     def images(self) -> Sequence[PIL.Image.Image]:
         return [self.image(index) for index in range(self.count)]
 
-    def __del__(self):
+    def __del__(self) -> None:
         with contextlib.suppress(OSError, AttributeError):
             os.close(self.fd)
 
 
 def _write(fd: int, pixels: np.ndarray) -> None:
-    data = memoryview(np.ascontiguousarray(pixels)).cast("B")
+    data = np.ascontiguousarray(pixels).data.cast("B")
     while data:
         data = data[os.write(fd, data) :]

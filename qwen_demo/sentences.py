@@ -1,5 +1,7 @@
 """A sentence for people that can be said in another language. It knows none but English."""
 
+from typing import Any, Self
+
 
 class Sentence(str):
     """`template` filled in with `values`: an English text like any other, which remembers what it was made of.
@@ -8,12 +10,12 @@ class Sentence(str):
     """
 
     template: str
-    values: dict
+    values: dict[str, Any]
 
-    def __new__(cls, template: str, **values):
+    def __new__(cls, template: str, **values: Any) -> Self:
         sentence = super().__new__(cls, template.format(**values))
         sentence.template, sentence.values = template, values
         return sentence
 
-    def __getnewargs_ex__(self):
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
         return (self.template,), self.values

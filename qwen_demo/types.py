@@ -263,7 +263,9 @@ class Health:
     Attributes:
         detail: why it is not ready, or how far loading got, for people.
         slots: requests that it can work on at once.
+        failed: it will not recover by itself.
         stats: numbers that only this engine knows, by name, for the metrics.
+        failed: it will not recover by itself; whoever runs it must start it anew.
     """
 
     ready: bool
@@ -272,6 +274,7 @@ class Health:
     detail: str = ""
     slots: int = 1
     stats: Mapping[str, float] = field(default_factory=dict)
+    failed: bool = False
 
 
 @runtime_checkable

@@ -16,15 +16,15 @@ __all__ = ["ROOT"]
 
 # The files that take longest, longest first. They begin a run: one of them at its end would have a worker to itself.
 LONG = (
-    "ui/test_page.py",
-    "ui/test_tabs.py",
-    "ui/test_sight.py",
+    "ui/test_page_browser.py",
+    "ui/panels/test_panels_browser.py",
+    "ui/panels/test_preview_browser.py",
     "server/test_server.py",
     "engines/batching/test_exactness.py",
     "deploy/test_nginx.py",
-    "ui/test_security.py",
+    "ui/test_security_browser.py",
     "engines/batching/test_faults_http.py",
-    "ui/test_keeping.py",
+    "ui/history/test_history_browser.py",
     "engines/test_contract.py",
     "service/test_faults.py",
     "api/test_openapi.py",

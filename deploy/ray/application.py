@@ -11,7 +11,7 @@ from ray import serve
 
 from deploy.ray.rest import rest_api
 from qwen_demo.service.telemetry import set_up_logging
-from qwen_demo.settings import load_settings
+from qwen_demo.settings import apply_environment, load_settings, process_environment
 
 
 def build(arguments: dict) -> serve.Application:
@@ -20,6 +20,7 @@ def build(arguments: dict) -> serve.Application:
 
     def in_the_replica() -> FastAPI:
         settings = load_settings(flags)
+        apply_environment(process_environment())
         set_up_logging(as_json=settings.log_json)
         return rest_api(settings)
 

@@ -12,7 +12,7 @@ from qwen_demo.api.routes import build_router
 from qwen_demo.http.access import Access
 from qwen_demo.http.errors import install as install_errors
 from qwen_demo.http.middleware import BoundedBody, RequestId, SecurityHeaders
-from qwen_demo.server.app import build_engine
+from qwen_demo.server.engines import build_engine
 from qwen_demo.service.service import Service
 from qwen_demo.settings import MIB, Settings
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 Size = tuple[int, int]
 
-MOST_MARKS = 500
-LONGEST_LABEL = 200
+MAX_DETECTIONS = 500
+MAX_LABEL_CHARACTERS = 200
 # Long before that an answer is no list of boxes any more.
-LONGEST_TEXT = 200_000
-LARGEST_COORDINATE = 1e7
+MAX_TEXT_CHARACTERS = 200_000
+MAX_COORDINATE = 1e7
 
 _NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
 _LISTS = {
@@ -40,7 +40,7 @@ _ORDINALS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Detection:
     """A box (x1, y1, x2, y2) or a point (x, y), in pixels."""
 
     coordinates: tuple[float, ...]
@@ -51,32 +51,32 @@ class Mark:
         return len(self.coordinates) == 4
 
 
-def find(text: str) -> list[Mark]:
-    """All marks in `text`, in its order, in the pixels that the model writes; at most `MOST_MARKS`.
+def find(text: str) -> list[Detection]:
+    """All detections in `text`, in its order, in the pixels that the model writes; at most `MAX_DETECTIONS`.
 
-    A mark counts as soon as its list of numbers is closed; its label may still be growing.
+    A detection counts as soon as its list of numbers is closed; its label may still be growing.
     """
-    text = text[:LONGEST_TEXT]
+    text = text[:MAX_TEXT_CHARACTERS]
     keys = list(_keys(text))
     ends = [0, *(key.end() for key in keys)]
     starts = [text.rfind("{", ends[index], key.start()) for index, key in enumerate(keys)]
-    marks: list[Mark] = []
+    detections: list[Detection] = []
     for index, key in enumerate(keys):
-        # One object reaches from its brace to the next mark's; labels may hold braces of their own.
+        # One object reaches from its brace to the next detection's; labels may hold braces of their own.
         begin = starts[index] if starts[index] >= 0 else key.start()
         end = max(key.end(), starts[index + 1]) if index + 1 < len(keys) else len(text)
         lists = list(_lists(text, key.end(), _LISTS[key.group(1)]))
         if lists:
             label = _label(text, begin, key.start()) or _label(text, key.end(), end)
-            marks += [Mark(numbers, label) for numbers in lists]
-        if len(marks) >= MOST_MARKS:
+            detections += [Detection(numbers, label) for numbers in lists]
+        if len(detections) >= MAX_DETECTIONS:
             break
-    return marks[:MOST_MARKS]
+    return detections[:MAX_DETECTIONS]
 
 
 def _keys(text: str) -> Iterator[re.Match]:
     for count, key in enumerate(_KEY.finditer(text)):
-        if count == 4 * MOST_MARKS:
+        if count == 4 * MAX_DETECTIONS:
             return
         yield key
 
@@ -87,7 +87,7 @@ def _lists(text: str, at: int, pattern: re.Pattern) -> Iterator[tuple[float, ...
     at = nested.end() if nested else at
     while found := pattern.match(text, at):
         numbers = tuple(map(float, found.groups()))
-        if all(math.isfinite(n) and abs(n) < LARGEST_COORDINATE for n in numbers):
+        if all(math.isfinite(n) and abs(n) < MAX_COORDINATE for n in numbers):
             yield numbers
         comma = _BETWEEN.match(text, found.end()) if nested else None
         if not comma:
@@ -105,19 +105,19 @@ def _label(text: str, begin: int, end: int) -> str:
     except ValueError:
         label = raw
     # Half of a surrogate pair is no character, and nothing can send it on.
-    return label.encode("utf-8", "replace").decode()[:LONGEST_LABEL]
+    return label.encode("utf-8", "replace").decode()[:MAX_LABEL_CHARACTERS]
 
 
 def asked_image(question: str, count: int) -> int:
     """Which of `count` images a question is about, from 0: "in the second image"; the first if it does not say."""
     for index, ordinal in enumerate(_ORDINALS[:count]):
         number = rf"\b(?:image|picture|photo|图片?)\s?{index + 1}\b"
-        if re.search(f"{ordinal}|{number}", question[:LONGEST_TEXT], re.I):
+        if re.search(f"{ordinal}|{number}", question[:MAX_TEXT_CHARACTERS], re.I):
             return index
     return 0
 
 
-def place(marks: Iterable[Mark], seen: Size, original: Size) -> list[Mark]:
+def place(detections: Iterable[Detection], seen: Size, original: Size) -> list[Detection]:
     """Scale from the size that the model saw to the original, and clip to it.
 
     Boxes keep x1 < x2 and y1 < y2; what lies wholly outside or has no area is left out.
@@ -125,34 +125,34 @@ def place(marks: Iterable[Mark], seen: Size, original: Size) -> list[Mark]:
     Args:
         seen, original: width and height in pixels.
     """
-    placed = []
-    for mark in marks:
-        (xs, ys) = _scaled(mark, seen, original)
-        if mark.is_box:
+    scaled = []
+    for detection in detections:
+        (xs, ys) = _scaled(detection, seen, original)
+        if detection.is_box:
             xs, ys = sorted(xs), sorted(ys)
             if xs[0] == xs[1] or ys[0] == ys[1]:
                 continue
-        elif _outside(mark, seen):
+        elif _outside(detection, seen):
             continue
-        placed.append(replace(mark, coordinates=tuple(c for pair in zip(xs, ys, strict=True) for c in pair)))
-    return placed
+        scaled.append(replace(detection, coordinates=tuple(c for pair in zip(xs, ys, strict=True) for c in pair)))
+    return scaled
 
 
-def as_the_model_writes(mark: Mark, original: Size, seen: Size) -> str:
+def as_model_json(detection: Detection, original: Size, seen: Size) -> str:
     """A region of the original image as JSON in the model's own pixels, for a question about it."""
-    xs, ys = _scaled(mark, original, seen)
+    xs, ys = _scaled(detection, original, seen)
     numbers = [round(c) for pair in zip(xs, ys, strict=True) for c in pair]
-    return json.dumps({"bbox_2d" if mark.is_box else "point_2d": numbers})
+    return json.dumps({"bbox_2d" if detection.is_box else "point_2d": numbers})
 
 
-def _scaled(mark: Mark, source: Size, target: Size) -> tuple[list[float], list[float]]:
+def _scaled(detection: Detection, source: Size, target: Size) -> tuple[list[float], list[float]]:
     """x and y values, clipped to the target."""
     (from_w, from_h), (width, height) = source, target
-    xs = [min(max(x * width / from_w, 0.0), float(width)) for x in mark.coordinates[0::2]]
-    ys = [min(max(y * height / from_h, 0.0), float(height)) for y in mark.coordinates[1::2]]
+    xs = [min(max(x * width / from_w, 0.0), float(width)) for x in detection.coordinates[0::2]]
+    ys = [min(max(y * height / from_h, 0.0), float(height)) for y in detection.coordinates[1::2]]
     return xs, ys
 
 
-def _outside(mark: Mark, size: Size) -> bool:
-    x, y = mark.coordinates
+def _outside(detection: Detection, size: Size) -> bool:
+    x, y = detection.coordinates
     return not (0 <= x <= size[0] and 0 <= y <= size[1])

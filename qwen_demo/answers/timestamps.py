@@ -1,4 +1,4 @@
-"""Model text -> moments of a clip that it names, and their export as subtitles and chapters. Pure.
+"""Model text -> timestamps of a clip that it names, and their export as subtitles and chapters. Pure.
 
 Qwen2.5-VL writes times as `mm:ss`, `mm:ss.ff` or `h:mm:ss`, in running text and in JSON with
 `start_time` and `end_time` (its cookbook on video understanding); other models write seconds. A bare
@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-MOST_MOMENTS = 200
-LONGEST_TEXT = 200_000
-LONGEST_LABEL = 160
+MAX_TIMESTAMPS = 200
+MAX_TEXT_CHARACTERS = 200_000
+MAX_LABEL_CHARACTERS = 160
 # A clip's last second is often named by its rounded length.
 SLACK_S = 1.0
 
@@ -39,7 +39,7 @@ _LABELS = ("description", "event", "label", "caption", "text", "title", "action"
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Timestamp:
     """A time, or a part, of a clip that the text speaks about.
 
     Attributes:
@@ -56,20 +56,20 @@ class Moment:
     end: int
 
 
-def find(text: str, duration_s: float) -> list[Moment]:
-    """All moments in `text`, in its order, that lie in a clip of `duration_s` seconds; at most `MOST_MOMENTS`."""
-    text = text[:LONGEST_TEXT]
+def find(text: str, duration_s: float) -> list[Timestamp]:
+    """All timestamps in `text`, in its order, that lie in a clip of `duration_s` seconds; at most `MAX_TIMESTAMPS`."""
+    text = text[:MAX_TEXT_CHARACTERS]
     found, objects = [], []
     for match in _OBJECT.finditer(text):
-        if moment := _from_object(match, duration_s):
-            found.append(moment)
+        if timestamp := _from_object(match, duration_s):
+            found.append(timestamp)
             objects.append(match.span())
-    # Inside an object that was understood, its own numbers are no further moments.
+    # Inside an object that was understood, its own numbers are no further timestamps.
     plain = text
-    for start, end in objects[:MOST_MOMENTS]:
+    for start, end in objects[:MAX_TIMESTAMPS]:
         plain = plain[:start] + "\n" * (end - start) + plain[end:]
     found += _from_words(plain, duration_s)
-    return sorted(found, key=lambda moment: moment.start)[:MOST_MOMENTS]
+    return sorted(found, key=lambda timestamp: timestamp.start)[:MAX_TIMESTAMPS]
 
 
 def seconds_of(clock: str) -> float | None:
@@ -96,15 +96,15 @@ def clock_of(seconds: float, *, millis: str = "", hours: bool = False, tenths: b
     return f"{whole // 60}:{whole % 60:02}"
 
 
-def _from_words(text: str, duration_s: float) -> Iterator[Moment]:
+def _from_words(text: str, duration_s: float) -> Iterator[Timestamp]:
     matches = [match for match in _TIME.finditer(text) if not _is_length(match)]
-    for index, match in enumerate(matches[: 4 * MOST_MOMENTS]):
+    for index, match in enumerate(matches[: 4 * MAX_TIMESTAMPS]):
         start_s, end_s = _times(match)
         following = matches[index + 1].start() if index + 1 < len(matches) else len(text)
         earlier = matches[index - 1].end() if index else 0
         label = _label(text, match, earlier, following)
-        if moment := _moment(start_s, end_s, label, match.span(), duration_s):
-            yield moment
+        if timestamp := _timestamp(start_s, end_s, label, match.span(), duration_s):
+            yield timestamp
 
 
 def _is_length(match: re.Match) -> bool:
@@ -126,7 +126,7 @@ def _clock(match: re.Match, part: str) -> float:
     return hours * 3600 + minutes * 60 + int(match[part + "s"]) + fraction
 
 
-def _from_object(match: re.Match, duration_s: float) -> Moment | None:
+def _from_object(match: re.Match, duration_s: float) -> Timestamp | None:
     try:
         found = json.loads(match.group())
     except (ValueError, RecursionError):
@@ -136,7 +136,7 @@ def _from_object(match: re.Match, duration_s: float) -> Moment | None:
         return None
     end_s = next((_time(found[name]) for name in _ENDS if name in found), None)
     label = next((found[name] for name in _LABELS if isinstance(found.get(name), str)), "")
-    return _moment(start_s, end_s, _tidy(label), match.span(), duration_s)
+    return _timestamp(start_s, end_s, _tidy(label), match.span(), duration_s)
 
 
 def _time(value: object) -> float | None:
@@ -146,13 +146,15 @@ def _time(value: object) -> float | None:
     return float(value) if plain and abs(value) < 1e6 and math.isfinite(value) else None
 
 
-def _moment(start_s: float, end_s: float | None, label: str, span: tuple[int, int], duration_s: float) -> Moment | None:
+def _timestamp(
+    start_s: float, end_s: float | None, label: str, span: tuple[int, int], duration_s: float
+) -> Timestamp | None:
     if not 0 <= start_s <= duration_s + SLACK_S:
         return None
     start_s = min(start_s, duration_s)
     if end_s is not None:
         end_s = min(end_s, duration_s) if end_s >= start_s else None
-    return Moment(start_s, end_s, label, *span)
+    return Timestamp(start_s, end_s, label, *span)
 
 
 def _label(text: str, match: re.Match, earlier: int, following: int) -> str:
@@ -168,49 +170,49 @@ def _label(text: str, match: re.Match, earlier: int, following: int) -> str:
 
 def _tidy(words: str) -> str:
     plain = "".join(c if c.isprintable() else " " for c in words)
-    plain = re.sub(r"[*_`#|<>\[\]]+", " ", plain[: 4 * LONGEST_LABEL])
+    plain = re.sub(r"[*_`#|<>\[\]]+", " ", plain[: 4 * MAX_LABEL_CHARACTERS])
     plain = re.sub(r"\s+", " ", plain).strip(_EDGES)
     plain = re.sub(r"[,;]?\s(?:and|then|or)$", "", plain).rstrip(_EDGES)
-    return plain if len(plain) <= LONGEST_LABEL else plain[: LONGEST_LABEL - 1] + "…"
+    return plain if len(plain) <= MAX_LABEL_CHARACTERS else plain[: MAX_LABEL_CHARACTERS - 1] + "…"
 
 
-def _ends(moments: Sequence[Moment], duration_s: float) -> list[tuple[float, float, str]]:
+def _ends(timestamps: Sequence[Timestamp], duration_s: float) -> list[tuple[float, float, str]]:
     """Start, end and label by time; where no end was named, the next start or the clip's end is one."""
-    ordered = sorted(moments, key=lambda moment: moment.start_s)
-    starts = [moment.start_s for moment in ordered]
+    ordered = sorted(timestamps, key=lambda timestamp: timestamp.start_s)
+    starts = [timestamp.start_s for timestamp in ordered]
     rows = []
-    for index, moment in enumerate(ordered):
-        end_s = moment.end_s
+    for index, timestamp in enumerate(ordered):
+        end_s = timestamp.end_s
         if end_s is None:
-            end_s = next((start for start in starts[index + 1 :] if start > moment.start_s), duration_s)
+            end_s = next((start for start in starts[index + 1 :] if start > timestamp.start_s), duration_s)
         # A cue without length is never shown.
-        end_s = max(end_s, moment.start_s + 0.5)
-        rows.append((moment.start_s, end_s, moment.label or f"Moment {index + 1}"))
+        end_s = max(end_s, timestamp.start_s + 0.5)
+        rows.append((timestamp.start_s, end_s, timestamp.label or f"Part {index + 1}"))
     return rows
 
 
-def srt(moments: Sequence[Moment], duration_s: float) -> str:
+def srt(timestamps: Sequence[Timestamp], duration_s: float) -> str:
     """SubRip: numbered cues that players show as subtitles."""
     cues = [
         f"{number}\n{clock_of(start, millis=',')} --> {clock_of(end, millis=',')}\n{label.replace('-->', '→')}\n"
-        for number, (start, end, label) in enumerate(_ends(moments, duration_s), 1)
+        for number, (start, end, label) in enumerate(_ends(timestamps, duration_s), 1)
     ]
     return "\n".join(cues)
 
 
-def webvtt(moments: Sequence[Moment], duration_s: float) -> str:
+def webvtt(timestamps: Sequence[Timestamp], duration_s: float) -> str:
     """WebVTT (W3C), for the `track` element of a page, as chapters or subtitles."""
     cues = ["WEBVTT\n"]
-    for start, end, label in _ends(moments, duration_s):
+    for start, end, label in _ends(timestamps, duration_s):
         plain = label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         cues.append(f"{clock_of(start, millis='.')} --> {clock_of(end, millis='.')}\n{plain}\n")
     return "\n".join(cues)
 
 
-def chapters(moments: Sequence[Moment], duration_s: float) -> str:
+def chapters(timestamps: Sequence[Timestamp], duration_s: float) -> str:
     """One `m:ss title` a line, the first at 0:00, as video sites read them from a description."""
     rows: dict[int, str] = {}
-    for start, _, label in _ends(moments, duration_s):
+    for start, _, label in _ends(timestamps, duration_s):
         rows.setdefault(math.floor(start), label)
     if rows and 0 not in rows:
         rows[0] = "Start"

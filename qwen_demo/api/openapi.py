@@ -5,6 +5,8 @@ from typing import Literal
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+State = Literal["loading", "ready", "restarting", "failed", "closing"]
+
 
 class ErrorBody(BaseModel):
     message: str
@@ -84,7 +86,7 @@ class ModelList(BaseModel):
 
 class HealthBody(BaseModel):
     status: Literal["ok"]
-    state: Literal["loading", "ready", "failed", "closing"]
+    state: Literal["loading", "ready", "restarting", "failed", "closing"]
     model: str
     device: str
     quantization: str
@@ -94,7 +96,7 @@ class HealthBody(BaseModel):
 
 class ReadyBody(BaseModel):
     ready: bool
-    state: Literal["loading", "ready", "failed", "closing"]
+    state: Literal["loading", "ready", "restarting", "failed", "closing"]
     detail: str
     running: int
     waiting: int
@@ -136,6 +138,10 @@ CHAT = {
         "description": "The answer; with `stream: true` chunks as server-sent events, the last one `[DONE]`.",
         "content": {"text/event-stream": {"schema": EVENT}},
     }
+}
+HEALTH = {
+    200: {"model": HealthBody, "description": "The program works, or comes back by itself."},
+    503: {"model": HealthBody, "description": "Start it again: its engine does not come back by itself."},
 }
 READY = {
     200: {"model": ReadyBody, "description": "A request sent now would be answered."},

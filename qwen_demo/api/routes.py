@@ -85,13 +85,14 @@ def _add_answers(router: APIRouter, service: Service, access: Access) -> None:
 
 
 def _add_operations(router: APIRouter, service: Service, access: Access) -> None:
-    @router.get("/health", response_model=openapi.HealthBody, tags=["operations"])
-    async def health() -> dict:
-        """The process is up. Which model, on what, and how far it is."""
-        status = service.status()
+    @router.get("/health", responses=openapi.HEALTH, tags=["operations"])
+    async def health() -> Response:
+        """503 where only a new start helps. Which model, on what, and how far it is."""
+        status, lost = service.status(), service.is_lost
         model = status.model
-        return {
-            "status": "ok",
+        content = {
+            "status": "failed" if lost else "ok",
+            "detail": status.detail,
             "state": status.state,
             "model": model.model_id,
             "device": model.device,
@@ -99,6 +100,7 @@ def _add_operations(router: APIRouter, service: Service, access: Access) -> None
             "engine": model.engine,
             "version": __version__,
         }
+        return JSONResponse(content, 503 if lost else 200)
 
     @router.get("/ready", responses=openapi.READY, tags=["operations"])
     async def ready() -> Response:

@@ -19,24 +19,24 @@ from qwen_demo.errors import EngineFailed, NotReady, OutOfMemory, QwenDemoError
 from qwen_demo.models.load import LoadedModel, load
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
-from qwen_demo.types import ChatRequest, Event, Finished, Health, ModelInfo, TextDelta, Timing, Usage
+from qwen_demo.types import ChatRequest, Event, Finished, Health, ModelInfo, Sampling, TextDelta, Timing, Usage
 
 if TYPE_CHECKING:
-    from qwen_demo.engines.output import Output
+    from qwen_demo.engines.tokens import AnswerStreamer
+    from qwen_demo.models.prompt import Prompt
 
 log = logging.getLogger(__name__)
-
-_END = object()
 
 
 class _Model:
     """A loaded model with what a request needs of it."""
 
-    def __init__(self, loaded: LoadedModel):
+    def __init__(self, loaded: LoadedModel, *, repetition_guard: bool):
         from qwen_demo.engines import tokens, zerogpu
         from qwen_demo.engines.grammar import Grammars
 
         self.prompts = loaded.prompts
+        self._repetition_guard = repetition_guard
         self.vision_clock = tokens.VisionClock(loaded.model)
         self.end_ids = tokens.end_ids(loaded.model)
         vocabulary = loaded.model.config.text_config.vocab_size
@@ -46,16 +46,19 @@ class _Model:
         else:
             self.run = partial(tokens.run, loaded.model, loaded.device, grammars)
 
-    def output(self, sampling, repetition_guard: bool) -> "Output":
+    def streamer(self, request: ChatRequest, max_new_tokens: int) -> "AnswerStreamer":
         from qwen_demo.engines.output import Output
+        from qwen_demo.engines.tokens import AnswerStreamer
 
-        return Output(
-            self.prompts.tokenizer,
+        tokenizer = self.prompts.tokenizer
+        output = Output(
+            tokenizer,
             self.end_ids,
-            max_new_tokens=sampling.max_new_tokens,
-            stop=sampling.stop,
-            repetition_guard=repetition_guard,
+            max_new_tokens=max_new_tokens,
+            stop=request.sampling.stop,
+            repetition_guard=self._repetition_guard and request.repetition_guard,
         )
+        return AnswerStreamer(tokenizer, output)
 
 
 class GenerateEngine:
@@ -84,7 +87,7 @@ class GenerateEngine:
         """The blocking part of `start`."""
         loaded = self._loader(self._settings, self._progress)
         self.info = replace(loaded.info, engine="generate", json_schema=True)
-        self._model = _Model(loaded)
+        self._model = _Model(loaded, repetition_guard=self._settings.repetition_guard)
         self._progress("ready")
 
     def _progress(self, stage: str) -> None:
@@ -116,14 +119,14 @@ class GenerateEngine:
         worker = loop.run_in_executor(self._threads, contextvars.copy_context().run, job.run)
         worker.add_done_callback(self._free_place)
         try:
-            while (event := await job.events.get()) is not _END:
+            while (event := await job.events.get()) is not None:
                 yield event
             await worker
         finally:
             job.cancelled.set()
             await asyncio.wait({worker})
 
-    def _free_place(self, worker: asyncio.Future) -> None:
+    def _free_place(self, worker: "asyncio.Future[None]") -> None:
         self._running -= 1
         self._places.release()
         if not worker.cancelled():
@@ -135,10 +138,10 @@ class _Job:
 
     def __init__(self, model: _Model, request: ChatRequest, arrived: float, loop: asyncio.AbstractEventLoop):
         self.model, self.request, self.arrived, self.loop = model, request, arrived, loop
-        self.events: asyncio.Queue = asyncio.Queue()
+        self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.cancelled = threading.Event()
 
-    def _emit(self, event) -> None:
+    def _emit(self, event: Event | None) -> None:
         self.loop.call_soon_threadsafe(self.events.put_nowait, event)
 
     def run(self) -> None:
@@ -161,40 +164,55 @@ class _Job:
             log.exception("request %s failed", self.request.request_id)
             raise EngineFailed("The model failed on this request; the cause is in the server's log.") from error
         finally:
-            self._emit(_END)
+            self._emit(None)
 
     def _answer(self) -> None:
         started = time.perf_counter()
         prompts, request = self.model.prompts, self.request
         prompt = prompts.build(request)
         sampling = replace(request.sampling, max_new_tokens=prompts.room(prompt, request.sampling.max_new_tokens))
-        output = self.model.output(sampling, request.repetition_guard)
+        streamer = self.model.streamer(request, sampling.max_new_tokens)
         built = time.perf_counter()
-        first = 0.0
-
-        def on_token(token: int) -> None:
-            nonlocal first
-            first = first or time.perf_counter()
-            if output.reason is None and (text := output.push(token)):
-                self._emit(TextDelta(text))
-
-        self.model.vision_clock.reset()
-        self.model.run(
-            prompt, sampling, on_token=on_token, should_stop=lambda: bool(output.reason) or self.cancelled.is_set()
-        )
+        vision_s = self._generate(prompt, sampling, streamer)
         if self.cancelled.is_set():
             return
         ended = time.perf_counter()
+        output = streamer.output
         assert output.reason, "generate ended without a reason"
-        vision_s = self.model.vision_clock.seconds
         usage = Usage(prompt.length, prompt.image_tokens, len(output.ids))
         timing = Timing(
             queue_s=started - self.arrived,
             preprocess_s=built - started,
             vision_s=vision_s,
-            prefill_s=first - built - vision_s,
-            ttft_s=first - self.arrived,
-            decode_s=ended - first,
+            prefill_s=streamer.first_s - built - vision_s,
+            ttft_s=streamer.first_s - self.arrived,
+            decode_s=ended - streamer.first_s,
             total_s=ended - self.arrived,
         )
         self._emit(Finished(output.reason, usage, timing))
+
+    def _generate(self, prompt: "Prompt", sampling: Sampling, streamer: "AnswerStreamer") -> float:
+        """Emit the answer while another thread generates it; gives the seconds of the vision encoder."""
+        clock = self.model.vision_clock
+
+        def work() -> float:
+            clock.reset()
+            try:
+                self.model.run(
+                    prompt,
+                    sampling,
+                    streamer=streamer,
+                    should_stop=lambda: bool(streamer.output.reason) or self.cancelled.is_set(),
+                )
+            finally:
+                streamer.end()
+            return clock.seconds
+
+        # A copied context carries the caller's identity to where ZeroGPU looks for it.
+        context = contextvars.copy_context()
+        with ThreadPoolExecutor(1, thread_name_prefix="generating") as thread:
+            generating = thread.submit(context.run, work)
+            for text in streamer:
+                if text:
+                    self._emit(TextDelta(text))
+            return generating.result()

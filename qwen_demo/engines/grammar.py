@@ -15,7 +15,7 @@ from qwen_demo.errors import InvalidRequest
 from qwen_demo.sentences import Sentence
 
 # Where blanks are free a small model fills the answer with them.
-COMPACT = {"whitespace_flexible": False}
+COMPACT: "llguidance.JsonCompileOptions" = {"whitespace_flexible": False}
 LONGEST_SCHEMA = 65_536
 
 

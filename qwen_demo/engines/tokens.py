@@ -3,13 +3,15 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
 from transformers.generation.streamers import BaseStreamer
 
 from qwen_demo.engines import sampling as sampling_
 from qwen_demo.engines.grammar import Grammars
+from qwen_demo.engines.output import Output
 from qwen_demo.models.prompt import Prompt
 from qwen_demo.types import Sampling
 
@@ -20,20 +22,52 @@ def end_ids(model) -> frozenset[int]:
     return frozenset(ids if isinstance(ids, list) else [ids])
 
 
-class _Callback(BaseStreamer):
-    """Hands each generated token on. No queue, so no time-out that ends a slow answer."""
+class TokenStreamer(BaseStreamer):
+    """Hands each generated token on as a number."""
 
     def __init__(self, on_token: Callable[[int], None]):
         self._on_token = on_token
         self._prompt_seen = False
 
     def put(self, value: torch.Tensor) -> None:
+        """The prompt [1, length], then one token [1] at a time."""
         if self._prompt_seen:
             self._on_token(int(value.reshape(-1)[0]))
         self._prompt_seen = True
 
     def end(self) -> None:
         pass
+
+
+class AnswerStreamer(TextIteratorStreamer):
+    """transformers' streamer over the text that an `Output` makes certain: iterated while `generate` runs in
+    another thread. It waits for a slow token as long as that takes.
+
+    Attributes:
+        output: counts the tokens, ends the answer at a stop string or in a loop, holds its reason.
+        first_s: `time.perf_counter` at the first token; 0 before it.
+    """
+
+    def __init__(self, tokenizer, output: Output):
+        super().__init__(tokenizer, skip_prompt=True, timeout=None)
+        self.output = output
+        self.first_s = 0.0
+
+    def put(self, value: torch.Tensor) -> None:
+        """The prompt [1, length], then one token [1] at a time."""
+        if self.next_tokens_are_prompt:
+            self.next_tokens_are_prompt = False
+        else:
+            self.take(int(value.reshape(-1)[0]))
+
+    def take(self, token: int) -> None:
+        """Count one generated token; what its text makes certain can be read."""
+        self.first_s = self.first_s or time.perf_counter()
+        if self.output.reason is None and (text := self.output.push(token)):
+            self.on_finalized_text(text)
+
+    def end(self) -> None:
+        self.on_finalized_text("", stream_end=True)
 
 
 class _StopWhen(StoppingCriteria):
@@ -47,7 +81,7 @@ class _StopWhen(StoppingCriteria):
 class VisionClock:
     """Measures the vision encoder's time for each thread that runs the model."""
 
-    def __init__(self, model):
+    def __init__(self, model: Any) -> None:
         self._local = threading.local()
         visual = model.model.visual
         visual.register_forward_pre_hook(lambda *_: setattr(self._local, "since", self._now()))
@@ -77,12 +111,14 @@ def run(
     prompt: Prompt,
     sampling: Sampling,
     *,
-    on_token: Callable[[int], None],
+    streamer: BaseStreamer,
     should_stop: Callable[[], bool],
 ) -> None:
     """Generate until an end token, `sampling.max_new_tokens` or `should_stop`.
 
-    `should_stop` is asked after each token.
+    Args:
+        streamer: gets the prompt, then each token.
+        should_stop: asked after each token.
     """
     constraint = grammars.constraint(sampling.json_schema) if sampling.json_schema else None
     config = GenerationConfig(max_new_tokens=sampling.max_new_tokens, do_sample=False)
@@ -92,5 +128,5 @@ def run(
             generation_config=config,
             logits_processor=sampling_.processors(sampling, prompt.length, constraint),
             stopping_criteria=StoppingCriteriaList([_StopWhen(should_stop)]),
-            streamer=_Callback(on_token),
+            streamer=streamer,
         )

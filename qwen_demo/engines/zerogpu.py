@@ -34,7 +34,7 @@ def duration_s(prompt: "Prompt", sampling: Sampling) -> int:
 
 
 def borrowed(model, device, grammars: "Grammars") -> Callable:
-    """A stand-in for `tokens.run(model, device, grammars, ...)` that borrows a GPU for each call."""
+    """In place of `partial(tokens.run, model, device, grammars)`: borrows a GPU for each call."""
     import spaces
 
     from qwen_demo.engines import tokens
@@ -46,7 +46,8 @@ def borrowed(model, device, grammars: "Grammars") -> Callable:
 
         def work():
             try:
-                tokens.run(model, device, grammars, prompt, sampling, on_token=made.put, should_stop=stopped.is_set)
+                streamer = tokens.TokenStreamer(made.put)
+                tokens.run(model, device, grammars, prompt, sampling, streamer=streamer, should_stop=stopped.is_set)
                 made.put(None)
             except BaseException as error:
                 made.put(error)
@@ -60,9 +61,9 @@ def borrowed(model, device, grammars: "Grammars") -> Callable:
         finally:
             stopped.set()
 
-    def run(prompt, sampling, *, on_token, should_stop):
+    def run(prompt, sampling, *, streamer, should_stop):
         for token in generate_on_gpu(prompt, sampling):
-            on_token(token)
+            streamer.take(token)
             if should_stop():
                 break
 

@@ -63,7 +63,7 @@ def load(settings: Settings, progress: Progress = lambda stage: None) -> LoadedM
         return _load(choice, settings, torch)
     except ModelLoadError:
         raise
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except Exception as error:  # the libraries that read a checkpoint have no common base for what they raise
         raise ModelLoadError(
             f"{choice.model_id} could not be loaded: {error} {_remedy(error, choice, torch)}"
         ) from error
@@ -97,7 +97,7 @@ def _load(choice: Choice, settings: Settings, torch) -> LoadedModel:
     from qwen_demo.models.prompt import PromptBuilder
 
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
-    hub = {"revision": choice.revision, "token": token, "trust_remote_code": False}
+    hub: dict[str, Any] = {"revision": choice.revision, "token": token, "trust_remote_code": False}
     config = AutoConfig.from_pretrained(choice.source, **hub)
     if config.model_type != "qwen2_5_vl":
         raise ModelLoadError(
@@ -132,7 +132,7 @@ def _load(choice: Choice, settings: Settings, torch) -> LoadedModel:
         patch_pixels=processor.image_processor.patch_size * processor.image_processor.merge_size,
         embedded=choice.embedded,
     )
-    prompts = PromptBuilder(processor, model.model.get_rope_index, info.context_tokens, min_pixels, max_pixels)
+    prompts = PromptBuilder(processor, model.model.get_rope_index, info)
     return LoadedModel(model, prompts, info, model.get_input_embeddings().weight.device)
 
 

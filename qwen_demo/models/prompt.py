@@ -1,7 +1,7 @@
 """Conversation -> the tensors that Qwen2.5-VL reads.
 
-The processor's own chat template and image processor do the work, so ids and patches are those
-of stock transformers, with one difference: what people type is never read as special tokens,
+The processor's own chat template, `qwen_vl_utils` and the image processor do the work, so ids and
+patches are those of the model card's own code, with one difference: what people type is never read as special tokens,
 and an image's place is expanded in the ids, not in the text. Positions (multimodal rotary,
 Qwen2.5-VL report 2025, section 2.1) are computed here and passed on explicitly, because
 transformers would keep their offset on the model, where concurrent requests share it.
@@ -15,11 +15,12 @@ import PIL.Image
 import torch
 
 from qwen_demo.errors import ContextTooLong
-from qwen_demo.models.pixels import seen_size
+from qwen_demo.models.pixels import PixelBounds
 from qwen_demo.sentences import Sentence
-from qwen_demo.types import ChatRequest, Image, Message, Text, Video
+from qwen_demo.types import ChatRequest, Image, Message, ModelInfo, Text, Video
 
 TEXT, IMAGE, VIDEO = 0, 1, 2
+MERGE = 2  # patches along each side of a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +99,14 @@ class PromptBuilder:
     Args:
         processor: `Qwen2_5_VLProcessor` of the checkpoint.
         get_rope_index: the model's method of that name.
-        context_tokens: prompt and answer together may have this many tokens.
-        min_pixels, max_pixels: bounds of an image's area as the model sees it.
+        info: of the model; its context and its bounds of an image's area count.
     """
 
-    def __init__(self, processor, get_rope_index, context_tokens: int, min_pixels: int, max_pixels: int):
+    def __init__(self, processor, get_rope_index, info: ModelInfo):
         self.processor = processor
         self.tokenizer = processor.tokenizer
-        self.context_tokens = context_tokens
-        self.min_pixels, self.max_pixels = min_pixels, max_pixels
+        self.context_tokens = info.context_tokens
+        self._info = info
         self._get_rope_index = get_rope_index
         self._pad_ids = {processor.image_token_id: IMAGE, processor.video_token_id: VIDEO}
         self._merge = processor.image_processor.merge_size**2
@@ -115,8 +115,8 @@ class PromptBuilder:
     def build(self, request: ChatRequest) -> Prompt:
         """Raises `ContextTooLong` when the prompt leaves no room for an answer."""
         parts = [part for message in request.messages for part in message.parts]
-        pixels = self._pixel_size(request)
-        patches = [self._patches(part, pixels) for part in parts if not isinstance(part, Text)]
+        bounds = PixelBounds.of(self._info, request)
+        patches = [self._patches(part, bounds) for part in parts if not isinstance(part, Text)]
         ids = self._token_ids(request.messages)
         input_ids, token_types, media = self._expand(ids, patches)
         if len(input_ids) >= self.context_tokens:
@@ -139,26 +139,16 @@ class PromptBuilder:
         """How many tokens the answer may have: what was asked for, cut to the context."""
         return min(max_new_tokens, self.context_tokens - prompt.length)
 
-    def _pixel_size(self, request: ChatRequest) -> dict[str, int]:
-        largest = min(request.max_pixels or self.max_pixels, self.max_pixels)
-        smallest = max(request.min_pixels or self.min_pixels, self.min_pixels)
-        return {"shortest_edge": min(smallest, largest), "longest_edge": largest}
-
-    def _patches(self, part: Image | Video, size: dict[str, int]) -> Medium:
+    def _patches(self, part: Image | Video, bounds: PixelBounds) -> Medium:
         if isinstance(part, Image):
-            made = self.processor.image_processor(images=[_true_to_size(part, size)], size=size, return_tensors="pt")
+            images = [_resized(part.pixels, part.size, bounds)]
+            made = self.processor.image_processor(images=images, do_resize=False, return_tensors="pt")
             grid, pixels, seconds = made["image_grid_thw"][0], made["pixel_values"], 0.0
         else:
             processor = self.processor.video_processor
-            # The reference shares one pixel budget among the frames; an image's budget serves a clip likewise.
-            frame_area = max(size["longest_edge"] * processor.temporal_patch_size // part.raster.count, 4 * 28 * 28)
-            made = processor(
-                videos=[list(part.frames)],
-                size={"shortest_edge": min(size["shortest_edge"], frame_area), "longest_edge": frame_area},
-                do_sample_frames=False,
-                cap_pixels_per_frame=False,
-                return_tensors="pt",
-            )
+            frame_bounds = bounds.of_frames(part.raster.count)
+            frames = [_resized(frame, part.raster.size, frame_bounds) for frame in part.frames]
+            made = processor(videos=[frames], do_resize=False, do_sample_frames=False, return_tensors="pt")
             grid, pixels = made["video_grid_thw"][0], made["pixel_values_videos"]
             seconds = processor.temporal_patch_size / part.fps
         t, h, w = grid.tolist()
@@ -230,10 +220,21 @@ class PromptBuilder:
         return positions[:, 0], int(delta)
 
 
-def _true_to_size(image: Image, size: dict[str, int]) -> PIL.Image.Image:
-    """Pixels that the processor gives the grid of the image as it was sent, though it was scaled down since."""
-    bounds = {"min_pixels": size["shortest_edge"], "max_pixels": size["longest_edge"]}
-    seen = seen_size(*image.size, **bounds)
-    if seen_size(*image.raster.size, **bounds) == seen:
-        return image.pixels
-    return image.pixels.resize(seen, PIL.Image.Resampling.BICUBIC)
+def _resized(pixels: PIL.Image.Image, size: tuple[int, int], bounds: PixelBounds) -> PIL.Image.Image:
+    """As `qwen_vl_utils` makes it for Qwen2.5-VL: bicubic, both sides multiples of the patch side.
+
+    Args:
+        size: as the image was sent. It was scaled down since if it is larger than `pixels`, and must still get the
+            grid of its own size.
+    """
+    from qwen_vl_utils import process_vision_info, smart_resize
+
+    seen = bounds.seen(*size)
+    area = seen[0] * seen[1]
+    limits = {"min_pixels": min(bounds.min_pixels, area), "max_pixels": max(bounds.max_pixels, area)}
+    # What was scaled down may round otherwise, and of long and thin images the library would make nothing.
+    if smart_resize(pixels.height, pixels.width, bounds.patch, **limits) != seen[::-1]:
+        pixels = pixels.resize(seen, PIL.Image.Resampling.BICUBIC)
+    part = {"type": "image", "image": pixels, **limits}
+    images, _ = process_vision_info([{"role": "user", "content": [part]}], image_patch_size=bounds.patch // MERGE)
+    return images[0]

@@ -22,9 +22,10 @@ class _Cost:
 class Rates:
     """Mean costs over the newest `WINDOW` answers, weighted by tokens."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._images: deque[_Cost] = deque(maxlen=WINDOW)
         self._prompts: deque[_Cost] = deque(maxlen=WINDOW)
+        self._working_s: deque[float] = deque(maxlen=WINDOW)  # from the end of each one's wait to its end
 
     def add(self, finished: Finished) -> None:
         usage, timing = finished.usage, finished.timing
@@ -33,6 +34,16 @@ class Rates:
             self._images.append(_Cost(timing.preprocess_s + timing.vision_s, usage.image_tokens))
         if read := usage.prompt_tokens - usage.cached_tokens:
             self._prompts.append(_Cost(timing.prefill_s, read))
+        self._working_s.append(max(0.0, timing.total_s - timing.queue_s))
+
+    def seconds_in_line(self, ahead: int, slots: int) -> float:
+        """Until one of `slots` is free for a request with `ahead` before it, while all are taken.
+
+        A slot is freed each time an answer ends: with n slots, n times in the time that one answer takes. Hours
+        in which nobody asked do not count. Before a measurement, a second for each.
+        """
+        mean_s = sum(self._working_s) / len(self._working_s) if self._working_s else float(slots)
+        return ahead * mean_s / max(1, slots)
 
     def seconds_until_read(self, image_tokens: int) -> float | None:
         """To resize, encode and read images of so many tokens, on an idle server; None before a measurement."""

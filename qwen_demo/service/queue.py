@@ -27,7 +27,7 @@ class Ticket:
 class WaitingQueue:
     """All requests without a word yet, in the order in which they reached the engine."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._tickets: dict[Ticket, None] = {}
 
     def join(self, ticket: Ticket, tokens: int) -> None:

@@ -9,9 +9,10 @@ import logging
 import re
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 
 from qwen_demo.types import Finished, Health
@@ -69,7 +70,7 @@ class Metrics:
         self._stats = _Stats(health)
         self.registry.register(self._stats)
 
-    def _seconds(self, name: str, text: str, buckets=SECONDS) -> Histogram:
+    def _seconds(self, name: str, text: str, buckets: Sequence[float] = SECONDS) -> Histogram:
         return Histogram(name, text, buckets=buckets, registry=self.registry)
 
     def eta_from(self, value: Callable[[], float]) -> None:
@@ -109,9 +110,7 @@ class _Stats:
     def __init__(self, health: Callable[[], Health]):
         self._health = health
 
-    def collect(self):
-        from prometheus_client.core import GaugeMetricFamily
-
+    def collect(self) -> Iterator[GaugeMetricFamily]:
         for name, value in sorted(self._health().stats.items()):
             yield GaugeMetricFamily(f"qwen_engine_{name}", f"The engine's {name.replace('_', ' ')}.", value=value)
 

@@ -6,7 +6,7 @@ from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, ModelInfo, Sampling, Text
 
 
-def check(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
+def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
     """Raises `InvalidRequest` for what `limits` or `model` do not allow."""
     if not request.messages or request.messages[-1].role != "user":
         raise InvalidRequest("The last message must be the user's.", field="messages")

@@ -14,9 +14,11 @@ from qwen_demo.service.pacing import Pace, PacedStream
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Event, Finished, Sampling
-from qwen_demo.ui import given, render, texts
+from qwen_demo.ui import render
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.languages import Words
+from qwen_demo.ui.history import generation_params
+from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.i18n.languages import Words
 
 History = list[dict]
 
@@ -47,7 +49,7 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
+class ChatStep:
     """One step of a growing answer.
 
     Attributes:
@@ -63,38 +65,40 @@ class Grown:
 
 async def answer(
     history: History, choices: Choices, service: Service, reader: Reader, words: Words = texts
-) -> AsyncGenerator[Grown, None]:
+) -> AsyncGenerator[ChatStep, None]:
     """Grow an answer at the end of `history`. Errors of ours become a note; nothing is lost."""
     text = ""
     try:
-        yield Grown([*history, render.note(words.LOOKING, pending=True)], "")
-        sent = without(history, choices.off)
+        yield ChatStep([*history, render.note(words.LOOKING, pending=True)], "")
+        sent = without_files(history, choices.off)
         request = chat_request(reader, sent, choices.sampling, choices.system_prompt, choices.max_pixels)
         ticket = Ticket()
-        async with aclosing(paced(service.answer(request, ticket=ticket), service, _flush_s(history))) as events:
+        async with aclosing(pace(service.answer(request, ticket=ticket), service, _flush_s(history))) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     note = render.statistics(event, choices.max_pixels, words)
                     model = service.status().model
-                    kept = given.spelled(choices.sampling, choices.system_prompt, choices.max_pixels, model)
-                    note["metadata"]["id"] += f";{kept}"
-                    yield Grown([*history, render.answer(text), note], text, event)
+                    params = generation_params.encode(
+                        choices.sampling, choices.system_prompt, choices.max_pixels, model
+                    )
+                    note["metadata"]["id"] += f";{params}"
+                    yield ChatStep([*history, render.answer(text), note], text, event)
                 elif event is None:
-                    waiting = render.note(where(ticket, service, words), pending=True)
-                    yield Grown([*history, render.answer(text) if text else waiting], text)
+                    waiting = render.note(progress(ticket, service, words), pending=True)
+                    yield ChatStep([*history, render.answer(text) if text else waiting], text)
                 else:
                     text += event.text
-                    yield Grown([*history, render.answer(text)], text)
+                    yield ChatStep([*history, render.answer(text)], text)
     except QwenDemoError as error:
         partial = [render.answer(text)] if text else []
-        yield Grown([*history, *partial, render.error_note(error, words)], text)
+        yield ChatStep([*history, *partial, render.error_note(error, words)], text)
 
 
 def _flush_s(history: History) -> float:
     return min(HEARTBEAT_S, FLUSH_S * max(1.0, len(history) / MESSAGES_AT_FULL_PACE))
 
 
-def where(ticket: Ticket, service: Service, words: Words = texts) -> str:
+def progress(ticket: Ticket, service: Service, words: Words = texts) -> str:
     """What a request does that has no word of its answer yet."""
     seconds = time.monotonic() - ticket.since
     if ticket.stage == "opening":
@@ -103,7 +107,7 @@ def where(ticket: Ticket, service: Service, words: Words = texts) -> str:
     return words.reading(ticket.tokens, seconds) if ahead is None else words.in_line(ahead, service.eta_s(ahead))
 
 
-def without(history: History, off: frozenset[str]) -> History:
+def without_files(history: History, off: frozenset[str]) -> History:
     """The conversation without the files in `off`; an earlier message that had nothing else goes as well."""
     if not off:
         return history
@@ -123,7 +127,7 @@ async def chat_request(
     return ChatRequest(await reader.messages(history, system_prompt), sampling, max_pixels=max_pixels)
 
 
-def paced(events: AsyncGenerator[Event, None], service: Service, flush_s: float = FLUSH_S) -> PacedStream:
+def pace(events: AsyncGenerator[Event, None], service: Service, flush_s: float = FLUSH_S) -> PacedStream:
     """The same stream for Gradio: text gathered for `flush_s`, in a crowd for longer; None as a heartbeat."""
     return PacedStream(events, lambda: max(flush_s, CROWD.pause_s(service.in_flight)), HEARTBEAT_S)
 
@@ -134,6 +138,11 @@ def ask(history: History, question: dict) -> History:
     if text := (question.get("text") or "").strip():
         parts.append({"type": "text", "text": text})
     return [*history, {"role": "user", "content": parts}] if parts else history
+
+
+def note_unanswered(history: History, words: Words = texts) -> History:
+    """With a note where a conversation that comes back ends in a question; see `conversation.messages_to_send`."""
+    return [*history, render.note(words.UNANSWERED)] if history and history[-1]["role"] == "user" else history
 
 
 def before(history: History, index: int) -> History:
@@ -154,13 +163,13 @@ def question_of(history: History, index: int) -> dict:
     return {"text": text, "files": files}
 
 
-def edited(history: History, index: int, text: str) -> History:
+def edit(history: History, index: int, text: str) -> History:
     """The user's message at `index` with new words and its old images; later messages go."""
     question = question_of(history, index)
     return ask(before(history, index), {"text": text, "files": question["files"]})
 
 
-def stopped(history: History, words: Words = texts) -> History:
+def note_stop(history: History, words: Words = texts) -> History:
     """After Stop: what was written stays, with a note that says so."""
     kept = [m for m in history if (m.get("metadata") or {}).get("status") != "pending"]
     if not kept or (kept[-1].get("metadata") or {}).get("title"):

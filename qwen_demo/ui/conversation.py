@@ -32,8 +32,7 @@ class Reader:
 
     async def messages(self, history: Iterable[Any], system_prompt: str = "") -> tuple[Message, ...]:
         """Raises `InvalidRequest` or `MediaRefused`."""
-        entries = [entry for entry in map(_entry, history) if not entry.get("metadata")]
-        messages = [await self._message(entry) for entry in answered(entries)]
+        messages = [await self._message(entry) for entry in messages_to_send(map(_entry, history))]
         if system_prompt.strip():
             messages = [Message("system", (Text(system_prompt.strip()),)), *(m for m in messages if m.role != "system")]
         return tuple(messages)
@@ -100,15 +99,20 @@ def _plain(value: Any) -> Any:
     raise InvalidRequest(f"A message is a {type(value).__name__}; it must be an object.", field="messages")
 
 
-def answered(entries: list[dict]) -> list[dict]:
-    """Without questions that never got an answer, the last one excepted.
+def messages_to_send(entries: Iterable[dict]) -> list[dict]:
+    """What the model gets of a history: neither the page's notes, nor a question that got no more than a note.
 
-    An image that was refused would otherwise be refused again on every later turn.
+    An image that was refused would otherwise be refused again on every later turn. The last question stays, and so
+    does one that another follows without a note between them: programs may put an image and its question apart.
     """
-    kept = []
-    for index, entry in enumerate(entries):
-        last = index == len(entries) - 1
-        if entry.get("role") == "user" and not last and entries[index + 1].get("role") == "user":
+    kept: list[dict] = []
+    only_noted = False
+    for entry in entries:
+        if entry.get("metadata"):
+            only_noted = bool(kept) and kept[-1].get("role") == "user"
             continue
+        if only_noted and entry.get("role") == "user":
+            kept.pop()
         kept.append(entry)
+        only_noted = False
     return kept

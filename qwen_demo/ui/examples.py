@@ -7,7 +7,9 @@ from pathlib import Path
 
 import PIL.Image
 
-FOLDER = Path(__file__).parents[2] / "examples"
+PACKAGE = Path(__file__).parents[1]
+# An installed package holds them inside, a checkout beside itself.
+FOLDER = next(path for path in (PACKAGE / "examples", PACKAGE.parent / "examples") if path.is_dir())
 ICON_SIDE = 64  # pixels; shown at 32, or on twice as many of the screen's
 
 

@@ -1,5 +1,7 @@
 """Engine events and errors -> what the page shows of them, as pure functions."""
 
+import difflib
+import re
 from dataclasses import dataclass
 from html import escape
 
@@ -8,12 +10,19 @@ import gradio as gr
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.service import Status
 from qwen_demo.types import Finished
-from qwen_demo.ui import texts, waterfall
-from qwen_demo.ui.languages import Problem, Words, said
+from qwen_demo.ui import waterfall
+from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.i18n.languages import Problem, Words, translate
 
 Message = dict
 
+# A model that failed may be started again.
+LOADING_RECHECK_S, FAILED_RECHECK_S = 1.0, 3.0
 _BUDGET = "max_pixels="
+# Pieces of a difference; of longer answers the rest is not compared.
+MAX_PIECES, MAX_COMPARED_CHARACTERS = 200, 20_000
+# Above so many words, those that come again and again are not matched one by one: time would grow with the square.
+_MANY_WORDS = 2000
 
 
 def answer(text: str) -> Message:
@@ -28,7 +37,7 @@ def note(title: str, detail: str = "", *, pending: bool = False) -> Message:
 
 
 def error_note(error: QwenDemoError, words: Words = texts) -> Message:
-    text, original = Problem.of(error).told(words)
+    text, original = Problem.of(error).localize(words)
     text = escape(text, quote=False)  # the chat reads Markdown
     return note("⚠ " + _first_sentence(text), "\n\n".join(filter(None, [text, in_english(original)])))
 
@@ -42,7 +51,7 @@ def refusal(problem: str | QwenDemoError, words: Words = texts) -> gr.Error:
     """What a handler raises; the browser shows it in passing. Only events of the queue can: of others Gradio's
     client gives the page the error without the mark that it is to be seen.
     """
-    text, original = (problem, "") if isinstance(problem, str) else Problem.of(problem).told(words)
+    text, original = (problem, "") if isinstance(problem, str) else Problem.of(problem).localize(words)
     message = f"{escape(text)} {in_english(original)}".strip()
     return gr.Error(message, title="", print_exception=False)
 
@@ -58,9 +67,9 @@ def statistics(finished: Finished, max_pixels: int | None = None, words: Words =
         line.append(words.LENGTH)
     if finished.reason == "repetition":
         line.append(words.REPETITION)
-    told = note(" · ".join(line), waterfall.table(finished, words))
-    told["metadata"]["id"] = f"{_BUDGET}{max_pixels or 0}"
-    return told
+    line_note = note(" · ".join(line), waterfall.table(finished, words))
+    line_note["metadata"]["id"] = f"{_BUDGET}{max_pixels or 0}"
+    return line_note
 
 
 def budget_of(message: Message) -> int | None:
@@ -77,31 +86,34 @@ def _first_sentence(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """The statement of which model answers, as HTML."""
+    """The statement of which model answers, as HTML.
+
+    Attributes:
+        recheck_s: when to look again, as the statement will change; None where it stays.
+    """
 
     html: str
-    settled: bool
+    recheck_s: float | None = None
 
 
 def badge(status: Status, words: Words = texts) -> Badge:
-    """`settled` is false while the statement will still change."""
     model, detail = status.model, _in_either(status.detail, words)
     if status.state == "loading":
-        return Badge(_badge("loading", words.MODEL_LOADING, detail), False)
+        return Badge(_badge("loading", words.MODEL_LOADING, detail), LOADING_RECHECK_S)
     if status.state != "ready":
-        return Badge(_badge("failed", words.MODEL_UNAVAILABLE, detail), status.state == "failed")
-    dtype, device = (said(text, words) or text for text in (model.dtype, model.device))
+        return Badge(_badge("failed", words.MODEL_UNAVAILABLE, detail), FAILED_RECHECK_S)
+    dtype, device = (translate(text, words) or text for text in (model.dtype, model.device))
     quantised = "" if model.quantization == "none" else f", {model.quantization.upper()}"
     where = escape(words.answers_how(dtype + quantised, device, model.context_tokens))
     where = f"{where} · {_in_either(model.reason, words)}"
     if not model.embedded:
-        return Badge(_badge("ready", words.answers(model.model_id), where), True)
-    return Badge(_badge("ready", words.EMBEDDED_ANSWERS, f"{escape(words.EMBEDDED_ABILITIES)} {where}"), True)
+        return Badge(_badge("ready", words.answers(model.model_id), where))
+    return Badge(_badge("ready", words.EMBEDDED_ANSWERS, f"{escape(words.EMBEDDED_ABILITIES)} {where}"))
 
 
 def _in_either(text: str, words: Words) -> str:
     """HTML of a text in the visitor's language, or in English."""
-    known = said(text, words)
+    known = translate(text, words)
     return in_english(text) if known is None else escape(known)
 
 
@@ -115,21 +127,47 @@ def _badge(state: str, title: str, detail: str) -> str:
 
 def about(status: Status, words: Words = texts) -> str:
     """The longer statement of which model answers, as Markdown."""
-    model, spelled = status.model, words.ABOUT_VALUES
+    model, formats = status.model, words.ABOUT_VALUES
     if status.state != "ready":
         return _in_either(status.detail, words)
-    name = spelled["model"].format(model=model.model_id, revision=model.revision) if model.revision else model.model_id
-    dtype, device = (said(text, words) or text for text in (model.dtype, model.device))
+    name = formats["model"].format(model=model.model_id, revision=model.revision) if model.revision else model.model_id
+    dtype, device = (translate(text, words) or text for text in (model.dtype, model.device))
     rows = {
         "model": name,
         "reason": _in_either(model.reason, words),
         "device": device,
-        "numbers": spelled["numbers"].format(dtype=dtype, quantization=model.quantization),
+        "numbers": formats["numbers"].format(dtype=dtype, quantization=model.quantization),
         "attention": model.attention,
         "engine": model.engine,
-        "context": spelled["context"].format(tokens=model.context_tokens),
-        "image": spelled["image"].format(smallest=model.min_pixels, largest=model.max_pixels),
+        "context": formats["context"].format(tokens=model.context_tokens),
+        "image": formats["image"].format(smallest=model.min_pixels, largest=model.max_pixels),
     }
     lines = [f"- **{words.ABOUT_ROWS[key]}**: {value}" for key, value in rows.items() if value]
     about = [words.EMBEDDED_ABILITIES, words.EMBEDDED_REMEDY] if model.embedded else []
     return "\n\n".join([*about, "\n".join(lines)])
+
+
+def difference(before: str, after: str) -> list[list[str]]:
+    """What differs between two answers: by words, in scripts without spaces by characters.
+
+    Pieces are [kind, text]; kind is same, gone or new. What is left after `MAX_PIECES` is one change.
+    """
+    old, new = _words(before[:MAX_COMPARED_CHARACTERS]), _words(after[:MAX_COMPARED_CHARACTERS])
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=max(len(old), len(new)) > _MANY_WORDS)
+    pieces: list[list[str]] = []
+    for kind, a1, a2, b1, b2 in matcher.get_opcodes():
+        if kind == "equal":
+            pieces.append(["same", "".join(old[a1:a2])])
+            continue
+        if last := len(pieces) >= MAX_PIECES - 3:
+            a2, b2 = len(old), len(new)
+        pieces += [["gone", "".join(old[a1:a2])]] if a2 > a1 else []
+        pieces += [["new", "".join(new[b1:b2])]] if b2 > b1 else []
+        if last:
+            break
+    return pieces
+
+
+def _words(text: str) -> list[str]:
+    """Words with the space after them; characters of scripts without spaces alone."""
+    return re.findall(r"[\u3040-\u9fff]|[^\s\u3040-\u9fff]+\s*|\s+", text)

@@ -4,8 +4,8 @@ It is a table, so it reads well without its looks, and lies in a note under the 
 """
 
 from qwen_demo.types import Finished
-from qwen_demo.ui import texts
-from qwen_demo.ui.languages import Words
+from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.i18n.languages import Words
 
 
 def stages(finished: Finished) -> list[tuple[str, float]]:
@@ -35,7 +35,7 @@ def table(finished: Finished, words: Words = texts) -> str:
 
 def _row(names: dict[str, str], key: str, seconds: float, begin: float, share: float) -> str:
     bar = f'<span class="bar {key}" style="margin-left: {begin * 100:.2f}%; width: {share * 100:.2f}%"></span>'
-    return f'<tr><th scope="row">{names[key]}</th><td class="track">{bar}</td><td>{spelled(seconds)}</td></tr>'
+    return f'<tr><th scope="row">{names[key]}</th><td class="track">{bar}</td><td>{format_seconds(seconds)}</td></tr>'
 
 
 def counts(finished: Finished) -> list[tuple[str, str]]:
@@ -72,5 +72,5 @@ def speed(finished: Finished) -> str:
     return f"{tokens / seconds:.0f}" if tokens > 0 and seconds > 0 else ""
 
 
-def spelled(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     return f"{seconds * 1e3:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_demo.answers import annotations
-from qwen_demo.answers.detections import Mark
+from qwen_demo.answers.detections import Detection
 
 SIZE = (640, 480)
-BOX, POINT = Mark((10.0, 20.5, 110.0, 220.0), "cat"), Mark((5.0, 6.0), "ear")
+BOX, POINT = Detection((10.0, 20.5, 110.0, 220.0), "cat"), Detection((5.0, 6.0), "ear")
 labels = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-marks = st.lists(
+detections = st.lists(
     st.builds(
-        lambda x, y, w, h, label: Mark((float(x), float(y), float(x + w), float(y + h)), label),
+        lambda x, y, w, h, label: Detection((float(x), float(y), float(x + w), float(y + h)), label),
         st.integers(0, 500), st.integers(0, 400), st.integers(1, 140), st.integers(1, 80), labels,
     ),
     max_size=6,
@@ -24,21 +24,21 @@ marks = st.lists(
 
 def test_json_is_the_models_format_in_the_originals_pixels():
     content = json.loads(annotations.as_json([BOX, POINT], "p.png", SIZE))
-    assert content["marks"] == [
+    assert content["detections"] == [
         {"bbox_2d": [10, 20.5, 110, 220], "label": "cat"},
         {"point_2d": [5, 6], "label": "ear"},
     ]
     assert (content["width"], content["height"]) == SIZE
 
 
-@given(marks)
+@given(detections)
 def test_coco_is_whole(some):
     content = json.loads(annotations.as_coco(some, "p.png", SIZE))
     names = {category["id"]: category["name"] for category in content["categories"]}
-    assert [names[a["category_id"]] for a in content["annotations"]] == [mark.label for mark in some]
-    for annotation, mark in zip(content["annotations"], some, strict=True):
+    assert [names[a["category_id"]] for a in content["annotations"]] == [detection.label for detection in some]
+    for annotation, detection in zip(content["annotations"], some, strict=True):
         x, y, width, height = annotation["bbox"]
-        assert (x, y, x + width, y + height) == pytest.approx(mark.coordinates)
+        assert (x, y, x + width, y + height) == pytest.approx(detection.coordinates)
         assert annotation["area"] == width * height
         assert annotation["image_id"] == content["images"][0]["id"]
 
@@ -49,27 +49,27 @@ def test_a_point_is_a_keypoint_in_coco():
     assert annotation["area"] == 0
 
 
-@given(marks)
+@given(detections)
 def test_csv_comes_back_as_it_was(some):
     text = annotations.as_csv(some, "p.png", SIZE)
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert len(rows) == len(some)
-    for row, mark in zip(rows, some, strict=True):
-        assert tuple(float(row[key]) for key in ("x1", "y1", "x2", "y2")) == pytest.approx(mark.coordinates)
-        assert row["label"] in (mark.label, "'" + mark.label)
+    for row, detection in zip(rows, some, strict=True):
+        assert tuple(float(row[key]) for key in ("x1", "y1", "x2", "y2")) == pytest.approx(detection.coordinates)
+        assert row["label"] in (detection.label, "'" + detection.label)
 
 
 @pytest.mark.parametrize("label", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1"])
 def test_csv_holds_no_formulas(label):
-    (row,) = csv.DictReader(io.StringIO(annotations.as_csv([Mark((1, 2), label)], "=p", SIZE), newline=""))
+    (row,) = csv.DictReader(io.StringIO(annotations.as_csv([Detection((1, 2), label)], "=p", SIZE), newline=""))
     assert row["label"] == "'" + label
     assert (row["image"], row["x2"]) == ("'=p", "")
 
 
-@given(marks)
+@given(detections)
 def test_drawing_leaves_the_original_alone(some):
     image = PIL.Image.new("RGB", SIZE, "white")
-    done = annotations.drawn(some, image)
+    done = annotations.draw(some, image)
     assert done.size == SIZE
     assert image.getcolors() == [(SIZE[0] * SIZE[1], (255, 255, 255))]
     assert (done.getcolors() == image.getcolors()) == (not some)

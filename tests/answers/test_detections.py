@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_demo.answers.detections import (
-    LONGEST_LABEL,
-    MOST_MARKS,
-    Mark,
-    as_the_model_writes,
+    MAX_DETECTIONS,
+    MAX_LABEL_CHARACTERS,
+    Detection,
+    as_model_json,
     asked_image,
     find,
     place,
@@ -16,11 +16,11 @@ from qwen_demo.answers.detections import (
 
 BOX = '{"bbox_2d": [10, 20, 30, 40], "label": "cat"}'
 POINT = '{"point_2d": [5, 6], "label": "ear"}'
-CAT, EAR = Mark((10, 20, 30, 40), "cat"), Mark((5, 6), "ear")
+CAT, EAR = Detection((10, 20, 30, 40), "cat"), Detection((5, 6), "ear")
 
 
 @pytest.mark.parametrize(
-    ("text", "marks"),
+    ("text", "detections"),
     [
         (f"```json\n[{BOX}, {POINT}]\n```", [CAT, EAR]),
         (f"[{BOX}]", [CAT]),
@@ -34,16 +34,16 @@ CAT, EAR = Mark((10, 20, 30, 40), "cat"), Mark((5, 6), "ear")
         ('{"bbox_2d": [true, 2, 3, 4], "label": "x"}', []),
         ('{"bbox_2d": __import__("os").system("true"), "label": "x"}', []),
         ('{"bbox_2d": [10, 20, 30, 40], "text_content": "cat"}', [CAT]),
-        ('{"bbox_2d": [10, 20, 30, 40]}', [Mark((10, 20, 30, 40), "")]),
+        ('{"bbox_2d": [10, 20, 30, 40]}', [Detection((10, 20, 30, 40), "")]),
         (f"```json\n[{BOX}, " + '{"point_2d": [5, 6], "label": "ear', [CAT, EAR]),
-        ('[{"bbox_2d": [10, 20, 30, 40]', [Mark((10, 20, 30, 40), "")]),
+        ('[{"bbox_2d": [10, 20, 30, 40]', [Detection((10, 20, 30, 40), "")]),
         ("[{'bbox_2d': [10, 20, 30, 40], 'label': 'cat'},]", [CAT]),
         ('{bbox_2d: [10, 20, 30, 40], label: "cat"}', [CAT]),
         ('{"label": "cat", "bbox_2d": [10, 20, 30, 40]}, {"label": "ear", "point_2d": [5, 6]}', [CAT, EAR]),
-        ('{"bbox_2d": [[10, 20, 30, 40], [1, 2, 3, 4]], "label": "cat"}', [CAT, Mark((1, 2, 3, 4), "cat")]),
-        ('{"bbox_2d": [1, 2, 3, 4], "label": "a } b { c"}, ' + BOX, [Mark((1, 2, 3, 4), "a } b { c"), CAT]),
-        ('{"bbox_2d": [1, 2, 3, 4], "label": "\\"a\\" \\u4e2d \\ud800"}', [Mark((1, 2, 3, 4), '"a" 中 ?')]),
-        ('{"bbox_2d": [1, 2, 3, 4], "label": {"label": "inner"}}', [Mark((1, 2, 3, 4), "inner")]),
+        ('{"bbox_2d": [[10, 20, 30, 40], [1, 2, 3, 4]], "label": "cat"}', [CAT, Detection((1, 2, 3, 4), "cat")]),
+        ('{"bbox_2d": [1, 2, 3, 4], "label": "a } b { c"}, ' + BOX, [Detection((1, 2, 3, 4), "a } b { c"), CAT]),
+        ('{"bbox_2d": [1, 2, 3, 4], "label": "\\"a\\" \\u4e2d \\ud800"}', [Detection((1, 2, 3, 4), '"a" 中 ?')]),
+        ('{"bbox_2d": [1, 2, 3, 4], "label": {"label": "inner"}}', [Detection((1, 2, 3, 4), "inner")]),
         ('{"bbox_2d": {"bbox_2d": [10, 20, 30, 40], "label": "cat"}}', [CAT]),
         ('{"bbox_2d": [1, 2, 3, ' + "9" * 5000 + "]}", []),
         ('{"bbox_2d": [1, 2, 3, 99999999]}', []),
@@ -51,14 +51,14 @@ CAT, EAR = Mark((10, 20, 30, 40), "cat"), Mark((5, 6), "ear")
         ("{" * 100_000, []),
     ],
 )
-def test_marks_are_found_in_what_models_write(text, marks):
-    assert find(text) == marks
+def test_marks_are_found_in_what_models_write(text, detections):
+    assert find(text) == detections
 
 
 def test_a_million_boxes_and_endless_labels_are_bounded():
-    assert len(find(f"[{BOX}," * 20_000)) == MOST_MARKS
-    assert len(find('{"bbox_2d": [' + "[1, 2, 3, 4]," * 20_000)) == MOST_MARKS
-    assert len(find('{"bbox_2d": [1, 2, 3, 4], "label": "' + "x" * 9999)[0].label) == LONGEST_LABEL
+    assert len(find(f"[{BOX}," * 20_000)) == MAX_DETECTIONS
+    assert len(find('{"bbox_2d": [' + "[1, 2, 3, 4]," * 20_000)) == MAX_DETECTIONS
+    assert len(find('{"bbox_2d": [1, 2, 3, 4], "label": "' + "x" * 9999)[0].label) == MAX_LABEL_CHARACTERS
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,9 @@ def test_every_cut_of_an_answer_gives_a_prefix_of_its_marks(boxes, label):
     assert len(whole) == len(boxes)
     for end in range(0, len(text), 7):
         cut = find(text[:end])
-        assert [mark.coordinates for mark in cut] == [mark.coordinates for mark in whole[: len(cut)]]
+        assert [detection.coordinates for detection in cut] == [
+            detection.coordinates for detection in whole[: len(cut)]
+        ]
         # Only the newest label may still be growing.
         assert cut[:-1] == whole[: len(cut[:-1])]
 
@@ -100,7 +102,7 @@ def test_every_cut_of_an_answer_gives_a_prefix_of_its_marks(boxes, label):
 def test_labels_come_through_whatever_they_hold(labels):
     text = json.dumps([{"bbox_2d": [1, 2, 3, 4], "label": label} for label in labels])
     expected = [label.encode("utf-8", "replace").decode() for label in labels]
-    assert [mark.label for mark in find(text)] == expected
+    assert [detection.label for detection in find(text)] == expected
 
 
 sizes = st.tuples(st.integers(28, 4000), st.integers(28, 4000))
@@ -108,18 +110,18 @@ sizes = st.tuples(st.integers(28, 4000), st.integers(28, 4000))
 
 @given(st.lists(st.tuples(*[st.floats(-5000, 5000)] * 4)), sizes, sizes)
 def test_placed_boxes_lie_in_the_image_and_have_an_area(boxes, seen, original):
-    for mark in place([Mark(box, "") for box in boxes], seen, original):
-        x1, y1, x2, y2 = mark.coordinates
+    for detection in place([Detection(box, "") for box in boxes], seen, original):
+        x1, y1, x2, y2 = detection.coordinates
         assert 0 <= x1 < x2 <= original[0]
         assert 0 <= y1 < y2 <= original[1]
 
 
 @given(sizes, st.integers(1, 8))
 def test_scaling_loses_nothing(seen, factor):
-    inside = Mark((1.0, 2.0, seen[0] - 3.0, seen[1] - 4.0), "x")
-    (mark,) = place([inside], seen, (seen[0] * factor, seen[1] * factor))
-    assert mark.coordinates == pytest.approx([c * factor for c in inside.coordinates])
-    assert place([Mark((3.0, 4.0), "p")], seen, seen) == [Mark((3.0, 4.0), "p")]
+    inside = Detection((1.0, 2.0, seen[0] - 3.0, seen[1] - 4.0), "x")
+    (detection,) = place([inside], seen, (seen[0] * factor, seen[1] * factor))
+    assert detection.coordinates == pytest.approx([c * factor for c in inside.coordinates])
+    assert place([Detection((3.0, 4.0), "p")], seen, seen) == [Detection((3.0, 4.0), "p")]
 
 
 @given(sizes, sizes, st.data())
@@ -127,14 +129,16 @@ def test_a_drawn_region_comes_back_to_its_place(original, seen, data):
     x = st.integers(0, original[0] - 20)
     y = st.integers(0, original[1] - 20)
     left, top = data.draw(x), data.draw(y)
-    box = Mark((float(left), float(top), left + 20.0, top + 20.0), "")
-    written = find(as_the_model_writes(box, original, seen))
+    box = Detection((float(left), float(top), left + 20.0, top + 20.0), "")
+    written = find(as_model_json(box, original, seen))
     assert len(written) == 1
     step = (original[0] / seen[0], original[1] / seen[1])
-    for mark in place(written, seen, original):
-        for axis, (there, back) in enumerate(zip(box.coordinates, mark.coordinates, strict=True)):
+    for detection in place(written, seen, original):
+        for axis, (there, back) in enumerate(zip(box.coordinates, detection.coordinates, strict=True)):
             assert abs(there - back) <= step[axis % 2] / 2 + 1e-6
 
 
 def test_a_point_outside_the_image_is_left_out():
-    assert place([Mark((5.0, 900.0), "p"), Mark((5.0, 9.0), "q")], (28, 28), (56, 56)) == [Mark((10.0, 18.0), "q")]
+    assert place([Detection((5.0, 900.0), "p"), Detection((5.0, 9.0), "q")], (28, 28), (56, 56)) == [
+        Detection((10.0, 18.0), "q")
+    ]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qwen_demo.answers import documents
 from qwen_demo.answers.documents import tree
-from qwen_demo.answers.documents.parse import MOST_ELEMENTS
+from qwen_demo.answers.documents.parse import MAX_ELEMENTS
 
 PAGE = """```html
 <html><body>
@@ -93,7 +93,7 @@ def test_regions_are_scaled_to_the_page_and_clipped():
         f'<p data-bbox="{box}">x</p>'
         for box in ("0 0 50 25", "90 90 500 500", "-9 -9 -1 -1", "30 20 10 10", "1,2,3", "nan 1 2 3", "1e999 0 1 1")
     )
-    regions = [e.region for e in documents.parse(text).placed((100, 100), (1000, 2000)).elements]
+    regions = [e.region for e in documents.parse(text).scaled((100, 100), (1000, 2000)).elements]
     assert regions[:4] == [(0, 0, 500, 500), (900, 1800, 1000, 2000), None, (100, 200, 300, 400)]
     assert regions[4] is None and regions[5] is None
 
@@ -186,11 +186,11 @@ def test_any_answer_gives_a_harmless_document(text):
 )
 def test_floods_are_cut(text):
     document = documents.parse(text)
-    assert len(document.elements) <= MOST_ELEMENTS
+    assert len(document.elements) <= MAX_ELEMENTS
     cells = documents.srcdoc(document).count("<td")
-    assert cells <= tree.MOST_CELLS
+    assert cells <= tree.MAX_CELLS
     spans = [int(number) for number in re.findall(r'(?:col|row)span="(\d+)"', documents.srcdoc(document))]
-    assert all(number <= tree.WIDEST_SPAN for number in spans)
+    assert all(number <= tree.MAX_SPAN for number in spans)
     assert len(documents.markdown(document)) < 8_000_000
 
 

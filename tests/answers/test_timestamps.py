@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_demo.answers import timestamps as moments
-from qwen_demo.answers.timestamps import Moment
+from qwen_demo.answers import timestamps as timestamps
+from qwen_demo.answers.timestamps import Timestamp
 
 DURATION = 7200.0
 
 
 def times(text: str, duration: float = DURATION) -> list[tuple[float, float | None]]:
-    return [(moment.start_s, moment.end_s) for moment in moments.find(text, duration)]
+    return [(timestamp.start_s, timestamp.end_s) for timestamp in timestamps.find(text, duration)]
 
 
 @pytest.mark.parametrize(
@@ -62,15 +62,15 @@ def test_the_json_of_the_cookbook_is_read_with_its_words():
 [{"start_time": "00:01.50", "end_time": "00:05.00", "description": "The square moves down from 0:03."},
  {"start_time": 6, "end_time": 7.5, "event": "It stops."}]
 ```"""
-    first, second = moments.find(answer, 10)
+    first, second = timestamps.find(answer, 10)
     assert (first.start_s, first.end_s, first.label) == (1.5, 5.0, "The square moves down from 0:03")
     assert (second.start_s, second.end_s, second.label) == (6.0, 7.5, "It stops")
     assert answer[second.start : second.end].startswith("{")
 
 
 def test_a_label_is_what_the_line_says_about_the_time():
-    found = moments.find("- **0:01** – The ball falls. Then nothing.\nThe ball bounces at 0:04.\n0:09", 20)
-    assert [moment.label for moment in found] == ["The ball falls", "The ball bounces at", ""]
+    found = timestamps.find("- **0:01** – The ball falls. Then nothing.\nThe ball bounces at 0:04.\n0:09", 20)
+    assert [timestamp.label for timestamp in found] == ["The ball falls", "The ball bounces at", ""]
 
 
 def test_times_beyond_the_clip_are_left_out_and_its_rounded_end_counts():
@@ -85,43 +85,43 @@ def test_times_beyond_the_clip_are_left_out_and_its_rounded_end_counts():
 )
 def test_whatever_the_text_its_moments_lie_in_the_clip_and_in_the_text(text, duration):
     last = 0
-    for moment in moments.find(text, duration):
-        assert 0 <= moment.start_s <= (duration if moment.end_s is None else moment.end_s) <= duration
-        assert last <= moment.start < moment.end <= len(text)
-        assert "\n" not in moment.label and len(moment.label) <= moments.LONGEST_LABEL
-        last = moment.start
+    for timestamp in timestamps.find(text, duration):
+        assert 0 <= timestamp.start_s <= (duration if timestamp.end_s is None else timestamp.end_s) <= duration
+        assert last <= timestamp.start < timestamp.end <= len(text)
+        assert "\n" not in timestamp.label and len(timestamp.label) <= timestamps.MAX_LABEL_CHARACTERS
+        last = timestamp.start
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 7199), max_size=20))
 def test_every_clock_that_is_written_is_found_again(seconds):
-    text = "\n".join(f"{moments.clock_of(second)} something happens" for second in seconds)
+    text = "\n".join(f"{timestamps.clock_of(second)} something happens" for second in seconds)
     assert times(text) == [(second, None) for second in seconds]
 
 
 def test_tenths_are_shown_where_there_are_any():
-    shown = [moments.clock_of(seconds, tenths=True) for seconds in (0, 1.5, 59.96, 61.04, 3600.9)]
+    shown = [timestamps.clock_of(seconds, tenths=True) for seconds in (0, 1.5, 59.96, 61.04, 3600.9)]
     assert shown == ["0:00", "0:01.5", "1:00", "1:01", "1:00:00.9"]
 
 
 @settings(deadline=None)
 @given(st.floats(0, 359_999))
 def test_a_clock_with_millis_says_the_time(seconds):
-    assert moments.seconds_of(moments.clock_of(seconds, millis=".")) == pytest.approx(seconds, abs=6e-4)
+    assert timestamps.seconds_of(timestamps.clock_of(seconds, millis=".")) == pytest.approx(seconds, abs=6e-4)
 
 
 def test_a_flood_of_times_is_cut_and_takes_no_long():
-    assert len(moments.find("0:01 " * 100_000, 10)) == moments.MOST_MOMENTS
-    assert moments.find('{"start_time": ' * 20_000 + "9" * 50_000, 10) == []
-    assert moments.find(json.dumps({"start_time": 10**400, "end_time": "x"}), 10) == []
-    assert moments.find('{"start_time": NaN}', 10) == []
-    assert moments.find("at " * 60_000, 10) == []
+    assert len(timestamps.find("0:01 " * 100_000, 10)) == timestamps.MAX_TIMESTAMPS
+    assert timestamps.find('{"start_time": ' * 20_000 + "9" * 50_000, 10) == []
+    assert timestamps.find(json.dumps({"start_time": 10**400, "end_time": "x"}), 10) == []
+    assert timestamps.find('{"start_time": NaN}', 10) == []
+    assert timestamps.find("at " * 60_000, 10) == []
 
 
 labels = st.text(max_size=40).map(lambda text: " ".join("".join(c for c in text if c.isprintable()).split()))
 lists = st.lists(
     st.builds(
-        lambda start, length, label: Moment(start, None if length is None else min(start + length, 60), label, 0, 1),
+        lambda start, length, label: Timestamp(start, None if length is None else min(start + length, 60), label, 0, 1),
         st.floats(0, 60),
         st.none() | st.floats(0, 60),
         labels,
@@ -134,8 +134,8 @@ CUE = re.compile(r"^(\d\d:\d\d:\d\d[,.]\d{3}) --> (\d\d:\d\d:\d\d[,.]\d{3})$", r
 @settings(deadline=None)
 @given(lists)
 def test_subtitles_have_one_cue_a_moment_each_with_a_length(found):
-    for text in (moments.srt(found, 60), moments.webvtt(found, 60)):
-        cues = [tuple(map(moments.seconds_of, cue)) for cue in CUE.findall(text)]
+    for text in (timestamps.srt(found, 60), timestamps.webvtt(found, 60)):
+        cues = [tuple(map(timestamps.seconds_of, cue)) for cue in CUE.findall(text)]
         assert len(cues) == len(found) == text.count("-->")
         assert all(start < end for start, end in cues)
         assert [start for start, _ in cues] == sorted(start for start, _ in cues)
@@ -144,16 +144,16 @@ def test_subtitles_have_one_cue_a_moment_each_with_a_length(found):
 @settings(deadline=None)
 @given(lists)
 def test_chapters_begin_at_zero_and_rise(found):
-    lines = moments.chapters(found, 60).splitlines()
-    starts = [moments.seconds_of(line.split(" ")[0]) for line in lines]
+    lines = timestamps.chapters(found, 60).splitlines()
+    starts = [timestamps.seconds_of(line.split(" ")[0]) for line in lines]
     assert bool(lines) == bool(found)
     assert starts == sorted(set(starts)) and (not starts or starts[0] == 0)
 
 
 def test_subtitles_read_as_players_want_them():
-    found = moments.find("0:01 one <b>\n0:02 - 0:03 two --> three", 10)
-    assert moments.srt(found, 10) == (
+    found = timestamps.find("0:01 one <b>\n0:02 - 0:03 two --> three", 10)
+    assert timestamps.srt(found, 10) == (
         "1\n00:00:01,000 --> 00:00:02,000\none b\n\n2\n00:00:02,000 --> 00:00:03,000\ntwo -- three\n"
     )
-    assert moments.webvtt(found[:1], 10).startswith("WEBVTT\n\n00:00:01.000 --> 00:00:10.000\n")
-    assert moments.chapters(found, 10) == "0:00 Start\n0:01 one b\n0:02 two -- three\n"
+    assert timestamps.webvtt(found[:1], 10).startswith("WEBVTT\n\n00:00:01.000 --> 00:00:10.000\n")
+    assert timestamps.chapters(found, 10) == "0:00 Start\n0:01 one b\n0:02 two -- three\n"

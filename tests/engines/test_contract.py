@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import TextIteratorStreamer
 
+from qwen_demo.engines import tokens
 from qwen_demo.engines.generate import GenerateEngine
+from qwen_demo.engines.process.engine import ProcessEngine
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import ContextTooLong, EngineFailed, InvalidRequest, NotReady, OutOfMemory
 from qwen_demo.raster import Raster
@@ -18,6 +21,7 @@ from tests.conftest import draw, image, question, until
 ENGINES = {
     "scripted": lambda loaded: ScriptedEngine(Script([f"{n} " for n in range(400)], gap_s=0.005), max_running=4),
     "generate": lambda loaded: GenerateEngine(Settings(max_running=4), loader=lambda *_: loaded),
+    "process": lambda loaded: ProcessEngine(Settings(model="scripted"), "tests.engines.process.scripts:counting"),
 }
 
 
@@ -244,3 +248,26 @@ async def test_an_answer_can_be_held_to_a_json_schema(generate, temperature):
 async def test_a_schema_that_cannot_be_used_is_refused(generate, schema):
     with pytest.raises(InvalidRequest, match="schema"):
         await collect(generate.stream(question("What is it?", json_schema=schema)))
+
+
+@pytest.mark.parametrize(
+    ("server", "request_", "reason"), [(True, True, "repetition"), (False, True, "length"), (True, False, "length")]
+)
+async def test_a_loop_is_ended_unless_server_or_request_says_no(loaded, monkeypatch, server, request_, reason):
+    """Every token is the same one here."""
+
+    def says_the_same(model, device, grammars, prompt, sampling, *, streamer, should_stop):
+        while not should_stop():
+            streamer.take(1000)
+
+    monkeypatch.setattr(tokens, "run", says_the_same)
+    engine = GenerateEngine(Settings(repetition_guard=server), loader=lambda *_: loaded)
+    await engine.start()
+    answer = await collect(engine.stream(replace(question("Hi", max_new_tokens=300), repetition_guard=request_)))
+    assert answer.finished.reason == reason
+    await engine.close()
+
+
+async def test_a_slow_token_ends_no_answer(generate):
+    streamer = generate._model.streamer(question("Hi"), 8)
+    assert isinstance(streamer, TextIteratorStreamer) and streamer.timeout is None

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from qwen_demo.engines.remote import RemoteEngine
+from qwen_demo.engines.remote.engine import RemoteEngine
 from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed, InvalidRequest, ModelLoadError, Overloaded, SettingsError
 from qwen_demo.settings import Settings
@@ -72,6 +72,26 @@ async def test_an_answer_passes_through_with_its_usage_and_reason(start):  # noq
     assert list(seen.messages[0].parts[0].pixels.getdata()) == list(image("red").pixels.getdata())
     assert (seen.sampling.seed, seen.sampling.top_k, seen.sampling.stop) == (3, 4, ("zzz",))
     await engine.close()
+
+
+ODD = [
+    {"choices": [{"index": 0, "finish_reason": "stop"}]},
+    {"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]},
+    {"choices": [{"index": 0, "delta": {"content": None}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": None},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "logprobs": {"content": [{"token": "a"}]}}]},
+]
+
+
+@pytest.mark.parametrize("end", ODD)
+@pytest.mark.parametrize("counts", [{"prompt_tokens": None, "completion_tokens": None}, {"prompt_tokens": 7}, {}])
+async def test_chunks_that_leave_things_out_are_read(end, counts):
+    async with other_program(HELLO, end, {"choices": [], "usage": counts}, {"choices": None}, b"data: [DONE]") as url:
+        engine = await remote(url)
+        answer = await collect(engine.stream(question("hello")))
+        await engine.close()
+    assert (answer.text, answer.finished.reason) == ("hello", "stop")
+    assert answer.finished.usage.completion_tokens == 0
 
 
 @pytest.mark.parametrize("reason", ["length", "repetition"])
@@ -178,7 +198,7 @@ async def test_what_goes_wrong_inside_a_stream_is_told(pieces, told):
 
 
 async def test_readiness_follows_the_servers(start, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("qwen_demo.engines.upstreams.CHECK_EVERY_S", 0.05)
+    monkeypatch.setattr("qwen_demo.engines.remote.upstreams.CHECK_EVERY_S", 0.05)
     upstream = start()
     engine = await remote(upstream.url + "/v1")
     assert engine.health().ready

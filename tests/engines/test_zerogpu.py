@@ -7,6 +7,7 @@ from gradio_client import Client, handle_file
 
 from qwen_demo.engines import tokens, zerogpu
 from qwen_demo.engines.grammar import Grammars
+from qwen_demo.engines.output import Output
 from qwen_demo.types import Sampling
 from tests.conftest import ROOT, draw, image, question
 from tests.servers import running
@@ -38,19 +39,23 @@ def borrowed(monkeypatch, loaded):
         del sys.modules[name]
 
 
-def run(function, prompt, stop_after=1000) -> list[int]:
-    made: list[int] = []
-    function(prompt, Sampling(max_new_tokens=24), on_token=made.append, should_stop=lambda: len(made) >= stop_after)
-    return made
+def run(loaded, function, prompt, stop_after=1000) -> list[int]:
+    output = Output(loaded.prompts.tokenizer, tokens.end_ids(loaded.model), max_new_tokens=24)
+    streamer = tokens.AnswerStreamer(loaded.prompts.tokenizer, output)
+    should_stop = lambda: output.reason is not None or len(output.ids) >= stop_after  # noqa: E731
+    function(prompt, Sampling(max_new_tokens=24), streamer=streamer, should_stop=should_stop)
+    return output.ids
 
 
 def test_borrowed_tokens_are_those_of_a_plain_run(loaded, borrowed):
     prompt = loaded.prompts.build(question("Describe the image.", image()))
     plain = run(
-        lambda *args, **kwargs: tokens.run(loaded.model, loaded.device, grammars(loaded), *args, **kwargs), prompt
+        loaded,
+        lambda *args, **kwargs: tokens.run(loaded.model, loaded.device, grammars(loaded), *args, **kwargs),
+        prompt,
     )
-    assert run(borrowed, prompt) == plain
-    assert run(borrowed, prompt, stop_after=3) == plain[:3]
+    assert run(loaded, borrowed, prompt) == plain
+    assert run(loaded, borrowed, prompt, stop_after=3) == plain[:3]
 
 
 def test_a_failure_on_the_gpu_reaches_the_caller(loaded, borrowed, monkeypatch):
@@ -59,7 +64,7 @@ def test_a_failure_on_the_gpu_reaches_the_caller(loaded, borrowed, monkeypatch):
 
     monkeypatch.setattr(tokens, "run", broken)
     with pytest.raises(RuntimeError, match="said no"):
-        run(borrowed, loaded.prompts.build(question("hi")))
+        run(loaded, borrowed, loaded.prompts.build(question("hi")))
 
 
 def test_a_space_on_zerogpu_answers(tmp_path):

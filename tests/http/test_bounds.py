@@ -18,7 +18,7 @@ from qwen_demo.http.access import caller_address
 from qwen_demo.http.credentials import Login, hash_of_password, new_key
 from qwen_demo.http.route_guard import _at_own_address
 from qwen_demo.media.memory_budget import MIB
-from qwen_demo.server.app import _uvicorn_config
+from qwen_demo.server.run import uvicorn_config
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from tests.conftest import question, until
@@ -154,7 +154,7 @@ async def test_a_reader_that_stops_in_the_middle_loses_his_slot_at_the_deadline(
 def impatient(start, monkeypatch):
     """The application behind uvicorn as the program configures it, for an endless answer of large pieces."""
     monkeypatch.setattr(protocol, "READ_TIMEOUT_S", 0.5)
-    real, ours = uvicorn.Config, _uvicorn_config(None, Settings())
+    real, ours = uvicorn.Config, uvicorn_config(None, Settings())
     monkeypatch.setattr(uvicorn, "Config", lambda app, **options: real(app, **options, http=ours.http, ws=ours.ws))
     return start(Script(["x" * 100_000] * 100_000, gap_s=0.001), max_running=2, max_new_tokens=100_000)
 

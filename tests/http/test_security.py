@@ -11,7 +11,7 @@ import uvicorn
 from qwen_demo.http import route_guard as page_door
 from qwen_demo.http import timeout_protocol as protocol
 from qwen_demo.http.credentials import hash_of_password
-from qwen_demo.server.app import _uvicorn_config
+from qwen_demo.server.run import uvicorn_config
 from qwen_demo.settings import Settings
 from tests.conftest import ROOT
 
@@ -254,7 +254,7 @@ def impatient(start, monkeypatch):
     """The application behind uvicorn as the program configures it, with little patience."""
     monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 1.0)
     real = uvicorn.Config
-    ours = _uvicorn_config(None, Settings())
+    ours = uvicorn_config(None, Settings())
     monkeypatch.setattr(uvicorn, "Config", lambda app, **options: real(app, **options, http=ours.http, ws=ours.ws))
     return start()
 

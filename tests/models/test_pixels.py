@@ -1,11 +1,17 @@
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_demo.models import torchvision_shim
-from qwen_demo.models.pixels import image_tokens, seen_size
-from tests.conftest import image, question
+from qwen_demo.models.pixels import PixelBounds, seen_size
+from qwen_demo.raster import Raster
+from qwen_demo.types import Video
+from tests.conftest import draw, image, question
 
 torchvision_shim.install()
+import qwen_vl_utils  # noqa: E402 after the shim
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize  # noqa: E402 after the shim
 
 sides = st.integers(28, 8000)
@@ -15,11 +21,25 @@ sides = st.integers(28, 8000)
 def test_the_size_is_the_processors(width, height, least, most):
     bounds = {"min_pixels": least * 784, "max_pixels": most * 784}
     if max(width, height) / min(width, height) <= 200:
-        assert seen_size(width, height, **bounds) == smart_resize(height, width, 28, **bounds)[::-1]
+        seen = seen_size(width, height, **bounds)
+        assert seen == smart_resize(height, width, 28, **bounds)[::-1]
+        if seen[0] * seen[1] <= bounds["max_pixels"]:  # beyond that, the library gives a side of nothing
+            assert seen == qwen_vl_utils.smart_resize(height, width, 28, **bounds)[::-1]
 
 
-def test_tokens_are_those_of_the_prompt(loaded):
-    for size in ((336, 336), (1200, 500), (30, 900)):
-        prompt = loaded.prompts.build(question("hi", image(size=size)))
-        bounds = {"min_pixels": loaded.info.min_pixels, "max_pixels": loaded.info.max_pixels}
-        assert image_tokens(*size, **bounds) == prompt.image_tokens
+@pytest.mark.parametrize("size", [(336, 336), (1200, 500), (30, 900), (28, 5600), (5600, 28), (40, 40)])
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"max_pixels": 28 * 28 * 80}, {"min_pixels": 28 * 28 * 200}, {"min_pixels": 1 << 30}, {"max_pixels": 784}],
+)
+def test_what_is_charged_is_what_the_prompt_takes(loaded, size, asked):
+    request = replace(question("hi", image(size=size)), **asked)
+    assert PixelBounds.of(loaded.info, request).tokens(*size) == loaded.prompts.build(request).image_tokens
+
+
+@pytest.mark.parametrize("frames", [2, 4, 16])
+@pytest.mark.parametrize("asked", [{}, {"min_pixels": 28 * 28 * 200}, {"max_pixels": 28 * 28 * 80}])
+def test_a_clip_is_charged_what_it_takes(loaded, frames, asked):
+    clip = Video(Raster.of(*[draw("red", (320, 240))] * frames), tuple(range(frames)), 1.0, float(frames), "clip")
+    request = replace(question("hi", clip), **asked)
+    assert PixelBounds.of(loaded.info, request).cost(clip) == loaded.prompts.build(request).image_tokens

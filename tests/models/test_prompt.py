@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from qwen_demo.raster import Raster
@@ -16,7 +17,7 @@ def counts(prompts, request) -> dict[str, int]:
     return {token: ids.count(token_id) for token, token_id in prompts.tokenizer.get_added_vocab().items()}
 
 
-def test_ids_patches_and_positions_are_those_of_the_stock_processor(loaded):
+def test_ids_patches_and_positions_are_those_of_the_model_cards_code(loaded):
     clip = Video(Raster.of(*(draw("red", (320, 240)) for _ in range(4))), (0, 0.5, 1, 1.5), 2.0, 2.0, "clip")
     request = ChatRequest(
         (
@@ -43,13 +44,12 @@ def test_ids_patches_and_positions_are_those_of_the_stock_processor(loaded):
                 add_generation_prompt=True,
             )
         ],
-        images=[draw("red"), draw("blue", (500, 300))],
-        videos=[list(clip.frames)],
+        images=resized([draw("red"), draw("blue", (500, 300))], 50176, loaded.info.max_pixels),
+        videos=[resized(clip.frames, 50176, loaded.info.max_pixels * 2 // 4)],
         videos_kwargs={
             "do_sample_frames": False,
             "fps": 2.0,
-            "size": {"shortest_edge": 50176, "longest_edge": loaded.info.max_pixels * 2 // 4},
-            "cap_pixels_per_frame": False,
+            "do_resize": False,
         },
         return_tensors="pt",
     )
@@ -66,6 +66,23 @@ def test_ids_patches_and_positions_are_those_of_the_stock_processor(loaded):
     )
     assert torch.equal(prompt.positions, positions[:, 0])
     assert prompt.rope_delta == int(delta)
+
+
+def resized(images, least: int, most: int) -> list:
+    from qwen_vl_utils import process_vision_info
+
+    parts = [{"type": "image", "image": each, "min_pixels": least, "max_pixels": most} for each in images]
+    return process_vision_info([{"role": "user", "content": parts}])[0]
+
+
+@pytest.mark.parametrize("size", [(500, 300), (1036, 756), (200, 170)])
+def test_pixels_differ_from_the_processors_own_resizing_by_no_more_than_two_levels(loaded, size):
+    drawn = image("red", size)
+    pixels = loaded.prompts.build(question("hi", drawn)).media[0].pixels
+    bounds = {"shortest_edge": loaded.info.min_pixels, "longest_edge": loaded.info.max_pixels}
+    own = loaded.prompts.processor.image_processor(images=[drawn.pixels], size=bounds, return_tensors="pt")
+    level = 1 / 255 / min(loaded.prompts.processor.image_processor.image_std)
+    assert (pixels - own["pixel_values"]).abs().max() <= 2.01 * level
 
 
 def test_what_people_type_never_becomes_special_tokens(loaded):

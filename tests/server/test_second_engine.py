@@ -5,16 +5,19 @@ import pytest
 from qwen_demo.engines.scripted import ScriptedEngine
 from qwen_demo.errors import ModelLoadError, SettingsError
 from qwen_demo.models.load import load_beside
-from qwen_demo.server import app as server
+from qwen_demo.server import app as building
+from qwen_demo.server import engines, run
+from qwen_demo.server.listening import listening_socket
+from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo, collect
-from qwen_demo.ui import compare
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.panels.compare import compare
 from tests.conftest import draw, image, question
 
 
 async def test_both_engines_have_the_model_and_answer_and_end_together(tmp_path):
-    app = server.build_app(
+    app = building.build_app(
         Settings(
             model="embedded", compare_engine="generate", compare_quantization="nf4", upload_dir=tmp_path, warmup=False
         )
@@ -34,11 +37,11 @@ async def test_both_engines_have_the_model_and_answer_and_end_together(tmp_path)
         ]
         draw("red").save(tmp_path / "red.png")
         asked = {"text": "What color is the circle?", "files": [str(tmp_path / "red.png")]}
-        choices = [compare.Choice("first"), compare.Choice("second")]
+        choices = [compare.SideChoice("first"), compare.SideChoice("second")]
         async for value in compare.answers(asked, choices, services, Reader(first.settings, [tmp_path])):
             last = value
         assert all("red" in side["text"] for side in last["sides"])
-        assert [side["given"]["engine"] for side in last["sides"]] == [compare.label(s.status()) for s in services]
+        assert [side["settings"]["engine"] for side in last["sides"]] == [compare.label(s.status()) for s in services]
         assert len(last["timings"]["rows"]) > 10
         assert "red" in (await collect(first.answer(question("What color is the circle?", image())))).text
     assert {service.status().state for service in services} == {"closing"}
@@ -46,7 +49,7 @@ async def test_both_engines_have_the_model_and_answer_and_end_together(tmp_path)
 
 
 def test_one_engine_is_all_there_is_unless_asked():
-    assert server.build_second(Settings(model="embedded"), object()) is None
+    assert engines.build_compared(Settings(model="embedded"), object()) is None
 
 
 @pytest.mark.parametrize("quantization", ["none", "auto"])
@@ -63,11 +66,12 @@ async def test_a_second_engine_that_cannot_be_loaded_ends_the_program_with_the_r
         async def start(self):
             raise ModelLoadError("It needs more memory than is free.")
 
-    monkeypatch.setattr(server, "build_second", lambda settings, first: server.Service(settings, Broken()))
-    assert await server._serve(Settings(engine="scripted", port=0, warmup=False, grace_s=0)) == 1
+    monkeypatch.setattr(building, "build_compared", lambda settings, first: Service(settings, Broken()))
+    settings = Settings(engine="scripted", port=0, warmup=False, grace_s=0)
+    assert await run._serve(settings, listening_socket(settings)) == 1
     assert "error: the second engine, to compare with: It needs more memory" in capsys.readouterr().err
 
 
 def test_zerogpu_refuses_a_second_engine():
     with pytest.raises(SettingsError, match="ZeroGPU"):
-        server._launch_on_zerogpu(Settings(model="embedded", compare_engine="batching"))
+        run._launch_on_zerogpu(Settings(model="embedded", compare_engine="batching"))

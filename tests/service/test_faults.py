@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from qwen_demo.engines.scripted import Script
-from qwen_demo.errors import EngineFailed, NotReady, OutOfMemory
+from qwen_demo.errors import EngineFailed, OutOfMemory
 from qwen_demo.http import route_guard as page_door
 from tests.api.conftest import start
 from tests.conftest import until
@@ -44,7 +44,9 @@ def at_rest(app) -> None:
     """Every slot, place and token of the waiting room is free again."""
     service = app.service
     eventually(lambda: (app.engine.health().running, app.engine.health().waiting) == (0, 0), "slots were not freed")
-    eventually(lambda: (service._in_flight, service._tokens_in_flight) == (0, 0), "places were not freed")
+    eventually(
+        lambda: (service._admission.requests, service._admission.prompt_tokens) == (0, 0), "places were not freed"
+    )
 
 
 class Sabotage:
@@ -92,7 +94,7 @@ def test_an_unforeseen_error_ends_one_request_and_no_other(start):
 
 
 def test_a_stall_is_seen_told_and_forgiven(start, monkeypatch):
-    monkeypatch.setattr("qwen_demo.service.service.CANARY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("qwen_demo.service.watchdog.CANARY_TIMEOUT_S", 0.2)
     app = start(Script(["a"]), canary_s=0.2, request_timeout_s=2, max_running=4)
     assert ask(app).status_code == 200
     app.engine.script = Script(["a"], first_s=3600)
@@ -119,12 +121,11 @@ def test_a_dead_engine_is_told_at_once_and_a_live_one_serves_again(start):
         lines = stream.iter_lines()
         next(lines)
         app.engine._ready = False
-        Sabotage(app, NotReady("unused"), word="never")
         answers = [ask(app), ask(app, stream=True)]
         assert [answer.status_code for answer in answers] == [503, 503]
         assert not is_ready(app)
         with app.client() as other:
-            assert other.get("/health").json()["state"] == "failed"
+            assert other.get("/health").json()["state"] == "restarting"
     app.engine._ready = True
     app.engine.script = Script(["a"])
     assert is_ready(app)

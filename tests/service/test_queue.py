@@ -9,8 +9,9 @@ from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.service.queue import Ticket, WaitingQueue
 from qwen_demo.service.service import Service
 from qwen_demo.types import Finished
-from qwen_demo.ui import chat, single
+from qwen_demo.ui import chat
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.panels import answering
 from tests.conftest import question, until
 
 
@@ -50,23 +51,23 @@ async def test_each_learns_its_own_place_and_it_falls(service):
     assert [service.ahead_of(ticket) for ticket in tickets] == [None, 0, 1, 2]
     # The figure of the header and the metrics is that of a request that comes now: it has all before it.
     assert service.eta_s(3) == service.eta_s() == 3.0
-    assert chat.where(tickets[3], service) == "Waiting in line; 2 before you, about 2 s"
+    assert chat.progress(tickets[3], service) == "Waiting in line; 2 before you, about 2 s"
     await tasks[0]
     await until(lambda: service.status().waiting == 2)
     assert [service.ahead_of(ticket) for ticket in tickets] == [None, None, 0, 1]
-    assert chat.where(tickets[2], service) == "Waiting in line; next"
+    assert chat.progress(tickets[2], service) == "Waiting in line; next"
     await asyncio.gather(*tasks)
-    assert not service._line._tickets
+    assert not service._queue._tickets
 
 
 async def test_the_stages_before_the_first_word_are_told(service):
     ticket = Ticket()
     ticket.since -= 2
-    assert chat.where(ticket, service) == "Opening the files, 2 s so far"
-    service._line.join(ticket, 1234)
+    assert chat.progress(ticket, service) == "Opening the files, 2 s so far"
+    service._queue.join(ticket, 1234)
     ticket.since -= 3
-    assert chat.where(ticket, service) == "Looking at it: about 1,234 tokens to read, 3 s so far"
-    service._line.leave(ticket)
+    assert chat.progress(ticket, service) == "Looking at it: about 1,234 tokens to read, 3 s so far"
+    service._queue.leave(ticket)
 
 
 async def test_who_leaves_while_waiting_leaves_the_line(service):
@@ -77,7 +78,7 @@ async def test_who_leaves_while_waiting_leaves_the_line(service):
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert not service._line._tickets
+    assert not service._queue._tickets
 
 
 async def test_a_question_in_a_panel_is_told_its_place_too(service, settings, tmp_path):
@@ -87,7 +88,7 @@ async def test_a_question_in_a_panel_is_told_its_place_too(service, settings, tm
     request = chat.chat_request(
         Reader(settings, [tmp_path]), chat.ask([], {"text": "x"}), question("x").sampling, "", None
     )
-    async with aclosing(single.answer(request, service)) as steps:
+    async with aclosing(answering.answer(request, service)) as steps:
         notes = {step.note async for step in steps}
     assert "Waiting in line; next" in notes
     await first

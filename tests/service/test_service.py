@@ -1,4 +1,7 @@
 import asyncio
+import itertools
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +17,7 @@ from qwen_demo.errors import (
 )
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
-from qwen_demo.types import ChatRequest, Message, Text, collect
+from qwen_demo.types import ChatRequest, Finished, Message, Text, Timing, Usage, collect
 from tests.conftest import image, question, until
 
 
@@ -169,3 +172,73 @@ async def test_answers_that_outlast_the_grace_end_with_the_reason(settings):
     with pytest.raises(NotReady, match="shutting down"):
         await running
     assert scripted.health().running == 0
+
+
+async def test_an_engine_that_starts_with_an_unforeseen_error_has_failed(settings):
+    class Broken(ScriptedEngine):
+        async def start(self):
+            raise LookupError("no such thing")
+
+    service = Service(settings, Broken())
+    service.start()
+    await service.loaded()
+    assert (service.status().state, service.is_lost) == ("failed", True)
+    assert "no such thing" in str(service.failure)
+    await service.close()
+
+
+async def test_the_watchdog_outlasts_an_unforeseen_error_tells_it_and_the_engine_is_closed(settings):
+    service, scripted = await started(settings.model_copy(update={"canary_s": 0.05}), Script(error=LookupError("odd")))
+    await until(lambda: service.status().state == "failed")
+    assert not service._health().ready and not service.is_lost
+    scripted.script = Script(["fine"])
+    await until(lambda: service.status().state == "ready")
+    await service.close()
+    assert not scripted.health().ready
+
+
+async def test_a_task_that_broke_does_not_keep_the_engine_open(settings):
+    service, scripted = await started(settings)
+
+    async def broken():
+        raise LookupError("odd")
+
+    service._tasks.append(asyncio.create_task(broken()))
+    await asyncio.sleep(0)
+    await service.close()
+    assert not scripted.health().ready
+
+
+async def test_an_engine_that_comes_back_by_itself_is_restarting_and_one_that_does_not_is_lost(settings):
+    service, scripted = await started(settings)
+    scripted._ready = False
+    assert (service.status().state, service.is_lost) == ("restarting", False)
+    scripted._ready = True
+    assert service.status().state == "ready"
+    health = scripted.health()
+    scripted.health = lambda: replace(health, ready=False, failed=True)
+    assert (service.status().state, service.is_lost) == ("failed", True)
+
+
+async def test_the_estimate_counts_work_and_no_idle_hours(settings, monkeypatch):
+    service, _ = await started(settings, max_running=2)
+    hours = itertools.count(step=3600)
+    for seconds in (2.0, 4.0):
+        monkeypatch.setattr(time, "monotonic", lambda now=next(hours): now)  # noqa: B008 each call its own hour
+        service.rates.add(Finished("stop", Usage(1, 0, 1), Timing(queue_s=100.0, total_s=100.0 + seconds)))
+    monkeypatch.undo()
+    assert service.eta_s(ahead=1) == pytest.approx(3.0 / 2)
+    assert service.eta_s(ahead=10) == pytest.approx(10 * 3.0 / 2)
+    assert service.eta_s() == 0
+
+
+@pytest.mark.parametrize(("least", "tokens"), [(None, 64), (28 * 28 * 200, 196), (1 << 40, 256)])
+async def test_what_a_request_asks_of_its_images_is_charged_at_the_door(settings, least, tokens):
+    service, scripted = await started(settings, Script(["a"], first_s=60))
+    request = replace(question("hi", image(size=(224, 224))), min_pixels=least)
+    waiting = asyncio.create_task(collect(service.answer(request)))
+    await until(lambda: scripted.health().running == 1)
+    assert service._admission.prompt_tokens == pytest.approx(tokens, abs=30) and service._admission.prompt_tokens > 64
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert (service._admission.requests, service._admission.prompt_tokens) == (0, 0)

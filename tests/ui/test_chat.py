@@ -8,8 +8,9 @@ import pytest
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import EngineFailed
 from qwen_demo.service.service import Service
-from qwen_demo.ui import chat, render, texts
+from qwen_demo.ui import chat, render
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.i18n import texts
 from tests.conftest import draw, until
 
 
@@ -140,20 +141,20 @@ def test_retry_undo_and_edit_cut_where_they_should():
     assert chat.again(history, 2) == history[:1]
     assert chat.before(history, 4) == history[:3]
     assert chat.question_of(history, 4) == {"text": "b", "files": []}
-    assert [words(m) for m in chat.edited(history, 0, "new")] == ["new"]
+    assert [words(m) for m in chat.edit(history, 0, "new")] == ["new"]
 
 
 def test_an_edited_question_keeps_its_images(tmp_path):
     history = chat.ask([], {"text": "old", "files": [str(tmp_path / "a.png")]})
-    assert chat.question_of(chat.edited(history, 0, "new"), 0) == {"text": "new", "files": [str(tmp_path / "a.png")]}
+    assert chat.question_of(chat.edit(history, 0, "new"), 0) == {"text": "new", "files": [str(tmp_path / "a.png")]}
 
 
 def test_stop_keeps_what_was_written_and_says_so():
     pending = {**assistant(""), "metadata": {"title": "Looking", "status": "pending"}}
-    assert [words(m) for m in chat.stopped([user("a"), assistant("half")])][:2] == ["a", "half"]
-    assert chat.stopped([user("a"), assistant("half")])[-1]["metadata"]["title"] == texts.STOPPED
-    assert chat.stopped([user("a"), pending])[0] == user("a")
-    assert pending not in chat.stopped([user("a"), pending])
+    assert [words(m) for m in chat.note_stop([user("a"), assistant("half")])][:2] == ["a", "half"]
+    assert chat.note_stop([user("a"), assistant("half")])[-1]["metadata"]["title"] == texts.STOPPED
+    assert chat.note_stop([user("a"), pending])[0] == user("a")
+    assert pending not in chat.note_stop([user("a"), pending])
 
 
 def test_an_empty_question_changes_nothing():

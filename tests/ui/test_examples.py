@@ -5,9 +5,10 @@ import pytest
 from qwen_demo.engines.generate import GenerateEngine
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Sampling, collect
-from qwen_demo.ui import chat, languages, texts_zh
+from qwen_demo.ui import chat
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.examples import EXAMPLES, FOLDER
+from qwen_demo.ui.i18n import languages, texts_zh
 
 # What the images show, in words that a right answer has to contain.
 TRUTHS = {

@@ -29,12 +29,12 @@ def html(document: Document, title: str = "Document") -> str:
     for element in document.elements:
         box = f' data-bbox="{" ".join(f"{value:.0f}" for value in element.region)}"' if element.region else ""
         parts.append(
-            f'<div id="e{element.number}" class="{element.kind.replace(" ", "-")}"{box}>{shown(element)}</div>'
+            f'<div id="e{element.number}" class="{element.kind.replace(" ", "-")}"{box}>{element_html(element)}</div>'
         )
     return "\n".join([*parts, "</body></html>", ""])
 
 
-def shown(element: Element) -> str:
+def element_html(element: Element) -> str:
     """An element's HTML as it is shown: clean, formulas and images as words."""
     if element.kind == "formula":
         return f"<pre>{escape(element.text)}</pre>"

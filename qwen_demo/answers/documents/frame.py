@@ -10,7 +10,7 @@ outside, which scrolls the frame by setting the fragment of its address.
 import base64
 import hashlib
 
-from qwen_demo.answers.documents.exports import shown
+from qwen_demo.answers.documents.exports import element_html
 from qwen_demo.answers.documents.parse import Document
 
 # Stands in the frame's class until the page says whether it is dark.
@@ -40,7 +40,7 @@ def srcdoc(document: Document) -> str:
     """HTML for the `srcdoc` of a sandboxed frame; element n has the id `e{n}`."""
     body = "\n".join(
         f'<div id="e{element.number}" data-n="{element.number}" class="{element.kind.replace(" ", "-")}">'
-        f"{shown(element)}</div>"
+        f"{element_html(element)}</div>"
         for element in document.elements
     )
     return (

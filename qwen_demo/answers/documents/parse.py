@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from markdown_it import MarkdownIt
 
-from qwen_demo.answers.documents.tree import BLOCKS, LONGEST_TEXT, Node, read
+from qwen_demo.answers.documents.tree import BLOCKS, MAX_TEXT_CHARACTERS, Node, read
 
-MOST_ELEMENTS = 500
+MAX_ELEMENTS = 500
 Region = tuple[float, float, float, float]
 
 _KINDS = {
@@ -75,24 +75,24 @@ class Document:
     form: str
     cut: bool = False
 
-    def placed(self, seen: tuple[int, int], page: tuple[int, int]) -> "Document":
+    def scaled(self, seen: tuple[int, int], page: tuple[int, int]) -> "Document":
         """Regions scaled from the size that the model saw to the page's, and clipped to it.
 
         A region that lies outside, or has no area, is dropped; its element stays.
         """
-        return replace(self, elements=tuple(replace(e, region=_placed(e.region, seen, page)) for e in self.elements))
+        return replace(self, elements=tuple(replace(e, region=_scaled(e.region, seen, page)) for e in self.elements))
 
 
 def parse(text: str) -> Document:
     """A document for any text whatsoever; whole or cut off in the middle, in a fence or bare."""
-    text = text[: LONGEST_TEXT + 1].replace("\0", "")
+    text = text[: MAX_TEXT_CHARACTERS + 1].replace("\0", "")
     fenced = _FENCE.match(text)
     inner = fenced[2] if fenced else text
     is_html = bool(re.search(r"data-bbox|<(html|body|table|h[1-6]|p|div|ol|ul)[\s>]", inner, re.IGNORECASE))
     root, cut = read(inner if is_html else _from_markdown(inner if fenced else text))
     elements = []
     for node, marker in _blocks(root):
-        if len(elements) == MOST_ELEMENTS:
+        if len(elements) == MAX_ELEMENTS:
             cut = True
             break
         region = _region(node.attributes.get("data-bbox", ""))
@@ -178,7 +178,7 @@ def _region(text: str) -> Region | None:
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
-def _placed(region: Region | None, seen: tuple[int, int], page: tuple[int, int]) -> Region | None:
+def _scaled(region: Region | None, seen: tuple[int, int], page: tuple[int, int]) -> Region | None:
     if region is None:
         return None
     x1, x2 = (min(max(x * page[0] / seen[0], 0.0), float(page[0])) for x in region[0::2])

@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 
 import nh3
 
-LONGEST_TEXT = 100_000
-DEEPEST = 60
-MOST_CELLS = 5000
-WIDEST_SPAN = 100
+MAX_TEXT_CHARACTERS = 100_000
+MAX_DEPTH = 60
+MAX_CELLS = 5000
+MAX_SPAN = 100
 
 BLOCKS = frozenset(
     {"address", "article", "blockquote", "dd", "div", "dl", "dt", "figcaption", "figure", "footer", "header"}
@@ -59,7 +59,7 @@ class Node:
 
 def read(html: str) -> tuple[Node, bool]:
     """The tree of known tags in `html`, and whether something was left out for its size."""
-    whole, html = html, _shallow(html[:LONGEST_TEXT])
+    whole, html = html, _shallow(html[:MAX_TEXT_CHARACTERS])
     clean = nh3.clean(
         html,
         tags=set(BLOCKS | INLINE | TABLE),
@@ -87,7 +87,7 @@ def write(node: Node | str) -> str:
 def span(node: Node, name: str) -> int:
     """`colspan` or `rowspan`, within reason: a browser lays out every column that is claimed."""
     text = node.attributes.get(name, "1").strip()
-    return min(max(int(text), 1), WIDEST_SPAN) if text.isdecimal() and len(text) < 9 else 1
+    return min(max(int(text), 1), MAX_SPAN) if text.isdecimal() and len(text) < 9 else 1
 
 
 def _raw(node: Node | str) -> str:
@@ -109,7 +109,7 @@ def _shallow(html: str) -> str:
         if match[2].lower() in _LOOSE:
             continue
         depth = max(0, depth - 1) if match[1] else depth + 1
-        if depth > DEEPEST:
+        if depth > MAX_DEPTH:
             return html[: match.start()]
     return html
 
@@ -127,7 +127,7 @@ class _Builder(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         node = Node(tag, {name: value or "" for name, value in attrs})
         self._cells += tag in ("td", "th")
-        if self._cells > MOST_CELLS:
+        if self._cells > MAX_CELLS:
             self.cut = True
         else:
             self._open[-1].children.append(node)

@@ -3,24 +3,27 @@
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from qwen_demo.engines.batching import plan as planning
-from qwen_demo.engines.batching.decoder import LeanDecoder, StockDecoder
-from qwen_demo.engines.batching.intake import Intake
-from qwen_demo.engines.batching.reuse import EncoderCache
-from qwen_demo.engines.batching.stages import StagedDecoder
-from qwen_demo.engines.batching.step import Stepper
-from qwen_demo.engines.batching.vision import StockVision, VisionEncoder
-from qwen_demo.engines.batching.worker import Mail, Worker
+from qwen_demo.engines.batching.encoder_cache import CachedEncoder, EncoderCache
+from qwen_demo.engines.batching.job import Job
+from qwen_demo.engines.batching.loop import EngineLoop, Outbox
+from qwen_demo.engines.batching.memory_plan import MemoryPlan, layer_devices, make_plan
+from qwen_demo.engines.batching.model.decoder import LeanDecoder, StockDecoder
+from qwen_demo.engines.batching.model.stages import StagedDecoder
+from qwen_demo.engines.batching.model.vision import StockVisionEncoder, VisionEncoder
+from qwen_demo.engines.batching.preprocessor import Preprocessor
+from qwen_demo.engines.batching.runner import ModelRunner
 from qwen_demo.engines.grammar import Grammars
 from qwen_demo.engines.output import Output
 from qwen_demo.engines.tokens import end_ids
+from qwen_demo.types import ChatRequest, Sampling
 
 if TYPE_CHECKING:
     from qwen_demo.models.load import LoadedModel
+    from qwen_demo.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -28,49 +31,68 @@ log = logging.getLogger(__name__)
 PATCHES_AT_ONCE = {"cuda": 4096, "mps": 4096}
 
 
-def build(settings, loaded: "LoadedModel", *, post: Callable[[Mail], None]) -> tuple[Worker, Intake, planning.Plan]:
-    """Worker, intake and plan; neither thread runs yet."""
+class EngineParts(NamedTuple):
+    """What a running engine is made of."""
+
+    loop: EngineLoop
+    preprocessor: Preprocessor
+    plan: MemoryPlan
+
+
+def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Outbox], None]) -> EngineParts:
+    """All parts; no thread runs yet."""
     model, prompts = loaded.model, loaded.prompts
-    decoder, encoder = _parts(settings, model, loaded.device)
-    plan = planning.make(settings, model, loaded.info.max_pixels, loaded.info.context_tokens)
+    decoder, vision = _networks(settings, model, loaded.device)
+    plan = make_plan(settings, model, loaded.info.max_pixels, loaded.info.context_tokens)
     kernels = settings.kernels and settings.fast_path
-    stepper = Stepper(model, decoder, plan, cuda_graphs=settings.cuda_graphs, kernels=kernels)
+    runner = ModelRunner(model, decoder, plan, cuda_graphs=settings.cuda_graphs, kernels=kernels)
     stream = None
     if loaded.device.type == "cuda":
         # Answers in the making go before the next images.
-        stream = encoder.aside.reader = torch.cuda.Stream(loaded.device, priority=-1)
-        _finish_on_cuda(stepper, encoder, settings.warmup)
+        stream = vision.side_stream.reader = torch.cuda.Stream(loaded.device, priority=-1)
+        _finish_on_cuda(runner, vision, settings.warmup)
+    encoder = _cached_encoder(settings, loaded, plan, vision)
     # The embedded model's steps and images are too small to share; its vision encoder is not.
     own, aside = (1, 2) if loaded.info.embedded else (0, 0)
-    on_owner = partial(_prepare_thread, settings.threads or own, loaded.device, stream)
-    on_threads = tuple(partial(_prepare_thread, settings.threads or n, loaded.device) for n in (own, aside))
     ends = end_ids(model)
-    worker = Worker(
-        stepper,
+
+    def refuse(job: Job, error: Exception) -> None:
+        publish([(job, error), (job, None)])
+
+    loop = EngineLoop(
+        runner,
         plan,
+        encoder.cache,
         reuse=settings.reuse,
         max_age_s=settings.cache_seconds,
-        post=post,
+        publish=publish,
+        release=lambda job: preprocessor.release(job),
         decode_text=lambda token: prompts.tokenizer.decode([token]),
-        on_thread=on_owner,
+        on_thread=partial(_prepare_thread, settings.threads or own, loaded.device, stream),
     )
-    patch = model.config.vision_config.patch_size
-    intake = Intake(
+    preprocessor = Preprocessor(
         prompts=prompts,
         encoder=encoder,
-        encoded=EncoderCache(plan.encoder_bytes if settings.reuse else 0, settings.cache_seconds),
-        patches_at_once=min(PATCHES_AT_ONCE.get(loaded.device.type, 0), loaded.info.max_pixels // patch**2),
         slot_tokens=plan.slot_tokens,
         make_output=partial(_output, settings, prompts.tokenizer, ends),
         make_constraint=Grammars(prompts.tokenizer, model.config.text_config.vocab_size, ends).constraint,
-        on_ready=worker.add,
-        on_failed=lambda job, error: post([(job, error), (job, None)]),
-        on_threads=on_threads,
+        on_ready=loop.add,
+        on_failed=refuse,
+        on_threads=(
+            partial(_prepare_thread, settings.threads or own, loaded.device),
+            partial(_prepare_thread, settings.threads or aside, loaded.device),
+        ),
     )
-    return worker, intake, plan
+    return EngineParts(loop, preprocessor, plan)
 
 
-def _parts(settings, model, device: torch.device):
+def _cached_encoder(settings: "Settings", loaded: "LoadedModel", plan: MemoryPlan, vision) -> CachedEncoder:
+    cache = EncoderCache(plan.encoder_bytes if settings.reuse else 0, settings.cache_seconds)
+    most = loaded.info.max_pixels // loaded.model.config.vision_config.patch_size**2
+    return CachedEncoder(vision, cache, min(PATCHES_AT_ONCE.get(loaded.device.type, 0), most))
+
+
+def _networks(settings: "Settings", model, device: torch.device):
     """Language model and vision encoder. Before the plan is made: what fused weights take is not free for it."""
     if device.type == "cuda":
         # cuDNN plans attention anew for every length and thread.
@@ -78,14 +100,14 @@ def _parts(settings, model, device: torch.device):
     visual = model.model.visual
     decoder = _decoder(settings, model)
     fast_vision = settings.fast_path and VisionEncoder.fits(visual)
-    encoder = VisionEncoder(visual) if fast_vision else StockVision(visual)
+    encoder = VisionEncoder(visual) if fast_vision else StockVisionEncoder(visual)
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return decoder, encoder
 
 
-def _decoder(settings, model):
-    devices = planning.layer_devices(model)
+def _decoder(settings: "Settings", model):
+    devices = layer_devices(model)
     if settings.fast_path and LeanDecoder.fits(model):
         return LeanDecoder(model)
     if settings.fast_path and StagedDecoder.fits(model, devices):
@@ -93,14 +115,14 @@ def _decoder(settings, model):
     return StockDecoder(model)
 
 
-def _finish_on_cuda(stepper: Stepper, encoder, warmup: bool) -> None:
+def _finish_on_cuda(runner: ModelRunner, vision, warmup: bool) -> None:
     """Last steps of the thread that loads: what it has queued must be done before others begin."""
-    with torch.inference_mode(), torch.cuda.device(encoder.device):
-        if stepper.kernels:
-            stepper.kernels.lend(getattr(encoder, "blocks", ()))
+    with torch.inference_mode(), torch.cuda.device(vision.device):
+        if runner.kernels:
+            runner.kernels.install(getattr(vision, "blocks", ()))
         if warmup:
-            stepper.warm_up()
-    for device in {encoder.device, *stepper.cache.banks}:
+            runner.warm_up()
+    for device in {vision.device, *runner.cache.banks}:
         torch.cuda.synchronize(device)
 
 
@@ -114,7 +136,7 @@ def _prepare_thread(threads: int, device: torch.device, stream: "torch.cuda.Stre
         torch.cuda.set_stream(stream)
 
 
-def _output(settings, tokenizer, ends: frozenset[int], request, sampling) -> Output:
+def _output(settings: "Settings", tokenizer, ends: frozenset[int], request: ChatRequest, sampling: Sampling) -> Output:
     return Output(
         tokenizer,
         ends,

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from qwen_demo.engines.batching.cache import SlotCache
+from qwen_demo.engines.batching.kv_cache import KVCache
 
 BATCHES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 # Not needed where attention reads the lengths on the device (`by_length=False`).
 KEYS = (512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576, 32768, 65536, 131072)
 WARM_KEYS = 2048
 GRAPH_BYTES = 12 << 20  # of a recorded step, roughly
-# Tokens of a short piece of a prompt, as kernels read it.
+# Tokens of a short chunk of a prompt that goes through the kernels of the decode step.
 SHORT = (8, 16, 32, 64)
 
 
@@ -89,7 +89,7 @@ class StepGraphs:
         return graph
 
 
-class Recorded:
+class RecordedStep:
     """A `KernelStep` whose passes over few tokens are recorded.
 
     Args:
@@ -99,7 +99,7 @@ class Recorded:
         sizes: numbers of tokens, ascending.
     """
 
-    def __init__(self, step, cache: SlotCache, width: int, sizes: Sequence[int]):
+    def __init__(self, step, cache: KVCache, width: int, sizes: Sequence[int]):
         self.device, most = cache.device(0), sizes[-1]
         self._kernels, self._spare = step, cache.length
         self._x = torch.zeros(most, width, dtype=cache.banks[self.device].dtype, device=self.device)
@@ -108,10 +108,12 @@ class Recorded:
         self._places = torch.full_like(self._slots, self._spare)
         self.graphs: StepGraphs | None = StepGraphs(self._step, sizes, cache.length, by_length=False)
 
-    def few(self, x: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """As `KernelStep.few`; valid until the next call."""
+    def decode(
+        self, x: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, places: torch.Tensor
+    ) -> torch.Tensor:
+        """As `KernelStep.decode`; valid until the next call."""
         if self.graphs is None:
-            return self._kernels.few(x, positions, slots, places)
+            return self._kernels.decode(x, positions, slots, places)
         rows = len(x)
         self._x[:rows], self._positions[:, :rows] = x, positions
         self._slots[:rows], self._places[:rows] = slots, places
@@ -119,7 +121,7 @@ class Recorded:
         return self.graphs(rows, self._spare)
 
     def _step(self, rows: int, keys: int) -> torch.Tensor:
-        return self._kernels.few(self._x[:rows], self._positions[:, :rows], self._slots[:rows], self._places[:rows])
+        return self._kernels.decode(self._x[:rows], self._positions[:, :rows], self._slots[:rows], self._places[:rows])
 
 
 def decode_batches(slots: int) -> list[int]:

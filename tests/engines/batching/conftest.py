@@ -14,7 +14,7 @@ from qwen_demo.types import ChatRequest, Text
 
 
 @pytest.fixture
-def said(monkeypatch) -> dict[str, list[int]]:
+def answer_ids(monkeypatch) -> dict[str, list[int]]:
     """Token ids of every answer, by request id."""
     heard = defaultdict(list)
     push = Job.push
@@ -57,8 +57,8 @@ _references: dict[tuple, list[int]] = {}
 def alone(loaded, request: ChatRequest) -> list[int]:
     """What stock `generate` answers to this request, as token ids."""
     parts = [part for message in request.messages for part in message.parts]
-    said = tuple(part.text if isinstance(part, Text) else part.digest for part in parts)
-    known = (said, request.sampling, str(loaded.model.generation_config.eos_token_id))
+    answer_ids = tuple(part.text if isinstance(part, Text) else part.digest for part in parts)
+    known = (answer_ids, request.sampling, str(loaded.model.generation_config.eos_token_id))
     if known not in _references:
         _references[known] = generate_alone(loaded, request)
     return _references[known]
@@ -69,6 +69,12 @@ def generate_alone(loaded, request: ChatRequest) -> list[int]:
     prompt = loaded.prompts.build(request)
     ids: list[int] = []
     tokens.run(
-        loaded.model, loaded.device, None, prompt, request.sampling, on_token=ids.append, should_stop=lambda: False
+        loaded.model,
+        loaded.device,
+        None,
+        prompt,
+        request.sampling,
+        streamer=tokens.TokenStreamer(ids.append),
+        should_stop=lambda: False,
     )
     return ids

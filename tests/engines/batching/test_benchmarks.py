@@ -1,7 +1,6 @@
 """What runs on a lent GPU still runs: on the tiny architecture, on a CPU."""
 
 import json
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -9,7 +8,6 @@ import pytest
 
 from benchmarks import device_map, gpu_cases, memory
 from benchmarks.architectures import from_disk, load, settings
-from benchmarks.gpu_session import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +38,20 @@ def test_a_case_is_measured_once_and_has_room_for_its_image():
     assert memory.cases(SimpleNamespace(weights="nf4-vision", images="", users="")) == list(memory.LIMITS[2:])
 
 
-def test_a_checkpoint_of_random_weights_goes_through_the_products_loader(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.memory", "--architecture", "tiny", "--checkpoint", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
+def test_a_checkpoint_of_random_weights_goes_through_the_products_loader(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["memory", "--architecture", "tiny", "--checkpoint", str(tmp_path)])
+    memory.main()
     loaded = from_disk(settings(model=str(tmp_path), quantization="nf4", threads=1), context_tokens=512)
     assert loaded.info.quantization == "nf4" and loaded.info.context_tokens == 512
     layer = loaded.model.model.language_model.layers[0]
     assert type(layer.mlp.up_proj).__name__ == "Linear4bit"
 
 
-async def test_one_device_is_no_map_and_answers_the_same():
+async def test_one_device_is_no_map_and_answers_the_same(monkeypatch):
+    def opened(loaded, **changes):
+        return gpu_cases.Opened(loaded, **{**changes, "slots": 4})
+
+    monkeypatch.setattr(device_map, "Opened", opened)
     options = SimpleNamespace(requests=2, tokens=4)
     made = await device_map.trained(options, "fp32", "spread")
     assert made["placed"] == {"cpu": 8}

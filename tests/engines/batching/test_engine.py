@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from qwen_demo.engines.batching import plan as planning
+from qwen_demo.engines.batching import memory_plan as planning
 from qwen_demo.engines.batching.engine import BatchingEngine
 from qwen_demo.engines.batching.job import Job
 from qwen_demo.errors import (
@@ -75,11 +75,11 @@ async def test_closing_a_stream_frees_its_slot_within_one_step(engine):
     stream = engine.stream(long_question("And this?"))
     await anext(stream)
     await until(lambda: engine.health().running == 3)
-    turn = engine._worker.turns
+    steps = engine.loop.steps
     await stream.aclose()
     assert engine.health().running == 2
-    # The step under way ends, then one turn takes the news.
-    assert engine._worker.turns - turn <= 3
+    # The step under way ends, then one takes the news.
+    assert engine.loop.steps - steps <= 3
     for task in others:
         task.cancel()
     await asyncio.wait(others)
@@ -129,7 +129,7 @@ async def test_leaving_while_waiting_leaves_no_trace(started, endless):
         await asyncio.wait(waiting)
         assert (engine.health().running, engine.health().waiting) == (1, 0)
         await first.aclose()
-        await until(lambda: not engine._intake._ahead)
+        await until(lambda: not engine.preprocessor._ahead)
 
 
 @pytest.mark.usefixtures("endless")
@@ -143,42 +143,45 @@ async def test_a_deadline_ends_running_waiting_and_unprepared_requests(started):
 
 
 @pytest.mark.parametrize("where", ["prefill", "encode", "decode"])
-async def test_out_of_memory_fails_one_request_and_no_other(endless, started, loaded, said, where):
+async def test_out_of_memory_fails_one_request_and_no_other(endless, started, loaded, answer_ids, where):
     good = replace(long_question("Describe it.", max_new_tokens=48), request_id="good")
     bad = question("What is this?", *([image("red", (364, 364))] if where != "decode" else []), max_new_tokens=64)
     length = loaded.prompts.build(bad).length
     async with started() as engine:
         target, when = {
-            "prefill": (engine._worker.stepper, lambda readings: any(r.prompt.length == length for r in readings)),
-            "encode": (engine._intake._encoder, lambda images: any(grid == (1, 26, 26) for _, grid in images)),
-            "decode": (engine._worker.stepper, lambda running: running == 2),
+            "prefill": (engine.loop.runner, lambda chunks: any(c.sequence.prompt.length == length for c in chunks)),
+            "encode": (
+                engine.preprocessor.encoder.vision,
+                lambda images: any(grid == (1, 26, 26) for _, grid in images),
+            ),
+            "decode": (engine.loop.runner, lambda running: running == 2),
         }[where]
         with failing(target, where, torch.OutOfMemoryError("injected"), when):
             first = asyncio.create_task(collect(engine.stream(good)))
-            await until(lambda: said["good"])
+            await until(lambda: answer_ids["good"])
             with pytest.raises(OutOfMemory, match="fewer or smaller images"):
                 await collect(engine.stream(bad))
             await first
-        assert said["good"] == alone(loaded, good)
+        assert answer_ids["good"] == alone(loaded, good)
         assert engine.health().ready and engine.health().running == 0
         assert (await collect(engine.stream(bad))).finished
 
 
 @pytest.mark.usefixtures("endless")
-async def test_a_failed_step_fails_what_runs_and_the_engine_recovers(engine, loaded, said):
+async def test_a_failed_step_fails_what_runs_and_the_engine_recovers(engine, loaded, answer_ids):
     running = [asyncio.create_task(collect(engine.stream(long_question(f"{n}?")))) for n in range(3)]
     await until(lambda: engine.health().running == 3)
-    with failing(engine._worker.stepper, "decode", RuntimeError("injected")):
+    with failing(engine.loop.runner, "decode", RuntimeError("injected")):
         results = await asyncio.gather(*running, return_exceptions=True)
     assert [type(result) for result in results] == [EngineFailed] * 3
     assert all(isinstance(result.__cause__, RuntimeError) for result in results)
     after = replace(question("Are you well?", max_new_tokens=8), request_id="after")
     await collect(engine.stream(after))
     assert engine.health().ready and engine.health().running == 0
-    assert said["after"] == alone(loaded, after)
+    assert answer_ids["after"] == alone(loaded, after)
 
 
-async def test_tokens_that_cannot_be_turned_into_text_fail_their_request_alone(engine, said, loaded, monkeypatch):
+async def test_tokens_that_cannot_be_turned_into_text_fail_their_request_alone(engine, answer_ids, loaded, monkeypatch):
     good = replace(question("Describe it.", max_new_tokens=24), request_id="good")
     push = Job.push
 
@@ -192,38 +195,40 @@ async def test_tokens_that_cannot_be_turned_into_text_fail_their_request_alone(e
     with pytest.raises(EngineFailed):
         await collect(engine.stream(replace(question("And this?"), request_id="bad")))
     await first
-    assert said["good"] == alone(loaded, good)
+    assert answer_ids["good"] == alone(loaded, good)
     assert engine.health().ready and engine.health().running == 0
 
 
 async def test_an_engine_that_cannot_recover_says_so_and_refuses(engine):
     broken = RuntimeError("injected")
-    stepper = engine._worker.stepper
-    with failing(stepper, "prefill", broken, times=99), failing(stepper, "probe", broken, times=99):
+    runner = engine.loop.runner
+    with failing(runner, "prefill", broken, times=99), failing(runner, "probe", broken, times=99):
         with pytest.raises(EngineFailed):
             await collect(engine.stream(question("Hello?")))
-        await until(lambda: not engine.health().ready)
-        assert "restart" in engine.health().detail
-        with pytest.raises(NotReady, match="restart"):
+        await until(lambda: engine.health().failed)
+        health = engine.health()
+        assert not health.ready and "3 times in a row (RuntimeError)" in health.detail
+        with pytest.raises(NotReady, match="3 times in a row"):
             await collect(engine.stream(question("Hello?")))
 
 
 async def test_a_step_that_hangs_fails_its_callers_and_the_engine_comes_back(started):
     async with started(step_timeout_s=0.4) as engine:
         released = threading.Event()
-        real = engine._worker.stepper.decode
+        real = engine.loop.runner.decode
 
         def hanging(running):
             released.wait(20)
             return real(running)
 
-        engine._worker.stepper.decode = hanging
+        engine.loop.runner.decode = hanging
         with pytest.raises(EngineFailed, match="does not answer"):
             await collect(engine.stream(long_question()))
-        assert not engine.health().ready and "hangs" in engine.health().detail
+        health = engine.health()
+        assert (health.ready, health.failed) == (False, False) and "hangs" in health.detail
         with pytest.raises(NotReady):
             await collect(engine.stream(question("Hello?")))
-        engine._worker.stepper.decode = real
+        engine.loop.runner.decode = real
         released.set()
         await until(lambda: engine.health().ready and engine.health().running == 0)
         assert (await collect(engine.stream(question("Hello?", max_new_tokens=4)))).finished
@@ -257,13 +262,13 @@ async def test_closing_the_engine_ends_every_stream(started):
             await collect(engine.stream(question("Hello?")))
 
 
-async def test_a_seed_gives_the_same_answer_alone_and_among_others(engine, said):
+async def test_a_seed_gives_the_same_answer_alone_and_among_others(engine, answer_ids):
     request = question("Tell me a story.", temperature=1.2, top_p=0.95, seed=7, max_new_tokens=24)
     await collect(engine.stream(replace(request, request_id="alone")))
     crowd = [question(f"{n}?", temperature=1.0, max_new_tokens=24) for n in range(5)]
     among = replace(request, request_id="among")
     await asyncio.gather(*(collect(engine.stream(r)) for r in [*crowd[:3], among, *crowd[3:]]))
-    assert said["among"] == said["alone"]
+    assert answer_ids["among"] == answer_ids["alone"]
 
 
 async def test_stop_strings_and_logprobs_reach_the_caller(engine):
@@ -285,7 +290,7 @@ COLOUR = {
 }
 
 
-async def test_answers_follow_their_own_schema_among_others_that_have_none(engine, said, loaded):
+async def test_answers_follow_their_own_schema_among_others_that_have_none(engine, answer_ids, loaded):
     free = replace(question("Describe it.", max_new_tokens=24), request_id="free")
     asked = {"json_schema": json.dumps(COLOUR), "max_new_tokens": 200}
     held = [question("What is it?", temperature=t, seed=3, **asked) for t in (0.0, 2.0, 0.0)]
@@ -294,7 +299,7 @@ async def test_answers_follow_their_own_schema_among_others_that_have_none(engin
         parsed = json.loads(answer.text)
         assert set(parsed) == {"colour", "count"} and parsed["colour"] in ("red", "blue")
     assert answers[0].text == answers[2].text
-    assert said["free"] == alone(loaded, free)
+    assert answer_ids["free"] == alone(loaded, free)
 
 
 async def test_a_schema_that_cannot_be_used_is_refused(engine):
@@ -302,24 +307,41 @@ async def test_a_schema_that_cannot_be_used_is_refused(engine):
         await collect(engine.stream(question("What is it?", json_schema='{"type": "nope"}')))
 
 
-async def test_the_event_loop_never_waits_for_the_model(engine):
-    """While images are encoded and answers written, the loop answers within a few milliseconds of work."""
-    tasks = [asyncio.create_task(collect(engine.stream(question("What?", image(c))))) for c in ("red", "blue", "teal")]
-    worst = 0.0
-    while not all(task.done() for task in tasks):
-        before = time.perf_counter()
-        await asyncio.sleep(0)
-        worst = max(worst, time.perf_counter() - before)
-        await asyncio.sleep(0.002)
-    await asyncio.gather(*tasks)
-    assert worst < 0.25
+@contextlib.contextmanager
+def held(target, name: str):
+    """`target.name` is held until the second of the two events that this gives; the first tells that it is."""
+    real, reached, released = getattr(target, name), threading.Event(), threading.Event()
+
+    def holding(*args, **kwargs):
+        reached.set()
+        assert released.wait(20), f"nobody let {name} go"
+        return real(*args, **kwargs)
+
+    setattr(target, name, holding)
+    try:
+        yield reached, released
+    finally:
+        released.set()
+        setattr(target, name, real)
+
+
+@pytest.mark.parametrize("stage", ["build", "encode", "prefill", "decode"])
+async def test_the_event_loop_never_waits_for_the_model(engine, stage):
+    """It is the loop that lets the held stage go: if it waited for that, the request would fail."""
+    target = {"build": engine.preprocessor.prompts, "encode": engine.preprocessor.encoder.vision}
+    with held(target.get(stage, engine.loop.runner), stage) as (reached, released):
+        task = asyncio.create_task(collect(engine.stream(question("What?", image(), max_new_tokens=4))))
+        await until(reached.is_set)
+        assert engine.health().ready and not task.done()
+        released.set()
+        assert (await task).finished
 
 
 async def test_weights_that_leave_no_room_end_the_start_with_what_to_do(started, monkeypatch):
     def too_large(*args, **kwargs):
         raise torch.OutOfMemoryError("injected")
 
-    monkeypatch.setattr("qwen_demo.engines.batching.build.Stepper", too_large)
+    monkeypatch.setattr("qwen_demo.engines.batching.build.ModelRunner", too_large)
     with pytest.raises(SettingsError, match="nf4-vision, or raise --memory-limit-gib"):
         async with started():
             pass
@@ -340,43 +362,46 @@ def three(loaded) -> list[ChatRequest]:
 
 
 @pytest.mark.parametrize("where", ["prefill", "encode"])
-async def test_what_is_too_much_for_one_pass_is_done_one_by_one(started, loaded, said, three, where):
+async def test_what_is_too_much_for_one_pass_is_done_one_by_one(started, loaded, answer_ids, three, where):
     async with started(prefill_tokens=512) as engine:
-        engine._intake._patches_at_once = 4096
-        target = engine._worker.stepper if where == "prefill" else engine._intake._encoder
+        engine.preprocessor.encoder.patches_at_once = 4096
+        target = engine.loop.runner if where == "prefill" else engine.preprocessor.encoder.vision
         with failing(target, where, torch.OutOfMemoryError("injected"), lambda many: len(many) > 1, times=99) as fired:
             answers = await together(engine, three)
             assert fired()
         assert all(answer.finished for answer in answers)
-        assert [said[r.request_id] for r in three] == [alone(loaded, r) for r in three]
+        assert [answer_ids[r.request_id] for r in three] == [alone(loaded, r) for r in three]
 
 
 @pytest.mark.parametrize("where", ["prefill", "encode"])
-async def test_in_a_pass_over_several_only_the_one_that_is_too_large_fails(started, loaded, said, three, where):
+async def test_in_a_pass_over_several_only_the_one_that_is_too_large_fails(started, loaded, answer_ids, three, where):
     length = loaded.prompts.build(three[1]).length
     async with started(prefill_tokens=512) as engine:
-        engine._intake._patches_at_once = 4096
+        engine.preprocessor.encoder.patches_at_once = 4096
         target, when = {
-            "prefill": (engine._worker.stepper, lambda readings: any(r.prompt.length == length for r in readings)),
-            "encode": (engine._intake._encoder, lambda images: any(grid == (1, 26, 26) for _, grid in images)),
+            "prefill": (engine.loop.runner, lambda chunks: any(c.sequence.prompt.length == length for c in chunks)),
+            "encode": (
+                engine.preprocessor.encoder.vision,
+                lambda images: any(grid == (1, 26, 26) for _, grid in images),
+            ),
         }[where]
         with failing(target, where, torch.OutOfMemoryError("injected"), when, times=99):
             answers = await together(engine, three)
         assert isinstance(answers[1], OutOfMemory)
-        assert said["0"] == alone(loaded, three[0]) and said["2"] == alone(loaded, three[2])
+        assert answer_ids["0"] == alone(loaded, three[0]) and answer_ids["2"] == alone(loaded, three[2])
         assert engine.health().ready and engine.health().running == 0
 
 
 async def test_the_same_image_of_two_callers_is_encoded_once_in_a_pass(started, three):
     async with started() as engine:
-        intake, passes = engine._intake, []
-        intake._patches_at_once = 4096
-        encode = intake._encoder.encode
-        intake._encoder.encode = lambda images: passes.append(len(images)) or encode(images)
+        encoder, passes = engine.preprocessor.encoder, []
+        encoder.patches_at_once = 4096
+        encode = encoder.vision.encode
+        encoder.vision.encode = lambda images: passes.append(len(images)) or encode(images)
         jobs = [Job(request, 0.0, time.perf_counter() + 60) for request in (three[0], three[2], three[0])]
         for job in jobs:
-            job.prompt = engine._intake._prompts.build(job.request)
-        intake._encode_together(jobs)
+            job.prompt = engine.preprocessor.prompts.build(job.request)
+        encoder.encode(jobs)
         assert passes == [2]
         assert [job.encoder_hits for job in jobs] == [0, 0, 1]
         assert torch.equal(jobs[0].features[0], jobs[2].features[0])
@@ -384,18 +409,15 @@ async def test_the_same_image_of_two_callers_is_encoded_once_in_a_pass(started, 
 
 async def test_a_closed_engine_has_no_thread_that_holds_the_model(started):
     async with started() as engine:
-        intake, encoding = engine._intake, threading.Event()
-        threads = [engine._worker._thread, *intake._threads]
-
-        def slow(images):
-            encoding.set()
-            time.sleep(0.5)
-            raise RuntimeError("too late")
-
-        intake._encoder.encode = slow
-        task = asyncio.create_task(collect(engine.stream(question("What?", image()))))
-        await asyncio.to_thread(encoding.wait, 10)
-        await engine.close()
+        threads = [engine.loop._thread, *engine.preprocessor._threads]
+        with held(engine.preprocessor.encoder.vision, "encode") as (reached, released):
+            task = asyncio.create_task(collect(engine.stream(question("What?", image()))))
+            await until(reached.is_set)
+            closing = asyncio.create_task(engine.close())
+            await until(lambda: not threads[0].is_alive())
+            assert not closing.done()
+            released.set()
+            await closing
         assert not any(thread.is_alive() for thread in threads)
         with pytest.raises(NotReady):
             await task

@@ -8,15 +8,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from qwen_demo.engines.batching import plan as planning
-from qwen_demo.engines.batching import step as stepping
-from qwen_demo.engines.batching.decoder import LeanDecoder
-from qwen_demo.engines.batching.stages import StagedDecoder
+from qwen_demo.engines.batching import build, memory_plan, runner
+from qwen_demo.engines.batching.model.decoder import LeanDecoder
+from qwen_demo.engines.batching.model.stages import StagedDecoder
 from qwen_demo.models.load import load
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text, Video, collect
-from tests.conftest import draw
+from tests.conftest import draw, until
 from tests.engines.batching.conftest import alone, generate_alone
 
 COLOURS = ("red", "green", "blue", "orange", "purple", "black", "teal", "brown")
@@ -54,30 +53,32 @@ def first_turns() -> list[ChatRequest]:
     return [*text, *one, *three, *video]
 
 
-async def test_32_mixed_requests_among_each_other_answer_as_they_do_alone(loaded, started, said):
+async def test_32_mixed_requests_among_each_other_answer_as_they_do_alone(loaded, started, answer_ids):
     dice = random.Random(4)
     async with started(slots=6, prefill_tokens=40) as engine:
 
-        async def answer(request: ChatRequest):
-            await asyncio.sleep(dice.random() * 1.5)
-            return await collect(engine.stream(request))
+        async def tokens_given(number: int) -> None:
+            """Requests come while others are answered: after a while that is the model's, not the clock's."""
+            await until(lambda: sum(map(len, answer_ids.values())) >= number, timeout_s=120)
 
-        async def conversation(request: ChatRequest, goes_on: bool):
-            first = await answer(request)
+        async def conversation(number: int, request: ChatRequest, goes_on: bool):
+            # At most as many as there were requests before: each gives at least one.
+            await tokens_given(dice.randint(0, number))
+            first = await collect(engine.stream(request))
             if not goes_on:
                 return [request], []
             before = (*request.messages, Message("assistant", (Text(first.text),)))
             followed = ask(f"{request.request_id}, then", Text("And why is that?"), before=before)
-            return [request, followed], [await answer(followed)]
+            return [request, followed], [await collect(engine.stream(followed))]
 
         async def leave_early(number: int):
             stream = engine.stream(ask(f"gone {number}", Text("Count to a hundred.")))
-            await asyncio.sleep(dice.random())
+            await tokens_given(dice.randint(0, 20))
             await anext(stream)
             await stream.aclose()
 
         turns = first_turns()
-        talks = [conversation(request, goes_on=number % 4 == 1) for number, request in enumerate(turns)]
+        talks = [conversation(number, request, goes_on=number % 4 == 1) for number, request in enumerate(turns)]
         done = await asyncio.gather(*talks, *(leave_early(n) for n in range(4)))
         asked = [request for talk in done[: len(turns)] for request in talk[0]]
         followed = [answer.finished for talk in done[: len(turns)] for answer in talk[1]]
@@ -85,40 +86,40 @@ async def test_32_mixed_requests_among_each_other_answer_as_they_do_alone(loaded
     assert len(asked) >= 32
     assert any(finished.usage.cached_tokens for finished in followed)
     assert any(finished.timing.encoder_hits for finished in followed)
-    assert {r.request_id: said[r.request_id] for r in asked} == {r.request_id: alone(loaded, r) for r in asked}
+    assert {r.request_id: answer_ids[r.request_id] for r in asked} == {r.request_id: alone(loaded, r) for r in asked}
     assert (health.running, health.waiting) == (0, 0)
 
 
 @pytest.mark.parametrize("changes", [{"fast_path": False}, {"reuse": False}, {"prefill_tokens": 7}], ids=str)
-async def test_every_way_to_run_it_gives_the_same_answers(loaded, started, said, changes):
+async def test_every_way_to_run_it_gives_the_same_answers(loaded, started, answer_ids, changes):
     requests = [*first_turns()[6:12], *first_turns()[-5:]]
     # The stock path replaces the attention function of the model it runs.
     async with started(model=copy.deepcopy(loaded.model), **changes) as engine:
         await asyncio.gather(*(collect(engine.stream(request)) for request in requests))
     for request in requests:
-        assert said[request.request_id] == alone(loaded, request), request.request_id
+        assert answer_ids[request.request_id] == alone(loaded, request), request.request_id
 
 
-async def test_an_engine_in_stages_gives_the_same_answers(loaded, started, said, monkeypatch):
+async def test_an_engine_in_stages_gives_the_same_answers(loaded, started, answer_ids, monkeypatch):
     """As if the layers were on two devices; both are this CPU."""
     split = [torch.device("cpu", 0)] * 3 + [torch.device("cpu")] * 5
-    for module in (planning, stepping):
+    for module in (build, memory_plan, runner):
         monkeypatch.setattr(module, "layer_devices", lambda model: split)
     monkeypatch.setattr(LeanDecoder, "fits", lambda model: False)
     monkeypatch.setattr(StagedDecoder, "fits", lambda model, devices: devices == split)
     requests = [*first_turns()[7:11], *first_turns()[-3:]]
     async with started(model=copy.deepcopy(loaded.model), slots=4, prefill_tokens=40) as engine:
-        assert isinstance(engine._worker.stepper.decoder, StagedDecoder)
-        assert [len(bank) for bank in engine._worker.stepper.cache.banks.values()] == [3, 5]
+        assert isinstance(engine.loop.runner.decoder, StagedDecoder)
+        assert [len(bank) for bank in engine.loop.runner.cache.banks.values()] == [3, 5]
         await asyncio.gather(*(collect(engine.stream(request)) for request in requests))
         hit = await collect(engine.stream(replace(requests[0], request_id="hit")))
     assert hit.finished.usage.cached_tokens
     for request in requests:
-        assert said[request.request_id] == alone(loaded, request), request.request_id
-    assert said["hit"] == said[requests[0].request_id]
+        assert answer_ids[request.request_id] == alone(loaded, request), request.request_id
+    assert answer_ids["hit"] == answer_ids[requests[0].request_id]
 
 
-async def test_a_hit_answers_as_a_miss_does(started, said):
+async def test_a_hit_answers_as_a_miss_does(started, answer_ids):
     async with started() as engine:
         request = ask("miss", still(1), Text("What colour is the disc?"))
         missed = await collect(engine.stream(request))
@@ -126,36 +127,36 @@ async def test_a_hit_answers_as_a_miss_does(started, said):
     assert (missed.finished.usage.cached_tokens, missed.finished.timing.encoder_hits) == (0, 0)
     assert hit.finished.usage.cached_tokens == hit.finished.usage.prompt_tokens - 1
     assert hit.finished.timing.encoder_hits == 1 and hit.finished.timing.vision_s == 0
-    assert said["hit"] == said["miss"]
+    assert answer_ids["hit"] == answer_ids["miss"]
 
 
-async def test_a_seed_draws_the_same_answer_in_either_engine(started, loaded, said):
+async def test_a_seed_draws_the_same_answer_in_either_engine(started, loaded, answer_ids):
     drawn = Sampling(temperature=0.9, top_p=0.9, top_k=50, repetition_penalty=1.1, seed=11, max_new_tokens=16)
     requests = [replace(ask(f"drawn {n}", Text(QUESTIONS[n])), sampling=replace(drawn, seed=n)) for n in range(5)]
     async with started() as engine:
         await asyncio.gather(*(collect(engine.stream(request)) for request in requests))
     for request in requests:
-        assert said[request.request_id] == alone(loaded, request), request.request_id
+        assert answer_ids[request.request_id] == alone(loaded, request), request.request_id
 
 
-async def test_equal_words_about_another_image_are_no_hit(started, loaded, said):
+async def test_equal_words_about_another_image_are_no_hit(started, loaded, answer_ids):
     async with started() as engine:
         requests = [ask(f"{n}", still(n), Text("What colour is the disc?")) for n in (0, 3)]
         answers = [await collect(engine.stream(request)) for request in requests]
     assert answers[1].finished.timing.encoder_hits == 0
     # Before the image the prompts are the same; the cached tokens end there at the latest.
     assert answers[1].finished.usage.cached_tokens < loaded.prompts.build(requests[1]).media[0].start + 1
-    assert said["3"] == alone(loaded, requests[1])
+    assert answer_ids["3"] == alone(loaded, requests[1])
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "nf4-vision", "int8"])
-async def test_a_quantised_model_answers_among_others_as_it_does_alone(started, said, quantization):
+async def test_a_quantised_model_answers_among_others_as_it_does_alone(started, answer_ids, quantization):
     quantised = load(Settings(model="embedded", quantization=quantization, threads=1))
     requests = [ask(f"{quantization} {n}", *parts) for n, parts in enumerate(QUANTISED_QUESTIONS)]
     async with started(loaded=quantised) as engine:
         await asyncio.gather(*(collect(engine.stream(request)) for request in requests))
     for request in requests:
-        assert said[request.request_id] == generate_alone(quantised, request), request.request_id
+        assert answer_ids[request.request_id] == generate_alone(quantised, request), request.request_id
 
 
 QUANTISED_QUESTIONS = [(Text(QUESTIONS[1]),), (Text(QUESTIONS[5] * 2),), (still(2), Text(QUESTIONS[0]))]

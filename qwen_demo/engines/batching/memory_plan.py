@@ -1,0 +1,214 @@
+"""How many requests and tokens the memory holds, decided once at start and said in the log.
+
+Free memory less what a step needs besides the cache (activations of the largest image and of a
+chunk of a prompt, logits, the encoder cache) is shared by the slots.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from qwen_demo.engines.batching import graphs
+from qwen_demo.errors import SettingsError
+
+if TYPE_CHECKING:
+    from qwen_demo.settings import Settings
+
+GIB = 1 << 30
+MIB = 1 << 20
+
+# Fewer slots are made before a slot becomes shorter than this.
+WANTED_SLOT_TOKENS = 4096
+LEAST_SLOT_TOKENS = 512
+SLOTS = {"cuda": 64, "mps": 8, "cpu": 32}
+PREFILL_TOKENS = {"cuda": 1280, "mps": 512, "cpu": 128}
+# Main memory is shared with the rest of the machine, and large caches there are no faster.
+CPU_SHARE, CPU_MOST_BYTES = 0.25, 4 * GIB
+CUDA_SHARE = 0.9
+# With a second engine to compare with, which loads its weights after this plan.
+CUDA_SHARE_COMPARING = CUDA_SHARE / 2
+# What a process takes on a GPU besides its tensors (840 MiB on an H100); it counts against a limit of the whole process.
+CUDA_CONTEXT_BYTES = 900 * MIB
+# Allocator fragments and library workspaces.
+SPARE_BYTES = {"cuda": GIB // 4, "mps": GIB // 2, "cpu": 0}
+# Health is asked for several times a request; the allocator's books take a while to add up.
+READ_ALLOCATOR_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Sizes of the engine.
+
+    Attributes:
+        slots: requests running at once.
+        kept: slots beyond these, for conversations that may go on.
+        slot_tokens: prompt and answer of one request together.
+        prefill_tokens: prompt tokens read in one step while others answer.
+        encoder_bytes: for encoded images.
+        cache_bytes: of keys and values.
+        text: the same in a sentence.
+    """
+
+    slots: int
+    kept: int
+    slot_tokens: int
+    prefill_tokens: int
+    encoder_bytes: int
+    cache_bytes: int
+    text: str
+
+
+def token_bytes(config: Any, dtype: torch.dtype) -> int:
+    """Bytes of keys and values of one token in all layers (a `Qwen2_5_VLTextConfig`)."""
+    head_dim: int = config.hidden_size // config.num_attention_heads
+    return 2 * config.num_hidden_layers * config.num_key_value_heads * head_dim * dtype.itemsize
+
+
+def step_bytes(config: Any, dtype: torch.dtype, max_pixels: int, prefill_tokens: int, slots: int) -> int:
+    """Rough upper bound of what one step allocates besides the cache (a `Qwen2_5_VLConfig`)."""
+    vision, text = config.vision_config, config.text_config
+    patches = max_pixels // vision.patch_size**2
+    # Rotation works in float32 whatever the weights are.
+    encoder = patches * (8 * vision.hidden_size * 4 + 3 * vision.intermediate_size * dtype.itemsize)
+    reader = prefill_tokens * (8 * text.hidden_size + 3 * text.intermediate_size) * dtype.itemsize
+    # Quantised weights are unpacked, a matrix at a time, for long prompts.
+    reader += 2 * text.hidden_size * text.intermediate_size * dtype.itemsize
+    # Logits, what is left of them by top-k and top-p, and noise, whose bits take eight bytes.
+    sampler = 12 * slots * text.vocab_size * 4
+    return max(encoder, reader) + sampler
+
+
+def make_plan(settings: "Settings", model: Any, max_pixels: int, context_tokens: int) -> MemoryPlan:
+    """Sizes for a loaded model.
+
+    Raises:
+        SettingsError: not even one short request fits; the message has the numbers.
+    """
+    devices = layer_devices(model)
+    kind, dtype = devices[0].type, model.dtype
+    slots = settings.slots or SLOTS[kind]
+    prefill_tokens = settings.prefill_tokens or PREFILL_TOKENS[kind]
+    encoder_bytes = settings.image_cache_mib * MIB
+    per_token = token_bytes(model.config.text_config, dtype)
+    working = step_bytes(model.config, dtype, max_pixels, prefill_tokens, slots) + SPARE_BYTES[kind]
+    if kind == "cuda" and settings.cuda_graphs:
+        working += graphs.planned_bytes(slots)
+    share = CUDA_SHARE_COMPARING if settings.compares else CUDA_SHARE
+    aside = working + encoder_bytes
+    budget = settings.kv_cache_mib * MIB or _budget(devices, aside, settings.memory_limit_gib, share)
+    tokens = budget // per_token
+    slot_tokens = min(settings.slot_tokens or context_tokens, context_tokens)
+    if not settings.slot_tokens:
+        rows = min(2 * slots, tokens // min(context_tokens, WANTED_SLOT_TOKENS))
+        slot_tokens = min(context_tokens, tokens // max(rows, 1))
+    rows = min(2 * slots, tokens // slot_tokens) if slot_tokens else 0
+    # Where memory is short, a quarter of it keeps conversations, unless the number of slots was asked for.
+    slots = min(slots, rows if settings.slots or not settings.reuse else rows - rows // 4)
+    kept = rows - slots if settings.reuse else 0
+    least = min(settings.slot_tokens or LEAST_SLOT_TOKENS, context_tokens)
+    if slots < 1 or slot_tokens < least:
+        raise SettingsError(
+            f"Memory for keys and values: {budget / GIB:.2f} GiB, which is {tokens} tokens of "
+            f"{per_token / 1024:.0f} KiB, and one request needs at least {least}. "
+            "Use a smaller or quantised model, a lower --max-pixels, or raise --memory-limit-gib or --kv-cache-mib."
+        )
+    cache_bytes = (slots + kept) * slot_tokens * per_token
+    text = (
+        f"{slots} requests at once and {kept} kept, {slot_tokens} tokens each ({cache_bytes / GIB:.2f} GiB of keys "
+        f"and values, {per_token / 1024:.0f} KiB a token); {working / GIB:.2f} GiB set aside for a step, "
+        f"{encoder_bytes / GIB:.2f} GiB for encoded images"
+    )
+    return MemoryPlan(slots, kept, slot_tokens, prefill_tokens, encoder_bytes, cache_bytes, text)
+
+
+def layer_devices(model: Any) -> list[torch.device]:
+    """The device on which each decoder layer runs, as `device_map` put them; offloaded weights live elsewhere."""
+    found = []
+    for layer in model.model.language_model.layers:
+        hook = getattr(layer, "_hf_hook", None)
+        device = getattr(hook, "execution_device", None)
+        device = layer.input_layernorm.weight.device if device is None else torch.device(device)
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", torch.cuda.current_device())
+        found.append(device)
+    return found
+
+
+def _budget(devices: Sequence[torch.device], aside: int, limit_gib: float | None, cuda_share: float) -> int:
+    """Bytes for keys and values. On several devices, the one with the least room for its layers decides."""
+    if devices[0].type == "cpu":
+        return _cpu_budget(aside, limit_gib)
+    if devices[0].type == "mps":
+        free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        return max(0, (free - aside) // 2)
+    rooms = []
+    for device in dict.fromkeys(devices):
+        allocated = torch.cuda.memory_allocated(device)
+        # What the allocator has reserved and nobody uses is free to this process.
+        free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - allocated
+        if limit_gib:
+            free = min(free, int(limit_gib * GIB) - CUDA_CONTEXT_BYTES - allocated)
+        rooms.append((free - aside) * len(devices) // devices.count(device))
+    return max(0, int(min(rooms) * cuda_share))
+
+
+def cap_allocator(limit_gib: float) -> None:
+    """Make CUDA refuse what would take this process over the limit."""
+    for device in range(torch.cuda.device_count()):
+        total = torch.cuda.get_device_properties(device).total_memory
+        allowed = limit_gib * GIB - CUDA_CONTEXT_BYTES
+        torch.cuda.set_per_process_memory_fraction(min(1.0, max(0.0, allowed / total)), device)
+
+
+def _cpu_budget(aside: int, limit_gib: float | None) -> int:
+    free = available_memory()
+    if limit_gib:
+        return max(0, min(free, int(limit_gib * GIB) - _resident()) - aside)
+    return max(0, min(int((free - aside) * CPU_SHARE), CPU_MOST_BYTES))
+
+
+def available_memory() -> int:
+    """Bytes of main memory that this process may still take, its container's limit included."""
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        available = int(fields["MemAvailable"].split()[0]) * 1024
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
+        available = min(available, int(text) - int(used.read_text()))
+    return available
+
+
+def _resident() -> int:
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
+
+
+class AllocatedMemory:
+    """What the allocator has taken of the GPUs, and what they have.
+
+    Attributes:
+        read_at_s: when that was last looked up, on the clock of `time.monotonic`.
+    """
+
+    def __init__(self) -> None:
+        self._stats: dict[str, float] = {}
+        self.read_at_s = float("-inf")
+
+    def stats(self) -> dict[str, float]:
+        """Bytes by name, empty without a GPU; makes no call that the recording of a CUDA graph forbids."""
+        if time.monotonic() > self.read_at_s + READ_ALLOCATOR_EVERY_S and torch.cuda.is_initialized():
+            self.read_at_s = time.monotonic()
+            devices = range(torch.cuda.device_count())
+            self._stats = {
+                "gpu_memory_bytes": sum(map(torch.cuda.memory_reserved, devices)),
+                "gpu_memory_used_bytes": sum(map(torch.cuda.memory_allocated, devices)),
+                "gpu_memory_total_bytes": sum(torch.cuda.get_device_properties(d).total_memory for d in devices),
+            }
+        return self._stats

@@ -1,0 +1,156 @@
+"""Whether the kernels may run on this device: each against the plain calls that it stands in for."""
+
+import logging
+
+import torch
+import torch.nn.functional as F
+
+from qwen_demo.engines.batching.job import PrefillChunk, SequenceState
+from qwen_demo.engines.batching.kv_cache import DecodeView, KVCache, PrefillView
+from qwen_demo.engines.batching.model import attention as plain_attention
+from qwen_demo.engines.batching.model.decoder import LeanDecoder
+from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
+from qwen_demo.engines.batching.model.kernels.step import KernelStep, linears
+from qwen_demo.engines.batching.model.vision import apply_rope
+
+log = logging.getLogger(__name__)
+
+# bf16 keeps eight bits; results of sums in another order stay well inside this share of their norm.
+TOLERANCE = 0.02
+
+
+@torch.inference_mode()
+def checked_step(decoder, cache: KVCache, rows: int) -> KernelStep | None:
+    """A step whose kernels gave the plain path's results on this device; None with a warning if they did not.
+
+    Args:
+        rows: the largest batch.
+    """
+    if rows > nf4.MAX_ROWS or not KernelStep.fits(decoder):
+        return None
+    try:
+        worst = kernel_errors(decoder)
+    except Exception:
+        log.warning("the kernels of the decode step do not run here; the plain path serves", exc_info=True)
+        return None
+    log.info("kernels of the decode step against the plain path: %s", format_errors(worst))
+    if not all(error < TOLERANCE for error in worst.values()):
+        log.warning("the kernels of the decode step are wrong here (%s); the plain path serves", format_errors(worst))
+        return None
+    return KernelStep(decoder, cache, product=_product_is_right(decoder, rows))
+
+
+def _product_is_right(decoder: LeanDecoder, rows: int) -> bool:
+    if not KernelStep.product_fits(decoder):
+        return False
+    try:
+        worst = product_errors(decoder, [n for n in (1, 17, 33, rows) if n <= rows])
+    except Exception:
+        log.warning("the NF4 kernel does not run here; bitsandbytes' serves", exc_info=True)
+        return False
+    log.info("NF4 kernel against dequantised weights: %s", format_errors(worst))
+    right = all(error < TOLERANCE for error in worst.values())
+    if not right:
+        log.warning("the NF4 kernel is wrong here (%s); bitsandbytes' serves", format_errors(worst))
+    return right
+
+
+def format_errors(errors: dict[str, float]) -> str:
+    return ", ".join(f"{name} {error:.1e}" for name, error in errors.items())
+
+
+def difference(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Norm of the difference as a share of the norm; infinite if anything is not finite."""
+    a, b = a.double(), b.double()
+    share = float((a - b).norm() / b.norm())
+    return share if share == share else float("inf")
+
+
+def kernel_errors(decoder: LeanDecoder, rows: int = 5) -> dict[str, float]:
+    """Differences between each kernel and the plain calls, on numbers and slots made up here.
+
+    Args:
+        rows: 2 to 5.
+    """
+    layer, device = decoder.layers[0], decoder.norm.weight.device
+    dice = torch.Generator(device=device).manual_seed(0)
+    dtype, width = decoder.norm.weight.dtype, decoder.norm.weight.shape[0]
+
+    def random(*shape: int, kind: torch.dtype = dtype) -> torch.Tensor:
+        return torch.randn(shape, generator=dice, device=device, dtype=torch.float32).to(kind)
+
+    state, delta = random(rows, width), random(rows, width)
+    total = state + delta
+    normed = pointwise.add_norm(state, delta, layer.norm_1, parts=1, deinterleaved=False)
+    errors = {"norm": max(difference(normed, layer.norm_1(total)), difference(state, total))}
+    both = random(rows, 3000)
+    gate, up = both.chunk(2, dim=-1)
+    errors["silu_and_mul"] = difference(pointwise.silu_and_mul(both), F.silu(gate) * up)
+    qkv, cos, sin = random(70, 3, 6, 80), *random(2, 70, 1, 40, kind=torch.float32)
+    cos, sin = torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
+    pairs = zip(pointwise.apply_rope(qkv, cos, sin), apply_rope(qkv, cos, sin), strict=True)
+    errors["apply_rope"] = max(difference(made, expected) for made, expected in pairs)
+    return errors | _attention_errors(decoder, rows, random)
+
+
+def _attention_errors(decoder: LeanDecoder, rows: int, random) -> dict[str, float]:
+    heads, kv_heads, dim = decoder.heads, decoder.kv_heads, decoder.head_dim
+    device, dtype = decoder.norm.weight.device, decoder.norm.weight.dtype
+    spare = KVCache([device], slots=rows, length=320, kv_heads=kv_heads, head_dim=dim, dtype=dtype)
+    spare.layer(0).copy_(random(*spare.layer(0).shape))
+    other = KVCache([device], slots=rows, length=320, kv_heads=kv_heads, head_dim=dim, dtype=dtype)
+    other.layer(0).copy_(spare.layer(0))
+    qkv = random(rows, (heads + 2 * kv_heads) * dim)
+    places = torch.tensor([3, 319, 64, 63, 200], device=device)[:rows]
+    # Rotated by the decoder's own code for the plain side, one position on all axes.
+    cos, sin = decoder.cos_sin((places + 7).expand(3, -1), torch.float32)
+    rotated = qkv.view(cos.shape).float()
+    rotated = (rotated * cos + rotated.roll(dim // 2, -1) * sin).to(dtype)
+    view = DecodeView(other, places, 320, dtype)
+    keys, values = view.put(rotated[:, heads:], 0)
+    expected = plain_attention.decode(rotated[:, :heads].contiguous(), keys, values, view.mask, decoder.scaling)
+    slots = torch.arange(rows, device=device)
+    step = KernelStep(decoder, spare, product=False)
+    half = step.half_cos_sin((places + 7).expand(3, -1))
+    query = pointwise.apply_rope_and_store(qkv, None, *half, slots, places, *spare.layer(0), heads=heads, parts=1)
+    made = attention.attend(query, *spare.layer(0), slots, places, scaling=decoder.scaling)
+    errors = {
+        "apply_rope_and_store": difference(spare.layer(0), other.layer(0)),
+        "attention": difference(made, expected),
+    }
+    return errors | _pass_errors(decoder, step, spare, random)
+
+
+def _pass_errors(decoder: LeanDecoder, step: KernelStep, cache: KVCache, random) -> dict[str, float]:
+    """Two chunks of prompts through one layer, plain and by both ways of the kernels."""
+    device, dtype = decoder.norm.weight.device, decoder.norm.weight.dtype
+    chunks = [PrefillChunk(SequenceState(slot=0), 0, 9), PrefillChunk(SequenceState(slot=1), 30, 37)]
+    view = PrefillView(cache, chunks, dtype)
+    x = random(16, decoder.norm.weight.shape[0])
+    steps = torch.arange(16, device=device)
+    positions = torch.stack([steps, steps // 2, steps % 5])
+    layers, decoder.layers = decoder.layers, decoder.layers[:1]
+    try:
+        expected = decoder.hidden(x, positions, view)
+        stored = cache.layer(0).clone()
+        made = step.prefill(x, positions, view)
+        errors = {"prefill": max(difference(made, expected), difference(cache.layer(0), stored))}
+        made = step.decode(x, positions, view.slots, view.places)
+        return errors | {"decode": difference(made, expected)}
+    finally:
+        decoder.layers = layers
+
+
+def product_errors(decoder: LeanDecoder, sizes: list[int]) -> dict[str, float]:
+    """Differences between the NF4 kernel and a product with dequantised weights, by layer and rows."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    errors, layer, dtype = {}, decoder.layers[0], decoder.norm.weight.dtype
+    for name, linear in zip(("qkv", "out", "gate_up", "down"), linears(layer), strict=True):
+        weight = dequantize_4bit(linear.codes, linear.state).to(dtype)
+        for rows in sizes:
+            x = torch.randn(rows, weight.shape[1], device=weight.device).to(dtype)
+            made = nf4.product(nf4.deinterleaved(x), linear, split=name != "gate_up")
+            made = nf4.join_parts(*made, linear.bias, dtype)
+            errors[f"{name}/{rows}"] = difference(made, F.linear(x, weight, linear.bias))
+    return errors

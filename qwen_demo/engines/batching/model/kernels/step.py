@@ -1,0 +1,99 @@
+"""The lean decoder's passes from kernels. `checks.py` decides whether they may run."""
+
+import torch
+
+from qwen_demo.engines.batching.kv_cache import KVCache, PrefillView
+from qwen_demo.engines.batching.model.decoder import LeanDecoder
+from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
+from qwen_demo.engines.batching.model.linear import FusedNf4, Plain
+
+
+class KernelStep:
+    """All layers of the lean decoder, with kernels: a token of each slot, or chunks of prompts.
+
+    Args:
+        decoder: whose weights and norms these are.
+        cache: where keys and values go.
+        product: whether NF4 products of few rows run in the kernel; else in bitsandbytes.
+    """
+
+    def __init__(self, decoder: LeanDecoder, cache: KVCache, *, product: bool):
+        self._decoder, self._cache = decoder, cache
+        self.product = product
+
+    @staticmethod
+    def fits(decoder) -> bool:
+        """Whether the kernels know these shapes: fused linear layers, heads of a power of two."""
+        if not isinstance(decoder, LeanDecoder):
+            return False
+        layer = decoder.layers[0]
+        if not all(isinstance(linear, Plain | FusedNf4) for linear in linears(layer)):
+            return False
+        # What is added to the residual comes without a bias, and heads are whole runs of 64 columns.
+        bare = layer.out.bias is None and layer.mlp.down.bias is None
+        return bare and decoder.head_dim in (64, 128, 256)
+
+    @staticmethod
+    def product_fits(decoder: LeanDecoder) -> bool:
+        return all(isinstance(linear, FusedNf4) and nf4.fits(linear) for linear in linears(decoder.layers[0]))
+
+    def decode(
+        self, x: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, places: torch.Tensor
+    ) -> torch.Tensor:
+        """At most MAX_ROWS tokens, each seeing its slot up to its own place; gives what `LeanDecoder.hidden` does.
+
+        Args:
+            x: [rows, hidden] embeddings.
+            positions: [3, rows] int64.
+            slots, places: [rows] int64.
+        """
+
+        def attend(query, keys, values, layer):
+            scaling = self._decoder.scaling
+            return attention.attend(query, keys, values, slots, places, scaling=scaling, deinterleaved=self.product)
+
+        return self._layers(x, positions, slots, places, attend, product=self.product)
+
+    def prefill(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView) -> torch.Tensor:
+        """Chunks of prompts, of any length, as `view` has them; the rest as `LeanDecoder.hidden`."""
+
+        def attend(query, keys, values, layer):
+            return self._decoder.attend_chunks(query.transpose(0, 1), view.seen(layer), view)
+
+        return self._layers(x, positions, view.slots, view.places, attend, product=False)
+
+    def _layers(self, x, positions, slots, places, attend, *, product: bool) -> torch.Tensor:
+        decoder = self._decoder
+        cos, sin = self.half_cos_sin(positions)
+        state, delta, parts = x.clone(), None, 0
+
+        def times(linear, x: torch.Tensor, *, split: bool = True) -> tuple[torch.Tensor, int]:
+            return nf4.product(x, linear, split=split) if product else (linear(x), 1)
+
+        for index, layer in enumerate(decoder.layers):
+            keys, values = self._cache.layer(index)
+            normed = pointwise.add_norm(state, delta, layer.norm_1, parts=parts, deinterleaved=product)
+            qkv, parts = times(layer.qkv, normed)
+            query = pointwise.apply_rope_and_store(
+                qkv, layer.qkv.bias, cos, sin, slots, places, keys, values, heads=decoder.heads, parts=parts
+            )
+            delta, parts = times(layer.out, attend(query, keys, values, index))
+            normed = pointwise.add_norm(state, delta, layer.norm_2, parts=parts, deinterleaved=product)
+            both, _ = times(layer.mlp.gate_up, normed, split=False)
+            delta, parts = times(layer.mlp.down, pointwise.silu_and_mul(both, deinterleaved=product))
+        normed = pointwise.add_norm(state, delta, decoder.norm, parts=parts, deinterleaved=False)
+        return normed if decoder.ends else state
+
+    def install(self, blocks) -> None:
+        """Let these encoder blocks use what kernels they can."""
+        for block in blocks:
+            block.mlp.silu_and_mul, block.apply_rope = pointwise.silu_and_mul, pointwise.apply_rope
+
+    def half_cos_sin(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """[3, rows] int64 -> [rows, head_dim / 2] float32 each."""
+        angles, scale = self._decoder.angles(positions), self._decoder.rotary.attention_scaling
+        return angles.cos() * scale, angles.sin() * scale
+
+
+def linears(layer) -> tuple:
+    return layer.qkv, layer.out, layer.mlp.gate_up, layer.mlp.down

@@ -1,0 +1,236 @@
+"""Everything before the scheduler's queue, on two threads of its own: pixels and prompt, then the vision encoder.
+
+The engine's loop goes on decoding meanwhile. Requests are prepared in the order of their arrival,
+those without images pass by the encoder, and only a few are ahead of admission, because prepared
+images take memory. Small images that wait together are encoded together.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from qwen_demo.engines.batching.encoder_cache import CachedEncoder
+from qwen_demo.engines.batching.job import Job, failed, out_of_memory, waited_too_long
+from qwen_demo.engines.batching.prefix_cache import prefix_key
+from qwen_demo.engines.grammar import Constraint
+from qwen_demo.engines.output import Output
+from qwen_demo.errors import ContextTooLong, QwenDemoError
+from qwen_demo.models.prompt import PromptBuilder
+from qwen_demo.sentences import Sentence
+from qwen_demo.types import ChatRequest, Sampling
+
+log = logging.getLogger(__name__)
+
+# Prepared and not yet admitted: so many requests, with so many image tokens among them.
+AHEAD, AHEAD_IMAGE_TOKENS = 8, 8192
+
+
+class Preprocessor:
+    """Turns requests into prompts with encoded images.
+
+    Args:
+        prompts: of the model.
+        encoder: of its images.
+        slot_tokens: the longest request that can ever run.
+        make_output: request, sampling -> `Output`.
+        make_constraint: JSON schema -> `Constraint`.
+        on_ready: receives a prepared job, which `release` must end.
+        on_failed: receives a job and why it cannot run.
+        on_threads: run first on the threads of prompts and of the encoder.
+    """
+
+    def __init__(
+        self,
+        *,
+        prompts: PromptBuilder,
+        encoder: CachedEncoder,
+        slot_tokens: int,
+        make_output: Callable[[ChatRequest, Sampling], Output],
+        make_constraint: Callable[[str], Constraint],
+        on_ready: Callable[[Job], None],
+        on_failed: Callable[[Job, Exception], None],
+        on_threads: tuple[Callable[[], None], Callable[[], None]],
+    ):
+        self.prompts, self.encoder, self._slot_tokens = prompts, encoder, slot_tokens
+        self._make_output, self._make_constraint = make_output, make_constraint
+        self._on_ready, self._on_failed = on_ready, on_failed
+        self._pending: deque[Job] = deque()
+        self._built: deque[Job] = deque()  # and not yet encoded
+        self._changed = threading.Condition()
+        self._closed = False
+        self._ahead: dict[Job, int] = {}  # image tokens of each prepared job
+        self._busy_since: dict[str, float] = {}
+        self._threads = [
+            threading.Thread(target=run, args=(first,), name=name, daemon=True)
+            for name, run, first in zip(
+                ("prompts", "encoder"), (self._build_prompts, self._encode_images), on_threads, strict=True
+            )
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def busy_since(self) -> float | None:
+        """When the older of the two threads' works began, on the clock of `time.monotonic`."""
+        return min(list(self._busy_since.values()), default=None)
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the threads to end, which `close` makes them; until then they hold the model."""
+        end = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0, end - time.monotonic()))
+
+    def add(self, job: Job) -> None:
+        with self._changed:
+            self._pending.append(job)
+            self._changed.notify_all()
+
+    def discard(self, job: Job) -> bool:
+        """Forget a job that has not been started on; whether there was one."""
+        with self._changed:
+            if job in self._pending:
+                self._pending.remove(job)
+                return True
+            return False
+
+    def release(self, job: Job) -> None:
+        """A prepared job no longer waits; another one may be prepared."""
+        with self._changed:
+            del self._ahead[job]
+            self._changed.notify_all()
+
+    @property
+    def _may_prepare(self) -> bool:
+        room = len(self._ahead) < AHEAD and sum(self._ahead.values()) < AHEAD_IMAGE_TOKENS
+        return bool(self._pending) and (room or not self._ahead)
+
+    def _build_prompts(self, first: Callable[[], None]) -> None:
+        first()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._may_prepare)
+                if self._closed:
+                    return
+                job = self._pending.popleft()
+                self._ahead[job] = 0
+                self._busy_since["prompts"] = time.monotonic()
+            self._prepare(job)
+            with self._changed:
+                del self._busy_since["prompts"]
+                self._changed.notify_all()
+
+    def _prepare(self, job: Job) -> None:
+        """Every job goes on to the encoder, or leaves through `on_ready` or `on_failed`."""
+        try:
+            if not job.cancelled:
+                self._build(job)
+        except Exception as error:
+            self._fail(job, error)
+            return
+        if job.cancelled or not job.prompt.media:
+            self._on_ready(job)
+            return
+        with self._changed:
+            self._built.append(job)
+            self._changed.notify_all()
+
+    def _encode_images(self, first: Callable[[], None]) -> None:
+        first()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._may_encode)
+                if self._closed:
+                    return
+                jobs = self._next_built()
+                self._busy_since["encoder"] = time.monotonic()
+            self._encode(jobs)
+            del self._busy_since["encoder"]
+
+    @property
+    def _may_encode(self) -> bool:
+        """There is an image; small ones wait for those whose prompts are being built."""
+        patches = sum(map(_patches, self._built))
+        more = patches < self.encoder.patches_at_once and (self._may_prepare or "prompts" in self._busy_since)
+        return bool(self._built) and not more
+
+    def _next_built(self) -> list[Job]:
+        jobs = [self._built.popleft()]
+        patches = _patches(jobs[0])
+        while self._built and patches + _patches(self._built[0]) <= self.encoder.patches_at_once:
+            patches += _patches(self._built[0])
+            jobs.append(self._built.popleft())
+        return jobs
+
+    def _encode(self, jobs: Sequence[Job]) -> None:
+        """Every job leaves through `on_ready` or `on_failed`; what fails for several is tried one by one."""
+        try:
+            self.encoder.encode([job for job in jobs if not job.cancelled])
+        except Exception as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                torch.cuda.empty_cache()
+            if len(jobs) == 1:
+                self._fail(jobs[0], error)
+                return
+            for job in jobs:
+                self._encode([job])
+            return
+        for job in jobs:
+            self._on_ready(job)
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        self.release(job)
+        if isinstance(error, torch.OutOfMemoryError):
+            error = out_of_memory(error)
+        elif not isinstance(error, QwenDemoError):
+            log.error("request %s failed in the prompt or the vision encoder", job.request.request_id, exc_info=error)
+            error = failed(error)
+        self._on_failed(job, error)
+
+    def _build(self, job: Job) -> None:
+        if time.perf_counter() > job.deadline_s:
+            raise waited_too_long()
+        started = time.perf_counter()
+        job.prompt = self.prompts.build(job.request)
+        job.prompt_tokens = job.prompt.length
+        asked = job.request.sampling
+        room = self.prompts.room(job.prompt, asked.max_new_tokens)
+        if job.prompt_tokens >= self._slot_tokens:
+            raise ContextTooLong(
+                Sentence(
+                    "The conversation has {tokens} tokens ({images} of them images), and memory holds {limit} for "
+                    "one request with its answer. Clear the conversation, send fewer or smaller images, or lower the "
+                    "pixel budget; whoever runs this program can raise --slot-tokens or --kv-cache-mib.",
+                    tokens=job.prompt_tokens,
+                    images=job.prompt.image_tokens,
+                    limit=self._slot_tokens,
+                ),
+                field="messages",
+            )
+        job.sampling = replace(asked, max_new_tokens=min(room, self._slot_tokens - job.prompt_tokens))
+        job.total_tokens = job.prompt_tokens + job.sampling.max_new_tokens
+        job.output = self._make_output(job.request, job.sampling)
+        if asked.json_schema:
+            job.constraint = self._make_constraint(asked.json_schema)
+        job.prefix_key = prefix_key(job.prompt)
+        job.preprocess_s = time.perf_counter() - started
+        self._ahead[job] = job.prompt.image_tokens
+
+
+def _patches(job: Job) -> int:
+    return sum(medium.pixels.shape[0] for medium in job.prompt.media)

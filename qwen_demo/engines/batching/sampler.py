@@ -1,0 +1,195 @@
+"""Choosing the next token of every slot at once, on the device.
+
+The rules and their order are those of `engines/sampling.py`, which is the reference for one
+sequence. Steps that no slot asks for are skipped; a batch of greedy slots is one argmax.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from qwen_demo.engines.noise import gumbel, seed_of
+from qwen_demo.types import Sampling, TokenLogprob
+
+if TYPE_CHECKING:
+    from qwen_demo.engines.grammar import Constraint
+
+# Sorting a whole vocabulary for top-p is slow; its likeliest tokens nearly always suffice.
+TOP_P_CANDIDATES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class SampledTokens:
+    """What one sampling step gave, on the CPU.
+
+    Attributes:
+        tokens: one for each row.
+        logprobs: for rows that asked: row -> (of the token, ids of the likeliest, theirs).
+    """
+
+    tokens: list[int]
+    logprobs: dict[int, tuple[float, list[int], list[float]]]
+
+    def logprob(self, row: int, decode: Callable[[int], str]) -> TokenLogprob | None:
+        """Of a row that asked; `decode`: token id -> its text."""
+        if row not in self.logprobs:
+            return None
+        own, ids, values = self.logprobs[row]
+        top = tuple((decode(i), value) for i, value in zip(ids, values, strict=True))
+        return TokenLogprob(decode(self.tokens[row]), own, top)
+
+
+class Sampler:
+    """Parameters and token histories of all slots.
+
+    Args:
+        slots, vocabulary: sizes.
+        device: of the logits.
+    """
+
+    def __init__(self, slots: int, vocabulary: int, device: torch.device):
+        self._slots, self._vocabulary, self._device = slots, vocabulary, device
+        self._asked: list[Sampling | None] = [None] * slots  # None is plain greedy
+        self._constraints: dict[int, Constraint] = {}
+        self._floats = torch.zeros(len(_NEUTRAL), slots, device=device)
+        self._values = dict(zip(_NEUTRAL, self._floats, strict=True))
+        self._integers = torch.zeros(3, slots, dtype=torch.int64, device=device)
+        self._top_k, self._seeds, self._steps = self._integers
+        self._prompt: torch.Tensor | None = None  # [slots, vocabulary] bool, tokens of the prompt
+        self._counts: torch.Tensor | None = None  # [slots, vocabulary] float, tokens of the answer
+
+    def start(
+        self, slot: int, sampling: Sampling, prompt_ids: torch.Tensor, constraint: "Constraint | None" = None
+    ) -> None:
+        """The request in `slot` is about to get its first token."""
+        self.stop(slot)
+        if constraint is not None:
+            self._constraints[slot] = constraint
+        elif sampling.temperature <= 0 and sampling.top_logprobs is None and not _penalised(sampling):
+            return
+        self._asked[slot] = sampling
+        self._floats[:, slot] = torch.tensor([float(getattr(sampling, name)) for name in _NEUTRAL])
+        self._integers[:, slot] = torch.tensor([sampling.top_k or self._vocabulary, seed_of(sampling.seed), 0])
+        if _penalised(sampling):
+            self._make_histories()
+            self._prompt[slot] = False
+            self._prompt[slot, prompt_ids.to(self._device)] = True
+            self._counts[slot] = 0
+
+    def stop(self, slot: int) -> None:
+        self._asked[slot] = None
+        self._constraints.pop(slot, None)
+
+    def swap(self, a: int, b: int) -> None:
+        """Two slots exchange their places."""
+        self._asked[a], self._asked[b] = self._asked[b], self._asked[a]
+        moved = {b: self._constraints.pop(a, None), a: self._constraints.pop(b, None)}
+        self._constraints |= {slot: constraint for slot, constraint in moved.items() if constraint is not None}
+        histories = [t.T for t in (self._prompt, self._counts) if t is not None]
+        for state in (self._floats, self._integers, *histories):
+            swap_columns(state, a, b)
+
+    def choose(self, logits: torch.Tensor, rows: range) -> tuple[torch.Tensor, SampledTokens]:
+        """Pick one token for each of the slots `rows`.
+
+        Args:
+            logits: [len(rows), vocabulary] float32; changed in place.
+
+        Returns:
+            The tokens on the device, and everything on the CPU. A row without a request is greedy.
+        """
+        asked = self._asked[rows.start : rows.stop]
+        if not any(asked):
+            tokens = logits.argmax(-1)
+            return tokens, SampledTokens(tokens.tolist(), {})
+        wanted = [i for i, s in enumerate(asked) if s and s.top_logprobs is not None]
+        raw = logits[wanted].log_softmax(-1) if wanted else None
+        held = {row - rows.start: c for row, c in self._constraints.items() if row in rows}
+        for row, constraint in held.items():
+            constraint.apply(logits[row : row + 1])
+        if penalised := [i for i, s in enumerate(asked) if s and _penalised(s)]:
+            logits[penalised] = self._penalise(logits[penalised], [rows[i] for i in penalised])
+        tokens = logits.argmax(-1)
+        if drawn := [i for i, s in enumerate(asked) if s and s.temperature > 0]:
+            tokens[drawn] = self._draw(logits[drawn], [rows[i] for i in drawn], [asked[i] for i in drawn])
+        if drawn or penalised:
+            span = slice(rows.start, rows.stop)
+            self._steps[span] += 1
+            if penalised:
+                self._counts[span].scatter_add_(1, tokens[:, None], torch.ones_like(tokens[:, None], dtype=torch.float))
+        sampled = SampledTokens(tokens.tolist(), self._logprobs(raw, wanted, tokens, asked))
+        for row, constraint in held.items():
+            constraint.accept(sampled.tokens[row])
+        return tokens, sampled
+
+    def _make_histories(self) -> None:
+        if self._prompt is None:
+            shape = (self._slots, self._vocabulary)
+            self._prompt = torch.zeros(shape, dtype=torch.bool, device=self._device)
+            self._counts = torch.zeros(shape, device=self._device)
+
+    def _penalise(self, logits: torch.Tensor, slots: list[int]) -> torch.Tensor:
+        counts = self._counts[slots]
+        repetition = self._values["repetition_penalty"][slots, None]
+        punished = torch.where(logits < 0, logits * repetition, logits / repetition)
+        logits = torch.where(self._prompt[slots] | (counts > 0), punished, logits)
+        presence, frequency = (self._values[n][slots, None] for n in ("presence_penalty", "frequency_penalty"))
+        return logits - presence * (counts > 0) - frequency * counts
+
+    def _draw(self, logits: torch.Tensor, slots: list[int], asked: list[Sampling]) -> torch.Tensor:
+        logits = logits / self._values["temperature"][slots, None]
+        if any(s.top_k or s.top_p < 1 for s in asked):
+            limited = [i for i, s in enumerate(asked) if s.top_k or s.top_p < 1]
+            where = [slots[i] for i in limited]
+            logits[limited] = self._filter(logits[limited], where, [asked[i] for i in limited])
+        if any(s.min_p for s in asked):
+            floor = logits.amax(-1, keepdim=True) + self._values["min_p"][slots, None].log()
+            logits = logits.masked_fill(logits < floor, -torch.inf)
+        noise = gumbel(self._seeds[slots], self._steps[slots], logits.shape[-1])
+        return (logits + noise).argmax(-1)
+
+    def _filter(self, logits: torch.Tensor, slots: list[int], asked: list[Sampling]) -> torch.Tensor:
+        """Top-k, then top-p of what is left, each row with its own."""
+        vocabulary = logits.shape[-1]
+        top_k, top_p = self._top_k[slots, None], self._values["top_p"][slots, None]
+        width = min(max(s.top_k or TOP_P_CANDIDATES for s in asked), vocabulary)
+        while True:
+            values, index = logits.topk(width, dim=-1)
+            in_k = torch.arange(width, device=logits.device) < top_k
+            total = torch.where(
+                top_k > width,
+                logits.logsumexp(-1, keepdim=True),
+                values.masked_fill(~in_k, -torch.inf).logsumexp(-1, keepdim=True),
+            )
+            shares = (values - total).exp().masked_fill(~in_k, 0)
+            kept = in_k & ((shares.cumsum(-1) - shares < top_p) | (top_p >= 1))
+            # A row without top-k whose last candidate is still kept may keep more than were looked at.
+            if width == vocabulary or not bool((kept[:, -1:] & (top_k > width)).any()):
+                break
+            width = vocabulary
+        return torch.full_like(logits, -torch.inf).scatter(-1, index, values.masked_fill(~kept, -torch.inf))
+
+    def _logprobs(self, raw, wanted: list[int], tokens: torch.Tensor, asked: list[Sampling | None]):
+        if raw is None:
+            return {}
+        most = max(asked[i].top_logprobs for i in wanted)
+        own = raw.gather(1, tokens[wanted, None])[:, 0].tolist()
+        values, ids = (t.tolist() for t in raw.topk(most, dim=-1))
+        tops = [asked[i].top_logprobs for i in wanted]
+        return {i: (own[n], ids[n][:top], values[n][:top]) for n, (i, top) in enumerate(zip(wanted, tops, strict=True))}
+
+
+_NEUTRAL = ("temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty")
+
+
+def swap_columns(state: torch.Tensor, a: int, b: int) -> None:
+    """In place; no index travels to the device."""
+    kept = state[:, a].clone()
+    state[:, a] = state[:, b]
+    state[:, b] = kept
+
+
+def _penalised(sampling: Sampling) -> bool:
+    return bool(sampling.repetition_penalty != 1 or sampling.presence_penalty or sampling.frequency_penalty)

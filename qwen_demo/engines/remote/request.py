@@ -1,0 +1,75 @@
+"""A request -> the body of OpenAI's chat completions, in vLLM's spelling where OpenAI has none."""
+
+import base64
+import io
+import json
+import zlib
+from typing import Any
+
+import PIL.Image
+
+from qwen_demo.types import ChatRequest, Image, Part, Text
+
+Json = dict[str, Any]
+
+
+def chat_body(request: ChatRequest, model_id: str) -> Json:
+    """Blocking: it compresses images."""
+    sampling = request.sampling
+    extra: Json = {}
+    if sampling.top_k:
+        extra["top_k"] = sampling.top_k
+    if sampling.min_p:
+        extra["min_p"] = sampling.min_p
+    if sampling.repetition_penalty != 1:
+        extra["repetition_penalty"] = sampling.repetition_penalty
+    pixels = {"min_pixels": request.min_pixels, "max_pixels": request.max_pixels}
+    if any(pixels.values()):
+        extra["mm_processor_kwargs"] = {name: value for name, value in pixels.items() if value}
+    arguments: Json = {
+        "model": model_id,
+        "messages": [
+            {"role": message.role, "content": [_part(part) for part in message.parts]} for message in request.messages
+        ],
+        "max_tokens": sampling.max_new_tokens,
+        "temperature": sampling.temperature,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **extra,
+    }
+    for name, value, unset in (
+        ("top_p", sampling.top_p, 1.0),
+        ("presence_penalty", sampling.presence_penalty, 0.0),
+        ("frequency_penalty", sampling.frequency_penalty, 0.0),
+        ("seed", sampling.seed, None),
+        ("stop", list(sampling.stop), []),
+    ):
+        if value != unset:
+            arguments[name] = value
+    if sampling.json_schema:
+        schema = {"name": "answer", "schema": json.loads(sampling.json_schema), "strict": True}
+        arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if sampling.top_logprobs is not None:
+        arguments |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
+    return arguments
+
+
+def _part(part: Part) -> Json:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, Image):
+        # Lossless, so that the other side sees exactly these pixels.
+        return {"type": "image_url", "image_url": {"url": "data:image/png;base64," + _encoded(part.pixels, "PNG")}}
+    # vLLM's spelling of a clip that is already cut into frames.
+    frames = ",".join(_encoded(frame, "JPEG") for frame in part.frames)
+    return {"type": "video_url", "video_url": {"url": "data:video/jpeg;base64," + frames}}
+
+
+# Runs of equal bytes only: a fifth faster than the default for a photograph, and no file is larger.
+_SAVING: dict[str, Json] = {"PNG": {"compress_level": 1, "compress_type": zlib.Z_RLE}, "JPEG": {"quality": 95}}
+
+
+def _encoded(pixels: PIL.Image.Image, kind: str) -> str:
+    data = io.BytesIO()
+    pixels.save(data, kind, **_SAVING[kind])
+    return base64.b64encode(data.getvalue()).decode()

@@ -1,0 +1,142 @@
+"""The command line: `qwen-demo serve`, `ask`, `key`, `user`. `python app.py` is `serve`, `python -m qwen_demo` all of them.
+
+Words go to standard output as they come, everything else to standard error. Exit codes: 0 answered
+or ended as asked, 1 refused or failed, 2 wrong usage, 130 interrupted. A command's module is imported
+when it is called, so that help and errors come at once.
+"""
+
+import argparse
+import getpass
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qwen_demo import __version__
+from qwen_demo.errors import QwenDemoError, SettingsError
+from qwen_demo.server.listening import listening_socket, refuse_open_door
+from qwen_demo.settings import apply_environment, load_settings, process_environment
+from qwen_demo.settings.flags import suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand.
+
+    Attributes:
+        summary: its line in `qwen-demo --help`.
+        target: `module:function`. The function takes the words after the command and how the command was called,
+            for messages, and gives the exit code; what is wrong it raises as a `QwenDemoError`.
+    """
+
+    summary: str
+    target: str
+
+
+# A command of another room is one more line.
+COMMANDS = {
+    "serve": Command("start the page and the API", "qwen_demo.server.cli:serve"),
+    "ask": Command("one answer on the terminal, without a server", "qwen_demo.server.ask:ask"),
+    "key": Command("make an API key and its line for --api-keys-file", "qwen_demo.server.cli:make_key"),
+    "user": Command("ask for a password and make its line for --page-users-file", "qwen_demo.server.cli:make_user"),
+}
+
+
+def main(argv: Sequence[str] | None = None, *, prog: str = "qwen-demo") -> int:
+    """Run a command; gives the exit code. Errors that were foreseen are told in a line."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv:
+        print(_help(prog), file=sys.stderr)
+        return 2
+    name, *rest = argv
+    if name in ("-h", "--help"):
+        print(_help(prog))
+        return 0
+    if name == "--version":
+        print(__version__)
+        return 0
+    if name not in COMMANDS:
+        near = suggestion(name, COMMANDS)
+        print(f"error: there is no command {name}{near} See {prog} --help.", file=sys.stderr)
+        return 2
+    return run(name, rest, prog=f"{prog} {name}")
+
+
+def run(name: str, argv: Sequence[str], *, prog: str) -> int:
+    """Run the command `name`, called as `prog`; gives the exit code."""
+    module, _, function = COMMANDS[name].target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)(argv, prog)
+    except QwenDemoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, SettingsError) else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Python writes what is left at its end; into the broken pipe that would be one more error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _help(prog: str) -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {prog} COMMAND ...",
+            "",
+            "Ask Qwen2.5-VL about images and videos, in the browser or through an API.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            f"{prog} COMMAND --help says what a command takes, {prog} serve --help lists all settings,",
+            f"{prog} --version prints the version.",
+        ]
+    )
+
+
+def serve(argv: Sequence[str], prog: str) -> int:
+    """The page and the API, until a signal."""
+    settings = load_settings(argv, prog=prog)
+    refuse_open_door(settings)
+    with listening_socket(settings) as listening:
+        apply_environment(process_environment())
+        from qwen_demo.server import run as running
+
+        return running.serve(settings, listening)
+
+
+def make_key(argv: Sequence[str], prog: str) -> int:
+    """A fresh key for a person, to standard error, and its line for the file."""
+    from qwen_demo.http.credentials import new_key
+
+    name = _name(argv, prog, "Make an API key. The key is shown once; its line goes to standard output: >> keys")
+    key, hashed = new_key()
+    print(f"Give this key to {name}; it is not shown again:\n{key}", file=sys.stderr)
+    print(f"{name}:{hashed}")
+    return 0
+
+
+def make_user(argv: Sequence[str], prog: str) -> int:
+    """Asks for a password; prints its line for the file."""
+    from qwen_demo.http.credentials import hash_of_password
+
+    name = _name(argv, prog, "Ask for a password. The line of the user goes to standard output: >> users")
+    print(f"{name}:{hash_of_password(getpass.getpass(f'Password of {name}: '))}")
+    return 0
+
+
+def _name(argv: Sequence[str], prog: str, description: str) -> str:
+    parser = _Parser(prog, description=description, allow_abbrev=False)
+    parser.add_argument("name", metavar="NAME", help="whose it is; without a colon")
+    name = parser.parse_args(argv).name
+    if ":" in name or name.startswith("#") or name != name.strip() or not name:
+        raise SettingsError(f"{name!r} cannot be a name in a file of name:hash lines")
+    return name
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise SettingsError(f"{message}. See {self.prog} --help.")

@@ -1,0 +1,64 @@
+"""The only module that builds engines: here for the terminal, tests and ZeroGPU, else in processes of their own."""
+
+from qwen_demo.engines import zerogpu
+from qwen_demo.engines.process.engine import ProcessEngine
+from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.service.service import Service
+from qwen_demo.settings import Settings
+from qwen_demo.types import Engine, ModelInfo
+
+
+def build_engine(settings: Settings) -> Engine:
+    """The engine that `--engine` names, in this process."""
+    if settings.engine == "scripted":
+        return ScriptedEngine(Script(first_s=0.2, gap_s=0.02), settings.max_running)
+    if settings.engine == "remote":
+        from qwen_demo.engines.remote.engine import RemoteEngine
+
+        return RemoteEngine(settings)
+    # ZeroGPU lends its GPU to one call at a time; there is nothing to batch.
+    if settings.engine == "generate" or zerogpu.is_active():
+        from qwen_demo.engines.generate import GenerateEngine
+
+        return GenerateEngine(settings)
+    from qwen_demo.engines.batching.engine import BatchingEngine
+
+    return BatchingEngine(settings)
+
+
+def build_beside(settings: Settings, first: ModelInfo) -> Engine:
+    """In this process, an engine of the model that another engine has loaded, in another way than it."""
+    from qwen_demo.engines.batching.engine import BatchingEngine
+    from qwen_demo.engines.generate import GenerateEngine
+    from qwen_demo.models.load import load_beside
+
+    kind = GenerateEngine if settings.engine == "generate" else BatchingEngine
+    return kind(settings, loader=load_beside(lambda: first))
+
+
+def build_server_engine(settings: Settings) -> Engine:
+    """The server's: one that holds a model has a process of its own."""
+    if settings.engine in ("scripted", "remote"):
+        return build_engine(settings)
+    return ProcessEngine(settings, f"{__name__}:{build_engine.__name__}")
+
+
+def build_compared(settings: Settings, first: Engine) -> Service | None:
+    """What the page can compare `first` with, see `--compare-engine`; a process more."""
+    if not settings.compares:
+        return None
+    first_kind = "batching" if settings.engine == "auto" else settings.engine
+    changed = settings.model_copy(
+        update={
+            "engine": settings.compare_engine or first_kind,
+            "quantization": settings.compare_quantization or settings.quantization,
+            "compare_engine": None,
+            "compare_quantization": None,
+        }
+    )
+
+    def known() -> tuple[ModelInfo]:
+        return (first.info,)
+
+    engine = ProcessEngine(changed, f"{__name__}:{build_beside.__name__}", arguments=known)
+    return Service(changed, engine)

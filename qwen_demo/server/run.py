@@ -1,0 +1,135 @@
+"""Runs the application on its socket until a signal.
+
+The page is there at once and says how far the model is; a model that cannot be loaded ends the program with
+the reason.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.loops.auto import auto_loop_factory
+
+from qwen_demo.engines import zerogpu
+from qwen_demo.errors import SettingsError
+from qwen_demo.http.timeout_protocol import TimeoutProtocol
+from qwen_demo.server.app import build_app, build_page_of, page_options, upload_dir
+from qwen_demo.service.service import Service
+from qwen_demo.service.telemetry import set_up_logging
+from qwen_demo.settings import Settings
+
+
+def serve(settings: Settings, listening: socket.socket) -> int:
+    """Run on a socket that listens (`listening_socket`) until a signal; returns the exit code."""
+    set_up_logging(as_json=settings.log_json)
+    if zerogpu.is_active():
+        listening.close()  # Gradio takes the port itself
+        return _launch_on_zerogpu(settings)
+    # uvicorn knows whether uvloop is there, which moves each token for a fifth less of the processor's time.
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        return runner.run(_serve(settings, listening))
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, with the signals left to `_serve`.
+
+    Attributes:
+        draining: waits for the running answers; kept here so that nobody collects it.
+    """
+
+    draining: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(settings: Settings, listening: socket.socket) -> int:
+    began = time.perf_counter()
+    app = build_app(settings)
+    services: list[Service] = app.state.services
+    server = _Server(uvicorn_config(app, settings))
+    serving = asyncio.create_task(server.serve([listening]))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _shut_down, services, server)
+    while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for it
+        await asyncio.sleep(0.02)
+    if serving.done():
+        await serving
+        return 1
+    port = listening.getsockname()[1]
+    host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
+    print(f"Qwen2.5-VL demo: http://{host}:{port}{settings.root_path} (the model is loading)", flush=True)
+    for service, which in zip(services, ("", "the second engine, to compare with: "), strict=False):
+        await service.loaded()
+        if service.failure:
+            server.should_exit = True
+            await serving
+            print(f"error: {which}{service.failure}", file=sys.stderr)
+            return 1
+        _tell(service, time.perf_counter() - began, "To compare with" if which else "Ready")
+    # What was made until here stays: each full collection would look through all of it, for a tenth of a second.
+    gc.collect()
+    gc.freeze()
+    await serving
+    return 0
+
+
+def _tell(service: Service, seconds: float, what: str) -> None:
+    model = service.status().model
+    print(
+        f"{what} after {seconds:.1f} s: {model.model_id} on {model.device}, {model.dtype}, "
+        f"quantisation {model.quantization} ({model.reason})",
+        flush=True,
+    )
+
+
+def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    # Open pages hold a connection for ever; after the drain they need not be waited for.
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=1,
+        http=TimeoutProtocol,
+        ws="none",
+    )
+
+
+def _shut_down(services: Sequence[Service], server: uvicorn.Server) -> None:
+    """First signal: drain, then exit. Second: exit at once."""
+
+    async def drain_and_exit() -> None:
+        await asyncio.gather(*(service.drain() for service in services))
+        server.should_exit = True
+
+    if services[0].status().state == "closing":
+        server.force_exit = server.should_exit = True
+    else:
+        server.draining = asyncio.create_task(drain_and_exit())
+
+
+def _launch_on_zerogpu(settings: Settings) -> int:
+    """ZeroGPU prepares itself inside Gradio's `launch`, with the model already loaded."""
+    from qwen_demo.engines.generate import GenerateEngine
+
+    if settings.compares:
+        raise SettingsError(
+            "--compare-engine and --compare-quantization cannot be used here: ZeroGPU lends its GPU to one engine."
+        )
+    engine = GenerateEngine(settings)
+    engine.load()
+    service = Service(settings, engine)
+    service.ready_without_warmup()
+    page = build_page_of([service], upload_dir(settings))
+    page.launch(server_name=settings.host, server_port=settings.port, **page_options(settings, page))
+    return 0

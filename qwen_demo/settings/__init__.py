@@ -1,0 +1,22 @@
+"""Every setting, read once: defaults, then `.env`, then environment, then command line.
+
+Nothing else in the package reads the environment, and `apply_environment` alone writes it. An unknown
+flag, variable or line of `.env`, and a bad value, stop the program at start with a message that names
+it and where it came from.
+"""
+
+from qwen_demo.settings.environment import apply_environment, page_environment, process_environment
+from qwen_demo.settings.fields import MIB, Settings
+from qwen_demo.settings.flags import FlagParser
+from qwen_demo.settings.reading import load_settings, read_settings
+
+__all__ = [
+    "MIB",
+    "FlagParser",
+    "Settings",
+    "apply_environment",
+    "load_settings",
+    "page_environment",
+    "process_environment",
+    "read_settings",
+]

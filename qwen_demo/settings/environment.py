@@ -1,0 +1,42 @@
+"""What libraries take from the environment alone: worked out here, written by `apply_environment`."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def process_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables that a process with a model needs before it imports torch.
+
+    Args:
+        given: variables that are there already and win; by default those of this process.
+    """
+    given = os.environ if given is None else given
+    # Waiting threads sleep. While they spin, two threads on two busy cores are ten times slower than
+    # one (benchmarks/embedded.py).
+    wanted = {"OMP_WAIT_POLICY": "PASSIVE"}
+    # GPU memory of pieces that came in one size serves other sizes later.
+    if sys.platform == "linux" and "PYTORCH_CUDA_ALLOC_CONF" not in given:
+        wanted["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
+    return {name: value for name, value in wanted.items() if name not in given}
+
+
+def page_environment(uploads: Path, given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables that Gradio needs before a page is built.
+
+    Args:
+        uploads: folder of uploads. Gradio's default is one for all Gradio programs of a machine, which each
+            empties at its end.
+        given: variables that are there already and win, but for the folder; by default those of this process.
+    """
+    given = os.environ if given is None else given
+    # Gradio sums up its events anew after each one, for a monitoring page that is off here; more events, more work.
+    wanted = {"GRADIO_ANALYTICS_MAX_EVENTS": "100", "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000"}
+    wanted = {name: value for name, value in wanted.items() if name not in given}
+    return wanted | {"GRADIO_TEMP_DIR": str(uploads)}
+
+
+def apply_environment(variables: Mapping[str, str]) -> None:
+    """Write variables into this process's environment, from which its children inherit them."""
+    os.environ.update(variables)

@@ -1,0 +1,308 @@
+"""The settings themselves, in the groups that `--help` shows: types, bounds, defaults and what each is for."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Usually:
+    """What a default means, for `--help`, where the value itself would not say it."""
+
+    words: str
+
+
+def _number_of_bytes(value: object) -> object:
+    """`20MiB` as 20971520; anything that is no such text stays as it is, for pydantic to judge."""
+    if not isinstance(value, str) or re.fullmatch(r"\s*[-+\d_]+\s*", value):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(KiB|MiB|GiB)\s*", value, re.IGNORECASE)
+    if not found:
+        raise ValueError("a size is a number of bytes, or one with KiB, MiB or GiB, such as 20MiB")
+    return int(float(found[1]) * {"kib": KIB, "mib": MIB, "gib": GIB}[found[2].lower()])
+
+
+Bytes = Annotated[int, BeforeValidator(_number_of_bytes)]
+Commas = Annotated[tuple[str, ...], NoDecode]
+
+
+def _usual_host() -> str:
+    """Loopback, unless the place says otherwise as Hugging Face Spaces and Gradio's own images do."""
+    return os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
+
+
+def _usual_port() -> str:
+    return os.environ.get("GRADIO_SERVER_PORT") or "7860"
+
+
+class Listening(BaseModel):
+    """Where it listens."""
+
+    host: Annotated[str, Usually("127.0.0.1, on Spaces 0.0.0.0")] = Field(
+        default_factory=_usual_host, description="address to listen on"
+    )
+    port: int = Field(default_factory=_usual_port, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    root_path: Annotated[str, Usually("none")] = Field("", description="path prefix behind a reverse proxy")
+    workers: int = Field(
+        1, description="always 1: one process for each GPU, and nginx before them (docs/deploy-nginx.md)"
+    )
+
+
+class Model(BaseModel):
+    """Which model answers."""
+
+    model: str = Field(
+        "auto", description="auto, embedded, a local folder, or a hub id such as Qwen/Qwen2.5-VL-7B-Instruct"
+    )
+    revision: Annotated[str | None, Usually("the newest")] = Field(
+        None, description="branch, tag or commit of the hub model"
+    )
+    quantization: Literal["auto", "nf4", "nf4-vision", "int8", "none"] = Field(
+        "auto",
+        description="bitsandbytes weights; auto is nf4 for a full-size model on CUDA, else none; "
+        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB",
+    )
+    attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
+        "auto", description="attention implementation of transformers"
+    )
+    device_map: Annotated[str | None, Usually("one device")] = Field(
+        None, description="transformers' device_map, such as auto, to spread a model over several GPUs"
+    )
+    min_pixels: Annotated[int | None, Usually("the model's own")] = Field(
+        None, ge=28 * 28, description="smallest area of an image as the model sees it"
+    )
+    max_pixels: Annotated[int | None, Usually("the model's own")] = Field(
+        None, ge=28 * 28, description="largest area of an image as the model sees it"
+    )
+    hub_timeout_s: float = Field(5.0, gt=0, description="how long auto waits for the model hub")
+    warmup: bool = Field(True, description="answer one small image before the first visitor")
+
+
+class Serving(BaseModel):
+    """How it is served."""
+
+    engine: Literal["auto", "batching", "generate", "remote", "scripted"] = Field(
+        "auto", description="how requests are run; auto is batching, and generate on ZeroGPU"
+    )
+    base_url: Annotated[Commas, Usually("none")] = Field(
+        (), description="OpenAI-compatible servers of the remote engine, ending in /v1 (comma-separated)"
+    )
+    remote_key: Annotated[SecretStr | None, Usually("none")] = Field(
+        None, description="key that the remote engine sends"
+    )
+    compare_engine: Annotated[Literal["batching", "generate"] | None, Usually("no second engine")] = Field(
+        None, description="load the model a second time, with this engine, to compare both on the page"
+    )
+    compare_quantization: Annotated[
+        Literal["nf4", "nf4-vision", "int8", "none"] | None, Usually("no second engine")
+    ] = Field(
+        None,
+        description="the same with these weights; the two can go together. It needs memory for both: on a GPU the "
+        "first engine takes half of its usual share for keys and values, or what --kv-cache-mib says for each. "
+        "The API stays with the first",
+    )
+    threads: Annotated[int, Usually("as many as suit the model")] = Field(
+        0,
+        ge=0,
+        description="CPU threads; 0 is PyTorch's choice, for the embedded model two to read images and one to write",
+    )
+    max_running: int = Field(4, ge=1, description="requests that the generate engine works on at once")
+    max_waiting: int = Field(64, ge=0, description="requests that may wait; more are turned away")
+    request_timeout_s: float = Field(300.0, gt=0, description="longest time one request may take")
+    max_waiting_tokens: int = Field(
+        200_000, ge=1, description="prompt tokens that may be in work or wait; an image counts what it costs"
+    )
+    max_new_tokens: int = Field(2048, ge=1, description="upper bound of the length of one answer")
+    grace_s: float = Field(30.0, ge=0, description="after SIGTERM, how long running answers may go on")
+    canary_s: float = Field(60.0, ge=0, description="ask the model a one-token question when idle this long; 0 never")
+    log_json: bool = Field(False, description="log in JSON, one object a line")
+
+
+class Access(BaseModel):
+    """Who may use it."""
+
+    open: Annotated[bool, Usually("off, on Spaces on")] = Field(
+        default_factory=lambda: bool(os.environ.get("SPACE_ID")),
+        description="let anybody use it, although it listens on other addresses than loopback; true on Spaces",
+    )
+    api_keys_file: Annotated[Path | None, Usually("none")] = Field(
+        None, description="keys of the REST API, made by qwen-demo key NAME"
+    )
+    page_users_file: Annotated[Path | None, Usually("none")] = Field(
+        None, description="users of the page, made by qwen-demo user NAME"
+    )
+    rate_limit: Annotated[str, Usually("no limit")] = Field(
+        "", description="REST requests per key or address, such as 60/minute; empty is no limit"
+    )
+    cors_origins: Annotated[Commas, Usually("none")] = Field(
+        (), description="web origins that may call the REST API (comma-separated)"
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1", description="addresses of reverse proxies whose X-Forwarded-For is believed (comma-separated)"
+    )
+    max_request_bytes: Bytes = Field(64 * MIB, ge=1024, description="largest body of a REST request")
+    body_timeout_s: float = Field(60.0, gt=0, description="longest time the body of a REST request may take")
+    memory_budget_mib: int = Field(
+        2048, ge=1, description="memory for bodies and images of all callers together; more are told to come back"
+    )
+
+
+class Batching(BaseModel):
+    """The batching engine."""
+
+    slots: Annotated[int, Usually("as many as memory holds")] = Field(
+        0, ge=0, description="requests in one batch; 0 takes as many as memory holds, up to 64 on a GPU"
+    )
+    slot_tokens: Annotated[int, Usually("what memory and model allow")] = Field(
+        0, ge=0, description="longest prompt and answer together; 0 takes what memory and model allow"
+    )
+    kv_cache_mib: Annotated[int, Usually("planned from what is free")] = Field(
+        0, ge=0, description="memory for keys and values; 0 plans it from what is free"
+    )
+    memory_limit_gib: Annotated[float | None, Usually("no limit")] = Field(
+        None,
+        gt=0,
+        description="model, cache and work of the batching engine stay within this much memory of each GPU, or of the "
+        "machine",
+    )
+    image_cache_mib: int = Field(256, ge=0, description="memory for encoded images that may be asked about again")
+    cache_seconds: float = Field(
+        600.0, ge=0, description="how long an unused image or conversation stays in the caches"
+    )
+    reuse: bool = Field(True, description="reuse encoded images and the keys and values of earlier turns")
+    prefill_tokens: Annotated[int, Usually("chosen by device")] = Field(
+        0, ge=0, description="prompt tokens read between two tokens of the others; 0 chooses by device"
+    )
+    cuda_graphs: bool = Field(True, description="replay recorded decode steps on CUDA")
+    kernels: bool = Field(True, description="Triton kernels on CUDA, where they give the plain path's results")
+    fast_path: bool = Field(True, description="fused forward passes instead of transformers' modules")
+    step_timeout_s: float = Field(120.0, gt=0, description="a step that takes longer makes the engine unhealthy")
+    repetition_guard: bool = Field(True, description="end answers that run in a loop, unless a request says no")
+
+
+class Uploads(BaseModel):
+    """What may be uploaded."""
+
+    max_image_bytes: Bytes = Field(20 * MIB, ge=1, description="largest image file")
+    max_image_pixels: int = Field(50_000_000, ge=1, description="largest image, width times height")
+    decoded_pixels: int = Field(
+        4 * 2560 * 28 * 28,
+        ge=28 * 28,
+        description="larger images are scaled down to this area as they are decoded (never below --max-pixels)",
+    )
+    max_aspect_ratio: float = Field(200.0, ge=1, le=200, description="longest side over shortest side")
+    max_images: int = Field(8, ge=1, description="images and videos in one conversation that the model sees")
+    max_video_bytes: Bytes = Field(100 * MIB, ge=1, description="largest video file")
+    max_video_seconds: float = Field(600.0, gt=0, description="longest video")
+    max_video_pixels: int = Field(4096 * 2304, ge=1, description="largest video frame, width times height")
+    frame_pixels: int = Field(
+        768 * 28 * 28, ge=28 * 28, description="area that sampled video frames are scaled down to"
+    )
+    max_frames: int = Field(32, ge=2, description="frames sampled from one video")
+    video_fps: float = Field(2.0, gt=0, description="frames sampled per second of video, up to max_frames")
+    video_timeout_s: float = Field(30.0, gt=0, description="longest time decoding one video may take")
+    max_pdf_bytes: Bytes = Field(50 * MIB, ge=1, description="largest PDF file")
+    max_pdf_pages: int = Field(200, ge=1, description="pages that a PDF may have")
+    pdf_page_pixels: int = Field(
+        2048 * 28 * 28, ge=28 * 28, le=50_000_000, description="area that a page of a PDF is drawn in"
+    )
+    pdf_timeout_s: float = Field(15.0, gt=0, description="longest time drawing one page of a PDF may take")
+    upload_dir: Annotated[Path | None, Usually("a private one that is removed at the end")] = Field(
+        None, description="folder for uploads; by default a private one that is removed at the end"
+    )
+    max_upload_bytes: Bytes = Field(4096 * MIB, ge=MIB, description="all uploads together; the oldest go first")
+    fetch_urls: Literal["off", "https"] = Field("https", description="whether images may be given as URLs")
+    fetch_hosts: Annotated[Commas, Usually("all")] = Field(
+        (), description="if given, only these hosts may be fetched from (comma-separated)"
+    )
+    fetch_timeout_s: float = Field(10.0, gt=0, description="longest time one download may take")
+
+
+class Keys(BaseModel):
+    """Keys."""
+
+    hf_token: Annotated[SecretStr | None, Usually("none")] = Field(
+        None, description="model hub token, for private models"
+    )
+
+
+GROUPS: tuple[type[BaseModel], ...] = (Listening, Model, Serving, Access, Batching, Uploads, Keys)
+
+
+class Settings(Listening, Model, Serving, Access, Batching, Uploads, Keys, BaseSettings):
+    """All of them, as one value that does not change while the program runs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QWEN_DEMO_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        validate_default=True,
+        protected_namespaces=(),
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values given in code, then variables, then `.env`, which may hold lines of others (`extra`); code may not."""
+        if unknown := init_settings().keys() - cls.model_fields.keys():
+            raise TypeError(f"there is no setting {', '.join(sorted(unknown))}")
+        return init_settings, env_settings, dotenv_settings
+
+    @field_validator("fetch_hosts", "cors_origins", "base_url", mode="before")
+    @classmethod
+    def _split_commas(cls, value, info):
+        if isinstance(value, str):
+            items = tuple(item.strip() for item in value.split(",") if item.strip())
+            return items if info.field_name == "base_url" else tuple(item.lower() for item in items)
+        return value
+
+    @field_validator("workers")
+    @classmethod
+    def _one_process(cls, value):
+        if value != 1:
+            raise ValueError(
+                f"{value} is refused. Workers would each load the model anew, share neither queue nor batch, and lose the "
+                "page's sessions between them. One process already answers many at once (--slots). For more GPUs start one "
+                "process each, with its own CUDA_VISIBLE_DEVICES and --port, and put nginx before them "
+                "(docs/deploy-nginx.md)"
+            )
+        return value
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the program."""
+        return self.host in ("127.0.0.1", "localhost", "::1")
+
+    @property
+    def compares(self) -> bool:
+        """Whether a second engine is loaded beside the first."""
+        return bool(self.compare_engine or self.compare_quantization)
+
+    @model_validator(mode="after")
+    def _two_engines_here(self):
+        if self.compares and self.engine in ("remote", "scripted"):
+            raise ValueError(
+                f"--compare-engine and --compare-quantization load a second engine beside one that has a model here; with "
+                f"--engine {self.engine} there is none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _pixel_bounds_in_order(self):
+        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
+            raise ValueError(f"--min-pixels {self.min_pixels} is larger than --max-pixels {self.max_pixels}")
+        return self

@@ -1,0 +1,71 @@
+"""Scripts and styles: those that lie in this package are the page's, each beside the Python that it belongs to.
+
+A view is a `gr.HTML` whose template never changes and holds nothing: its script builds the
+elements, and writes what comes from models and visitors as text alone. So no value, whatever it
+holds, is ever read as HTML.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from qwen_demo.ui.i18n import labels, texts
+
+FOLDER = Path(__file__).parent
+# Fonts of the system: Gradio's own would be asked from a foreign server at each visit.
+THEME = gr.themes.Default(
+    primary_hue="violet", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(
+    # Gradio's own are too pale to read on white, and to read white on.
+    body_text_color_subdued="*neutral_500",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    button_primary_background_fill_dark="*primary_600",
+    button_primary_background_fill_hover_dark="*primary_700",
+)
+# In the page's head, in this order, each with its words.
+HEAD_SCRIPTS = {"locale": {}, "gradio_internals": texts.ACCESSIBILITY}
+
+
+def source(name: str) -> str:
+    """The script NAME.js, wherever in the package it lies."""
+    (path,) = FOLDER.rglob(f"{name}.js")
+    return path.read_text(encoding="utf-8")
+
+
+def styles() -> str:
+    """All style sheets, those of outer folders first: a panel's own rules come after those that panels share."""
+    sheets = sorted(FOLDER.rglob("*.css"), key=lambda path: (len(path.parts), path))
+    return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+
+
+def head() -> str:
+    """The elements for the page's head."""
+    return "".join(_head_script(name, words) for name, words in HEAD_SCRIPTS.items())
+
+
+def _head_script(name: str, words: dict) -> str:
+    both = json.dumps(labels.both(words), ensure_ascii=False)
+    chosen = 'document.documentElement.lang === "zh-CN" ? "zh-CN" : "en"'
+    return f"<script>(() => {{\nconst words = {both}[{chosen}];\n{source(name)}}})();</script>"
+
+
+def view(name: str, value: Any, words: dict[str, str], elem_id: str = "") -> gr.HTML:
+    """A custom view: NAME.js, after `views.js` which all of them use, draws `value` into a `<div class="NAME">`.
+
+    Args:
+        value: what JSON can hold.
+        words: every text that the script shows.
+        elem_id: NAME unless there are several of its kind.
+    """
+    return gr.HTML(
+        value=value,
+        html_template=f'<div class="{name}"></div>',
+        # Gradio runs it once, as a function's body.
+        js_on_load=source("views") + "\n" + source(name),
+        apply_default_css=False,
+        elem_id=elem_id or name,
+        words=labels.both(words),
+    )

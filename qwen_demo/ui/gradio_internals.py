@@ -1,0 +1,310 @@
+"""Everything that leans on Gradio's private parts: an upgrade of Gradio has this one address (with `gradio_internals.js`).
+
+What it does to a page: checks the payloads of its events, bounds its queue, keeps little of callers and forgets those
+who do not come back, lets MCP in where the page has a login, and gives each visitor the labels of their language.
+"""
+
+import asyncio
+import copy
+import datetime
+import re
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio import processing_utils
+from gradio.utils import get_upload_folder
+
+from qwen_demo.ui.i18n import labels, languages
+
+if TYPE_CHECKING:
+    from gradio.blocks import BlocksConfig
+    from gradio.routes import App
+
+# Gradio holds this many events beyond those that may wait (an engine has 64 slots at most), so that the
+# one to turn people away is the service, which knows why.
+QUEUE_SLACK = 128
+# Gradio keeps a session for each page and each call of its API; its own bound is 10,000 of them.
+SESSIONS_KEPT = 1000
+# Gradio looks a thousand times a second whether somebody has asked, and a hundred times whether a progress bar
+# moved, of which this page has none. That takes 5 % of a core, asked or not.
+QUEUE_LOOKS_S, PROGRESS_LOOKS_S = 0.02, 1.0
+SWEEP_EVERY_S = 10.0
+# A closed page may come back, as when a telephone wakes up.
+CLOSED_PAGE_KEPT_S = 600.0
+CALL_KEPT_S = 10.0
+# Gradio names the session of a `/call/` after its event; pages and gradio_client choose names of other forms.
+_BUSY = ("/gradio_api/call/", "/gradio_api/queue/")
+_CALL = re.compile(r"[0-9a-f]{32}")
+_URLS = ("http://", "https://", "data:")
+# Only what stands in the page before anybody asks; a question in a text box is for the model.
+_TRANSLATED = ("label", "info", "placeholder")
+_WITH_WORDS_AS_VALUE = (gr.Button, gr.Markdown)
+# Languages that Gradio has words of its own for: it asks for no others.
+LOCALES = (
+    "ar", "ca", "ckb", "de", "en", "es", "et", "eu", "fa", "fi", "fr", "he", "hi", "id", "ja", "ko", "lt", "nb",
+    "nl", "pl", "pt", "pt-BR", "ro", "ru", "sv", "ta", "th", "tr", "uk", "ur", "uz", "zh-CN", "zh-TW",
+)  # fmt: skip
+# No user can have this name, so nobody's log-out takes the pass away.
+MCP_USER = "mcp:"
+
+
+# ---- the queue
+
+
+def bound_queue(demo: gr.Blocks, max_waiting: int) -> None:
+    """Before the page is mounted: room in its queue for those who may wait, and fewer idle looks at it."""
+    capacity = max_waiting + QUEUE_SLACK
+    demo.max_threads = capacity
+    demo.state_session_capacity = SESSIONS_KEPT
+    # "auto" tells all who wait about each one that begins; nobody waits long in this queue.
+    demo.queue(status_update_rate=1, max_size=capacity, default_concurrency_limit=capacity)
+    demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = QUEUE_LOOKS_S, PROGRESS_LOOKS_S
+
+
+def event_data(event: gr.EventData) -> dict:
+    """What a view's script sent with its event; a browser may send anything, and what is no object is empty."""
+    return event._data if isinstance(event._data, dict) else {}
+
+
+# ---- sessions
+
+
+class _LeanConfig:
+    """The page's configuration as sessions copy it: what a component looks like is not written down at each value."""
+
+    def __init__(self, config: "BlocksConfig"):
+        self._config = config
+
+    def __copy__(self) -> "BlocksConfig":
+        copied = copy.copy(self._config)
+        # A static method there; what is rendered anew while the page runs needs all of it.
+        whole = copied.config_for_block
+        copied.config_for_block = lambda *block: whole(*block) if len(block) > 3 else {}
+        return copied
+
+
+class _LeanPage:
+    """The page as Gradio makes sessions of it, without a copy of each component's configuration for every session.
+
+    Each call of the API is a session of its own, and the copies were most of what it cost. They serve Gradio's deep
+    links alone, which `http/route_guard.py` does not let in. What a session changes is still kept with it.
+    """
+
+    blocks = ()
+
+    def __init__(self, demo: gr.Blocks):
+        self._demo = demo
+
+    @property
+    def default_config(self) -> _LeanConfig:
+        return _LeanConfig(self._demo.default_config)
+
+
+def make_lean(demo: gr.Blocks) -> None:
+    """Sessions of this mounted page begin without copies, and make none."""
+    assert demo.state_holder.blocks is demo, "another Gradio: see what its sessions copy"
+    demo.state_holder.blocks = _LeanPage(demo)
+
+
+def put_calls_first(app: "App") -> None:
+    """The routes that every question takes are found first: FastAPI tries some eighty others before, three times."""
+    (api,) = (route for route in app.router.routes if hasattr(route, "original_router"))
+    app.router.routes.sort(key=lambda route: route is not api)
+    routes = api.original_router.routes
+    routes.sort(key=lambda route: not route.path.startswith(_BUSY))
+
+
+class Sweeper:
+    """Sweeps the sessions of one mounted page."""
+
+    def __init__(self, demo: gr.Blocks):
+        self._states, self._queue = demo.state_holder, demo._queue
+        self._ended: set[str] = set()
+
+    def sweep(self) -> int:
+        """Forget what is over; gives how many sessions went."""
+        now, gone = datetime.datetime.now(), 0
+        busy = {event.session_hash for event in list(self._queue.event_ids_to_events.values())}
+        for name, state in list(self._states.session_data.items()):
+            idle_s = (now - self._states.time_last_used.get(name, now)).total_seconds()
+            over = idle_s > CALL_KEPT_S if _CALL.fullmatch(name) else state.is_closed and idle_s > CLOSED_PAGE_KEPT_S
+            if over and name not in busy:
+                self._states.session_data.pop(name, None)
+                self._states.time_last_used.pop(name, None)
+                gone += 1
+        pending = self._queue.pending_event_ids_session
+        ended = {name for name, events in list(pending.items()) if not events and name not in busy}
+        # Twice seen without an event: its last message is on its way no more.
+        for name in ended & self._ended:
+            pending.pop(name, None)
+        self._ended = ended - self._ended
+        return gone
+
+
+async def keep_swept(demo: gr.Blocks) -> None:
+    """Sweep now and then, until cancelled."""
+    sweeper = Sweeper(demo)
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        sweeper.sweep()
+
+
+# ---- uploads
+
+
+def save_upload(data: bytes, name: str) -> str:
+    """Path of a new file among the uploads, which the page may show, attach and give out."""
+    return processing_utils.save_bytes_to_cache(data, name, get_upload_folder())
+
+
+def guard(demo: gr.Blocks) -> None:
+    """Check all payloads of `demo`, and replace Gradio's downloader for this process.
+
+    Gradio checks paths of launched pages only, not of mounted ones, and only where a payload carries
+    Gradio's own mark: `gr.Image` opens any image of the machine for whoever leaves the mark out.
+    Its downloader refuses private addresses, but takes http, any size and any time, and knows
+    neither `--fetch-urls` nor `--fetch-hosts`. So here every path is checked, and nothing is
+    downloaded: a URL is left alone until `media` fetches it, within its limits.
+    """
+    assert hasattr(processing_utils, "async_ssrf_protected_download"), "another Gradio: find its downloader"
+    processing_utils.async_ssrf_protected_download = _as_it_is
+    processing_utils.async_ssrf_protected_get = _refuse
+    demo.has_launched = True
+    preprocess = demo.preprocess_data
+
+    async def checked(block_fn, inputs: list, *args, **options):
+        for path in _paths(inputs):
+            _check(path)
+        return await preprocess(block_fn, inputs, *args, **options)
+
+    demo.preprocess_data = checked
+
+
+def _paths(value: Any) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            if isinstance(item.get("path"), str):
+                yield item["path"]
+            waiting.extend(item.values())
+        elif isinstance(item, list | tuple):
+            waiting.extend(item)
+
+
+def _check(path: str) -> None:
+    if not path.startswith(_URLS) and not is_upload(path):
+        raise gr.Error("A file was named that was not uploaded here. Upload it again.", print_exception=False)
+
+
+def is_upload(path: str) -> bool:
+    """Whether `path` names a place among the uploads, be there a file or not."""
+    try:
+        return Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve())
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+async def _as_it_is(url: str, cache_dir: str) -> str:
+    return url
+
+
+async def _refuse(url: str):
+    raise PermissionError("This page fetches no URL through Gradio.")
+
+
+# ---- MCP
+
+
+def give_pass(demo: gr.Blocks, app: "App") -> None:
+    """Let MCP in where the page has a login: Gradio's client of its own server gets a login of its own.
+
+    Gradio answers an MCP call by asking its own server over HTTP, as a client that has not logged in. Who may call
+    MCP at all is decided before, by `http/route_guard.py`, which has put this server's own address in the place of
+    the caller's `Host`, and taken the caller's cookies away.
+    """
+    from gradio_client import Client
+
+    server = demo.mcp_server_obj
+    assert server is not None and hasattr(server, "_get_or_create_client"), "another Gradio: find its loop-back"
+    token = secrets.token_urlsafe(32)
+    app.tokens[token] = MCP_USER
+    headers = {"x-gradio-user": "mcp", "cookie": f"access-token-unsecure-{app.cookie_id}={token}"}
+    alone = threading.Lock()
+
+    def client() -> Client:
+        with alone:
+            if server._client_instance is None:
+                own = server.mcp_server.request_context.request.headers["host"]
+                server._client_instance = Client(
+                    f"http://{own}/",
+                    headers=headers,
+                    download_files=False,
+                    verbose=False,
+                    analytics_enabled=False,
+                    _skip_components=False,
+                )
+            return server._client_instance
+
+    server._get_or_create_client = client
+
+
+# ---- languages
+
+
+class Translations(gr.I18n):
+    """Labels of a page by their English words, in the locale of the request that is answered."""
+
+    def __init__(self, page: "LocalizedBlocks"):
+        chinese = {english: known for english, known in labels.chinese().items() if english in page.localized}
+        self._words = {"zh": chinese, "en": {key: key for key in chinese}}
+        super().__init__()
+
+    @property
+    def translations_dict(self) -> dict[str, dict[str, str]]:
+        """Of another language's browser, English."""
+        chosen = languages.chosen_locale()
+        return {name: self._words[chosen or ("zh" if name.startswith("zh") else "en")] for name in LOCALES}
+
+
+class LocalizedBlocks(gr.Blocks):
+    """Gradio makes a page's configuration once; here its translations are those of the request's locale.
+
+    Attributes:
+        localized: labels that the browser translates. Each page that is open holds a copy of their translations.
+    """
+
+    localized: frozenset[str] = frozenset()
+
+    @property
+    def config(self) -> dict:
+        if languages.chosen_locale() and self._config.get("i18n_translations"):
+            return {**self._config, "i18n_translations": self.i18n_instance.translations_dict}
+        return self._config
+
+    @config.setter
+    def config(self, value: dict) -> None:
+        self._config = value
+
+
+def localize_labels(demo: LocalizedBlocks) -> None:
+    """Let Gradio translate every label of `demo` that is a text of ours."""
+    known = labels.chinese()
+    found: set[str] = set()
+
+    def localized(text: str) -> str:
+        head, words = ("### ", text[4:]) if text.startswith("### ") else ("", text)
+        if words not in known:
+            return text
+        found.add(words)
+        return f"{head}{gr.I18n()(words)}"
+
+    for block in demo.blocks.values():
+        for name in [*_TRANSLATED, *(["value"] if isinstance(block, _WITH_WORDS_AS_VALUE) else [])]:
+            if isinstance(text := getattr(block, name, None), str):
+                setattr(block, name, localized(text))
+    demo.localized = frozenset(found)

@@ -1,0 +1,1 @@
+"""Conversations as they are kept, exported, shared and written as code."""

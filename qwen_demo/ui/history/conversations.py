@@ -1,0 +1,167 @@
+"""Conversations that the visitor's browser keeps: named, searched, reopened, exported.
+
+The server keeps none. What it sends to the browser after each answer is a transcript without
+images: those stay uploads, which this server deletes after a while, and a conversation that
+outlives its images says so. What comes back may be anything: it is checked here, and a file
+that is no upload of this server refuses the whole of it.
+"""
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import gradio as gr
+from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError, model_validator
+
+from qwen_demo.ui import assets, chat, gradio_internals, render
+from qwen_demo.ui.attachments import Gallery
+from qwen_demo.ui.chat import History
+from qwen_demo.ui.gradio_internals import event_data
+from qwen_demo.ui.history import export, generation_params, transcript
+from qwen_demo.ui.history.transcript import File, Turn
+from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.i18n.languages import Words, words_for
+
+# Of one conversation; the browser keeps as many as fit its own bound, see the script.
+MAX_MESSAGES, MAX_CHARACTERS = 400, 1_000_000
+MAX_NAME_CHARACTERS = 60
+
+
+class KeptPart(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    text: str | None = None
+    file: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self):
+        if (self.text is None) == (self.file is None):
+            raise ValueError("a part is text or file")
+        return self
+
+
+class KeptMessage(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["user", "assistant"]
+    parts: list[KeptPart]
+    params: str = ""
+
+
+_MESSAGES = TypeAdapter(list[KeptMessage])
+
+
+def for_browser(history: History) -> dict:
+    """What the browser keeps: the name and the messages, as JSON values."""
+    turns = transcript.of_history(history)
+    messages = [
+        {
+            "role": turn.role,
+            "parts": [{"text": part} if isinstance(part, str) else {"file": part.path} for part in turn.parts],
+            **({"params": turn.params} if turn.params else {}),
+        }
+        for turn in turns
+    ]
+    return {"name": name_of(turns), "messages": messages}
+
+
+def save(history: History) -> dict:
+    """The view's value that makes the browser keep `history`; an empty one begins a new conversation."""
+    return {"save": for_browser(history), "nonce": secrets.token_hex(4)}
+
+
+def name_of(turns: list[Turn]) -> str:
+    """The first question, or the name of its image."""
+    first = next((turn for turn in turns if turn.role == "user"), None)
+    if first is None:
+        return ""
+    words = " ".join(first.text.split()) or (first.files[0].name if first.files else "")
+    return words if len(words) <= MAX_NAME_CHARACTERS else words[: MAX_NAME_CHARACTERS - 1] + "…"
+
+
+def read(value: Any, words: Words = texts) -> list[Turn]:
+    """Messages that a browser kept.
+
+    Raises:
+        gr.Error: of another shape, too long, or with a file that is no upload of this server.
+    """
+    if not isinstance(value, list) or len(value) > MAX_MESSAGES:
+        raise render.refusal(words.KEPT_BROKEN)
+    try:
+        messages = _MESSAGES.validate_python(value)
+    except (ValidationError, RecursionError) as error:
+        raise render.refusal(words.KEPT_BROKEN) from error
+    turns = [Turn(message.role, tuple(map(_read_part, message.parts)), message.params) for message in messages]
+    if sum(len(turn.text) + len(turn.params) for turn in turns) > MAX_CHARACTERS:
+        raise render.refusal(words.KEPT_BROKEN)
+    if not all(gradio_internals.is_upload(file.path) for turn in turns for file in turn.files):
+        raise render.refusal(words.KEPT_FOREIGN)
+    return turns
+
+
+def _read_part(part: KeptPart) -> str | File:
+    return part.text or "" if part.file is None else File(part.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """Attributes:
+    gone: images that the server has deleted since.
+    """
+
+    history: History
+    gone: int
+
+
+def reopen(turns: list[Turn], words: Words = texts) -> Reopened:
+    """As the chat shows it. A word stands where an image was that is gone."""
+    history: History = []
+    gone = 0
+    for turn in turns:
+        if turn.role == "user":
+            missing = [file for file in turn.files if not Path(file.path).is_file()]
+            gone += len(missing)
+            files = [file.path for file in turn.files if file not in missing]
+            text = [*(words.IMAGE_GONE.format(name=file.name) for file in missing), turn.text]
+            history = chat.note_unanswered(history, words)
+            history = chat.ask(history, {"text": "\n\n".join(filter(None, text)), "files": files})
+            continue
+        history.append(render.answer(turn.text))
+        if known := generation_params.decode(turn.params):
+            note = render.note(words.kept_answer(known.model, known.temperature))
+            # Boxes of the answer are scaled by the budget in it.
+            note["metadata"]["id"] = f"max_pixels={known.max_pixels or 0};{turn.params.partition(';')[2]}"
+            history.append(note)
+    return Reopened(history, gone)
+
+
+def draw() -> gr.HTML:
+    return assets.view("conversations", {}, texts.CONVERSATIONS)
+
+
+_PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gallery: Gallery, answering: list):
+    """Returns the event that reopens a conversation; it cancels the events in `answering`."""
+
+    def on_reopen(event: gr.EventData, request: gr.Request):
+        data, words = event_data(event), words_for(request)
+        found = reopen(read(data.get("messages"), words), words)
+        if found.gone:
+            gr.Warning(words.images_gone(found.gone), title="")
+        value = {"opened": str(data.get("id"))[:64], "nonce": secrets.token_hex(4)}
+        return found.history, gr.MultimodalTextbox(submit_btn=True, stop_btn=False), value
+
+    async def on_export(event: gr.EventData, request: gr.Request):
+        data, words = event_data(event), words_for(request)
+        if data.get("kind") not in export.FORMATS:
+            raise render.refusal(words.KEPT_BROKEN)
+        name = str(data.get("name") or "")[: 2 * MAX_NAME_CHARACTERS]
+        text = await export.write(data["kind"], name, read(data.get("messages"), words), gallery, words)
+        return {"file": {"kind": data["kind"], "text": text}, "nonce": secrets.token_hex(4)}
+
+    reopened = view.reopen(on_reopen, None, [chatbot, question, view], cancels=answering, **_PRIVATE)
+    view.export(on_export, None, view, **_PRIVATE)
+    return reopened

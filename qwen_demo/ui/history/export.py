@@ -1,0 +1,122 @@
+"""A conversation as a file: Markdown, JSON, or one HTML page with its images inside.
+
+Words are escaped where a reader could take them for HTML; the JSON keeps every character. The page
+has no script, and a policy that lets it load and run nothing.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from qwen_demo.ui.attachments import Gallery
+from qwen_demo.ui.history import generation_params
+from qwen_demo.ui.history.transcript import File, Turn
+from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.i18n.languages import Words
+
+FORMATS = ("markdown", "json", "html")
+# Of all images in one page; the others are named.
+MAX_IMAGE_BYTES = 16 << 20
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
+    "article{border-top:1px solid #8885;padding:.6rem 0}h1{font-size:1.4rem}h2{font-size:.9rem;margin:0;opacity:.75}"
+    "p{white-space:pre-wrap;overflow-wrap:anywhere;margin:.4rem 0}img{max-width:100%;max-height:30rem}"
+    "small{opacity:.75}"
+)
+
+
+async def write(kind: str, name: str, turns: Sequence[Turn], gallery: Gallery, words: Words = texts) -> str:
+    """`kind` is one of `FORMATS`."""
+    if kind == "markdown":
+        return markdown(name, turns, words)
+    if kind == "json":
+        return as_json(name, turns)
+    return html(name, turns, await _images(turns, gallery), words)
+
+
+def markdown(name: str, turns: Sequence[Turn], words: Words) -> str:
+    lines = [f"# {_plain(' '.join(name.split()))}", ""]
+    for turn in turns:
+        lines += [f"## {words.SPEAKERS[turn.role]}", ""]
+        for part in turn.parts:
+            lines += [f"*{_plain(part.name)}*" if isinstance(part, File) else _plain(part), ""]
+        if facts := _facts(turn, words):
+            lines += [f"*{_plain(facts)}*", ""]
+    return "\n".join(lines)
+
+
+def as_json(name: str, turns: Sequence[Turn]) -> str:
+    messages = []
+    for turn in turns:
+        parts = [{"text": part} if isinstance(part, str) else {"file": part.name} for part in turn.parts]
+        known = generation_params.decode(turn.params)
+        messages.append(
+            {
+                "role": turn.role,
+                "parts": parts,
+                **({"params": known.model_dump(exclude_defaults=True)} if known else {}),
+            }
+        )
+    return json.dumps({"name": name, "messages": messages}, ensure_ascii=False, indent=2) + "\n"
+
+
+def html(name: str, turns: Sequence[Turn], images: dict[str, str], words: Words) -> str:
+    """
+    Args:
+        images: data URLs by the path of the upload; a file without one is named.
+    """
+    rows = []
+    for turn in turns:
+        body = "".join(_html_part(part, images) for part in turn.parts)
+        facts = f"<small>{escape(_facts(turn, words))}</small>" if _facts(turn, words) else ""
+        rows.append(f"<article><h2>{escape(words.SPEAKERS[turn.role])}</h2>{body}{facts}</article>")
+    return (
+        '<!doctype html><html><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(name)}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{escape(name)}</h1>{''.join(rows)}</body></html>\n"
+    )
+
+
+def _html_part(part: str | File, images: dict[str, str]) -> str:
+    if isinstance(part, str):
+        return f"<p>{escape(part)}</p>"
+    if url := images.get(part.path):
+        return f'<p><img src="{escape(url)}" alt="{escape(part.name)}"></p>'
+    return f"<p><em>{escape(part.name)}</em></p>"
+
+
+async def _images(turns: Sequence[Turn], gallery: Gallery) -> dict[str, str]:
+    """Copies as the page shows them, the first frame of a clip, up to a size in all."""
+    urls: dict[str, str] = {}
+    left = MAX_IMAGE_BYTES
+    for file in dict.fromkeys(file for turn in turns for file in turn.files):
+        attachment = await gallery.look(file.path)
+        data = await asyncio.to_thread(_read, attachment.view, left) if attachment.view else b""
+        left -= len(data)
+        if data:
+            urls[file.path] = "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    return urls
+
+
+def _read(path: str, most: int) -> bytes:
+    """Nothing where the file is larger, or gone by now."""
+    try:
+        file = Path(path)
+        return file.read_bytes() if file.stat().st_size <= most else b""
+    except OSError:
+        return b""
+
+
+def _facts(turn: Turn, words: Words) -> str:
+    known = generation_params.decode(turn.params)
+    return words.kept_answer(known.model, known.temperature) if known else ""
+
+
+def _plain(text: str) -> str:
+    """Markdown lets HTML through; this is none any more."""
+    return text.replace("<", "&lt;")

@@ -1,0 +1,229 @@
+"""What the whole program says, in Chinese, by its English: sentences, kinds of errors, questions of cards."""
+
+# Questions of cards by their English; the others stay, as the embedded model was not taught them in Chinese.
+QUESTIONS = {
+    "Describe the image.": "描述这张图片",
+    "How many apples are there?": "图里有几个苹果？",
+    "Read the text.": "读出图中的文字",
+    "Which bar is the highest?": "图里哪个最高？",
+    "Which way does the purple square move?": "紫色方块往哪个方向移动？",
+    "List what happens and when. Give start_time and end_time as mm:ss.ff and a description, in JSON.": (
+        "列出发生了什么以及何时发生。用 JSON 给出 start_time 和 end_time（mm:ss.ff）以及描述。"
+    ),
+    'Where is the "Save" button? Output its point_2d in JSON.': "“Save” 按钮在哪里？用 JSON 输出它的 point_2d。",
+}
+# What is said about an error whose own sentence is not among `SENTENCES`; by its code.
+ERRORS = {
+    "internal_error": "服务器内部出错。",
+    "invalid_settings": "服务器的设置有误。",
+    "invalid_request": "请求没有被接受。",
+    "context_length_exceeded": "对话太长，模型读不下。请清空对话，或减少、缩小图片。",
+    "invalid_media": "文件没有被接受。",
+    "invalid_media_url": "地址没有被接受。",
+    "overloaded": "服务器正忙。请稍后再试。",
+    "not_ready": "模型还没有准备好。请稍后再试。",
+    "deadline_exceeded": "回答用时太久，已被中止。",
+    "disk_full": "服务器上存放上传文件的磁盘已满。请稍后再试。",
+    "model_load_failed": "模型无法加载。",
+    "engine_failed": "模型在处理这个请求时出错。",
+    "out_of_memory": "这个请求需要的内存超过了可用内存。请减少或缩小图片，或稍后再试。",
+}
+# Every `Sentence` of the program by its English template.
+SENTENCES = {
+    # which model, and how far it is
+    "chosen with --model": "由 --model 指定",
+    "chosen with --model embedded": "由 --model embedded 指定",
+    "no CUDA GPU was found": "没有找到 CUDA GPU",
+    "{free:.1f} GiB of free GPU memory are too few for Qwen2.5-VL-3B ({quantization})": (
+        "空闲显存只有 {free:.1f} GiB，放不下 Qwen2.5-VL-3B（{quantization}）"
+    ),
+    "{model} would fit the GPU, but neither the model hub nor its cache has it": (
+        "GPU 放得下 {model}，但模型仓库和本地缓存中都没有它"
+    ),
+    "the largest that fits {free:.1f} GiB of free GPU memory; {where}": (
+        "{free:.1f} GiB 空闲显存放得下的最大模型；{where}"
+    ),
+    "found in the local cache": "在本地缓存中找到",
+    "from the model hub": "来自模型仓库",
+    "a scripted engine without a model": "按脚本作答的引擎，没有模型",
+    "served by {servers}": "由 {servers} 提供",
+    "another server": "另一台服务器",
+    "as served": "以服务器为准",
+    "loading": "加载中",
+    "Warming up": "正在预热",
+    "The server is shutting down": "服务器正在关闭",
+    "The server is shutting down and could not wait for this answer. Ask again in a moment.": (
+        "服务器正在关闭，无法等待这个回答。请稍后再问。"
+    ),
+    "The model is not ready ({state}): {detail}. Try again in a moment.": (
+        "模型还没有准备好（{state}）：{detail}。请稍后再试。"
+    ),
+    # limits of a request
+    "{count} requests are running or waiting": "有 {count} 个请求正在处理或等待",
+    "Prompts of {tokens} tokens are running or waiting": "共 {tokens} 个 token 的提示正在处理或等待",
+    "{what}, which is all that this server takes. Try again in about {seconds:.0f} s.": (
+        "{what}，已到本服务器的上限。请约 {seconds:.0f} 秒后再试。"
+    ),
+    "The images and requests that are being read take {held} MiB, and this one {size} MiB; all together may take "
+    "{limit} MiB. Try again in {seconds:.0f} s, or send less (an operator can raise --memory-budget-mib).": (
+        "正在读取的图片和请求占用 {held} MiB，这一个需要 {size} MiB；合计上限为 {limit} MiB。"
+        "请 {seconds:.0f} 秒后再试，或减少内容（管理员可以调高 --memory-budget-mib）。"
+    ),
+    "The answer took longer than {limit_s:g} s and was ended. Ask for a shorter answer or smaller images (an "
+    "operator can raise --request-timeout-s).": (
+        "回答用时超过 {limit_s:g} 秒，已被中止。请要求更短的回答或使用更小的图片（管理员可以调高 --request-timeout-s）。"
+    ),
+    "The question is empty: type something or add an image.": "问题是空的：请输入内容或添加图片。",
+    "The conversation has {count} images and videos; the model looks at {limit} at once. "
+    "Clear the conversation or remove some (an operator can raise --max-images).": (
+        "对话中有 {count} 个图片和视频；模型一次最多看 {limit} 个。请清空对话或去掉一些（管理员可以调高 --max-images）。"
+    ),
+    "The {engine} engine cannot hold an answer to a JSON schema.": "{engine} 引擎不能按 JSON 模式作答。",
+    "The conversation has {tokens} tokens ({images} of them images), and the model reads {limit} with its answer. "
+    "Clear the conversation, send fewer or smaller images, or lower the pixel budget.": (
+        "对话有 {tokens} 个 token（其中图片 {images} 个），而模型连同回答最多读 {limit} 个。"
+        "请清空对话，减少或缩小图片，或降低像素预算。"
+    ),
+    "The conversation has {tokens} tokens ({images} of them images), and memory holds {limit} for one request with "
+    "its answer. Clear the conversation, send fewer or smaller images, or lower the pixel budget; whoever runs this "
+    "program can raise --slot-tokens or --kv-cache-mib.": (
+        "对话有 {tokens} 个 token（其中图片 {images} 个），而内存为一个请求连同回答最多留出 {limit} 个。"
+        "请清空对话，减少或缩小图片，或降低像素预算；管理员可以调高 --slot-tokens 或 --kv-cache-mib。"
+    ),
+    "This request needed more GPU memory than is free. Send fewer or smaller images, lower the pixel budget or the "
+    "answer's length, or try again when fewer people ask.": (
+        "这个请求需要的显存超过了空闲显存。请减少或缩小图片，降低像素预算或回答长度，或等人少时再试。"
+    ),
+    "The JSON schema has {count} characters; at most {limit} are read.": "JSON 模式有 {count} 个字符；最多读 {limit} 个。",
+    "The JSON schema cannot be used: {why}": "这个 JSON 模式不能使用：{why}",
+    # files
+    "{name} is {seen}. Send {accepted}.": "{name} 是 {seen}。请发送{accepted}。",
+    "of an unknown kind": "未知类型的文件",
+    "an image: {images}": "图片：{images}",
+    "a video: {videos}": "视频：{videos}",
+    "an image ({images}) or a video ({videos})": "图片（{images}）或视频（{videos}）",
+    "{name} has {size}; the limit is {limit}. Send a smaller file, or start the server with a higher --{setting}.": (
+        "{name} 大小为 {size}；上限为 {limit}。请发送更小的文件，或在启动服务器时调高 --{setting}。"
+    ),
+    "{name} is empty.": "{name} 是空的。",
+    "{name} is {width} x {height} = {area:,} pixels; the limit is {limit:,}. "
+    "Scale it down, or start the server with a higher --{setting}.": (
+        "{name} 为 {width} x {height} = {area:,} 像素；上限为 {limit:,}。请缩小图片，或在启动服务器时调高 --{setting}。"
+    ),
+    "{name} is {width} x {height} pixels, {ratio:g}:1; the limit is {limit:g}:1 "
+    "(--max-aspect-ratio, at most 200, which is the model's own limit). Crop it or cut it into pieces.": (
+        "{name} 为 {width} x {height} 像素，长宽比 {ratio:g}:1；上限为 {limit:g}:1"
+        "（--max-aspect-ratio，最大 200，这是模型自身的限制）。请裁剪或切成几块。"
+    ),
+    "{name} has more pixels than the image library accepts. Scale it down.": (
+        "{name} 的像素数超过了图片库的上限。请缩小图片。"
+    ),
+    "{name} needs more memory than the server has. Scale it down.": "{name} 需要的内存超过了服务器的内存。请缩小图片。",
+    "{name} cannot be read: the file is damaged or cut short. Save it again.": (
+        "无法读取 {name}：文件已损坏或不完整。请重新保存。"
+    ),
+    "{name} cannot be read: the file is damaged or cut short.": "无法读取 {name}：文件已损坏或不完整。",
+    "{name} cannot be opened. Upload it again.": "无法打开 {name}。请重新上传。",
+    # clips
+    "{name} has no images in it.": "{name} 中没有画面。",
+    "{name} is encoded in a way that is not accepted. Convert it to MP4 with H.264.": (
+        "{name} 的编码方式不被接受。请转换为 H.264 编码的 MP4。"
+    ),
+    "{name} needs more memory to decode than is allowed. Send a smaller video.": (
+        "解码 {name} 需要的内存超过了上限。请发送更小的视频。"
+    ),
+    "{name} ends at {value:.1f} s, before the part that was asked for.": (
+        "{name} 在 {value:.1f} 秒处结束，早于所选的片段。"
+    ),
+    "{name} lasts {value:,.0f} s; the limit is {seconds:g} s. "
+    "Send a shorter one, or start the server with a higher --max-video-seconds.": (
+        "{name} 长 {value:,.0f} 秒；上限为 {seconds:g} 秒。请发送更短的视频，或在启动服务器时调高 --max-video-seconds。"
+    ),
+    "{name} has more than {value:,.0f} frames: {rate} per second of the longest video (--max-video-seconds). "
+    "Send a shorter one.": (
+        "{name} 超过 {value:,.0f} 帧：即最长视频（--max-video-seconds）的每秒 {rate} 帧。请发送更短的视频。"
+    ),
+    "{name} has frames of {size} pixels; the limits are {pixels:,} pixels (--max-video-pixels) and {ratio:g}:1 "
+    "(--max-aspect-ratio). Scale it down.": (
+        "{name} 的帧为 {size} 像素；上限为 {pixels:,} 像素（--max-video-pixels）和 {ratio:g}:1（--max-aspect-ratio）。"
+        "请缩小视频。"
+    ),
+    "Decoding {name} took longer than {limit_s:g} s (--video-timeout-s). Send a shorter or smaller video.": (
+        "解码 {name} 用时超过 {limit_s:g} 秒（--video-timeout-s）。请发送更短或更小的视频。"
+    ),
+    "{name} made the decoder fail: it is damaged or needs too much memory.": (
+        "{name} 使解码器出错：文件已损坏或需要太多内存。"
+    ),
+    "The part from {start:g} s to {end:g} s of a video is empty. Give 0 <= start < end.": (
+        "视频中 {start:g} 秒到 {end:g} 秒的片段是空的。请保证 0 <= 开始 < 结束。"
+    ),
+    # documents
+    "{name} has {size:.1f} MiB; the limit is {limit:.1f} MiB. "
+    "Send fewer pages, or start the server with a higher --max-pdf-bytes.": (
+        "{name} 大小为 {size:.1f} MiB；上限为 {limit:.1f} MiB。请减少页数，或在启动服务器时调高 --max-pdf-bytes。"
+    ),
+    "{name} is no PDF file.": "{name} 不是 PDF 文件。",
+    "Drawing a page of {name} took longer than {limit_s:g} s (--pdf-timeout-s). Send the page as an image.": (
+        "绘制 {name} 的一页用时超过 {limit_s:g} 秒（--pdf-timeout-s）。请把这一页作为图片发送。"
+    ),
+    "{name} made the PDF reader fail: it is damaged or needs too much memory. Send the page as an image.": (
+        "{name} 使 PDF 阅读器出错：文件已损坏或需要太多内存。请把这一页作为图片发送。"
+    ),
+    "{name} has no pages.": "{name} 没有页面。",
+    "{name} is locked by a password. Save it without one and send it again.": (
+        "{name} 有密码保护。请去掉密码保存后重新发送。"
+    ),
+    "{name} needs more memory to draw than is allowed. Send the page as an image.": (
+        "绘制 {name} 需要的内存超过了上限。请把这一页作为图片发送。"
+    ),
+    "{name} has {one:,.0f} pages; the limit is {limit}. Send a part of it, or start the server with a "
+    "higher --max-pdf-pages.": (
+        "{name} 有 {one:,.0f} 页；上限为 {limit} 页。请只发送一部分，或在启动服务器时调高 --max-pdf-pages。"
+    ),
+    "There is no page {one:.0f} in {name}; it has {two:.0f}.": "{name} 没有第 {one:.0f} 页；它共有 {two:.0f} 页。",
+    "{name} has a page of {one:.0f} x {two:.0f} points; the limit is {limit:g}:1 (--max-aspect-ratio).": (
+        "{name} 有一页为 {one:.0f} x {two:.0f} 点；上限为 {limit:g}:1（--max-aspect-ratio）。"
+    ),
+    # addresses
+    "This server does not fetch URLs (--fetch-urls off). Upload the file instead.": (
+        "本服务器不从网址取文件（--fetch-urls off）。请直接上传文件。"
+    ),
+    "The download took longer than {limit_s:g} s (--fetch-timeout-s). Upload the file instead.": (
+        "下载用时超过 {limit_s:g} 秒（--fetch-timeout-s）。请直接上传文件。"
+    ),
+    "The host {host} is not among those this server may fetch from (--fetch-hosts).": (
+        "主机 {host} 不在本服务器允许取文件的范围内（--fetch-hosts）。"
+    ),
+    "The host name {host} is not known.": "找不到主机 {host}。",
+    "The host {host} is not on the public internet, so nothing is fetched from it.": (
+        "主机 {host} 不在公共互联网上，因此不从它取文件。"
+    ),
+    "No connection to {host}, or its certificate is not valid for that name.": (
+        "无法连接到 {host}，或它的证书与该名称不符。"
+    ),
+    "The server answered {status} instead of 200.": "对方服务器回应了 {status}，而不是 200。",
+    "The URL does not give {kind} content. Use the address of the file itself.": (
+        "这个地址给出的不是{kind}。请使用文件本身的地址。"
+    ),
+    "image or video": "图片或视频",
+    "The file behind the URL": "该地址的文件",
+    "Only https:// URLs (and data: URLs) are accepted.": "只接受 https:// 地址（和 data: 地址）。",
+    "The URL's host must be a full name such as example.com, not an address.": (
+        "地址中的主机必须是完整的名称，例如 example.com，不能是 IP 地址。"
+    ),
+    # share bundles and the camera
+    "There is no whole answer to share. Ask first, or ask again.": "没有可以分享的完整回答。请先提问，或重新提问。",
+    "The conversation is too long to share: 200 messages at most.": "对话太长，无法分享：最多 200 条消息。",
+    "{name} is no longer on the server. Attach it again.": "{name} 已不在服务器上。请重新添加。",
+    "The images are too large to share: {limit} MiB at most, all together.": (
+        "图片太大，无法分享：合计最多 {limit} MiB。"
+    ),
+    "The bundle is larger than {limit} MiB.": "分享包超过 {limit} MiB。",
+    "This file is no share bundle of this demo.": "这个文件不是本演示的分享包。",
+    "This bundle is damaged: it has no question, or lacks an image.": "分享包已损坏：没有问题，或缺少图片。",
+    "Image {number} of the bundle is damaged.": "分享包中的第 {number} 张图片已损坏。",
+    "Image {number} of the bundle is not the one that was shared: its hash differs.": (
+        "分享包中的第 {number} 张图片不是当初分享的那张：哈希值不同。"
+    ),
+    "The camera gave no image.": "摄像头没有给出图片。",
+}

@@ -1,0 +1,430 @@
+"""What the page says."""
+
+TITLE = "Qwen2.5-VL"
+CONVERSATION = "Conversation"
+QUESTION = "Question"
+PLACEHOLDER = "Ask about an image or a video. Drop, paste or attach it here."
+EMPTY_QUESTION = "Type a question or add an image first."
+LOOKING = "Looking at it"
+STOPPED = "Stopped. What was written so far stays; Retry starts the answer again."
+UNANSWERED = "This question got no answer."
+LENGTH = "ended at the length limit"
+REPETITION = "ended because it ran in a loop"
+
+EMBEDDED_ANSWERS = "The small embedded model answers"
+EMBEDDED_ABILITIES = (
+    "It knows coloured shapes, pictograms, short printed text and simple charts, in English and Chinese; "
+    "it cannot judge photographs."
+)
+EMBEDDED_REMEDY = (
+    "For the full model, start this program on a machine with a CUDA GPU (`--model auto` picks the largest "
+    "Qwen2.5-VL-Instruct that fits) or name one: `--model Qwen/Qwen2.5-VL-7B-Instruct`."
+)
+
+
+MODEL_LOADING = "The model is loading"
+MODEL_UNAVAILABLE = "The model is not available"
+
+
+def answers(model: str) -> str:
+    return f"{model} answers"
+
+
+def answers_how(numbers: str, device: str, context_tokens: int) -> str:
+    return f"{numbers} on {device} · {context_tokens} tokens of context"
+
+
+ABOUT_ROWS = {
+    "model": "Model",
+    "reason": "Why this one",
+    "device": "Device",
+    "numbers": "Numbers",
+    "attention": "Attention",
+    "engine": "Engine",
+    "context": "Context",
+    "image": "Image size",
+}
+ABOUT_VALUES = {
+    "model": "{model} at {revision}",
+    "numbers": "{dtype}, quantisation: {quantization}",
+    "context": "{tokens} tokens",
+    "image": "{smallest:,} to {largest:,} pixels as the model sees it",
+}
+
+
+def first_token(seconds: float) -> str:
+    return f"first token {seconds:.2f} s"
+
+
+def prompt_length(tokens: int, image_tokens: int) -> str:
+    return f"prompt {tokens} tokens" + (f" ({image_tokens} image)" if image_tokens else "")
+
+
+def opening(seconds: float) -> str:
+    return f"Opening the files, {seconds:.0f} s so far"
+
+
+def in_line(ahead: int, eta_s: float) -> str:
+    return f"Waiting in line; {ahead} before you, about {max(1, round(eta_s))} s" if ahead else "Waiting in line; next"
+
+
+def reading(tokens: int, seconds: float) -> str:
+    return f"{LOOKING}: about {tokens:,} tokens to read, {seconds:.0f} s so far" if seconds >= 1 else LOOKING
+
+
+WELCOME = "Show me an image and ask"
+MORE_SOURCES = "Image from the web or the camera"
+URL = "Address of an image"
+ADD_URL = "Add to the question"
+CAMERA = "Camera"
+ABOUT = "Which model is this?"
+TEMPERATURE = "Temperature"
+TEMPERATURE_INFO = "0 always takes the likeliest word"
+MAX_NEW_TOKENS = "Longest answer, in tokens"
+ADVANCED = "Advanced"
+TOP_P = "Top-p"
+REPETITION_PENALTY = "Repetition penalty"
+SEED = "Seed; -1 is a fresh one each time"
+PIXEL_BUDGET = "Pixel budget, in tokens an image"
+PIXEL_BUDGET_INFO = "0 leaves it to the model; fewer are faster and see less detail"
+SYSTEM_PROMPT = "System prompt"
+
+# What the scripts of the views show; {names} are filled in by them.
+VIEWER = {
+    "title": "What the model sees",
+    "empty": "Attach an image to see it here as the model will.",
+    "as_seen": "As the model sees it",
+    "seen_at": "{width} × {height} pixels for the model",
+    "original": "{width} × {height} pixels",
+    "box": "Draw a box",
+    "point": "Put a point",
+    "draw_hint": "Drag over the image. With the keyboard: arrow keys move, Shift and arrow keys resize, Escape removes.",
+    "canvas": "Image {name}",
+    "canvas_drawing": "Draw on {name}: arrow keys move the region, Shift and arrow keys resize it, Enter asks about it.",
+    "ask_crop": "Ask about this region",
+    "crop_note": "The region is cut out and attached to your question.",
+    "crop_only_note": "The region is cut out and asked about alone: this small model reads no coordinates.",
+    "ask_coordinates": "Put its coordinates in the question",
+    "remove": "Remove",
+    "detections": "Where the model points",
+    "unnamed": "unnamed",
+    "capped": "The first {count} are shown.",
+    "outside": "{count} of {found} lie outside the image or have no area.",
+    "zoom": "Zoom to {label}",
+    "whole": "Whole image",
+    "export": "Save as",
+    "json": "JSON",
+    "coco": "COCO",
+    "csv": "CSV",
+    "png": "PNG",
+    "pick": "These boxes belong to",
+    "show": "Show",
+    "nth": "Image {number}",
+}
+CONTEXT = {
+    "title": "Context of the next question",
+    "empty": "No images yet.",
+    "show": "Show {name}",
+    "send": "Send {name} with the next question",
+    "on": "sent",
+    "off": "not sent",
+    "pending": "new",
+    "cached": "cached",
+    "cached_why": "Its encoding came from the cache in the last answer",
+    "size": "{width} × {height} → {seen_width} × {seen_height}",
+    "frames": "{frames} frames",
+    "tokens": "{tokens} tokens",
+    "share": "{share} of the context",
+    "total": "{tokens} of {context} tokens are images ({share})",
+    "time": "about {time} to look at them",
+    "no_new": "nothing new to look at",
+    "no_time": "time unknown before the first answer with an image",
+    "memory": "{size} of memory",
+    "reused": "last answer: {reused} of {prompt} prompt tokens from the cache",
+    "meter": "Share of the context that images take",
+}
+WHAT_IS_THIS = "What is this?"
+WHAT_IS_THERE = "What is at"
+NO_REGION = "The region lies outside the image or has no area. Draw it again."
+NOTHING_TO_EXPORT = "There is nothing to save. Ask where something is first."
+
+STAGES = {
+    "media": "open files",
+    "queue": "queue",
+    "resize": "resize",
+    "vision": "look (encoder)",
+    "prefill": "read (prefill)",
+    "first": "first token",
+    "decode": "write (decode)",
+}
+COUNTS = {
+    "prompt": "prompt tokens",
+    "images": "of images",
+    "cached": "cached",
+    "encoder_hits": "images cached",
+    "tokens": "answer tokens",
+    "speed": "tokens/s",
+}
+TOKENS_PER_SECOND = COUNTS["speed"]
+
+# Tabs of the page, and the panels under them.
+TAB_CHAT = "Chat"
+TAB_VIDEO = "Video"
+TAB_DOCUMENTS = "Documents"
+TAB_TASKS = "Tasks"
+TAB_CAMERA = "Camera"
+TAB_COMPARE = "Compare"
+ASK = "Ask"
+STOPPED_HERE = "Stopped. What was written so far stays."
+STOP = "Stop"
+
+CLIP = "Video"
+CLIP_START = "From, in seconds"
+CLIP_END = "To, in seconds (0: its end)"
+CLIP_FPS = "Frames per second"
+CLIP_FRAMES = "At most this many frames"
+CLIP_QUESTION = "Question about the video"
+CLIP_QUESTION_VALUE = "Describe the video."
+NO_CLIP = "Choose or record a video first."
+FRAMES = {
+    "title": "The frames that the model sees",
+    "empty": "Choose or record a video. The frames that the model will see appear here.",
+    "frame": "Frame at {time}; show it in the player",
+    "summary": "{frames} frames of {duration} s, {fps} a second",
+    "size": "each {width} × {height} pixels for the model",
+    "tokens": "{tokens} tokens, {share} of the context",
+}
+TIMESTAMPS = {
+    "title": "Answer",
+    "empty": "The answer appears here. Times that it names lead to that place of the video.",
+    "timestamps": "Timestamps in the answer",
+    "none": "The answer names no times of this video.",
+    "seek": "Show {time} in the player",
+    "export": "Save as",
+    "srt": "SRT subtitles",
+    "vtt": "WebVTT",
+    "chapters": "Chapters",
+}
+
+DOCUMENT_FILE = "PDF or image of a page"
+DOCUMENT_TASK = "What to make of it"
+DOCUMENT_PROMPT = "Instruction for the model"
+DOCUMENT_READ = "Read page"
+NO_DOCUMENT = "Choose a PDF or an image of a page first."
+# What a request says for each task; the second is Qwen's own word for its document format.
+DOCUMENT_PROMPTS = {"text": "Read the text.", "html": "QwenVL HTML", "markdown": "Convert the page to Markdown."}
+DOCUMENT_TASKS = {"text": "Plain text", "html": "QwenVL HTML with regions", "markdown": "Markdown"}
+DOCUMENT_EMBEDDED = (
+    "The small embedded model reads printed lines as plain text. It was never taught QwenVL HTML, Markdown, tables "
+    "or formulas; for these use a full Qwen2.5-VL."
+)
+FORMULAS = "Formulas"
+DOCUMENT_KINDS = {
+    "heading": "heading",
+    "paragraph": "paragraph",
+    "table": "table",
+    "list": "list",
+    "list item": "list item",
+    "formula": "formula",
+    "image": "image",
+    "code": "code",
+    "quote": "quote",
+    "header": "header",
+    "footer": "footer",
+    "line": "line",
+}
+DOCUMENT = {
+    "empty": "Choose a PDF or an image. The page appears here, and beside it what the model reads.",
+    "page": "Page {number} of {pages}",
+    "previous": "Previous page",
+    "next": "Next page",
+    "image": "Page {number} of {name}",
+    "reading": "What the model read",
+    "waiting": "Nothing was read off this page yet.",
+    "elements": "Elements",
+    "region": "Element {number}, {kind}: show it in the document",
+    "cut": "There was more than can be shown; the rest was left out.",
+    "frame": "The page as the model read it",
+    "source": "As written by the model",
+    "export": "Save as",
+    "markdown": "Markdown",
+    "html": "HTML",
+    "json": "JSON",
+    "no_regions": "The answer names no regions of the page.",
+    "kinds": DOCUMENT_KINDS,
+}
+
+JSON_SCHEMA = "Answer as JSON by this schema"
+JSON_SCHEMA_INFO = "Empty lets the model write freely. The answer can then be nothing but JSON of this shape."
+TASK_TITLES = {
+    "describe": "Describe an image",
+    "read": "Read text",
+    "extract": "Extract to JSON by a schema",
+    "page": "Read a page",
+    "motion": "Watch a clip",
+    "find": "Find and box",
+    "count": "Count",
+    "compare": "Compare two images",
+    "chart": "Chart to values",
+    "document": "Parse a document",
+    "video": "Events of a video",
+    "gui": "Find a GUI element",
+}
+TASKS = {
+    "title": "What it can do",
+    "intro": "Each fills in an image of ours, a question and the controls. Change what you like, then ask.",
+    "unable": "needs the full model",
+    "why": "The small embedded model that answers now was not taught this; it will answer, but wrongly.",
+    "schema": "with a JSON schema",
+    "video": "in the Video tab",
+    "documents": "in the Documents tab",
+    "titles": TASK_TITLES,
+}
+
+NO_TASK = "There is no such task."
+CAMERA_QUESTION = "Question, asked of every image"
+CAMERA_QUESTION_VALUE = "Describe the image."
+CAMERA_INTERVAL = "Seconds between images, at least"
+CAMERA_VIEW = {
+    "start": "Start the camera",
+    "stop": "Stop",
+    "idle": "The camera is off. Images go to the model only while it runs, and none is kept.",
+    "looking": "Looking at the image of {time}",
+    "next": "Next image in {seconds} s",
+    "hidden": "Stopped, because the page was hidden.",
+    "refused": "The camera cannot be used: {reason}",
+    "none": "No answer yet.",
+    "asked": "Image of {time}",
+    "dropped": "An answer took too long and was dropped.",
+    "video": "Camera",
+    "image": "The image that the answer speaks about",
+}
+
+COMPARE_QUESTION = "Images and question for both"
+COMPARE_ASK = "Ask both"
+COMPARE_ENGINE = "Engine and quantisation"
+COMPARE_ONE = (
+    "One engine is loaded, so both sides ask the same one. To compare two, start the program with `--compare-engine generate` "
+    "or `--compare-quantization nf4`: it then loads its model a second time. That takes a machine of one's own, not "
+    "ZeroGPU, and no `--engine remote`."
+)
+COMPARE_LOADING = "not ready"
+COMPARE = {
+    "title": "Both answers",
+    "empty": "Ask both: the answers are written here side by side, and what differs and how long each took comes below.",
+    "temperature": "temperature {value}",
+    "budget": "{value} tokens an image",
+    "own_budget": "image size left to the model",
+    "max_tokens": "up to {value} tokens",
+    "seed": "seed {value}",
+    "same": "The answers are the same.",
+    "different": "The answers differ.",
+    "sooner": "{side} was done first, by {by}.",
+    "level": "Both were done at the same time.",
+    "quicker": "{side} wrote faster: {fast} against {slow} tokens/s.",
+    "difference": "What differs",
+    "gone": "only in A",
+    "new": "only in B",
+    "timings": "Where the time went",
+    "shared": "Both ran at the same time on one machine: one may have waited while the other looked, and what one looked "
+    "at may have been cached for the other.",
+    "stage": "Stage",
+    "better": "faster",
+    **STAGES,
+    "whole": "all of it",
+    **COUNTS,
+}
+
+KEPT_BROKEN = "This conversation cannot be read: it is damaged or too long."
+KEPT_FOREIGN = "This conversation names a file that was not uploaded here, so it is not opened."
+IMAGE_GONE = "({name}: no longer on the server)"
+SPEAKERS = {"user": "You", "assistant": "Model"}
+CONVERSATIONS = {
+    "title": "Conversations",
+    "intro": "Kept in this browser alone. Images stay on the server, which deletes them after a day or sooner.",
+    "none": "Nothing is kept yet. The first answer starts a conversation.",
+    "nothing": "No conversation has these words.",
+    "blocked": "This browser keeps nothing for this page.",
+    "dropped": "There was no room: the oldest conversations were dropped.",
+    "search": "Search conversations",
+    "open": "Open {name}",
+    "current": "open now",
+    "rename": "Rename",
+    "rename_of": "Rename {name}",
+    "name": "Name of the conversation",
+    "delete": "Delete",
+    "delete_of": "Delete {name}",
+    "sure": "Really delete?",
+    "sure_of": "Really delete {name}?",
+    "export_of": "Save {name} as {kind}",
+    "markdown": "Markdown",
+    "json": "JSON",
+    "html": "HTML",
+    "messages": "{count} messages",
+}
+
+
+def kept_answer(model: str, temperature: float) -> str:
+    return f"{model} · temperature {temperature:g}"
+
+
+def images_gone(count: int) -> str:
+    return f"{count} of its images are no longer on the server. Attach them again to ask about them."
+
+
+BUNDLE_OPEN = "Open a share bundle and ask again"
+NOTHING_TO_COPY = "There is no question to copy. Type one or ask one first."
+TOO_LONG_TO_COPY = "The conversation is too long to copy as code."
+SCHEMA_NO_JSON = "The JSON schema is no JSON. Correct or empty it first."
+SHARE = {
+    "title": "Copy and share",
+    "intro": "The question on this page as code for programs. Images are read from files of the same names.",
+    "make": "Write the code",
+    "curl": "curl",
+    "openai": "openai (Python)",
+    "gradio_client": "gradio_client (Python)",
+    "kinds": "Kind of code",
+    "copy": "Copy",
+    "copied": "Copied",
+    "copy_failed": "The browser does not let this page copy. The code is selected: copy it with the keyboard.",
+    "bundle": "Save the last answer as a share bundle",
+    "bundle_intro": "A bundle holds question, images, parameters and model. Opened, here or elsewhere, it is asked again.",
+    "running": "Asking again…",
+    "failed": "It was not answered this time.",
+    "same": "The same answer.",
+    "different": "Another answer.",
+    "same_model": "The same model: {model}.",
+    "other_model": "Another model: {theirs} then, {ours} now.",
+    "other_sizes": "The model sees the images in other sizes than then.",
+    "difference": "What differs",
+    "gone": "before",
+    "new": "now",
+}
+
+
+def bundle_too_long(wanted: int, longest: int) -> str:
+    return f"The bundle asks for answers of up to {wanted} tokens; this server gives {longest} (--max-new-tokens)."
+
+
+# Of Gradio's own elements; a name that ends with a space begins others.
+ACCESSIBILITY = {
+    "enlarge": "Show the image larger",
+    "error": "Error",
+    "names": {},
+}
+LANGUAGE = {"other": "中文", "title": "切换到中文"}
+# Titles of the cards under an empty chat; the same words in both places are the key.
+EXAMPLE_TITLES = {
+    title: title
+    for title in (
+        "Describe an image",
+        "Point at things",
+        "Count",
+        "Read a sign",
+        "Ask about a receipt",
+        "Read a chart",
+        "Compare two images",
+        "Watch a clip",
+        "Ask in Chinese",
+    )
+}

@@ -1,0 +1,288 @@
+"""The page: first drawn, then wired. What the handlers do is in `chat.py` and `render.py`."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import gradio as gr
+
+from qwen_demo import media
+from qwen_demo.errors import QwenDemoError
+from qwen_demo.service.service import Service
+from qwen_demo.ui import assets, chat, gradio_internals, render
+from qwen_demo.ui.attachments import Gallery
+from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.endpoints import Endpoints
+from qwen_demo.ui.examples import EXAMPLES
+from qwen_demo.ui.history import conversations, generation_params, share
+from qwen_demo.ui.i18n import labels, languages, texts
+from qwen_demo.ui.i18n.languages import words_for
+from qwen_demo.ui.panels import tabs as panel_tabs
+from qwen_demo.ui.panels.context import context
+from qwen_demo.ui.panels.preview import preview
+
+FILE_TYPES = ["image", "video"]
+UPLOADS_KEPT_S = 24 * 3600
+
+
+@dataclass
+class PageWidgets:
+    """The widgets that handlers read or write."""
+
+    demo: gr.Blocks
+    badge: gr.HTML
+    about: gr.Markdown
+    chatbot: gr.Chatbot
+    question: gr.MultimodalTextbox
+    preview: preview.PreviewWidgets
+    camera: gr.Image
+    url: gr.Textbox
+    add_url: gr.Button
+    options: list[gr.components.Component]
+    kept: gr.HTML
+    share: share.ShareWidgets
+    clock: gr.Timer
+    panels: panel_tabs.PanelWidgets
+
+
+def build_page(services: Sequence[Service], reader: Reader) -> gr.Blocks:
+    """The Blocks to mount; the first service answers, `reader` opens what visitors send.
+
+    A second service is there to be compared with.
+    """
+    service = services[0]
+    page = _draw(service, len(services))
+    gradio_internals.guard(page.demo)
+    with page.demo:
+        # First, so that no handler of the page takes the names of the public endpoints.
+        _publish(service, reader)
+        _wire_status(page, service)
+        gallery = Gallery(reader)
+        previews = preview.Preview(service, gallery)
+        _wire_chat(page, service, reader, previews, gallery)
+        preview.wire(page.preview, previews, page.chatbot, page.question)
+        _wire_images(page, service, reader)
+        length, schema = page.options[1], page.options[-1]
+        labels.translate_on_load(page.demo)
+        panel_tabs.wire(page.panels, panel_tabs.ChatWidgets(page.question, length, schema), services, reader)
+    return page.demo
+
+
+def _draw(service: Service, engines: int) -> PageWidgets:
+    settings = service.settings
+    with gradio_internals.LocalizedBlocks(
+        title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, UPLOADS_KEPT_S)
+    ) as demo:
+        gr.Markdown(f"# {texts.TITLE}", elem_id="title")
+        assets.view("language", {}, texts.LANGUAGE)
+        badge = gr.HTML(render.badge(service.status()).html, elem_id="badge", padding=False)
+        clock = gr.Timer(1.0)
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab(texts.TAB_CHAT, id="chat"), gr.Row(equal_height=False):
+                with gr.Column(scale=3, min_width=320, elem_id="conversation"):
+                    chatbot = gr.Chatbot(
+                        show_label=False,
+                        label=texts.CONVERSATION,
+                        height="60vh",
+                        min_height=320,
+                        buttons=["copy", "copy_all"],
+                        editable="user",
+                        feedback_options=None,
+                        examples=[example.card() for example in EXAMPLES],
+                        placeholder=f"### {texts.WELCOME}",
+                        elem_id="chat",
+                    )
+                    question = gr.MultimodalTextbox(
+                        show_label=False,
+                        label=texts.QUESTION,
+                        placeholder=texts.PLACEHOLDER,
+                        file_types=FILE_TYPES,
+                        file_count="multiple",
+                        sources=["upload"],
+                        autofocus=True,
+                        max_plain_text_length=20_000,
+                        elem_id="question",
+                    )
+                with gr.Column(scale=2, min_width=320, elem_id="side"):
+                    previews = preview.draw()
+                    options = _draw_options(settings)
+                    kept = conversations.draw()
+                    sharing = share.draw()
+                    with gr.Accordion(texts.MORE_SOURCES, open=False):
+                        url = gr.Textbox(label=texts.URL, placeholder="https://…", visible=settings.fetch_urls != "off")
+                        add_url = gr.Button(texts.ADD_URL, size="sm", visible=settings.fetch_urls != "off")
+                        camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
+                    with gr.Accordion(texts.ABOUT, open=False):
+                        about = gr.Markdown(render.about(service.status()))
+            beside = panel_tabs.draw(tabs, settings, engines)
+    gradio_internals.localize_labels(demo)
+    return PageWidgets(
+        demo, badge, about, chatbot, question, previews, camera, url, add_url, options, kept, sharing, clock, beside
+    )
+
+
+def _draw_options(settings) -> list[gr.components.Component]:
+    """In the order of `respond`'s parameters."""
+    longest = settings.max_new_tokens
+    temperature = gr.Slider(0, 2, 0, step=0.05, label=texts.TEMPERATURE, info=texts.TEMPERATURE_INFO)
+    length = gr.Slider(16, longest, min(512, longest), step=16, label=texts.MAX_NEW_TOKENS)
+    with gr.Accordion(texts.ADVANCED, open=False):
+        top_p = gr.Slider(0.05, 1, 1, step=0.05, label=texts.TOP_P)
+        penalty = gr.Slider(1, 2, 1, step=0.05, label=texts.REPETITION_PENALTY)
+        # An empty number comes back from the browser as 0.
+        seed = gr.Number(
+            generation_params.FRESH_SEED, label=texts.SEED, precision=0, minimum=generation_params.FRESH_SEED
+        )
+        system = gr.Textbox("", label=texts.SYSTEM_PROMPT, lines=2, placeholder="You are a helpful assistant.")
+    with gr.Accordion(texts.JSON_SCHEMA, open=False, elem_id="schema"):
+        schema = gr.Textbox(
+            "", show_label=False, label=texts.JSON_SCHEMA, info=texts.JSON_SCHEMA_INFO, lines=6, max_lines=16,
+            placeholder='{"type": "object", "properties": {…}}', elem_classes="code",
+        )  # fmt: skip
+    return [temperature, length, top_p, penalty, seed, system, schema]
+
+
+def _wire_status(page: PageWidgets, service: Service) -> None:
+    def status(request: gr.Request):
+        words = words_for(request)
+        badge = render.badge(service.status(), words)
+        slider = context.fitted_budget(service.status().model)
+        return badge.html, render.about(service.status(), words), _recheck(badge), slider
+
+    outputs = [page.badge, page.about, page.clock, page.preview.budget]
+    for event in (page.demo.load, page.clock.tick):
+        event(status, None, outputs, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def _recheck(badge: render.Badge) -> gr.Timer:
+    """The timer that looks at the model's state again, until what the badge says will stay."""
+    if badge.recheck_s is None:
+        return gr.Timer(active=False)
+    return gr.Timer(badge.recheck_s, active=True)
+
+
+def _status_after_answer(service: Service, words: languages.Words) -> tuple:
+    """Badge and timer: an answer that finds the model gone says so at once, and the page looks until it is back."""
+    badge = render.badge(service.status(), words)
+    return (gr.skip(), gr.skip()) if badge.recheck_s is None else (badge.html, _recheck(badge))
+
+
+def _wire_chat(
+    page: PageWidgets, service: Service, reader: Reader, previews: preview.Preview, gallery: Gallery
+) -> None:
+    async def respond(
+        request: gr.Request, history, budget, items, temperature, length, top_p, penalty, seed, system, schema
+    ) -> AsyncGenerator:
+        words = words_for(request)
+        sampling = generation_params.sampling_of(temperature, length, top_p, penalty, seed, schema)
+        max_pixels = context.budget_pixels(budget, service.status().model)
+        choices = chat.Choices(sampling, system, max_pixels, context.off_files(items))
+        answer_preview = previews.of_answer(history, budget, items, words)
+        async with aclosing(chat.answer(history, choices, service, reader, words)) as steps:
+            async for step in steps:
+                views = await answer_preview.update(step.text, step.finished)
+                yield step.history, *views, gr.skip(), gr.skip(), gr.skip()
+        # In this event, not one of its own: that could end after a later one and bring back an old conversation.
+        # The views are given again: Gradio would mix "no change" into the value that it streamed last.
+        yield step.history, *views, conversations.save(step.history), *_status_after_answer(service, words)
+
+    def take(question, history, request: gr.Request):
+        asked = chat.ask(history, question)
+        if asked == history:
+            words = words_for(request)
+            raise render.refusal(words.EMPTY_QUESTION)
+        return _busy(value=None), asked
+
+    def take_example(selected: gr.SelectData, history, request: gr.Request):
+        # By its number: what the browser says is in it could be any file of the machine.
+        example = EXAMPLES[_flat(selected.index)]
+        question = languages.question(example.question, words_for(request))
+        return _busy(value=None), chat.ask(history, {"text": question, "files": example.paths})
+
+    def retry(history, event: gr.RetryData):
+        return _busy(), chat.again(history, _flat(event.index))
+
+    def edit(history, event: gr.EditData):
+        return _busy(), chat.edit(history, _flat(event.index), str(event.value))
+
+    def undo(history, event: gr.UndoData):
+        index = _flat(event.index)
+        return gr.MultimodalTextbox(value=chat.question_of(history, index)), chat.before(history, index)
+
+    def stop(history, request: gr.Request):
+        kept = chat.note_stop(history, words_for(request))
+        return _idle(), kept, conversations.save(kept)
+
+    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    both = [page.question, page.chatbot]
+    sharing = share.ShareHandlers(service, reader, gallery)
+    parts = share.ChatParts(page.chatbot, page.question, page.preview.context, page.preview.budget, page.options)
+    begun = [
+        page.question.submit(take, both, both, **{**private, "queue": True}),
+        page.chatbot.example_select(take_example, page.chatbot, both, **private),
+        page.chatbot.retry(retry, page.chatbot, both, **private),
+        page.chatbot.edit(edit, page.chatbot, both, **private),
+        share.wire(page.share, sharing, parts, service),
+    ]
+    answering = [
+        event.success(
+            respond,
+            [page.chatbot, page.preview.budget, page.preview.context, *page.options],
+            [page.chatbot, page.preview.viewer, page.preview.context, page.kept, page.badge, page.clock],
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_id="answers",
+        )
+        for event in begun
+    ]
+    for event in answering:
+        event.then(_idle, None, page.question, **private)
+    # The note comes after the cancelling, or an update under way would write over it.
+    stopping = page.question.stop(None, None, None, cancels=answering, **private)
+    stopping.then(stop, page.chatbot, [*both, page.kept], **private)
+    undone = page.chatbot.undo(undo, page.chatbot, both, cancels=answering, **private)
+    fresh = [page.question, page.kept]
+    cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, fresh, cancels=answering, **private)
+    reopened = conversations.wire(page.kept, page.chatbot, page.question, gallery, answering)
+    share.judge_after(answering[-1], page.share, sharing, page.chatbot)
+    preview.refresh_after([undone, cleared, reopened], page.preview, previews, page.chatbot)
+
+
+def _wire_images(page: PageWidgets, service: Service, reader: Reader) -> None:
+    def add(question, path):
+        if not path:
+            return gr.skip(), None
+        question = question or {"text": "", "files": []}
+        return {"text": question["text"], "files": [*question["files"], path]}, None
+
+    async def add_from_url(question, url, request: gr.Request):
+        try:
+            data = await media.fetch_url(url.strip(), service.settings)
+            path = gradio_internals.save_upload(data, "from-the-web")
+            await reader.file(path)
+        except QwenDemoError as error:
+            raise render.refusal(error, words_for(request)) from error
+        return add(question, path)
+
+    private = {"show_progress": "hidden", "api_visibility": "private"}
+    page.camera.input(add, [page.question, page.camera], [page.question, page.camera], queue=False, **private)
+    for event in (page.add_url.click, page.url.submit):
+        event(add_from_url, [page.question, page.url], [page.question, page.url], **private)
+
+
+def _publish(service: Service, reader: Reader) -> None:
+    endpoints = Endpoints(service, reader)
+    for function in (endpoints.ask, endpoints.chat):
+        gr.api(function, api_name=function.__name__, concurrency_id="answers")
+
+
+def _busy(**changes) -> gr.MultimodalTextbox:
+    return gr.MultimodalTextbox(submit_btn=False, stop_btn=True, **changes)
+
+
+def _idle() -> gr.MultimodalTextbox:
+    return gr.MultimodalTextbox(submit_btn=True, stop_btn=False)
+
+
+def _flat(index: int | tuple[int, ...] | list[int]) -> int:
+    return index[0] if isinstance(index, tuple | list) else index

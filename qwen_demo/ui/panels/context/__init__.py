@@ -1,0 +1,1 @@
+"""What the next question sends, and what it costs."""

@@ -1,0 +1,1 @@
+"""Pages read off PDF files and images."""

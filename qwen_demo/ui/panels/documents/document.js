@@ -1,0 +1,125 @@
+// A page with the regions of its elements, a list of the elements, and the document as the model read it.
+// The frame is sandboxed without scripts: it is scrolled from here by the fragment of its address, and reports nothing.
+
+const root = element.querySelector(".document");
+const THEME = "theme-of-the-page";
+const FILES = { markdown: ["page.md", "text/markdown"], html: ["page.html", "text/html"], json: ["page.json", "application/json"] };
+let chosen = null;
+let framed = null;
+
+const empty = make("p", {}, words.empty);
+const problem = make("p", { class: "problem", role: "alert" });
+const image = make("img", { alt: "" });
+const regions = make("div", { class: "regions" });
+const sheet = make("div", { class: "sheet" }, image, regions);
+const counter = make("span", { "aria-live": "polite" });
+const previous = make("button", { type: "button", class: "quiet", onclick: () => turn(-1) }, words.previous);
+const next = make("button", { type: "button", class: "quiet", onclick: () => turn(1) }, words.next);
+const pager = make("div", { class: "row pager" }, previous, counter, next);
+const left = make("div", { class: "left" }, sheet, pager);
+const note = make("p", { class: "note" });
+const waiting = make("p", {}, words.waiting);
+const growing = make("div", { class: "answer-text growing" });
+// No token in `sandbox`: nothing in the frame can run, send, open or navigate.
+const frame = make("iframe", { sandbox: "", title: words.frame, referrerpolicy: "no-referrer" });
+const list = make("ol", { class: "elements" });
+const hint = make("p", {});
+const saves = make("div", { class: "row" });
+const source = make("details", {}, make("summary", {}, words.source), make("pre", {}));
+const right = make("div", { class: "right" }, make("h4", {}, words.reading), problem, note, waiting, growing, frame,
+  make("h4", { class: "heading" }, words.elements), hint, list, saves, source);
+const columns = make("div", { class: "columns" }, left, right);
+root.append(make("section", {}, empty, columns));
+
+function turn(step) {
+  const page = props.value?.page;
+  if (page) trigger("turn", { page: page.number + step });
+}
+
+function choose(number, from) {
+  chosen = number;
+  for (const node of root.querySelectorAll("[data-number]")) {
+    const on = Number(node.dataset.number) === number;
+    node.setAttribute("aria-pressed", String(on));
+    if (on && node.parentElement !== from) node.scrollIntoView({ block: "nearest" });
+  }
+  frame.contentWindow?.location.replace(`about:srcdoc#e${number}`);
+}
+
+const light = (number, on) => {
+  for (const node of root.querySelectorAll(`[data-number="${number}"]`)) node.classList.toggle("lit", on);
+};
+const linked = (number, attributes, ...children) => make("button", {
+  type: "button", "data-number": number, "aria-pressed": String(number === chosen),
+  onclick: (event) => choose(number, event.currentTarget.parentElement),
+  onpointerenter: () => light(number, true), onpointerleave: () => light(number, false),
+  onfocus: () => light(number, true), onblur: () => light(number, false), ...attributes,
+}, ...children);
+
+const kindOf = (item) => words.kinds[item.kind] ?? item.kind;
+
+function region(item, page) {
+  const [x1, y1, x2, y2] = item.region;
+  const button = linked(item.number, { class: "region", "aria-label": fill(words.region, { ...item, kind: kindOf(item) }) }, make("span", {}, item.number));
+  const share = (value, whole) => `${(100 * value) / whole}%`;
+  Object.assign(button.style, {
+    left: share(x1, page.width), top: share(y1, page.height), width: share(x2 - x1, page.width), height: share(y2 - y1, page.height),
+  });
+  return button;
+}
+
+const row = (item) => make("li", {}, linked(item.number, { class: "element" },
+  make("span", { class: "number" }, item.number), make("span", { class: "kind" }, kindOf(item)), make("span", { class: "text" }, item.text)));
+
+function showPage(page) {
+  left.hidden = !page;
+  if (!page) return;
+  const url = fileUrl(page.view);
+  if (image.getAttribute("src") !== url) image.src = url;
+  image.alt = fill(words.image, page);
+  sheet.style.setProperty("--ratio", page.width / page.height);
+  counter.textContent = fill(words.page, page);
+  pager.hidden = page.pages < 2;
+  previous.disabled = page.number <= 1 || Boolean(props.value.running);
+  next.disabled = page.number >= page.pages || Boolean(props.value.running);
+}
+
+function showDocument(value) {
+  const elements = value.elements ?? [];
+  const there = Boolean(value.frame);
+  growing.hidden = there || !value.text;
+  growing.textContent = there ? "" : value.text ?? "";
+  for (const node of [frame, list, saves, source, right.querySelector(".heading")]) node.hidden = !there;
+  if (!there) framed = chosen = null;
+  else if (framed !== value.frame) {
+    framed = value.frame;
+    chosen = null;
+    const dark = Boolean(document.querySelector(".dark"));
+    frame.srcdoc = value.frame.replace(THEME, dark ? "dark" : "light");
+  }
+  // Small ones last, so that they lie on top and can be pointed at.
+  const area = ({ region: [x1, y1, x2, y2] }) => (x2 - x1) * (y2 - y1);
+  const placed = elements.filter((item) => item.region).sort((a, b) => area(b) - area(a));
+  regions.replaceChildren(...(value.page ? placed.map((item) => region(item, value.page)) : []));
+  list.replaceChildren(...elements.map(row));
+  hint.hidden = !there || (placed.length > 0 && !value.cut);
+  hint.textContent = [placed.length ? "" : words.no_regions, value.cut ? words.cut : ""].filter(Boolean).join(" ");
+  saves.replaceChildren(make("span", {}, words.export), ...Object.entries(value.files ?? {}).map(([kind, text]) =>
+    make("button", { type: "button", class: "quiet", onclick: () => saveText(...FILES[kind], text) }, words[kind])));
+  source.querySelector("pre").textContent = value.text ?? "";
+}
+
+function update() {
+  const value = props.value ?? {};
+  empty.hidden = Boolean(value.page || value.problem || value.running);
+  columns.hidden = !empty.hidden;
+  tell(problem, value);
+  note.hidden = !value.note;
+  note.textContent = value.note ?? "";
+  waiting.hidden = Boolean(value.text || value.problem || value.running);
+  showPage(value.page);
+  showDocument(value);
+}
+
+watch("value", update);
+update();

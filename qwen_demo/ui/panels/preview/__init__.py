@@ -1,0 +1,1 @@
+"""Viewer, context and pixel budget in step with the conversation."""

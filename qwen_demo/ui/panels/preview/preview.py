@@ -1,0 +1,206 @@
+"""What the model sees: viewer, context and pixel budget, kept in step with the conversation.
+
+The three views hold no state on the server. Each change goes through `Preview.values`, which looks at
+the conversation, the attached files and what the views have now, and gives what they show next.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qwen_demo.answers import detections
+from qwen_demo.service.service import Service
+from qwen_demo.types import Finished
+from qwen_demo.ui import chat, render
+from qwen_demo.ui.attachments import Gallery
+from qwen_demo.ui.chat import History
+from qwen_demo.ui.gradio_internals import event_data
+from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.i18n.languages import Words, words_for
+from qwen_demo.ui.panels.context import context
+from qwen_demo.ui.panels.viewer import viewer
+
+
+@dataclass
+class PreviewWidgets:
+    """Attributes:
+    attached: paths of the files of the question that is being written, as JSON; hidden.
+    """
+
+    viewer: gr.HTML
+    context: gr.HTML
+    budget: gr.Slider
+    attached: gr.Textbox
+
+
+def draw() -> PreviewWidgets:
+    view = viewer.draw()
+    with gr.Group():
+        items = context.draw()
+        budget = context.draw_budget()
+    return PreviewWidgets(view, items, budget, gr.Textbox("[]", visible="hidden", label="attached files"))
+
+
+class Preview:
+    """Handlers of the three views."""
+
+    def __init__(self, service: Service, gallery: Gallery):
+        self._service, self._gallery = service, gallery
+
+    async def values(self, history: History, attached: str, budget: float, items: Any, view: Any,
+                  *, keep: bool = False, as_seen: bool = False, words: Words = texts) -> tuple[dict, dict]:  # fmt: skip
+        """Values of viewer and context.
+
+        Args:
+            attached: paths as JSON.
+            items, view: the values that the views hold now; from the browser.
+            keep: the viewer goes on showing its image as long as there is one.
+        """
+        model = self._service.status().model
+        surveyed = await context.survey(history, context.attached_paths(attached), items, self._gallery)
+        max_pixels = context.budget_pixels(budget, model)
+        image = viewer.value_of(
+            surveyed,
+            viewer.last_answer(history),
+            model,
+            picked=viewer.picked_file(view) if keep else "",
+            max_pixels=max_pixels,
+            as_seen=as_seen,
+        )
+        return image, context.value_of(surveyed, model, max_pixels, self._service.rates, words=words)
+
+    def of_answer(self, history: History, budget: float, items: Any, words: Words = texts) -> "AnswerPreview":
+        return AnswerPreview(self._service, self._gallery, history, budget, items, words)
+
+    async def pick(self, history: History, attached: str, budget: float, items: Any, view: Any, file: Any) -> dict:
+        """The viewer with another image."""
+        picked = {"image": {"id": file}}
+        return (await self.values(history, attached, budget, items, picked, keep=True))[0]
+
+    async def export(self, history: History, attached: str, items: Any, view: Any, kind: Any,
+                     words: Words = texts) -> dict:  # fmt: skip
+        """The viewer's value with a file to download. Raises `gr.Error` where there is nothing to export."""
+        model = self._service.status().model
+        answer = viewer.last_answer(history)
+        surveyed = await context.survey(history, context.attached_paths(attached), items, self._gallery)
+        file = viewer.picked_file(view)
+        attachment = viewer.image_of(surveyed, file)
+        if attachment is None or kind not in viewer.FORMATS:
+            raise render.refusal(words.NOTHING_TO_EXPORT)
+        found = viewer.place(detections.find(answer.text), answer, attachment, model)
+        download = await viewer.export(kind, found, attachment, self._gallery)
+        return {**view, "download": download}
+
+    async def ask_about(self, question: Any, budget: float, items: Any, view: Any, data: dict,
+                        words: Words = texts) -> tuple[dict, Any]:  # fmt: skip
+        """The question with the region in it, and the context, where a crop goes alone to a small model."""
+        question = question or {"text": "", "files": []}
+        file = viewer.picked_file(view)
+        attachment = await self._gallery.look(file) if file else None
+        if attachment is None or not attachment.is_image:
+            raise render.refusal(words.NO_REGION)
+        model = self._service.status().model
+        if data.get("how") == "coordinates":
+            region = viewer.region_of(data, attachment.size)
+            if region is None:
+                raise render.refusal(words.NO_REGION)
+            seen = attachment.seen(model, context.budget_pixels(budget, model))
+            as_json = detections.as_model_json(region, attachment.size, seen)
+            return {**question, "text": f"{question['text'] or words.WHAT_IS_THERE} {as_json}"}, gr.skip()
+        path = await viewer.crop(file, data, self._gallery)
+        if path is None:
+            raise render.refusal(words.NO_REGION)
+        question = {"text": question["text"] or words.WHAT_IS_THIS, "files": [*question["files"], path]}
+        return question, context.switched_off(items, path) if model.embedded else gr.skip()
+
+
+class AnswerPreview:
+    """Views of one answer while it grows: they change at its first words, with every detection, and at the end.
+
+    They are outputs of the answering event itself: an event of their own could end after it and bring back old ones.
+    """
+
+    def __init__(self, service: Service, gallery: Gallery, history: History, budget: float, items: Any, words: Words):
+        self._service, self._gallery, self._words = service, gallery, words
+        self._history, self._budget, self._value = history, budget, items
+        self._items: list[context.Item] | None = None
+        self._found: list[detections.Detection] | None = None
+
+    async def update(self, text: str, finished: Finished | None) -> tuple[Any, Any]:
+        """What viewer and context show now."""
+        found = detections.find(text)
+        if not finished and (not text or found == self._found):
+            return gr.skip(), gr.skip()
+        self._found = found
+        model = self._service.status().model
+        first = self._items is None
+        if first:
+            self._items = await context.survey(self._history, [], self._value, self._gallery)
+        max_pixels = context.budget_pixels(self._budget, model)
+        question = chat.question_of(self._history, len(self._history) - 1)["text"]
+        answer = viewer.LastAnswer(text, question, max_pixels)
+        view = viewer.value_of(self._items, answer, model, max_pixels=max_pixels)
+        if finished is None and not first:
+            return view, gr.skip()
+        items = context.after_answer(self._items, finished) if finished else self._items
+        return view, context.value_of(items, model, max_pixels, self._service.rates, finished, self._words)
+
+
+_PRIVATE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+def _state(widgets: PreviewWidgets, chatbot: gr.Chatbot) -> list[gr.components.Component]:
+    """In the order of `Preview.values`'s parameters."""
+    return [chatbot, widgets.attached, widgets.budget, widgets.context, widgets.viewer]
+
+
+def _refresh(preview: Preview, **how: bool):
+    """A handler that gives what the views show now."""
+
+    async def refresh(request: gr.Request, *values):
+        return await preview.values(*values, **how, words=words_for(request))
+
+    return refresh
+
+
+def refresh_after(events: list, widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot) -> None:
+    """The views follow what these events made of the conversation."""
+    for event in events:
+        event.then(_refresh(preview), _state(widgets, chatbot), [widgets.viewer, widgets.context], **_PRIVATE)
+
+
+def wire(widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot, question: gr.MultimodalTextbox) -> None:
+    state, views, private = _state(widgets, chatbot), [widgets.viewer, widgets.context], _PRIVATE
+
+    async def pick(history, attached, budget, items, view, event: gr.EventData):
+        return await preview.pick(history, attached, budget, items, view, event_data(event).get("id"))
+
+    async def export(history, attached, items, view, event: gr.EventData, request: gr.Request):
+        return await preview.export(history, attached, items, view, event_data(event).get("kind"), words_for(request))
+
+    async def ask_about(asked, budget, items, view, event: gr.EventData, request: gr.Request):
+        return await preview.ask_about(asked, budget, items, view, event_data(event), words_for(request))
+
+    question.change(None, question, widgets.attached, js=context.ATTACHED_FILES, **private)
+    widgets.attached.change(_refresh(preview), state, views, **private)
+    widgets.budget.input(
+        _refresh(preview, keep=True, as_seen=True), state, views, trigger_mode="always_last", **private
+    )
+    widgets.context.toggle(_refresh(preview, keep=True), state, views, **private)
+    widgets.context.pick(pick, state, widgets.viewer, **private)
+    widgets.viewer.pick(pick, state, widgets.viewer, **private)
+    widgets.viewer.export(
+        export,
+        [chatbot, widgets.attached, widgets.context, widgets.viewer],
+        widgets.viewer,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    widgets.viewer.region(
+        ask_about,
+        [question, widgets.budget, widgets.context, widgets.viewer],
+        [question, widgets.context],
+        show_progress="hidden",
+        api_visibility="private",
+    )

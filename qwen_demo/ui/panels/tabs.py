@@ -1,0 +1,107 @@
+"""The tabs beside the chat: tasks, video, documents, comparing, live camera. Draws them and wires them to the chat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import gradio as gr
+
+from qwen_demo.service.service import Service
+from qwen_demo.settings import Settings
+from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.gradio_internals import event_data
+from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.i18n.languages import words_for
+from qwen_demo.ui.panels.camera import camera
+from qwen_demo.ui.panels.compare import compare
+from qwen_demo.ui.panels.documents import documents
+from qwen_demo.ui.panels.tasks import tasks
+from qwen_demo.ui.panels.video import video
+
+
+@dataclass
+class PanelWidgets:
+    """Attributes:
+    tabs: all tabs of the page, the chat's among them.
+    """
+
+    tabs: gr.Tabs
+    tasks_tab: gr.Tab
+    tasks: gr.HTML
+    video: video.VideoWidgets
+    documents_tab: gr.Tab
+    documents: documents.DocumentWidgets
+    compare_tab: gr.Tab
+    compare: compare.CompareWidgets
+    camera: camera.CameraWidgets
+
+
+@dataclass
+class ChatWidgets:
+    """What a preset fills in for the chat."""
+
+    question: gr.MultimodalTextbox
+    length: gr.Slider
+    schema: gr.Textbox
+
+
+def draw(tabs: gr.Tabs, settings: Settings, engines: int) -> PanelWidgets:
+    """Inside of `tabs`, after the chat's. What is in a tab reaches the browser when it is first opened.
+
+    `engines` is how many are loaded.
+    """
+    with gr.Tab(texts.TAB_TASKS, id="tasks") as tasks_tab:
+        cards = tasks.draw()
+    with gr.Tab(texts.TAB_VIDEO, id="video"):
+        clip = video.draw(settings)
+    with gr.Tab(texts.TAB_DOCUMENTS, id="documents") as documents_tab:
+        pages = documents.draw()
+    with gr.Tab(texts.TAB_COMPARE, id="compare") as compare_tab:
+        pair = compare.draw(settings, engines)
+    with gr.Tab(texts.TAB_CAMERA, id="camera"):
+        stills = camera.draw()
+    return PanelWidgets(tabs, tasks_tab, cards, clip, documents_tab, pages, compare_tab, pair, stills)
+
+
+def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], reader: Reader) -> None:
+    """The first of `services` answers; with a second one, the two can be compared."""
+    service = services[0]
+    video.wire(panels.video, service, reader)
+    documents.wire(panels.documents, service, reader)
+    compare.wire(panels.compare, services, reader)
+    camera.wire(panels.camera, service, reader)
+    _wire_tasks(panels, chat, service)
+    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    # Which model answers is known when a tab is opened, not when the page is drawn.
+    panels.documents_tab.select(lambda: documents.note(service), None, panels.documents.note, **private)
+    choices = [control for side in panels.compare.sides for control in (side.engine, side.budget)]
+
+    def opened(request: gr.Request) -> list:
+        return compare.fill_choices(services, words_for(request))
+
+    panels.compare_tab.select(opened, None, choices, **private)
+
+
+def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> None:
+    clip, pages = panels.video, panels.documents
+    chat_outputs = [chat.question, chat.length, chat.schema]
+    clip_outputs = [clip.player, clip.question]
+    page_outputs = [pages.file, pages.task, pages.prompt]
+
+    def pick(event: gr.EventData, request: gr.Request):
+        task = tasks.pick(event_data(event), words_for(request))
+        opened = gr.Tabs(selected=task.tab)
+        if task.tab == "video":
+            return opened, gr.skip(), gr.skip(), gr.skip(), task.paths[0], task.prompt, gr.skip(), gr.skip(), gr.skip()
+        if task.tab == "documents":
+            page = task.paths[0], task.kind, task.prompt
+            return opened, gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip(), *page
+        question = {"text": task.prompt, "files": task.paths}
+        length = min(task.tokens, service.settings.max_new_tokens)
+        return opened, question, length, task.schema, *[gr.skip()] * 5
+
+    def cards(request: gr.Request):
+        return tasks.cards(service, words_for(request))
+
+    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    panels.tasks.pick(pick, None, [panels.tabs, *chat_outputs, *clip_outputs, *page_outputs], **private)
+    panels.tasks_tab.select(cards, None, panels.tasks, **private)

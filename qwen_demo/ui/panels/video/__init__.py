@@ -1,0 +1,1 @@
+"""Clips: sampled frames and timestamps."""

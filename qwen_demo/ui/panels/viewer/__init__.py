@@ -1,0 +1,1 @@
+"""The viewer of one image and what the answer points at."""

@@ -1,0 +1,173 @@
+"""The viewer: one image of the conversation as the model sees it, with what its answer points at.
+
+Detections are found in the answer while it grows, scaled from the size that the processor used, and
+sent to `viewer.js` in pixels of the original image. A visitor may draw a region, pick
+another image of the turn, and take the detections along as a file.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qwen_demo.answers import annotations, detections
+from qwen_demo.types import ModelInfo
+from qwen_demo.ui import assets, attachments, chat, render
+from qwen_demo.ui.attachments import Attachment, Gallery
+from qwen_demo.ui.chat import History
+from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.panels.context.context import Item
+
+# A region keeps this share of its longer side around it, and a point this share of the image.
+CROP_MARGIN, POINT_SHARE = 0.15, 0.15
+EMPTY = {"image": None, "detections": [], "choices": []}
+FORMATS = ("json", "coco", "csv", "png")
+
+
+@dataclass(frozen=True, slots=True)
+class LastAnswer:
+    """The last answer and what is needed to place its detections."""
+
+    text: str
+    question: str
+    max_pixels: int | None
+
+
+def last_answer(history: History) -> LastAnswer:
+    text, max_pixels = "", None
+    for message in reversed(history):
+        if message["role"] == "user":
+            return LastAnswer(text, chat.question_of([message], 0)["text"], max_pixels)
+        if message.get("metadata"):
+            max_pixels = max_pixels or render.budget_of(message)
+        else:
+            text = "".join(part.get("text", "") for part in chat.parts_of(message)) + text
+    return LastAnswer(text, "", max_pixels)
+
+
+def images_of_turn(items: Sequence[Item]) -> list[Attachment]:
+    """The images that the newest question with any brought along: those that boxes can belong to."""
+    stills = [item for item in items if item.attachment.is_image and item.on]
+    return [item.attachment for item in stills if item.turn == stills[-1].turn]
+
+
+def image_of(items: Sequence[Item], file: str) -> Attachment | None:
+    """The image with this path among `items`."""
+    images = [item.attachment for item in items if item.attachment.is_image]
+    return next((image for image in images if image.file == file), None)
+
+
+def value_of(items: Sequence[Item], answer: LastAnswer, model: ModelInfo, *, picked: str = "",
+             max_pixels: int | None = None, as_seen: bool = False) -> dict:  # fmt: skip
+    """What the viewer draws.
+
+    Args:
+        picked: file of the image that the visitor wants to see; of several, the question decides otherwise.
+        max_pixels: budget of the next question.
+        as_seen: show the image at the resolution that the model will see.
+    """
+    pending = any(item.pending and item.attachment.is_image for item in items)
+    choices = images_of_turn(items)
+    attachment = image_of(items, picked)
+    if attachment is None and choices:
+        attachment = choices[-1] if pending else choices[detections.asked_image(answer.question, len(choices))]
+    if attachment is None:
+        return EMPTY
+    found = [] if pending else detections.find(answer.text)
+    placed = place(found, answer, attachment, model)
+    colours = annotations.colours(placed)
+    return {
+        "image": {
+            "id": attachment.file,
+            "name": attachment.name,
+            "view": attachment.view,
+            "size": attachment.size,
+            "seen": attachment.seen(model, max_pixels),
+        },
+        "detections": [
+            {"at": [round(c, 1) for c in detection.coordinates], "label": detection.label, "colour": colour}
+            for detection, colour in zip(placed, colours, strict=True)
+        ],
+        "found": len(found),
+        "capped": len(found) == detections.MAX_DETECTIONS,
+        "choices": [{"id": choice.file, "name": choice.name} for choice in choices] if len(choices) > 1 else [],
+        "as_seen": as_seen,
+        "crop_only": model.embedded,
+    }
+
+
+def place(
+    found: Sequence[detections.Detection], answer: LastAnswer, attachment: Attachment, model: ModelInfo
+) -> list[detections.Detection]:
+    """Detections found in the answer, in pixels of the original image."""
+    seen = attachment.seen(model, answer.max_pixels)
+    return detections.place(found, seen, attachment.size) if found and seen[0] else []
+
+
+def picked_file(value: Any) -> str:
+    """The image that the viewer shows, by the value that came back from the browser."""
+    image = value.get("image") if isinstance(value, dict) else None
+    file = image.get("id") if isinstance(image, dict) else None
+    return file if isinstance(file, str) else ""
+
+
+def region_of(data: dict, size: tuple[int, int]) -> detections.Detection | None:
+    """What was drawn, in pixels of the original image of that `size`; None where it has no area in it."""
+    numbers = data.get("at")
+    if not isinstance(numbers, list) or len(numbers) not in (2, 4):
+        return None
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < 1e7 for n in numbers):
+        return None
+    return next(iter(detections.place([detections.Detection(tuple(map(float, numbers)), "")], size, size)), None)
+
+
+def crop_box(region: detections.Detection, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The part of the image to cut out for a question about the region."""
+    width, height = size
+    if region.is_box:
+        x1, y1, x2, y2 = region.coordinates
+        margin = CROP_MARGIN * max(x2 - x1, y2 - y1)
+    else:
+        (x1, y1), (x2, y2) = region.coordinates, region.coordinates
+        margin = POINT_SHARE * min(size)
+    left, top = int(min(max(x1 - margin, 0), width - 1)), int(min(max(y1 - margin, 0), height - 1))
+    right, bottom = round(min(x2 + margin, width)), round(min(y2 + margin, height))
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+async def crop(file: str, region_data: dict, gallery: Gallery) -> str | None:
+    """Path of the region as an image of its own."""
+    image = await gallery.original(file)
+    region = region_of(region_data, image.size) if image else None
+    if image is None or region is None:
+        return None
+    box = crop_box(region, image.size)
+    held = image.raster.size
+    scale = (held[0] / image.size[0], held[1] / image.size[1])
+    box = tuple(round(c * scale[i % 2]) for i, c in enumerate(box))
+    return attachments.save_png(image.pixels.crop((box[0], box[1], max(box[2], box[0] + 1), max(box[3], box[1] + 1))),
+                             "region.png")  # fmt: skip
+
+
+async def export(
+    kind: str, found: Sequence[detections.Detection], attachment: Attachment, gallery: Gallery
+) -> dict | None:
+    """A file for the visitor: its path and the name to save it under. The nonce makes each one new to the viewer."""
+    stem = attachment.name.rpartition(".")[0] or attachment.name
+    name = f"{stem}-boxes.{'coco.json' if kind == 'coco' else kind}"
+    if kind == "png":
+        image = await gallery.original(attachment.file)
+        if image is None:
+            return None
+        there = detections.place(found, attachment.size, image.raster.size)
+        path = attachments.save_png(annotations.draw(there, image.pixels), name)
+    else:
+        write = {"json": annotations.as_json, "coco": annotations.as_coco, "csv": annotations.as_csv}[kind]
+        path = attachments.save_text(write(found, attachment.name, attachment.size), name)
+    return {"file": path, "name": name, "nonce": secrets.token_hex(4)}
+
+
+def draw() -> gr.HTML:
+    return assets.view("viewer", EMPTY, texts.VIEWER)

@@ -1,0 +1,235 @@
+"""Conversations and bundles without a browser: what is kept, what is refused, what the files hold."""
+
+import base64
+import hashlib
+import json
+from contextlib import aclosing
+
+import gradio as gr
+import pytest
+
+from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.errors import InvalidRequest
+from qwen_demo.service.service import Service
+from qwen_demo.settings import Settings
+from qwen_demo.types import Sampling
+from qwen_demo.ui import chat, gradio_internals, render
+from qwen_demo.ui.attachments import Gallery
+from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.history import bundles, conversations, export, generation_params, transcript
+from qwen_demo.ui.history.share import ShareHandlers
+from qwen_demo.ui.history.transcript import File, Turn
+from tests.conftest import draw
+
+HOSTILE = '</title><script>alert(1)</script><img src=x onerror="alert(2)"> & "quotes"'
+
+
+@pytest.fixture(autouse=True)
+def uploads(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def red(uploads) -> str:
+    (uploads / "abc").mkdir()
+    draw("red", (140, 84)).save(uploads / "abc" / "red.png")
+    return str(uploads / "abc" / "red.png")
+
+
+@pytest.fixture
+async def service():
+    service = Service(Settings(warmup=False), ScriptedEngine(Script(["It is ", "<b>red</b>."])))
+    service.start()
+    await service.loaded()
+    yield service
+    await service.close()
+
+
+@pytest.fixture
+def reader(service, uploads) -> Reader:
+    return Reader(service.settings, [uploads])
+
+
+async def answered(service, reader, question: dict, history=(), **choices) -> list[dict]:
+    asked = chat.ask(list(history), question)
+    async with aclosing(chat.answer(asked, chat.Choices(**choices), service, reader)) as steps:
+        return [step.history async for step in steps][-1]
+
+
+async def test_a_conversation_comes_back_as_it_was_kept(service, reader, red):
+    sampling = Sampling(64, temperature=0.5)
+    history = await answered(service, reader, {"text": HOSTILE, "files": [red]}, sampling=sampling, max_pixels=78400)
+    kept = json.loads(json.dumps(conversations.for_browser(history)))
+    assert kept["name"] == " ".join(HOSTILE.split())[:59] + "…"
+    found = conversations.reopen(conversations.read(kept["messages"]))
+    assert found.gone == 0
+    assert chat.question_of(found.history, 0) == {"text": HOSTILE, "files": [red]}
+    assert transcript.of_history(found.history) == transcript.of_history(history)
+    assert render.budget_of(found.history[-1]) == 78400
+    known = generation_params.decode(found.history[-1]["metadata"]["id"])
+    assert (known.model, known.sampling) == ("scripted", sampling)
+
+
+def test_an_image_that_is_gone_is_told(uploads):
+    turns = [Turn("user", (File(str(uploads / "abc" / "gone.png")), "what is it?")), Turn("assistant", ("A cat.",))]
+    found = conversations.reopen(turns)
+    assert found.gone == 1
+    asked = chat.question_of(found.history, 0)
+    assert asked["files"] == [] and "gone.png: no longer on the server" in asked["text"]
+
+
+FOREIGN = [
+    "/etc/passwd",
+    "{uploads}/../../etc/passwd",
+    "https://example.org/x.png",
+    "data:image/png;base64,AA==",
+    "a\0b",
+]
+
+
+@pytest.mark.parametrize("path", FOREIGN)
+def test_a_kept_conversation_names_uploads_of_this_server_only(uploads, path):
+    path = path.replace("{uploads}", str(uploads))
+    assert not gradio_internals.is_upload(path)
+    with pytest.raises(gr.Error, match="not uploaded here"):
+        conversations.read([{"role": "user", "parts": [{"file": path}]}])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "x",
+        {"role": "user"},
+        [{"role": "system", "parts": []}],
+        [{"role": "user", "parts": [{"text": 5}]}],
+        [{"role": "user", "parts": [{"text": "a", "file": "b"}]}],
+        [{"role": "user", "parts": [{}]}],
+        [{"role": "user", "parts": [], "metadata": {"title": "x"}}],
+        [{"role": "user", "parts": [{"text": "x" * 1_000_001}]}],
+        [{"role": "user", "parts": []}] * 401,
+    ],
+)
+def test_a_damaged_conversation_is_refused(value):
+    with pytest.raises(gr.Error, match="damaged"):
+        conversations.read(value)
+
+
+def test_a_note_of_another_hand_says_nothing():
+    for note in ("", "x", 'max_pixels=0;{"temperature": NaN}', 'max_pixels=0;{"model": "' + "x" * 400 + '"}'):
+        turns = [Turn("user", ("a",)), Turn("assistant", ("b",), note)]
+        assert len(conversations.reopen(turns).history) == 2
+
+
+async def test_files_hold_the_words_and_the_page_has_no_way_to_run_them(service, reader, red):
+    history = await answered(service, reader, {"text": HOSTILE, "files": [red]})
+    turns, gallery = transcript.of_history(history), Gallery(reader)
+    page = await export.write("html", HOSTILE, turns, gallery)
+    assert "<script" not in page and "<img src=x" not in page and "&lt;script&gt;" in page and "<b>" not in page
+    assert "default-src 'none'" in page and page.count("data:image/jpeg;base64,") == 1
+    markdown = await export.write("markdown", HOSTILE, turns, gallery)
+    assert "<" not in markdown and "*red.png*" in markdown and "## Model" in markdown
+    read = json.loads(await export.write("json", HOSTILE, turns, gallery))
+    assert read["messages"][0]["parts"] == [{"file": "red.png"}, {"text": HOSTILE}]
+    assert read["messages"][1]["params"]["model"] == "scripted"
+
+
+async def shared(service, reader, red) -> dict:
+    history = await answered(
+        service, reader, {"text": "what?", "files": [red]}, max_pixels=50176, system_prompt="Be brief."
+    )
+    return json.loads((await ShareHandlers(service, reader, Gallery(reader)).pack(history, None))["file"])
+
+
+async def test_a_bundle_asks_the_same_again_and_tells_whether_the_answer_is_the_same(service, reader, red, uploads):
+    packed = await shared(service, reader, red)
+    (image,) = packed["images"]
+    assert image["sha256"] == hashlib.sha256((uploads / "abc" / "red.png").read_bytes()).hexdigest()
+    assert (
+        packed["generation_params"].items()
+        >= {"model": "scripted", "max_pixels": 50176, "system_prompt": "Be brief."}.items()
+    )
+    assert image["seen"][0] % 28 == 0 and packed["answer"] == "It is <b>red</b>."
+    file = uploads / "bundle.json"
+    file.write_text(json.dumps(packed))
+    share = ShareHandlers(service, reader, Gallery(reader))
+    history, known, value = await share.open(str(file))
+    choices = {"sampling": known.sampling, "max_pixels": known.max_pixels, "system_prompt": known.system_prompt}
+    asked = chat.question_of(history, 0)
+    assert asked["files"][0].endswith("shared-1.png")
+    again = await answered(service, reader, asked, **choices)
+    first, second = list(service._engine.requests)[-2:]
+    assert [[getattr(part, "digest", part) for part in m.parts] for m in first.messages] == [
+        [getattr(part, "digest", part) for part in m.parts] for m in second.messages
+    ]
+    found = (await share.verdict(again, value))["verdict"]
+    assert found["same"] and found["same_model"] and found["same_sizes"]
+    service._engine.script = Script(["It is ", "blue."])
+    found = (await share.verdict(await answered(service, reader, asked, **choices), value))["verdict"]
+    assert not found["same"]
+    assert found["difference"] == [["same", "It is "], ["gone", "<b>red</b>."], ["new", "blue."]]
+    value["expected"]["model"] = "another"
+    assert not (await share.verdict(again, value))["verdict"]["same_model"]
+    assert (await share.verdict(again, "nonsense"))["verdict"] is None
+
+
+def changed(packed: dict, how: str) -> dict:
+    image = packed["images"][0]
+    if how == "another image":
+        image["data"] = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+    if how == "no base64":
+        image["data"] = "*"
+    if how == "no image":
+        data = b"<svg onload=alert(1)>" * 9
+        image |= {"data": base64.b64encode(data).decode(), "sha256": hashlib.sha256(data).hexdigest()}
+    if how == "missing image":
+        packed["messages"][0]["parts"].append({"image": 7})
+    if how == "path":
+        packed["messages"][0]["parts"].append({"file": "/etc/passwd"})
+    if how == "temperature":
+        packed["generation_params"]["temperature"] = 1e9
+    if how == "length":
+        packed["generation_params"]["max_new_tokens"] = 1 << 20
+    if how == "no question":
+        packed["messages"].append({"role": "assistant", "parts": []})
+    if how == "name":
+        image["name"] = "../../x" * 100
+    return packed
+
+
+HOWS = [
+    "another image",
+    "no base64",
+    "no image",
+    "missing image",
+    "path",
+    "temperature",
+    "length",
+    "no question",
+    "name",
+]
+
+
+@pytest.mark.parametrize("how", HOWS)
+async def test_a_bundle_that_was_changed_is_refused_and_leaves_nothing(service, reader, red, uploads, how):
+    file = uploads / "bundle.json"
+    file.write_text(json.dumps(changed(await shared(service, reader, red), how)))
+    before = {path for path in uploads.rglob("*") if path.is_file()}
+    with pytest.raises(gr.Error):
+        await ShareHandlers(service, reader, Gallery(reader)).open(str(file))
+    assert {path for path in uploads.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, "{}", "\0", '{"a": NaN}'])
+def test_other_files_are_no_bundles(uploads, text):
+    (uploads / "x.json").write_text(text)
+    with pytest.raises(InvalidRequest, match="no share bundle"):
+        bundles.parse(uploads / "x.json")
+
+
+async def test_there_is_no_bundle_of_an_answer_that_did_not_end_well(service, reader, red):
+    share = ShareHandlers(service, reader, Gallery(reader))
+    for history in ([], chat.ask([], {"text": "a"}), [*chat.ask([], {"text": "a"}), render.answer("half")]):
+        with pytest.raises(gr.Error, match="no whole answer"):
+            await share.pack(history, None)

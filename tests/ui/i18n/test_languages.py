@@ -1,0 +1,318 @@
+"""Both languages say the same things, and the page is Chinese where the browser is."""
+
+import ast
+import inspect
+import pickle
+import re
+import string
+from pathlib import Path
+from types import FunctionType
+
+import gradio as gr
+import pytest
+from playwright.sync_api import expect
+from starlette.requests import Request
+
+from qwen_demo.engines.scripted import Script
+from qwen_demo.errors import EngineFailed, InvalidRequest, MediaRefused, QwenDemoError
+from qwen_demo.media import pdf, videos
+from qwen_demo.media.kinds import check_bytes, refusal_of_format
+from qwen_demo.sentences import Sentence
+from qwen_demo.settings import Settings
+from qwen_demo.ui import examples
+from qwen_demo.ui.i18n import labels, languages, sentences_zh, texts, texts_zh
+from tests import hostile_pdfs
+from tests.api.conftest import App
+from tests.hostile_clips import clip
+from tests.ui.steps import answers, ask, settled, shoot
+
+PACKAGE = Path(languages.__file__).parents[2]
+
+
+def names(module) -> set[str]:
+    return {name for name in vars(module) if name.isupper()}
+
+
+def fields(text: str) -> set[str]:
+    return {field for _, field, _, _ in string.Formatter().parse(text) if field}
+
+
+def spoken(module) -> dict:
+    """What the module says through functions, and with which parameters."""
+    functions = {name: value for name, value in vars(module).items() if isinstance(value, FunctionType)}
+    return {name: list(inspect.signature(function).parameters) for name, function in functions.items()}
+
+
+def test_every_text_of_the_page_is_there_in_both_languages():
+    assert names(texts_zh) == names(texts)
+    assert spoken(texts_zh) == spoken(texts)
+    for name in names(texts):
+        english, chinese = getattr(texts, name), getattr(texts_zh, name)
+        if isinstance(english, str):
+            assert fields(english) == fields(chinese) and (english != chinese or name in ("TOP_P", "TITLE")), name
+            continue
+        assert english.keys() == chinese.keys(), name  # Gradio's own names are English by themselves
+        for key, text in english.items():
+            assert not isinstance(text, str) or fields(text) == fields(chinese[key]), (name, key)
+
+
+def test_every_sentence_of_the_program_has_a_chinese_one_with_the_same_values():
+    texts_of_code, sentences = set(), {*pdf._REFUSALS.values(), *videos._REFUSALS.values()}
+    for path in PACKAGE.rglob("*.py"):
+        if path.name == "sentences_zh.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts_of_code.add(node.value)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Sentence":
+                sentences |= {node.args[0].value} if isinstance(node.args[0], ast.Constant) else set()
+    assert sentences <= sentences_zh.SENTENCES.keys() <= texts_of_code
+    assert sentences_zh.QUESTIONS.keys() <= texts_of_code
+    for english, chinese in sentences_zh.SENTENCES.items():
+        assert fields(english) == fields(chinese), english
+
+
+def test_every_kind_of_error_has_a_chinese_sentence():
+    kinds, codes = [QwenDemoError], set()
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        codes.add(kind.code)
+    assert codes == sentences_zh.ERRORS.keys()
+
+
+def test_a_problem_is_told_with_its_numbers_or_else_with_the_english_words_beneath():
+    with pytest.raises(MediaRefused) as large:
+        check_bytes(30 << 20, "image", Settings(max_image_bytes=20 << 20), "a.png")
+    assert "20.0 MiB" in str(large.value)
+    told, original = languages.Problem.of(large.value).localize(texts_zh)
+    assert "30.0 MiB" in told and "20.0 MiB" in told and "上限" in told and not original
+    assert languages.Problem.of(large.value).localize(texts) == (str(large.value), "")
+    assert languages.Problem.of(EngineFailed("The kernel <b>fell</b>.")).localize(texts_zh) == (
+        sentences_zh.ERRORS["engine_failed"],
+        "The kernel <b>fell</b>.",
+    )
+    with pytest.raises(MediaRefused) as unknown:
+        raise refusal_of_format("a.txt", None, "video")
+    told, _ = languages.Problem.of(unknown.value).localize(texts_zh)
+    assert not re.search("unknown|kind|Send", told), told
+    assert pickle.loads(pickle.dumps(large.value)).args[0].values["setting"] == "max-image-bytes"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "cookie", "words"),
+    [
+        ("zh-TW,zh;q=0.9,en;q=0.8", "", texts_zh),
+        ("en-US,zh;q=0.9", "", texts),
+        ("", "", texts),
+        ("en-US", "qwen-demo-language=zh", texts_zh),
+        ("zh-CN", "qwen-demo-language=en", texts),
+        ("zh-CN", "qwen-demo-language=<script>", texts_zh),
+    ],
+)
+def test_the_choice_comes_before_the_browser(accepted, cookie, words):
+    headers = [(b"accept-language", accepted.encode()), (b"cookie", cookie.encode())]
+    request = gr.Request(Request({"type": "http", "headers": headers, "query_string": b""}))
+    assert languages.words_for(request) is words
+
+
+def test_views_get_both_languages_and_the_cards_are_known():
+    assert labels.both(texts.VIEWER)["zh-CN"]["box"] == "画一个框"
+    assert labels.both(texts.VIEWER)["en"] is texts.VIEWER
+    assert {example.title for example in examples.EXAMPLES} == set(texts.EXAMPLE_TITLES)
+
+
+def page_in(chromium, server, locale: str, size: tuple[int, int] = (1280, 860)):
+    page = chromium.new_context(locale=locale, viewport={"width": size[0], "height": size[1]}).new_page()
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("console", lambda m: m.type == "error" and page.problems.append(m.text))
+    page.goto(server.url)
+    expect(page.locator("#question textarea")).to_be_visible()
+    return page
+
+
+def said(page) -> str:
+    """Everything that stands on the page or is read out."""
+    return page.evaluate(
+        """() => [document.body.innerText, ...[...document.querySelectorAll('[aria-label], [placeholder], [title]')]
+        .flatMap(e => ['aria-label', 'placeholder', 'title'].map(name => e.getAttribute(name) ?? ''))].join('\\n')"""
+    )
+
+
+@pytest.mark.parametrize("locale", ["zh-CN", "zh-TW"])
+def test_the_page_speaks_chinese_where_the_browser_does(chromium, scripted, locale):
+    page = page_in(chromium, scripted, locale)
+    expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts_zh.PLACEHOLDER)
+    expect(page.locator(".conversations summary")).to_contain_text("历史对话")
+    expect(page.locator("#tabs")).to_contain_text("任务")
+    expect(page.locator("#chat")).to_contain_text(texts_zh.WELCOME)
+    expect(page.locator("#chat")).to_contain_text("指出物体")
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    for summary in (".conversations", ".share"):
+        page.locator(f"{summary} summary").click()
+    page.size = "desktop"
+    shoot(page, f"chinese-{locale}")
+    seen = said(page)
+    for tab in ("任务", "视频", "文档", "比较", "摄像头"):
+        page.locator("#tabs").get_by_role("tab", name=tab, exact=True).click()
+        page.wait_for_timeout(300)
+        seen += said(page)
+    shoot(page, f"chinese-{locale}-camera")
+    assert "__i18n__" not in seen and "translation_metadata" not in seen
+    left = {
+        line
+        for line in seen.splitlines()
+        if line in set(labels.chinese()) - {"Top-p", "Markdown", "QwenVL HTML", "Qwen2.5-VL"}
+    }
+    assert not left
+    for name in (
+        "VIEWER",
+        "CONTEXT",
+        "CONVERSATIONS",
+        "SHARE",
+        "TASKS",
+        "CAMERA_VIEW",
+        "FRAMES",
+        "TIMESTAMPS",
+        "DOCUMENT",
+        "COMPARE",
+    ):
+        english = {text for text in getattr(texts, name).values() if isinstance(text, str) and " " in text}
+        chinese = set(map(str, getattr(texts_zh, name).values()))
+        assert not {line for line in seen.splitlines() if line in english - chinese}, name
+    assert not page.problems
+    page.context.close()
+
+
+def test_the_button_switches_and_the_choice_stays(chromium, scripted):
+    page = page_in(chromium, scripted, "de-DE")
+    expect(page.locator(".conversations summary")).to_contain_text("Conversations")
+    page.get_by_role("button", name="中文", exact=True).click()
+    expect(page.locator(".conversations summary")).to_contain_text("历史对话")
+    expect(page.locator("#tabs")).to_contain_text("任务")
+    ask(page, "你好 世界")
+    expect(answers(page).last).to_contain_text("你好 世界")
+    settled(page)
+    page.locator(".conversations summary").click()
+    expect(page.locator(".conversations li")).to_contain_text(re.compile("2 条消息"))
+    page.goto(scripted.url)
+    expect(page.locator(".conversations summary")).to_contain_text("历史对话")
+    expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts_zh.PLACEHOLDER)
+    page.get_by_role("button", name="English", exact=True).click()
+    expect(page.locator("#tabs")).to_contain_text("Tasks")
+    expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts.PLACEHOLDER)
+    assert not page.problems
+    page.context.close()
+
+
+NAMELESS = Sentence("The question is empty: type something or add an image.")
+NO_HTTP = Sentence("Only https:// URLs (and data: URLs) are accepted.")
+NO_ANSWER = Sentence("There is no whole answer to share. Ask first, or ask again.")
+# Names, units and formats, which are the same in every language.
+NAMES = re.compile(
+    r"Qwen2?\.?5?-?VL|Gradio|scripted|token(/s)?|JSON|COCO|CSV|PNG|PDF|HTML|Markdown|SRT|WebVTT|MiB|KiB|ms|s|Top-p|(Zero)?GPU|CUDA|API|MCP|"
+    r"curl|openai|gradio_client|Python|none|English|[\w-]*\.(png|mp4|pdf|txt)|PNG|JPEG|WebP|GIF|BMP|TIFF|AVIF|"
+    r"--[a-z-]+|MP4|WebM|Matroska|AVI|MOV|H\.264|https:|data:"
+)
+# Text that is seen, except what visitors and models say, what is marked as another language, and code.
+SEEN = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const parent = node.parentElement;
+    const left = 'script, style, pre, code, [lang]:not(html), .user.message, .answer-text, .kept .name';
+    if (!node.data.trim() || parent.closest(left)) continue;
+    if (parent.closest('.bot.message') && !parent.closest('.thought-group')) continue;
+    if (parent.checkVisibility()) found.push(node.data.trim());
+  }
+  return found;
+}"""
+
+
+def foreign(page, chinese: bool) -> set[str]:
+    """Seen texts with words of the other language."""
+    wrong = re.compile("[A-Za-z]{2,}") if chinese else re.compile("[\u4e00-\u9fff]")
+    return {text for text in page.evaluate(SEEN) if wrong.search(NAMES.sub("", text) if chinese else text)}
+
+
+@pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
+def test_nothing_is_said_in_the_other_language(chromium, red, tmp_path, locale):
+    chinese = locale == "zh-CN"
+    words = texts_zh if chinese else texts
+    app = App(Settings(max_running=1, max_images=2, warmup=False, canary_s=0, grace_s=1), Script())
+    page = page_in(chromium, app, locale)
+    page.size = "desktop"
+    expect(page.locator("#badge")).to_contain_text(words.answers("scripted"))
+    found = foreign(page, chinese)
+
+    page.locator("#question textarea").press("Enter")
+    expect(page.locator(".toast-wrap")).to_contain_text(words.EMPTY_QUESTION)
+    ask(page, "你好", red)
+    expect(page.locator("#chat")).to_contain_text(words.first_token(0)[:5])
+    settled(page)
+    page.locator("#chat").get_by_text(words.first_token(0)[:5]).click()
+    expect(page.locator("#chat table.waterfall")).to_contain_text(words.STAGES["prefill"])
+    assert words.STAGES["prefill"] in page.evaluate(SEEN)
+    found |= foreign(page, chinese)
+
+    # Another visitor holds the only place; this one waits.
+    app.engine.script = Script(["好"] * 400, gap_s=0.02)
+    other = page_in(chromium, app, locale)
+    ask(other, "等一等")
+    expect(answers(other).last).to_contain_text("好")
+    ask(page, "还有呢")
+    expect(page.locator("#chat")).to_contain_text(words.in_line(0, 0))
+    found |= foreign(page, chinese)
+    other.locator("#question .stop-button").click()
+    expect(other.locator("#chat")).to_contain_text(words.STOPPED)
+    found |= foreign(other, chinese)
+    other.context.close()
+    page.locator("#question .stop-button").click()
+    settled(page)
+
+    # An error with a sentence of its own, and one that has English words alone.
+    for text, problem in [("坏的", EngineFailed("The kernel <b>fell</b>.")), ("空的", InvalidRequest(NAMELESS))]:
+        app.engine.script = Script([], error=problem)
+        ask(page, text)
+        note = page.locator("#chat").get_by_text("⚠").last
+        expect(note).to_contain_text(languages.Problem.of(problem).localize(words)[0].rstrip("."))
+        note.click()
+        settled(page)
+    if chinese:
+        expect(page.locator("#chat [lang=en]").first).to_have_text("The kernel <b>fell</b>.")
+    found |= foreign(page, chinese)
+    shoot(page, f"errors-{locale}")
+
+    for panel in page.locator("#side summary, #side button.label-wrap").all():
+        panel.click()
+    page.locator(".share .make").click()
+    expect(page.locator(".share pre")).to_contain_text("curl")
+    page.locator(".share .pack").click()
+    expect(page.locator(".toast-wrap")).to_contain_text(languages.translate(NO_ANSWER, words))
+    page.get_by_label(words.URL).fill("http://127.0.0.1/a.png")
+    page.get_by_role("button", name=words.ADD_URL).click()
+    expect(page.locator(".toast-wrap")).to_contain_text(languages.translate(NO_HTTP, words))
+    found |= foreign(page, chinese)
+    shoot(page, f"side-{locale}")
+
+    (tmp_path / "a.mp4").write_bytes(clip())
+    (tmp_path / "a.pdf").write_bytes(hostile_pdfs.locked())
+    app.engine.script = Script(['<h2 data-bbox="0 0 9 9">一</h2>'])
+    tabs = page.locator("#tabs").get_by_role("tab")
+    for tab in tabs.all():
+        tab.click()
+        panel = page.get_by_role("tabpanel").filter(visible=True).first
+        expect(panel).to_be_visible()
+        if panel.locator("#clip").count():
+            page.locator("#clip-ask").click()
+            expect(page.locator(".toast-wrap")).to_contain_text(words.NO_CLIP)
+            page.locator("#clip input[type=file]").first.set_input_files(str(tmp_path / "a.mp4"))
+            expect(page.locator("#frames li")).not_to_have_count(0)
+        if panel.locator("#page-file").count():
+            page.locator("#page-file input[type=file]").set_input_files(str(tmp_path / "a.pdf"))
+            expect(page.locator(".document .problem")).to_contain_text("a.pdf")
+        found |= foreign(page, chinese)
+    assert not found
+    assert not page.problems
+    page.context.close()
+    app.stop()

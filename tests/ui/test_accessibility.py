@@ -1,0 +1,177 @@
+"""Who sees little or uses no mouse: axe finds nothing serious, and a keyboard alone holds a conversation."""
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page, expect
+
+from qwen_demo.engines.scripted import Script
+from qwen_demo.settings import Settings
+from tests.api.conftest import App
+from tests.ui.conftest import SIZES
+from tests.ui.steps import answers, settled
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
+# Each scheme and each language at each width, in two visits.
+LOOKS = {"en-US": [("desktop", "light"), ("phone", "dark")], "zh-CN": [("desktop", "dark"), ("phone", "light")]}
+# A colour on its way to another one is neither. What turns for ever may, and the bar of a notice runs down slowly.
+STILL = """() => document.getAnimations().every(({playState, effect}) => {
+  const {endTime} = effect.getComputedTiming();
+  return playState !== 'running' || endTime > 2000;
+})"""
+# Until nothing has been drawn for 300 ms: the page repairs Gradio's elements in the frame after they are drawn.
+DRAWN = """() => new Promise(done => {
+  let quiet;
+  const watch = new MutationObserver(start);
+  function end() { watch.disconnect(); done(); }
+  function start() { clearTimeout(quiet); quiet = setTimeout(end, 300); }
+  watch.observe(document, {childList: true, subtree: true});
+  setTimeout(end, 5000);
+  start();
+})"""
+# "rule selector" -> why it stays. Only what is Gradio's own and cannot be repaired from outside.
+LEFT: dict[str, str] = {}
+BOXES = (
+    '```json\n[{"bbox_2d": [20, 20, 90, 90], "label": "disc"}, {"bbox_2d": [60, 60, 200, 200], "label": "ring"}]\n```'
+)
+
+
+def violations(page: Page, looks: list[tuple[str, str]], where: str) -> list[str]:
+    """What axe calls serious or critical in each of the looks, as far as it is not in `LEFT`."""
+    found = []
+    for size, scheme in looks:
+        page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
+        page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
+        page.wait_for_function(STILL)
+        page.evaluate(DRAWN)
+        for rule in page.evaluate("rules => axe.run(rules).then(result => result.violations)", RULES):
+            if rule["impact"] in ("serious", "critical"):
+                nodes = [(f"{rule['id']} {node['target'][-1]}", node["failureSummary"]) for node in rule["nodes"]]
+                found += [f"{where}, {size}, {scheme}: {node} {why}" for node, why in nodes if node not in LEFT]
+    return found
+
+
+@pytest.mark.parametrize("locale", LOOKS)
+def test_axe_finds_nothing_serious(chromium, embedded, red, locale):
+    looks = LOOKS[locale]
+    page = chromium.new_context(locale=locale, permissions=["camera"]).new_page()
+    page.add_init_script(AXE_SCRIPT)
+    page.goto(embedded.url)
+    expect(page.locator("#badge .ready")).to_be_visible()
+    found = violations(page, looks, "empty")
+    page.locator("#chat .example").nth(1).click()
+    settled(page)
+    expect(page.locator("#viewer .labels button")).not_to_have_count(0)
+    found += violations(page, looks, "answer")
+    page.locator("#chat .title[role=button]").click()
+    for panel in page.locator("#side summary, #side button.label-wrap").all():
+        panel.click()
+    page.locator(".share .make").click()
+    expect(page.locator(".share pre")).to_contain_text("curl")
+    page.locator("#question textarea").press("Enter")
+    expect(page.get_by_test_id("toast-body")).to_be_visible()
+    page.locator("#question input[type=file]").set_input_files(red)
+    expect(page.locator("#question img")).to_be_visible()
+    found += violations(page, looks, "all panels open")
+    page.get_by_test_id("toast-close").click()
+    tabs = page.locator("#tabs").get_by_role("tab")
+    # Two presets fill in a clip and a page.
+    for key, there in (("motion", "#frames li"), ("page", ".document .sheet img")):
+        tabs.nth(1).click()
+        page.locator(f".tasks [data-key={key}]").click()
+        expect(page.locator(there).first).to_be_visible()
+    for index in range(1, tabs.count()):
+        tabs.nth(index).click()
+        expect(tabs.nth(index)).to_have_attribute("aria-selected", "true")
+        found += violations(page, looks, tabs.nth(index).inner_text())
+    assert not found, "\n".join(found)
+    page.context.close()
+
+
+# Whether it shows that the element has the focus: it, or what is around it, looks otherwise without.
+SHOWS_FOCUS = """() => {
+  const focused = document.activeElement, around = [focused];
+  for (let i = 0; i < 4; i++) around.push(around.at(-1).parentElement);
+  const look = () => around.map(node => {
+    const style = getComputedStyle(node);
+    return [style.outlineStyle, style.outlineWidth, style.boxShadow, style.borderColor, style.backgroundColor].join();
+  }).join('|');
+  const before = look();
+  focused.blur();
+  const after = look();
+  focused.focus();
+  return before !== after || focused.matches('textarea, input:not([type=range])');  // there a caret blinks
+}"""
+
+
+def tab_to(page: Page, wanted: str, keys: str = "Tab", most: int = 60) -> None:
+    """Press Tab until something that matches `wanted` has the focus, which shows."""
+    for _ in range(most):
+        page.keyboard.press(keys)
+        if page.evaluate("wanted => document.activeElement.matches(wanted)", wanted):
+            assert page.evaluate(SHOWS_FOCUS), f"the focus of {wanted} does not show"
+            assert page.evaluate("document.activeElement.checkVisibility({opacityProperty: true})")
+            return
+    raise AssertionError(f"{wanted} was not reached; the focus is at " + page.evaluate(
+        "document.activeElement.outerHTML.slice(0, 200)"))  # fmt: skip
+
+
+def test_a_keyboard_alone_holds_a_conversation(chromium, red):
+    app = App(Settings(warmup=False, canary_s=0, grace_s=1), Script(["slow "] * 400, gap_s=0.02))
+    context = chromium.new_context(locale="en-US", permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(app.url)
+    keys, back = page.keyboard, "Shift+Tab"
+    expect(page.locator("#question textarea")).to_be_focused()
+
+    # An example, and Stop.
+    expect(page.locator("#chat .example")).not_to_have_count(0)
+    tab_to(page, "#chat .example", back)
+    keys.press("Enter")
+    expect(answers(page).last).to_contain_text("slow")
+    tab_to(page, "#question .stop-button")
+    keys.press("Enter")
+    expect(page.locator("#chat")).to_contain_text("Stopped.")
+    settled(page)
+
+    # An image of one's own, and a question; boxes and their labels.
+    app.engine.script = Script([BOXES], first_s=0.3)
+    page.locator("#question .submit-button").wait_for()
+    with page.expect_file_chooser() as chooser:
+        tab_to(page, "#question .upload-button", back)
+        keys.press("Enter")
+    chooser.value.set_files(red)
+    expect(page.locator("#question img")).to_be_visible()
+    tab_to(page, "#question textarea")
+    keys.insert_text("Where is the disc?")
+    keys.press("Enter")
+    expect(page.locator("#viewer .labels button")).to_have_count(2)
+    settled(page)
+    tab_to(page, "#viewer .labels button")
+    keys.press("ArrowDown")
+    keys.press("Enter")
+    expect(page.locator("#viewer .labels button").nth(1)).to_have_attribute("aria-pressed", "true")
+    keys.press("Escape")
+    expect(page.locator("#viewer .labels [aria-pressed=true]")).to_have_count(0)
+    with page.expect_download() as download:
+        tab_to(page, "#viewer .exports button")
+        keys.press("Enter")
+    assert download.value.suggested_filename == "red-boxes.json"
+
+    # Copy, the note under the answer, a follow-up, and an end.
+    tab_to(page, "#chat [aria-label='Copy message']", back)
+    keys.press("Enter")
+    page.wait_for_function("async () => (await navigator.clipboard.readText()).includes('bbox_2d')")
+    tab_to(page, "#chat .title[role=button]", back)
+    keys.press("Enter")
+    expect(page.locator("#chat table.waterfall").last).to_be_visible()
+    app.engine.script = Script(["It is red."])
+    tab_to(page, "#question textarea")
+    keys.insert_text("Which colour?")
+    keys.press("Enter")
+    expect(answers(page).last).to_contain_text("It is red.")
+    settled(page)
+    tab_to(page, "#chat [aria-label=Clear]", back)
+    keys.press("Enter")
+    expect(answers(page)).to_have_count(0)
+    context.close()
+    app.stop()

@@ -1,0 +1,182 @@
+"""The page in a real browser, on the embedded model and, where timing matters, on the scripted engine."""
+
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from qwen_demo.engines.scripted import Script
+from qwen_demo.settings import Settings
+from tests.api.conftest import App
+from tests.hostile_clips import clip
+from tests.ui.steps import answers, ask, ended, settled, shoot
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_upload_ask_and_follow_up(opened, embedded, red, scheme):
+    page = opened(embedded, scheme)
+    expect(page.locator("#badge")).to_contain_text("embedded model answers")
+    shoot(page, f"start-{scheme}")
+    ask(page, "What color is the circle?", red)
+    expect(answers(page).last).to_contain_text("red")
+    settled(page)
+    expect(page.locator("#chat")).to_contain_text(re.compile(r"first token [\d.]+ s"))
+    expect(page.locator("#chat .user img")).to_be_visible()
+    ask(page, "Describe the image.")
+    expect(page.locator("#chat")).to_contain_text("white background")
+    settled(page)
+    shoot(page, f"answered-{scheme}")
+
+
+def test_an_answer_grows_and_stops_on_demand(opened, scripted):
+    page, before = opened(scripted), len(scripted.lines)
+    ask(page, "word " * 600)
+    answer = answers(page).last
+    expect(answer).to_contain_text("word word word")
+    early = len(answer.inner_text())
+    page.wait_for_function("n => document.querySelector('#chat .bot.message').innerText.length > n", arg=early + 50)
+    shoot(page, "growing")
+    page.locator("#question .stop-button").click()
+    expect(page.locator("#chat")).to_contain_text("Stopped.")
+    settled(page)
+    scripted.wait_for("outcome=cancelled", after=before)
+    length = len(answer.inner_text())
+    page.wait_for_timeout(500)
+    assert len(answer.inner_text()) == length < 600 * 5
+
+
+def test_retry_undo_edit_and_clear(opened, scripted):
+    page = opened(scripted)
+    before = ended(scripted)
+    ask(page, "first question")
+    settled(page, scripted, before + 1)
+    expect(answers(page).first).to_contain_text("first question")
+    page.get_by_label("Retry").last.click()
+    settled(page, scripted, before + 2)
+    expect(answers(page).first).to_contain_text("first question")
+    page.get_by_label("Edit").first.click()
+    page.locator("#chat textarea").fill("second wording")
+    page.get_by_label("Submit").first.click()
+    settled(page, scripted, before + 3)
+    expect(answers(page).first).to_contain_text("second wording")
+    expect(page.locator("#chat")).not_to_contain_text("first question")
+    page.get_by_label("Undo").last.click()
+    expect(page.locator("#question textarea")).to_have_value("second wording")
+    expect(answers(page)).to_have_count(0)
+    page.locator("#question textarea").press("Enter")
+    settled(page, scripted, before + 4)
+    expect(answers(page).first).to_contain_text("second wording")
+    page.get_by_label("Clear").first.click()
+    expect(answers(page)).to_have_count(0)
+
+
+def test_an_example_is_one_click(opened, embedded):
+    page = opened(embedded)
+    page.locator("#chat .example").first.click()
+    expect(answers(page).last).to_be_visible()
+    settled(page)
+    expect(page.locator("#chat .user img")).to_be_visible()
+    shoot(page, "example")
+
+
+def test_a_file_that_is_no_image_is_told_and_the_conversation_goes_on(opened, scripted, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"junk" * 9)
+    page = opened(scripted)
+    page.locator("#question input[type=file]").set_input_files(str(tmp_path / "broken.png"))
+    page.locator("#question textarea").fill("what is it?")
+    page.wait_for_timeout(500)
+    page.locator("#question textarea").press("Enter")
+    expect(page.locator("#chat")).to_contain_text("⚠")
+    settled(page)
+    shoot(page, "refused")
+    assert "Traceback" not in page.locator("body").inner_text()
+    page.problems.clear()  # the browser itself complains that it cannot show the file
+    ask(page, "hello there")
+    expect(answers(page).last).to_contain_text("hello there")
+
+
+@pytest.mark.parametrize("how", ["paste", "drop"])
+def test_an_image_can_be_pasted_and_dropped(opened, scripted, red, how):
+    page = opened(scripted)
+    transfer = page.evaluate_handle(
+        """bytes => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], "red.png", {type: "image/png"}));
+            return transfer;
+        }""",
+        list(Path(red).read_bytes()),
+    )
+    target = page.locator("#question textarea")
+    if how == "drop":
+        target.dispatch_event("drop", {"dataTransfer": transfer})
+    else:
+        target.evaluate(
+            "(e, data) => e.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true}))", transfer
+        )
+    expect(page.locator("#question img")).to_be_visible()
+    ask(page, "seen?")
+    expect(answers(page).last).to_contain_text("seen?")
+    expect(page.locator("#chat .user img")).to_be_visible()
+
+
+def test_a_video_is_asked_about(opened, embedded, tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(clip())
+    page = opened(embedded)
+    page.locator("#question input[type=file]").set_input_files(str(tmp_path / "clip.mp4"))
+    page.wait_for_timeout(800)
+    ask(page, "What is in the video?")
+    settled(page)
+    expect(page.locator("#chat")).to_contain_text(re.compile(r"\d+ image"))
+    expect(page.locator("#chat .user video")).to_be_visible()
+    shoot(page, "video")
+
+
+def test_an_address_that_may_not_be_fetched_is_told(opened, scripted):
+    page = opened(scripted)
+    page.get_by_text("Image from the web or the camera").click()
+    page.get_by_label("Address of an image").fill("http://127.0.0.1/secret.png")
+    page.get_by_role("button", name="Add to the question").click()
+    expect(page.locator(".toast-wrap, .toast-body").first).to_contain_text("https")
+    shoot(page, "address")
+
+
+def test_the_camera_gives_an_image(opened, scripted):
+    page = opened(scripted)
+    page.get_by_text("Image from the web or the camera").click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.wait_for_function(
+        "[...document.querySelectorAll('video')].some(video => video.videoWidth > 0 && video.currentTime > 0.2)"
+    )
+    page.get_by_label("capture photo").click()
+    expect(page.locator("#question img")).to_be_visible()
+
+
+def test_the_page_says_that_the_model_is_loading(opened):
+    loaded = threading.Event()
+    app = App(Settings(warmup=False, canary_s=0, grace_s=1), Script(), loaded)
+    try:
+        page = opened(app)
+        expect(page.locator("#badge")).to_contain_text("loading")
+        shoot(page, "loading")
+        loaded.set()
+        expect(page.locator("#badge")).to_contain_text("scripted answers")
+    finally:
+        loaded.set()
+        app.stop()
+
+
+def test_the_keyboard_alone_asks_and_stops(opened, scripted):
+    page = opened(scripted)
+    page.keyboard.insert_text("word " * 400)  # the question has the focus from the start
+    page.keyboard.press("Enter")
+    expect(answers(page).last).to_contain_text("word word")
+    page.locator("#question textarea").focus()
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.classList.contains('stop-button')"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("#chat")).to_contain_text("Stopped.")
+    settled(page)
