@@ -20,6 +20,7 @@ import PIL.Image
 from benchmarks import machine
 from qwen_demo.answers import detections
 from qwen_demo.engines.batching.engine import BatchingEngine
+from qwen_demo.media import MediaLoader
 from qwen_demo.models import torchvision_shim
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
@@ -174,7 +175,7 @@ async def run(count: int) -> list[dict]:
         service.start()
         await service.loaded()
         try:
-            return await measure(scenes(count, Path(folder)), service, Reader(settings, [Path(folder)]))
+            return await measure(scenes(count, Path(folder)), service, Reader(MediaLoader.of(settings), [Path(folder)]))
         finally:
             await service.close()
 

@@ -265,7 +265,6 @@ class Health:
         slots: requests that it can work on at once.
         failed: it will not recover by itself.
         stats: numbers that only this engine knows, by name, for the metrics.
-        failed: it will not recover by itself; whoever runs it must start it anew.
     """
 
     ready: bool

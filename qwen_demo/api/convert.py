@@ -3,7 +3,6 @@
 import json
 import time
 
-from qwen_demo import media
 from qwen_demo.api.schemas import (
     AnyPart,
     ChatCompletionRequest,
@@ -14,7 +13,7 @@ from qwen_demo.api.schemas import (
 )
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.http.sse import dumped
-from qwen_demo.settings import Settings
+from qwen_demo.media import MediaLoader, decode_base64
 from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text, TokenLogprob, Usage
 
 DEFAULT_MAX_TOKENS = 512
@@ -24,13 +23,13 @@ LOW_DETAIL_PIXELS = 256 * 28 * 28
 FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "stop"}
 
 
-async def chat_request(body: ChatCompletionRequest, settings: Settings) -> ChatRequest:
+async def chat_request(body: ChatCompletionRequest, loader: MediaLoader) -> ChatRequest:
     """Opens every image. Raises `InvalidRequest` or `MediaRefused`."""
-    messages = tuple([await _message(message, settings) for message in body.messages])
+    messages = tuple([await _message(message, loader) for message in body.messages])
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop)
     wanted = body.max_completion_tokens if body.max_tokens is None else body.max_tokens
     sampling = Sampling(
-        max_new_tokens=min(DEFAULT_MAX_TOKENS, settings.max_new_tokens) if wanted is None else wanted,
+        max_new_tokens=min(DEFAULT_MAX_TOKENS, loader.settings.max_new_tokens) if wanted is None else wanted,
         temperature=body.temperature,
         top_p=body.top_p,
         top_k=body.top_k,
@@ -48,15 +47,15 @@ async def chat_request(body: ChatCompletionRequest, settings: Settings) -> ChatR
     return ChatRequest(messages, sampling, budget.min_pixels, budget.max_pixels or low)
 
 
-async def inference_request(body: InferenceRequest, settings: Settings) -> ChatRequest:
+async def inference_request(body: InferenceRequest, loader: MediaLoader) -> ChatRequest:
     if body.image and body.image_url:
         raise InvalidRequest("Give image or image_url, not both.", field="image")
     parts: list[Part] = []
     if body.image:
-        data = media.decode_base64(body.image, settings, kind="image")
-        parts.append(await media.load_bytes(data, settings, kind="image"))
+        data = decode_base64(body.image, loader.settings, kind="image")
+        parts.append(await loader.load_bytes(data, kind="image"))
     elif body.image_url:
-        parts.append(await media.load_url(body.image_url, settings, kind="image"))
+        parts.append(await loader.load_url(body.image_url, kind="image"))
     return inference_question(body, *parts)
 
 
@@ -65,19 +64,19 @@ def inference_question(body: InferenceRequest, *parts: Part) -> ChatRequest:
     return ChatRequest((Message("user", (*parts, Text(body.prompt))),), sampling)
 
 
-async def _message(message: ChatMessage, settings: Settings) -> Message:
+async def _message(message: ChatMessage, loader: MediaLoader) -> Message:
     role = "system" if message.role == "developer" else message.role
     if isinstance(message.content, str):
         return Message(role, (Text(message.content),) if message.content else ())
-    return Message(role, tuple([await _part(part, settings) for part in message.content]))
+    return Message(role, tuple([await _part(part, loader) for part in message.content]))
 
 
-async def _part(part: AnyPart, settings: Settings) -> Part:
+async def _part(part: AnyPart, loader: MediaLoader) -> Part:
     if isinstance(part, TextPart):
         return Text(part.text)
     if part.type == "image_url":
-        return await media.load_url(part.image_url.url, settings, kind="image")
-    return await media.load_url(part.video_url.url, settings, kind="video")
+        return await loader.load_url(part.image_url.url, kind="image")
+    return await loader.load_url(part.video_url.url, kind="video")
 
 
 def _json_schema(wanted: ResponseFormat | None) -> str | None:

@@ -10,13 +10,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from qwen_demo import __version__, media
+from qwen_demo import __version__
 from qwen_demo.api import convert, openapi
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
 from qwen_demo.errors import DiskFull, QwenDemoError
 from qwen_demo.http.access import Access, Caller
 from qwen_demo.http.errors import UNEXPECTED, ApiError, body, describe
 from qwen_demo.http.sse import EventStream, event, while_connected
+from qwen_demo.media import MediaLoader
 from qwen_demo.service.pacing import EVENT_STREAM, PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import request_id
@@ -26,15 +27,15 @@ from qwen_demo.types import Answer, ChatRequest, Finished, collect
 STATUS_WAIT_S = 2.0
 
 
-def build_router(service: Service, access: Access) -> APIRouter:
+def build_router(service: Service, access: Access, loader: MediaLoader) -> APIRouter:
     """All routes of the API on one service."""
     router = APIRouter()
-    _add_answers(router, service, access)
+    _add_answers(router, service, access, loader)
     _add_operations(router, service, access)
     return router
 
 
-def _add_answers(router: APIRouter, service: Service, access: Access) -> None:
+def _add_answers(router: APIRouter, service: Service, access: Access, loader: MediaLoader) -> None:
     @router.post("/v1/chat/completions", responses=openapi.ASKING | openapi.CHAT, tags=["answers"])
     async def chat_completions(
         request: Request,
@@ -48,7 +49,7 @@ def _add_answers(router: APIRouter, service: Service, access: Access) -> None:
                 404, "model_not_found", f"There is no model {asked.model!r} here; this server has {model!r}."
             )
         completion = convert.Completion(request_id(), model, asked.logprobs)
-        making = convert.chat_request(asked, service.settings)
+        making = convert.chat_request(asked, loader)
         if asked.stream:
             options = asked.stream_options
             return await _stream(service, making, completion, bool(options and options.include_usage))
@@ -64,7 +65,7 @@ def _add_answers(router: APIRouter, service: Service, access: Access) -> None:
     async def inference(request: Request, caller: Caller = Depends(access)) -> InferenceResponse:  # noqa: B008
         """One question about one image: JSON, or a multipart form with the image as a file."""
         began = time.perf_counter()
-        answer = await _collect(request, service, _read_inference(request, service), "inference")
+        answer = await _collect(request, service, _read_inference(request, loader), "inference")
         return InferenceResponse(
             request_id=request_id(),
             response=answer.text,
@@ -158,21 +159,19 @@ async def _chunks(
             raise
 
 
-async def _read_inference(request: Request, service: Service) -> ChatRequest:
+async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
     try:
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-            return await convert.inference_request(
-                InferenceRequest.model_validate_json(await request.body()), service.settings
-            )
-        async with request.form(max_files=1, max_fields=8, max_part_size=service.settings.max_image_bytes) as form:
+            return await convert.inference_request(InferenceRequest.model_validate_json(await request.body()), loader)
+        async with request.form(max_files=1, max_fields=8, max_part_size=loader.settings.max_image_bytes) as form:
             file = form.get("file") or form.get("image")
             upload = file if isinstance(file, UploadFile) else None
             fields = {key: value for key, value in form.items() if not isinstance(value, UploadFile)}
             asked = InferenceRequest.model_validate(fields)
             if upload is None:
-                return await convert.inference_request(asked, service.settings)
+                return await convert.inference_request(asked, loader)
             data = await upload.read()
-        image = await media.load_bytes(data, service.settings, kind="image", name=upload.filename or "image")
+        image = await loader.load_bytes(data, kind="image", name=upload.filename or "image")
         return convert.inference_question(asked, image)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error

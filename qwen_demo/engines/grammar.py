@@ -5,6 +5,7 @@ tens of microseconds a token, and put over the logits before anything else looks
 """
 
 import threading
+from typing import Any
 
 import llguidance
 import llguidance.hf
@@ -15,7 +16,7 @@ from qwen_demo.errors import InvalidRequest
 from qwen_demo.sentences import Sentence
 
 # Where blanks are free a small model fills the answer with them.
-COMPACT: "llguidance.JsonCompileOptions" = {"whitespace_flexible": False}
+COMPACT: Any = {"whitespace_flexible": False}
 LONGEST_SCHEMA = 65_536
 
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_demo.errors import Overloaded
 from qwen_demo.http.errors import body
-from qwen_demo.media.memory_budget import RETRY_AFTER_S, Share, budget_of_loop
+from qwen_demo.media.memory_budget import RETRY_AFTER_S, MemoryBudget, Share
 from qwen_demo.service.telemetry import begin_request
 
 DISCARDED_BYTES, DISCARD_S = 64 << 20, 2.0
@@ -98,7 +98,7 @@ class BoundedBody:
         streamed: prefixes among them that it leaves alone; `RouteGuard` bounds uploads.
         max_bytes: of one body.
         timeout_s: for a whole body.
-        held_bytes: of all callers' bodies and images together.
+        budget: of memory, for all callers' bodies and images together.
     """
 
     def __init__(
@@ -108,11 +108,11 @@ class BoundedBody:
         paths: tuple[str, ...],
         max_bytes: int,
         timeout_s: float,
-        held_bytes: int,
+        budget: MemoryBudget,
         streamed: tuple[str, ...] = (),
     ):
         self._app, self._paths, self._max_bytes, self._timeout_s = app, paths, max_bytes, timeout_s
-        self._held_bytes, self._streamed = held_bytes, streamed
+        self._budget, self._streamed = budget, streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -122,7 +122,7 @@ class BoundedBody:
         if not announced.isdecimal() or int(announced) > self._max_bytes:
             return await self._refuse(413, self._too_large(), scope, receive, send)
         # Until the answer has ended: the request keeps its body, as it came and as JSON.
-        with budget_of_loop(self._held_bytes).take() as share:
+        with self._budget.take() as share:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     whole = await self._read(receive, share)

@@ -1,34 +1,33 @@
-"""Untrusted bytes, URL or path -> `Image`, `Video`: every limit, the only decoder and fetcher.
+"""Untrusted bytes, URL or path -> `Image`, `Video`: every limit, the only decoders and the only fetcher.
 
 Knows no model, no HTTP server and no Gradio. Whoever holds an `Image` or `Video` holds proof
-that it passed the limits of `Settings`.
+that it passed the limits of `Settings`. Decoders run in processes of their own, confined.
 """
 
-from qwen_demo.media.fetch import Network, fetch_url
-from qwen_demo.media.images import MODEL_MIN_SIDE, decode_image, make_image
-from qwen_demo.media.kinds import IMAGE_FORMATS, VIDEO_FORMATS, Kind
-from qwen_demo.media.pdf import Page, draw_page, is_pdf
-from qwen_demo.media.sources import decode_base64, decode_data_url, load_bytes, load_page, load_path, load_url
-from qwen_demo.media.videos import Clip, decode_video
+from qwen_demo.media.decoders import DecoderPool
+from qwen_demo.media.encoding import decode_base64, decode_data_url
+from qwen_demo.media.enlarge import MODEL_MIN_SIDE
+from qwen_demo.media.fetch import Network
+from qwen_demo.media.images import make_image
+from qwen_demo.media.loader import MediaLoader
+from qwen_demo.media.memory_budget import MemoryBudget
+from qwen_demo.media.pdf import Page, is_pdf
+from qwen_demo.media.sniff import IMAGE_FORMATS, VIDEO_FORMATS, Kind
+from qwen_demo.media.videos import Clip
 
 __all__ = [
     "IMAGE_FORMATS",
     "MODEL_MIN_SIDE",
     "VIDEO_FORMATS",
     "Clip",
+    "DecoderPool",
     "Kind",
+    "MediaLoader",
+    "MemoryBudget",
     "Network",
     "Page",
     "decode_base64",
     "decode_data_url",
-    "decode_image",
-    "decode_video",
-    "draw_page",
-    "fetch_url",
     "is_pdf",
-    "load_bytes",
-    "load_page",
-    "load_path",
-    "load_url",
     "make_image",
 ]

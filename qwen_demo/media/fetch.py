@@ -18,10 +18,10 @@ import httpx
 
 from qwen_demo.errors import FetchRefused, MediaRefused
 from qwen_demo.media.addresses import is_public, normal_host, parse_https
-from qwen_demo.media.kinds import Kind, check_bytes
-from qwen_demo.media.memory_budget import budget_of_loop
+from qwen_demo.media.memory_budget import MemoryBudget
+from qwen_demo.media.sniff import Kind, check_bytes, larger_kind
 from qwen_demo.sentences import Sentence
-from qwen_demo.settings import MIB, Settings
+from qwen_demo.settings import Settings
 
 MAX_REDIRECTS = 3
 MAX_ADDRESSES = 3  # tried in turn when connecting fails
@@ -35,7 +35,7 @@ _OTHER_TYPES = ("application/octet-stream", "binary/octet-stream")
 async def resolve(host: str) -> list[str]:
     """Addresses of a host name, in the order the system prefers."""
     found = await asyncio.get_running_loop().getaddrinfo(host, 443, type=socket.SOCK_STREAM)
-    return [entry[4][0] for entry in found]
+    return [str(entry[4][0]) for entry in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,10 @@ class Network:
     certificates: ssl.SSLContext | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Redirect:
-    url: str
-
-
-async def fetch_url(url: str, limits: Settings, *, kind: Kind | None = None, network: Network | None = None) -> bytes:
-    """Download a picture or video.
+async def fetch_url(
+    url: str, limits: Settings, budget: MemoryBudget, *, kind: Kind | None = None, network: Network | None = None
+) -> bytes:
+    """Download an image or video.
 
     Args:
         kind: what is wanted; sets the byte limit and the accepted content types. None takes both.
@@ -75,7 +72,7 @@ async def fetch_url(url: str, limits: Settings, *, kind: Kind | None = None, net
         raise FetchRefused(Sentence("This server does not fetch URLs (--fetch-urls off). Upload the file instead."))
     try:
         async with asyncio.timeout(limits.fetch_timeout_s):
-            return await _follow(url, limits, kind, network or Network())
+            return await _follow(url, limits, budget, kind, network or Network())
     except TimeoutError as exc:
         raise FetchRefused(
             Sentence(
@@ -85,7 +82,7 @@ async def fetch_url(url: str, limits: Settings, *, kind: Kind | None = None, net
         ) from exc
 
 
-async def _follow(url: str, limits: Settings, kind: Kind | None, network: Network) -> bytes:
+async def _follow(url: str, limits: Settings, budget: MemoryBudget, kind: Kind | None, network: Network) -> bytes:
     # The bare transport: httpx's client adds cookies and netrc, and reads the Location of every
     # redirect. No connection is kept for the next hop: it would be found by its address, while its
     # certificate was checked for the first hop's name.
@@ -95,31 +92,26 @@ async def _follow(url: str, limits: Settings, kind: Kind | None, network: Networ
         limits=httpx.Limits(max_keepalive_connections=0),
     ) as transport:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await _hop(transport, url, limits, kind, network)
-            if isinstance(answer, bytes):
-                return answer
-            url = answer.url
+            response = await _open(transport, url, limits, network)
+            try:
+                if response.status_code not in _REDIRECTS:
+                    return await _read(response, _content_kind(response, kind), limits, budget)
+                url = _absolute(url, response)
+            except httpx.HTTPError as exc:
+                raise FetchRefused(f"The connection to {parse_https(url)[0]} broke during the download.") from exc
+            finally:
+                await response.aclose()
     raise FetchRefused(f"The URL redirects more than {MAX_REDIRECTS} times.")
 
 
-async def _hop(
-    transport: httpx.AsyncHTTPTransport, url: str, limits: Settings, kind: Kind | None, network: Network
-) -> bytes | _Redirect:
+async def _open(transport: httpx.AsyncHTTPTransport, url: str, limits: Settings, network: Network) -> httpx.Response:
+    """The response to one hop, its body not read yet."""
     host, target = parse_https(url)
     if limits.fetch_hosts and host not in {normal_host(allowed) for allowed in limits.fetch_hosts}:
         raise FetchRefused(
             Sentence("The host {host} is not among those this server may fetch from (--fetch-hosts).", host=host)
         )
-    addresses = await _addresses(host, network)
-    response = await _connect(transport, host, target, addresses, limits, network)
-    try:
-        if response.status_code in _REDIRECTS:
-            return _Redirect(_absolute(f"https://{host}{target}", response))
-        return await _read(response, _content_kind(response, kind), limits)
-    except httpx.HTTPError as exc:
-        raise FetchRefused(f"The connection to {host} broke during the download.") from exc
-    finally:
-        await response.aclose()
+    return await _connect(transport, host, target, await _addresses(host, network), limits, network)
 
 
 async def _addresses(host: str, network: Network) -> list[str]:
@@ -176,14 +168,14 @@ def _pinned(host: str, target: str, address: str, port: int) -> httpx.URL:
     return url.copy_with(host=address, port=port)
 
 
-def _absolute(base: str, response: httpx.Response) -> str:
-    location = response.headers.get("location")
+def _absolute(url: str, response: httpx.Response) -> str:
+    location: str = response.headers.get("location", "")
     if not location:
         raise FetchRefused("The URL redirects to nowhere.")
     if location.lower().startswith("http:"):
         raise FetchRefused("The URL redirects to an unencrypted http:// address.")
     try:
-        return urljoin(base, location)
+        return urljoin("https://{}{}".format(*parse_https(url)), location)
     except ValueError as exc:
         raise FetchRefused("The URL redirects to an address that is not well-formed.") from exc
 
@@ -209,11 +201,11 @@ def _content_kind(response: httpx.Response, kind: Kind | None) -> Kind | None:
     )
 
 
-async def _read(response: httpx.Response, kind: Kind | None, limits: Settings) -> bytes:
+async def _read(response: httpx.Response, kind: Kind | None, limits: Settings, budget: MemoryBudget) -> bytes:
     declared = response.headers.get("content-length", "0")
     _check_size(int(declared) if declared.isdecimal() and len(declared) < 19 else 0, kind, limits)
     body = bytearray()
-    with budget_of_loop(limits.memory_budget_mib * MIB).take() as share:
+    with budget.take() as share:
         async for piece in response.aiter_raw(1 << 16):
             _check_size(len(body) + len(piece), kind, limits)
             share.grow(len(piece))
@@ -222,9 +214,8 @@ async def _read(response: httpx.Response, kind: Kind | None, limits: Settings) -
 
 
 def _check_size(count: int, kind: Kind | None, limits: Settings) -> None:
-    larger: Kind = "video" if limits.max_video_bytes > limits.max_image_bytes else "image"
     try:
-        check_bytes(max(count, 1), kind or larger, limits, Sentence("The file behind the URL"))
+        check_bytes(max(count, 1), kind or larger_kind(limits), limits, Sentence("The file behind the URL"))
     except MediaRefused as exc:
         raise FetchRefused(exc.args[0]) from exc
 

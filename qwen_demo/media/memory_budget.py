@@ -3,18 +3,16 @@
 Each limit of one request holds for one request; a hundred callers at once would multiply it. So
 what any of them makes the process hold is counted in one budget, and over it callers are told to
 come back. Overload is an answer here too: nobody waits for memory that others may hold for long.
+Caches may use what is free; they give way before anybody is refused.
 """
 
 import asyncio
 import contextlib
-import ctypes
-import functools
 import threading
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Self
-from weakref import WeakKeyDictionary
 
 from qwen_demo.errors import Overloaded
 from qwen_demo.sentences import Sentence
@@ -23,8 +21,8 @@ RETRY_AFTER_S = 5.0
 MIB = 1 << 20
 
 
-class Budget:
-    """Bytes held by everybody, of one event loop and its threads.
+class MemoryBudget:
+    """Bytes held by everybody, of one event loop and its threads; whoever serves them passes one budget to all.
 
     While nothing is held, one claim of any size fits: the limits of single requests have passed it.
     """
@@ -37,6 +35,11 @@ class Budget:
         # Objects may be collected in the middle of anything, so their end takes no lock.
         self._collected: deque[int] = deque()
         self._turn, self._passed = asyncio.Lock(), asyncio.Event()
+        self._caches: list[Callable[[], bool]] = []
+
+    def add_cache(self, drop_one: Callable[[], bool]) -> None:
+        """`drop_one` lets go of what a cache needs least, from any thread; False when it has nothing more."""
+        self._caches.append(drop_one)
 
     @property
     def held_bytes(self) -> int:
@@ -52,17 +55,21 @@ class Budget:
         return share
 
     @contextlib.asynccontextmanager
-    async def passing(self, count: int) -> AsyncIterator["Share"]:
+    async def passing(self, count: int, own: int = 0) -> AsyncIterator["Share"]:
         """A share of `count` bytes for work that ends soon; waits in turn for others of its kind.
+
+        Args:
+            own: bytes that the same work holds already. Alone, it fits.
 
         Raises:
             Overloaded: what is held for longer leaves no room.
         """
         async with self._turn:
-            while not self._fits(count) and self._passing:
+            while not self._makes_room(count, own) and self._passing:
                 self._passed.clear()
                 await self._passed.wait()
-            share = self.take(count)
+            share = Share(self)
+            share.grow(count, own)
             self._passing += 1
         try:
             with share:
@@ -71,9 +78,15 @@ class Budget:
             self._passing -= 1
             self._passed.set()
 
-    def _fits(self, count: int) -> bool:
+    def _fits(self, count: int, own: int) -> bool:
         held = self.held_bytes
-        return not held or held + count <= self.total_bytes
+        return held <= own or held + count <= self.total_bytes
+
+    def _makes_room(self, count: int, own: int) -> bool:
+        while not self._fits(count, own):
+            if not any(drop_one() for drop_one in self._caches):
+                return False
+        return True
 
     def _add(self, count: int) -> None:
         with self._lock:
@@ -83,13 +96,12 @@ class Budget:
 class Share:
     """Part of a budget, given back at the end of a `with` block or when what it stands for is collected."""
 
-    def __init__(self, budget: Budget):
+    def __init__(self, budget: MemoryBudget):
         self._budget, self._count = budget, 0
 
-    def grow(self, count: int) -> None:
+    def grow(self, count: int, own: int = 0) -> None:
         """Raises `Overloaded`; the share stays as it was."""
-        alone = self._budget.held_bytes == self._count
-        if not (alone or self._budget._fits(count)):
+        if not self._budget._makes_room(count, self._count + own):
             raise Overloaded(
                 Sentence(
                     "The images and requests that are being read take {held} MiB, and this one {size} MiB; all "
@@ -117,30 +129,5 @@ class Share:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.free()
-
-
-_budgets: WeakKeyDictionary[asyncio.AbstractEventLoop, Budget] = WeakKeyDictionary()
-
-
-def budget_of_loop(total_bytes: int) -> Budget:
-    """The running event loop's budget; the first caller says how large it is."""
-    return _budgets.setdefault(asyncio.get_running_loop(), Budget(total_bytes))
-
-
-def return_freed() -> None:
-    """Give what was freed back to the system, which glibc does not do by itself where threads share the work.
-
-    Blocking: milliseconds. After a large image only; everybody else is faster without.
-    """
-    if trim := _malloc_trim():
-        trim(0)
-
-
-@functools.cache
-def _malloc_trim():
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # another C library
-        return None

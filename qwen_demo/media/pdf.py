@@ -1,29 +1,23 @@
-"""Untrusted bytes of a PDF -> one page as an `Image`: starts `pdf_worker.py` and bounds it.
+"""Untrusted bytes of a PDF -> one page as an `Image`: its limits, its refusals in words. `pdf_decoder.py` draws it.
 
 A page is drawn when it is asked for, one at a time, so a long document costs no more than a short one.
 """
 
-import asyncio
-import logging
-import math
 from dataclasses import dataclass
-from pathlib import Path
-
-import PIL.Image
+from typing import Any
 
 from qwen_demo.errors import MediaRefused
-from qwen_demo.media import workers
-from qwen_demo.media.gates import video_gate
-from qwen_demo.media.images import make_image
-from qwen_demo.media.kinds import file_format, label
+from qwen_demo.media.content import Content
+from qwen_demo.media.decoding import Context, Plan, numbers, refused_in_words
+from qwen_demo.media.enlarge import MODEL_MIN_SIDE
+from qwen_demo.media.images import built
+from qwen_demo.media.jobs import Task
+from qwen_demo.media.sniff import file_format
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 from qwen_demo.types import Image
 
-WORKER_MEMORY = 1024 * MIB  # address space, beside the file and the drawn page
-log = logging.getLogger(__name__)
-
-_WORKER = Path(__file__).with_name("pdf_worker.py")
+DECODER_MEMORY = 1024 * MIB  # address space, beside the file and the drawn page
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +25,7 @@ class Page:
     """One page of a document, drawn.
 
     Attributes:
-        image: its picture, of at most `pdf_page_pixels`.
+        image: how it looks, of at most `pdf_page_pixels`.
         number: counted from 1.
         pages: how many the document has.
     """
@@ -63,78 +57,50 @@ def check_pdf_bytes(count: int, limits: Settings, name: str) -> None:
         )
 
 
-async def draw_page(data: bytes, limits: Settings, *, number: int = 1, name: str = "document") -> Page:
+async def draw_page(content: Content, context: Context, name: str, number: int) -> Page:
     """Page `number`, counted from 1, as a reader shows it: on white, turned upright, forms filled in.
 
     Raises:
-        MediaRefused: no PDF, over a limit, locked by a password, damaged, too slow, or no such page.
+        MediaRefused: over a limit, locked by a password, damaged, too slow, or no such page.
+        Overloaded: what others hold leaves no room for it, or no decoder is free.
     """
-    name = label(name)
-    if not is_pdf(data[:512]):
-        raise MediaRefused(Sentence("{name} is no PDF file.", name=name))
-    check_pdf_bytes(len(data), limits, name)
-    job = _job(number - 1, len(data), limits)
-    async with video_gate():
-        header, body = await _run(job, data, limits, name)
-    return await asyncio.to_thread(_build, header, body, number, f"{name}, page {number}")
+    limits = context.settings
+    task = _task(content, number, limits)
+    largest = max(limits.pdf_page_pixels, MODEL_MIN_SIDE**2 * limits.max_aspect_ratio * 1.1)
+
+    def plan(answer: dict[str, Any]) -> Plan:
+        width, height, pages, peak_bytes = numbers(answer, "width", "height", "pages", "peak_bytes")
+        if width * height > largest or not number <= pages <= limits.max_pdf_pages:
+            raise ValueError("the decoder's answer is out of bounds")
+        return Plan(1, width, height, min(peak_bytes, task.memory_bytes))
+
+    with refused_in_words(lambda code, values: _refusal(code, values, limits, name)):
+        decoded = await context.decode(task, content, plan)
+        pages = numbers(decoded.first, "pages")[0]
+    return Page(await built(decoded.raster, f"{name}, page {number}"), number, pages)
 
 
-def _job(page: int, data_bytes: int, limits: Settings) -> dict:
-    return {
-        **workers.place(_WORKER),
-        "page": page,
+def _task(content: Content, number: int, limits: Settings) -> Task:
+    job = {
+        "page": number - 1,
         "max_pages": limits.max_pdf_pages,
         "max_aspect_ratio": limits.max_aspect_ratio,
         "page_pixels": limits.pdf_page_pixels,
-        "memory_bytes": WORKER_MEMORY + 2 * data_bytes + 16 * limits.pdf_page_pixels,
-        "cpu_s": math.ceil(limits.pdf_timeout_s) + 1,  # should this process die first
     }
-
-
-async def _run(job: dict, data: bytes, limits: Settings, name: str) -> tuple[dict, bytes]:
-    def body_bytes(header: dict) -> int:
-        _check(header, job, limits, name)
-        return header["width"] * header["height"] * 3
-
-    try:
-        return await workers.run(job, data, limits.pdf_timeout_s, body_bytes)
-    except TimeoutError as exc:
-        raise MediaRefused(
-            Sentence(
-                "Drawing a page of {name} took longer than {limit_s:g} s (--pdf-timeout-s). Send the page as a picture.",
-                name=name,
-                limit_s=limits.pdf_timeout_s,
-            )
-        ) from exc
-    except (ValueError, TypeError, LookupError, asyncio.IncompleteReadError) as exc:
-        raise MediaRefused(
-            Sentence(
-                "{name} made the PDF reader fail: it is damaged or needs too much memory. Send the page as a picture.",
-                name=name,
-            )
-        ) from exc
-
-
-def _check(header: dict, job: dict, limits: Settings, name: str) -> None:
-    """Whether the worker's header keeps to the job: what it reads may have taken it over."""
-    if "detail" in header:
-        log.error("the PDF worker failed: %r", header["detail"])
-    if "refused" in header:
-        raise _refusal(header["refused"], [float(value) for value in header["values"]], limits, name)
-    width, height, pages = (header[key] for key in ("width", "height", "pages"))
-    plain = all(isinstance(value, int) and value > 0 for value in (width, height, pages))
-    if not (plain and width * height <= job["page_pixels"] and pages <= job["max_pages"]):
-        raise ValueError("the worker's header is out of bounds")
+    memory_bytes = DECODER_MEMORY + 2 * content.size + 16 * limits.pdf_page_pixels
+    return Task("pdf", job, limits.pdf_timeout_s, memory_bytes)
 
 
 _REFUSALS = {
     "nothing": "{name} has no pages.",
     "locked": "{name} is locked by a password. Save it without one and send it again.",
-    "memory": "{name} needs more memory to draw than is allowed. Send the page as a picture.",
+    "memory": "{name} needs more memory to draw than is allowed. Send the page as an image.",
     "pages": "{name} has {one:,.0f} pages; the limit is {limit}. Send a part of it, or start the server with a "
     "higher --max-pdf-pages.",
     "page": "There is no page {one:.0f} in {name}; it has {two:.0f}.",
     "shape": "{name} has a page of {one:.0f} x {two:.0f} points; the limit is {limit:g}:1 (--max-aspect-ratio).",
+    "late": "Drawing a page of {name} took longer than {limit_s:g} s (--pdf-timeout-s). Send the page as an image.",
+    "failed": "{name} made the PDF reader fail: it is damaged or needs too much memory. Send the page as an image.",
 }
 
 
@@ -142,9 +108,4 @@ def _refusal(code: str, values: list[float], limits: Settings, name: str) -> Med
     template = _REFUSALS.get(code, "{name} cannot be read: the file is damaged or cut short.")
     one, two, *_ = *values, 0.0, 0.0
     limit = {"pages": limits.max_pdf_pages, "shape": limits.max_aspect_ratio}.get(code, 0)
-    return MediaRefused(Sentence(template, name=name, one=one, two=two, limit=limit))
-
-
-def _build(header: dict, body: bytes, number: int, name: str) -> Page:
-    picture = PIL.Image.frombytes("RGB", (header["width"], header["height"]), body)
-    return Page(make_image(picture, name=name), number, header["pages"])
+    return MediaRefused(Sentence(template, name=name, one=one, two=two, limit=limit, limit_s=limits.pdf_timeout_s))

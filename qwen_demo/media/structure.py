@@ -1,4 +1,4 @@
-"""Hostile structure found before, or while, Pillow reads a picture.
+"""Hostile structure found before, or while, Pillow reads an image.
 
 Pillow bounds pixels but not what surrounds them: a 65 KB EXIF block whose 5,000 tags all point
 at the same bytes becomes 300 MB, a 15 MB TIFF becomes all the memory there is, a JPEG of many
@@ -8,6 +8,7 @@ scans decodes for hours, long chains of tiny blocks run in slow loops. Each is r
 import io
 import re
 import struct
+from collections.abc import Iterator
 
 MAX_JPEG_SCANS = 100  # real progressive files have about ten
 MAX_JPEG_SEGMENTS = 5_000
@@ -23,7 +24,20 @@ _EXIF = b"Exif\x00\x00"
 
 
 class Suspicious(ValueError):
-    """The structure of a file is over a limit; the text is for people."""
+    """The structure of a file is over a limit. Its code is one of `REASONS`."""
+
+    def __init__(self, code: str):
+        super().__init__(code)
+        self.code = code
+
+
+REASONS = {
+    "pieces": "it is cut into far too many small pieces, or refers to the same bytes again and again",
+    "segments": f"it has more than {MAX_JPEG_SCANS} scans or {MAX_JPEG_SEGMENTS:,} segments; save it again",
+    "entries": f"its directory has more than {MAX_DIRECTORY_ENTRIES:,} entries",
+    "claims": "its directory claims more data than the file holds",
+    "bigtiff": "BigTIFF is not accepted; save it as an ordinary TIFF or PNG",
+}
 
 
 class MeteredReader(io.BytesIO):
@@ -39,7 +53,7 @@ class MeteredReader(io.BytesIO):
         self._reads_left -= 1
         self._bytes_left -= len(piece)
         if self._reads_left < 0 or self._bytes_left < 0:
-            raise Suspicious("it is cut into far too many small pieces, or refers to the same bytes again and again")
+            raise Suspicious("pieces")
         return piece
 
 
@@ -64,9 +78,7 @@ def check_jpeg(data: bytes) -> bytes:
         segments += 1
         scans += code == _SOS
         if scans > MAX_JPEG_SCANS or segments > MAX_JPEG_SEGMENTS:
-            raise Suspicious(
-                f"it has more than {MAX_JPEG_SCANS} scans or {MAX_JPEG_SEGMENTS:,} segments; save it again"
-            )
+            raise Suspicious("segments")
         length = int.from_bytes(data[position : position + 2], "big")
         body = data[position + 2 : position + length]
         if code == _APP1 and body.startswith(_EXIF):
@@ -85,11 +97,29 @@ def check_directory(tiff: bytes) -> None:
     """
     entries = list(_entries(tiff))
     if len(entries) > MAX_DIRECTORY_ENTRIES:
-        raise Suspicious(f"its directory has more than {MAX_DIRECTORY_ENTRIES:,} entries")
+        raise Suspicious("entries")
     # 8 bytes is the widest type. An honest directory points at every byte about once.
     claimed = sum(8 * count for _, _, count, _ in entries if 8 * count > 32)
     if claimed > 8 * len(tiff) + (1 << 16):
-        raise Suspicious("its directory claims more data than the file holds")
+        raise Suspicious("claims")
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that a WebP file states, whose library would take memory for all of it on opening.
+
+    None where its first chunk is of another kind (RFC 9649, sections 2.5 to 2.7 have the three).
+    """
+    kind, body = data[12:16], data[20:30]
+    if len(body) < 10:
+        return None
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(body[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 ":
+        return int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF
+    return None
 
 
 def exif_orientation(exif: bytes) -> int:
@@ -100,13 +130,13 @@ def exif_orientation(exif: bytes) -> int:
     return 1
 
 
-def _entries(tiff: bytes):
+def _entries(tiff: bytes) -> Iterator[tuple[int, int, int, int]]:
     """(tag, type, count, first 16 bits of the value) of each entry of the first directory."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None or len(tiff) < 8:
         return
     if struct.unpack_from(order + "H", tiff, 2)[0] == 43:
-        raise Suspicious("BigTIFF is not accepted; save it as an ordinary TIFF or PNG")
+        raise Suspicious("bigtiff")
     start = struct.unpack_from(order + "I", tiff, 4)[0]
     if start + 2 > len(tiff):
         return

@@ -20,10 +20,12 @@ from qwen_demo.http.errors import install as install_errors
 from qwen_demo.http.middleware import BoundedBody, CompressedPage, RequestId, SecurityHeaders
 from qwen_demo.http.route_guard import RouteGuard
 from qwen_demo.http.uploads import keep_trimmed
+from qwen_demo.media import MediaLoader
 from qwen_demo.server.engines import build_compared, build_server_engine
 from qwen_demo.service.service import Service
-from qwen_demo.settings import MIB, Settings, apply_environment, page_environment
+from qwen_demo.settings import Settings, apply_environment, page_environment
 from qwen_demo.types import Engine
+from qwen_demo.ui.conversation import Reader
 
 
 def build_app(settings: Settings, engine: Engine | None = None, second: Service | None = None) -> FastAPI:
@@ -36,11 +38,13 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
     second = second or build_compared(settings, engine)
     services = [service, second] if second else [service]
     uploads = upload_dir(settings)
+    loader = MediaLoader.of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         from qwen_demo.ui.gradio_internals import keep_swept
 
+        await loader.decoders.start()
         service.start()
         if second:
             second.start(after=service)
@@ -53,6 +57,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
             task.cancel()
         for each in reversed(services):
             await each.close()
+        await loader.aclose()
         if settings.upload_dir is None:
             shutil.rmtree(uploads, ignore_errors=True)
 
@@ -60,7 +65,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
     app.state.service, app.state.services = service, services
     install_errors(app)
     access = Access(settings)
-    app.include_router(build_router(service, access))
+    app.include_router(build_router(service, access, loader))
     correct_openapi(app)
     app.add_middleware(
         BoundedBody,
@@ -68,7 +73,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         streamed=("/gradio_api/upload",),
         max_bytes=settings.max_request_bytes,
         timeout_s=settings.body_timeout_s,
-        held_bytes=settings.memory_budget_mib * MIB,
+        budget=loader.budget,
     )
     app.add_middleware(
         RouteGuard,
@@ -85,7 +90,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
     app.add_middleware(CompressedPage)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestId)
-    return _mount_page(app, services, uploads)
+    return _mount_page(app, services, Reader(loader, [uploads]))
 
 
 def upload_dir(settings: Settings) -> Path:
@@ -95,7 +100,7 @@ def upload_dir(settings: Settings) -> Path:
     return folder.resolve()
 
 
-def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> FastAPI:
+def _mount_page(app: FastAPI, services: Sequence[Service], reader: Reader) -> FastAPI:
     import gradio as gr
 
     from qwen_demo.ui.gradio_internals import give_pass, make_lean, put_calls_first
@@ -103,7 +108,7 @@ def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> Fas
 
     app.add_middleware(LocaleMiddleware)
     settings = services[0].settings
-    page = app.state.page = build_page_of(services, uploads)
+    page = app.state.page = build_page_of(services, reader)
     gr.mount_gradio_app(app, page, path="/", **page_options(settings, page))
     make_lean(page)
     mounted = next(route.app for route in app.routes if isinstance(route, Mount))
@@ -113,13 +118,12 @@ def _mount_page(app: FastAPI, services: Sequence[Service], uploads: Path) -> Fas
     return app
 
 
-def build_page_of(services: Sequence[Service], uploads: Path):
-    from qwen_demo.ui.conversation import Reader
+def build_page_of(services: Sequence[Service], reader: Reader):
     from qwen_demo.ui.gradio_internals import bound_queue
     from qwen_demo.ui.page import build_page
 
     settings = services[0].settings
-    demo = build_page(services, Reader(settings, [uploads]))
+    demo = build_page(services, reader)
     bound_queue(demo, settings.max_waiting)
     return demo
 

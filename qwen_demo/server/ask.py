@@ -7,10 +7,14 @@ import warnings
 from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
 from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text
+
+if TYPE_CHECKING:
+    from qwen_demo.media import MediaLoader
 
 
 def ask(argv: Sequence[str], prog: str) -> int:
@@ -37,10 +41,12 @@ def ask(argv: Sequence[str], prog: str) -> int:
 
 
 async def _answer(settings: Settings, images: list[str], question: str, sampling: Sampling) -> int:
+    from qwen_demo.media import MediaLoader
     from qwen_demo.server.engines import build_engine
     from qwen_demo.service.service import Service
 
-    parts = [await _open(name, settings) for name in images]
+    async with aclosing(MediaLoader.of(settings)) as loader:
+        parts = [await _open(name, loader) for name in images]
     service = Service(settings.model_copy(update={"warmup": False}), build_engine(settings))
     service.start()
     await service.loaded()
@@ -59,15 +65,13 @@ async def _answer(settings: Settings, images: list[str], question: str, sampling
     return 0
 
 
-def _open(name: str, settings: Settings) -> Awaitable[Part]:
-    from qwen_demo import media
-
+def _open(name: str, loader: "MediaLoader") -> Awaitable[Part]:
     if name.startswith(("https:", "http:", "data:")):
-        return media.load_url(name, settings)
+        return loader.load_url(name)
     path = Path(name)
     if not path.is_file():
         raise InvalidRequest(f"{name}: there is no such file. Images come first, the question last, in quotes.")
-    return media.load_path(str(path), settings, allowed_roots=[path.resolve().parent])
+    return loader.load_path(path, allowed_roots=[path.resolve().parent])
 
 
 def _report(finished: Finished) -> None:

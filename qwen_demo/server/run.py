@@ -20,10 +20,12 @@ from uvicorn.loops.auto import auto_loop_factory
 from qwen_demo.engines import zerogpu
 from qwen_demo.errors import SettingsError
 from qwen_demo.http.timeout_protocol import TimeoutProtocol
+from qwen_demo.media import MediaLoader
 from qwen_demo.server.app import build_app, build_page_of, page_options, upload_dir
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import set_up_logging
 from qwen_demo.settings import Settings
+from qwen_demo.ui.conversation import Reader
 
 
 def serve(settings: Settings, listening: socket.socket) -> int:
@@ -130,6 +132,6 @@ def _launch_on_zerogpu(settings: Settings) -> int:
     engine.load()
     service = Service(settings, engine)
     service.ready_without_warmup()
-    page = build_page_of([service], upload_dir(settings))
+    page = build_page_of([service], Reader(MediaLoader.of(settings), [upload_dir(settings)]))
     page.launch(server_name=settings.host, server_port=settings.port, **page_options(settings, page))
     return 0

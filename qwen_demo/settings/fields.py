@@ -197,6 +197,10 @@ class Uploads(BaseModel):
         ge=28 * 28,
         description="larger images are scaled down to this area as they are decoded (never below --max-pixels)",
     )
+    decoders: int = Field(
+        0, ge=0, description="images decoded at the same time, and half as many videos; 0 takes one per processor"
+    )
+    image_timeout_s: float = Field(30.0, gt=0, description="longest time decoding one image may take")
     max_aspect_ratio: float = Field(200.0, ge=1, le=200, description="longest side over shortest side")
     max_images: int = Field(8, ge=1, description="images and videos in one conversation that the model sees")
     max_video_bytes: Bytes = Field(100 * MIB, ge=1, description="largest video file")

@@ -73,7 +73,7 @@ async def answer(
         sent = without_files(history, choices.off)
         request = chat_request(reader, sent, choices.sampling, choices.system_prompt, choices.max_pixels)
         ticket = Ticket()
-        async with aclosing(pace(service.answer(request, ticket=ticket), service, _flush_s(history))) as events:
+        async with aclosing(paced(service.answer(request, ticket=ticket), service, _flush_s(history))) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     note = render.statistics(event, choices.max_pixels, words)
@@ -127,7 +127,7 @@ async def chat_request(
     return ChatRequest(await reader.messages(history, system_prompt), sampling, max_pixels=max_pixels)
 
 
-def pace(events: AsyncGenerator[Event, None], service: Service, flush_s: float = FLUSH_S) -> PacedStream:
+def paced(events: AsyncGenerator[Event, None], service: Service, flush_s: float = FLUSH_S) -> PacedStream:
     """The same stream for Gradio: text gathered for `flush_s`, in a crowd for longer; None as a heartbeat."""
     return PacedStream(events, lambda: max(flush_s, CROWD.pause_s(service.in_flight)), HEARTBEAT_S)
 

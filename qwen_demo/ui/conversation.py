@@ -9,10 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from qwen_demo import media
 from qwen_demo.errors import InvalidRequest
-from qwen_demo.media import Clip, Page
-from qwen_demo.settings import Settings
+from qwen_demo.media import Clip, MediaLoader, Page
 from qwen_demo.types import Image, Message, Part, Text, Video
 
 ROLES = ("system", "user", "assistant")
@@ -22,12 +20,12 @@ class Reader:
     """Reads histories of untrusted shape.
 
     Args:
-        settings: limits of media.
+        loader: opens their files.
         upload_roots: folders whose files a history may name.
     """
 
-    def __init__(self, settings: Settings, upload_roots: Sequence[Path]):
-        self._settings = settings
+    def __init__(self, loader: MediaLoader, upload_roots: Sequence[Path]):
+        self._loader = loader
         self._roots = tuple(upload_roots)
 
     async def messages(self, history: Iterable[Any], system_prompt: str = "") -> tuple[Message, ...]:
@@ -63,12 +61,16 @@ class Reader:
             field="messages",
         )
 
+    async def download(self, url: str) -> bytes:
+        """What an https: URL gives, not decoded. Raises `FetchRefused`."""
+        return await self._loader.fetch_url(url)
+
     async def url(self, url: str) -> Image | Video:
-        return await media.load_url(url, self._settings)
+        return await self._loader.load_url(url)
 
     async def page(self, path: str, number: int) -> Page:
         """Page `number`, counted from 1, of an uploaded PDF or image. Raises `MediaRefused`."""
-        return await media.load_page(path, self._settings, allowed_roots=self._roots, number=number)
+        return await self._loader.load_page(path, allowed_roots=self._roots, number=number)
 
     async def file(self, file: Any, clip: Clip | None = None) -> Image | Video:
         """`file` is Gradio's file data or a path that an upload gave; `clip` wants a video and says how it is sampled."""
@@ -80,7 +82,7 @@ class Reader:
         if path.startswith(("http:", "https:", "data:")):
             return await self.url(path)
         kind = "video" if clip else None
-        return await media.load_path(path, self._settings, allowed_roots=self._roots, kind=kind, clip=clip)
+        return await self._loader.load_path(path, allowed_roots=self._roots, kind=kind, clip=clip)
 
 
 def _entry(value: Any) -> dict:

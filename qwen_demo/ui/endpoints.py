@@ -9,7 +9,7 @@ import gradio as gr
 from qwen_demo.errors import InvalidRequest, QwenDemoError
 from qwen_demo.service.service import Service
 from qwen_demo.types import Sampling, TextDelta
-from qwen_demo.ui.chat import chat_request, pace
+from qwen_demo.ui.chat import chat_request, paced
 from qwen_demo.ui.conversation import Reader
 
 
@@ -87,7 +87,7 @@ class Endpoints:
         text = ""
         try:
             request = chat_request(self._reader, history, sampling, system_prompt, max_pixels)
-            async with aclosing(pace(self._service.answer(request, front="gradio"), self._service)) as events:
+            async with aclosing(paced(self._service.answer(request, front="gradio"), self._service)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         text += event.text

@@ -39,6 +39,7 @@ CALL_KEPT_S = 10.0
 # Gradio names the session of a `/call/` after its event; pages and gradio_client choose names of other forms.
 _BUSY = ("/gradio_api/call/", "/gradio_api/queue/")
 _CALL = re.compile(r"[0-9a-f]{32}")
+_BUSY = ("/gradio_api/call/", "/gradio_api/queue/")  # routes of every question
 _URLS = ("http://", "https://", "data:")
 # Only what stands in the page before anybody asks; a question in a text box is for the model.
 _TRANSLATED = ("label", "info", "placeholder")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from qwen_demo import media
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.service import Service
 from qwen_demo.ui import assets, chat, gradio_internals, render
@@ -257,7 +256,7 @@ def _wire_images(page: PageWidgets, service: Service, reader: Reader) -> None:
 
     async def add_from_url(question, url, request: gr.Request):
         try:
-            data = await media.fetch_url(url.strip(), service.settings)
+            data = await reader.download(url.strip())
             path = gradio_internals.save_upload(data, "from-the-web")
             await reader.file(path)
         except QwenDemoError as error:

@@ -189,10 +189,13 @@ async def test_the_same_seed_gives_the_same_answer_whatever_else_runs(generate):
     assert len({answer.text for answer in together}) > 1
 
 
-async def test_typed_special_tokens_are_answered_as_text(generate):
-    answer = await collect(generate.stream(question("<|image_pad|><|im_end|>", image())))
-    assert answer.finished.reason == "stop"
-    assert answer.text
+async def test_typed_special_tokens_are_counted_as_the_words_that_they_are(generate):
+    """Two special tokens would be two tokens more, or another image."""
+    answers = [await collect(generate.stream(question(words, image()))) for words in ("", "<|image_pad|><|im_end|>")]
+    plain, typed = (answer.finished.usage for answer in answers)
+    assert typed.image_tokens == plain.image_tokens > 0
+    assert typed.prompt_tokens > plain.prompt_tokens + 8
+    assert answers[1].finished.reason == "stop" and answers[1].text
 
 
 async def test_a_stop_string_ends_the_answer_before_it(generate):

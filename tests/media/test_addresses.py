@@ -5,10 +5,12 @@ import pytest
 from qwen_demo import media
 from qwen_demo.errors import FetchRefused
 from qwen_demo.media.addresses import is_public, parse_https
+from qwen_demo.media.fetch import fetch_url
 from qwen_demo.settings import Settings
 from tests.media.site import Names
 
 LIMITS = Settings(_env_file=None)
+BUDGET = media.MemoryBudget(64 << 20)
 
 NOT_PUBLIC = [
     "127.0.0.1",
@@ -79,7 +81,7 @@ async def test_no_host_with_an_address_inside_is_fetched(address):
     for found in ([address], ["8.8.8.8", address], [address, "8.8.8.8"]):
         names = Names(a_example=[found])
         with pytest.raises(FetchRefused, match="not on the public internet") as caught:
-            await media.fetch_url("https://a.example/a.png", LIMITS, network=media.Network(resolve=names))
+            await fetch_url("https://a.example/a.png", LIMITS, BUDGET, network=media.Network(resolve=names))
         assert names.asked == ["a.example"]
         assert not address or address == "a.example" or address not in str(caught.value)
 
@@ -163,7 +165,7 @@ def test_public_addresses_pass(address):
 async def test_odd_spellings_are_refused_before_any_look_up(url):
     names = Names()
     with pytest.raises(FetchRefused):
-        await media.fetch_url(url, LIMITS, network=media.Network(resolve=names, is_allowed=lambda _: False))
+        await fetch_url(url, LIMITS, BUDGET, network=media.Network(resolve=names, is_allowed=lambda _: False))
     assert names.asked == []
 
 

@@ -13,14 +13,17 @@ import trustme
 
 from qwen_demo import media
 from qwen_demo.errors import FetchRefused, MediaRefused
+from qwen_demo.media.fetch import fetch_url
 from qwen_demo.settings import Settings
 from tests.media.conftest import LIMITS
 from tests.media.site import HERE, PNG, Names, Site, answer, network, redirect, running
 
+BUDGET = media.MemoryBudget(64 << 20)
+
 # What works
 
 
-async def test_a_picture_is_fetched_with_a_plain_anonymous_request(site, fetch):
+async def test_an_image_is_fetched_with_a_plain_anonymous_request(site, fetch):
     site.pages["/dir/a.png?size=1&x=%20y"] = answer()
     assert await fetch("/dir/a.png?size=1&x=%20y#part") == PNG
     head = site.heads[0].lower()
@@ -30,10 +33,10 @@ async def test_a_picture_is_fetched_with_a_plain_anonymous_request(site, fetch):
         assert private not in head
 
 
-async def test_load_url_gives_an_image(site, authority):
+async def test_load_url_gives_an_image(site, authority, loader):
     site.pages["/a.png"] = answer()
-    picture = await media.load_url("https://a.example/a.png", LIMITS, network=network(site, authority))
-    assert picture.pixels.size == (40, 30)
+    image = await loader().load_url("https://a.example/a.png", network=network(site, authority))
+    assert image.pixels.size == (40, 30)
 
 
 async def test_international_names_are_normalised(authority):
@@ -43,7 +46,7 @@ async def test_international_names_are_normalised(authority):
             "https://BÜCHER.example/a.png",
             "https://xn--bcher-kva.example/a.png",
         ):
-            assert await media.fetch_url(url, LIMITS, network=network(site, authority)) == PNG
+            assert await fetch_url(url, LIMITS, BUDGET, network=network(site, authority)) == PNG
     assert set(site.names) == {"xn--bcher-kva.example"}
 
 
@@ -70,7 +73,7 @@ async def test_a_host_without_addresses_is_refused():
 
     for resolve, words in ((Names(a_example=[[]]), "public internet"), (unknown, "not known")):
         with pytest.raises(FetchRefused, match=words):
-            await media.fetch_url("https://a.example/", LIMITS, network=media.Network(resolve=resolve))
+            await fetch_url("https://a.example/", LIMITS, BUDGET, network=media.Network(resolve=resolve))
 
 
 async def test_a_second_answer_of_the_name_server_changes_nothing(site, authority, monkeypatch):
@@ -80,7 +83,9 @@ async def test_a_second_answer_of_the_name_server_changes_nothing(site, authorit
     system = []
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: system.append(host) or pytest.fail(str(host)))
     async with running(Site({"/a.png": answer(b"inside")}), authority, address="127.0.0.2", port=site.port) as inside:
-        assert await media.fetch_url("https://a.example/a.png", LIMITS, network=network(site, authority, names)) == PNG
+        assert (
+            await fetch_url("https://a.example/a.png", LIMITS, BUDGET, network=network(site, authority, names)) == PNG
+        )
     assert names.asked == ["a.example"] and not system
     assert site.connections == 1 and inside.connections == 0
 
@@ -88,7 +93,7 @@ async def test_a_second_answer_of_the_name_server_changes_nothing(site, authorit
 async def test_the_next_address_is_tried_when_one_cannot_be_reached(site, authority):
     site.pages["/a.png"] = answer()
     way = network(site, authority, Names(a_example=[["127.0.0.9", HERE]]), is_allowed=lambda _: True)
-    assert await media.fetch_url("https://a.example/a.png", LIMITS, network=way) == PNG
+    assert await fetch_url("https://a.example/a.png", LIMITS, BUDGET, network=way) == PNG
 
 
 # Certificates
@@ -97,7 +102,7 @@ async def test_the_next_address_is_tried_when_one_cannot_be_reached(site, author
 async def test_the_certificate_must_be_for_the_host(authority):
     async with running(Site({"/a.png": answer()}), authority, names=["other.example", HERE]) as site:
         with pytest.raises(FetchRefused, match="certificate"):
-            await media.fetch_url("https://a.example/a.png", LIMITS, network=network(site, authority))
+            await fetch_url("https://a.example/a.png", LIMITS, BUDGET, network=network(site, authority))
     assert site.heads == []
 
 
@@ -106,7 +111,7 @@ async def test_the_certificate_must_be_of_a_known_authority(site, authority):
     for certificates in (None, network(site, trustme.CA()).certificates):
         way = network(site, authority, certificates=certificates)
         with pytest.raises(FetchRefused, match="certificate"):
-            await media.fetch_url("https://a.example/a.png", LIMITS, network=way)
+            await fetch_url("https://a.example/a.png", LIMITS, BUDGET, network=way)
     assert site.heads == []
 
 
@@ -161,7 +166,7 @@ async def test_a_redirect_to_a_host_that_the_certificate_does_not_cover_is_refus
     pages = {"/a.png": redirect("https://b.example/b.png"), "/b.png": answer()}
     async with running(Site(pages), authority, names=["a.example"]) as site:
         with pytest.raises(FetchRefused, match="certificate"):
-            await media.fetch_url("https://a.example/a.png", LIMITS, network=network(site, authority))
+            await fetch_url("https://a.example/a.png", LIMITS, BUDGET, network=network(site, authority))
     assert site.paths() == ["/a.png"]
 
 
@@ -210,7 +215,7 @@ async def test_fetching_can_be_switched_off(site, fetch):
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000 + b"\r\n\r\n", "web server"),
     ],
 )
-async def test_other_answers_are_refused(site, authority, page, words):
+async def test_other_answers_are_refused(site, authority, loader, page, words):
     async def once(_site, writer):
         writer.write(page)
         await writer.drain()
@@ -218,7 +223,7 @@ async def test_other_answers_are_refused(site, authority, page, words):
 
     site.pages["/a.png"] = once
     with pytest.raises(MediaRefused, match=words):
-        await media.load_url("https://a.example/a.png", LIMITS, network=network(site, authority))
+        await loader(max_image_bytes=100_000).load_url("https://a.example/a.png", network=network(site, authority))
 
 
 @pytest.mark.parametrize(("kind", "content"), [("image", "video/mp4"), ("video", "image/png")])
@@ -293,4 +298,4 @@ async def test_the_deadline_covers_redirects_and_look_ups(site, fetch):
 
     with pytest.raises(FetchRefused, match="longer than"):
         limits = Settings(_env_file=None, fetch_timeout_s=0.2)
-        await media.fetch_url("https://a.example/", limits, network=media.Network(resolve=never))
+        await fetch_url("https://a.example/", limits, BUDGET, network=media.Network(resolve=never))

@@ -6,7 +6,7 @@ import gc
 import pytest
 
 from qwen_demo.errors import Overloaded
-from qwen_demo.media.memory_budget import MIB, Budget, budget_of_loop
+from qwen_demo.media.memory_budget import MIB, MemoryBudget
 from tests.conftest import until
 
 
@@ -15,7 +15,7 @@ class Owner:
 
 
 async def test_over_the_total_nobody_waits_and_the_refusal_has_the_numbers():
-    budget = Budget(100 * MIB)
+    budget = MemoryBudget(100 * MIB)
     with (
         budget.take(60 * MIB),
         pytest.raises(Overloaded, match=r"take 60 MiB.*one 50 MiB.*100 MiB.*--memory-budget-mib") as told,
@@ -28,7 +28,7 @@ async def test_over_the_total_nobody_waits_and_the_refusal_has_the_numbers():
 
 
 async def test_one_alone_always_fits_and_may_grow():
-    budget = Budget(10)
+    budget = MemoryBudget(10)
     with budget.take(100) as share:
         share.grow(100)
         with pytest.raises(Overloaded):
@@ -37,7 +37,7 @@ async def test_one_alone_always_fits_and_may_grow():
 
 
 async def test_what_is_kept_counts_until_it_is_collected():
-    budget, owner = Budget(100), Owner()
+    budget, owner = MemoryBudget(100), Owner()
     with budget.take(80) as share:
         share.keep(30, owner)
     assert budget.held_bytes == 30
@@ -49,7 +49,7 @@ async def test_what_is_kept_counts_until_it_is_collected():
 
 
 async def test_short_work_waits_for_its_like_in_turn():
-    budget, order, most = Budget(100), [], 0
+    budget, order, most = MemoryBudget(100), [], 0
 
     async def decode(name: int) -> None:
         nonlocal most
@@ -65,7 +65,7 @@ async def test_short_work_waits_for_its_like_in_turn():
 
 
 async def test_short_work_does_not_wait_for_what_is_held_for_long():
-    budget = Budget(100)
+    budget = MemoryBudget(100)
     with budget.take(70):
         with pytest.raises(Overloaded):
             async with budget.passing(60):
@@ -75,7 +75,7 @@ async def test_short_work_does_not_wait_for_what_is_held_for_long():
 
 
 async def test_who_leaves_while_waiting_holds_up_nobody():
-    budget, free = Budget(100), asyncio.Event()
+    budget, free = MemoryBudget(100), asyncio.Event()
 
     async def decode(until_: asyncio.Event | None = None) -> str:
         async with budget.passing(80):
@@ -93,11 +93,34 @@ async def test_who_leaves_while_waiting_holds_up_nobody():
     assert budget.held_bytes == 0
 
 
-async def test_there_is_one_budget_for_each_event_loop():
-    assert budget_of_loop(100) is budget_of_loop(100)
-    other = await asyncio.to_thread(lambda: asyncio.run(_mine()))
-    assert other is not budget_of_loop(100)
+async def test_work_that_is_alone_fits_beside_what_it_holds_itself():
+    budget = MemoryBudget(100)
+    with budget.take(80):
+        async with budget.passing(200, own=80):
+            assert budget.held_bytes == 280
+        with pytest.raises(Overloaded):
+            async with budget.passing(200, own=79):
+                raise AssertionError("somebody else holds a byte")
 
 
-async def _mine() -> Budget:
-    return budget_of_loop(100)
+async def test_caches_give_way_one_by_one_before_anybody_is_refused():
+    budget, kept = MemoryBudget(100), [Owner() for _ in range(4)]
+    for owner in kept:
+        with budget.take(20) as share:
+            share.keep(20, owner)
+    del owner
+    dropped = []
+
+    def drop_one() -> bool:
+        if not kept:
+            return False
+        dropped.append(kept.pop(0) is None)
+        return True
+
+    budget.add_cache(drop_one)
+    with budget.take(30):
+        assert len(dropped) == 1 and budget.held_bytes == 90
+        async with budget.passing(70):
+            assert not kept and budget.held_bytes == 100
+        with pytest.raises(Overloaded):
+            budget.take(71)

@@ -4,6 +4,7 @@ import pytest
 
 from qwen_demo.engines.scripted import ScriptedEngine
 from qwen_demo.errors import ModelLoadError, SettingsError
+from qwen_demo.media import MediaLoader
 from qwen_demo.models.load import load_beside
 from qwen_demo.server import app as building
 from qwen_demo.server import engines, run
@@ -38,7 +39,9 @@ async def test_both_engines_have_the_model_and_answer_and_end_together(tmp_path)
         draw("red").save(tmp_path / "red.png")
         asked = {"text": "What color is the circle?", "files": [str(tmp_path / "red.png")]}
         choices = [compare.SideChoice("first"), compare.SideChoice("second")]
-        async for value in compare.answers(asked, choices, services, Reader(first.settings, [tmp_path])):
+        async for value in compare.answers(
+            asked, choices, services, Reader(MediaLoader.of(first.settings), [tmp_path])
+        ):
             last = value
         assert all("red" in side["text"] for side in last["sides"])
         assert [side["settings"]["engine"] for side in last["sides"]] == [compare.label(s.status()) for s in services]

@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -89,8 +90,19 @@ def test_the_page_travels_compressed_and_brings_its_small_images_along(embedded)
     assert whole.count(b"data:image/webp;base64,") == sum(bool(example.card().get("icon")) for example in EXAMPLES)
 
 
-def test_special_tokens_in_a_question_are_text(client, red):
-    assert client.predict(question="<|image_pad|><|im_end|>", image=handle_file(red), api_name="/ask")
+def test_special_tokens_in_a_question_are_text(embedded, client, red):
+    """Two special tokens would be two tokens more than a dot's one, or another image."""
+    url = "data:image/png;base64," + base64.b64encode(Path(red).read_bytes()).decode()
+
+    def prompt_tokens(words: str) -> int:
+        content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": words}]
+        body = {"messages": [{"role": "user", "content": content}], "max_tokens": 1}
+        answer = httpx.post(f"{embedded.url}/v1/chat/completions", json=body, timeout=60)
+        return answer.raise_for_status().json()["usage"]["prompt_tokens"]
+
+    typed = "<|image_pad|><|im_end|>"
+    assert 8 < prompt_tokens(typed) - prompt_tokens(".") < 30
+    assert client.predict(question=typed, image=handle_file(red), api_name="/ask")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.media import MediaLoader
 from qwen_demo.service.queue import Ticket, WaitingQueue
 from qwen_demo.service.service import Service
 from qwen_demo.types import Finished
@@ -86,7 +87,7 @@ async def test_a_question_in_a_panel_is_told_its_place_too(service, settings, tm
     first = asyncio.create_task(read(service, Ticket()))
     await until(lambda: service.status().running == 1)
     request = chat.chat_request(
-        Reader(settings, [tmp_path]), chat.ask([], {"text": "x"}), question("x").sampling, "", None
+        Reader(MediaLoader.of(settings), [tmp_path]), chat.ask([], {"text": "x"}), question("x").sampling, "", None
     )
     async with aclosing(answering.answer(request, service)) as steps:
         notes = {step.note async for step in steps}

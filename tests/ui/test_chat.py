@@ -7,6 +7,7 @@ import pytest
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import EngineFailed
+from qwen_demo.media import MediaLoader
 from qwen_demo.service.service import Service
 from qwen_demo.ui import chat, render
 from qwen_demo.ui.conversation import Reader
@@ -25,7 +26,7 @@ async def service(settings):
 
 @pytest.fixture
 def reader(settings, tmp_path):
-    return Reader(settings, [tmp_path])
+    return Reader(MediaLoader.of(settings), [tmp_path])
 
 
 def user(text):

@@ -1,6 +1,7 @@
 import pytest
 
 from qwen_demo.errors import InvalidRequest, MediaRefused, QwenDemoError
+from qwen_demo.media import MediaLoader
 from qwen_demo.types import Image, Text
 from qwen_demo.ui.conversation import Reader
 from tests.conftest import draw
@@ -16,7 +17,7 @@ def uploads(tmp_path):
 
 @pytest.fixture
 def reader(settings, uploads):
-    return Reader(settings, [uploads])
+    return Reader(MediaLoader.of(settings), [uploads])
 
 
 async def test_gradios_and_openais_spelling_are_read_alike(reader, uploads):

@@ -3,6 +3,7 @@
 import pytest
 
 from qwen_demo.engines.generate import GenerateEngine
+from qwen_demo.media import MediaLoader
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Sampling, collect
 from qwen_demo.ui import chat
@@ -53,7 +54,7 @@ async def answer_of(question: str, paths: list[str], loaded) -> str:
     engine = GenerateEngine(Settings(max_running=1), loader=lambda *_: loaded)
     await engine.start()
     history = chat.ask([], {"text": question, "files": paths})
-    messages = await Reader(Settings(), [FOLDER]).messages(history)
+    messages = await Reader(MediaLoader.of(Settings()), [FOLDER]).messages(history)
     answer = await collect(engine.stream(ChatRequest(messages, Sampling(max_new_tokens=200))))
     await engine.close()
     return answer.text

@@ -7,6 +7,7 @@ step takes the next larger ones. They share one memory pool and are recorded on 
 
 import bisect
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -44,7 +45,8 @@ class StepGraphs:
         self.keys = [n for n in KEYS if n < length and by_length] + [length]
         self._stream: torch.cuda.Stream | None = None
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
-        self._pool = self._results = None
+        self._pool: Any = None
+        self._results: torch.Tensor | None = None
 
     def __call__(self, batch: int, longest: int) -> torch.Tensor:
         """Results of the first `batch` rows; valid until the next call."""
@@ -55,6 +57,7 @@ class StepGraphs:
         if size not in self._graphs:
             self._graphs[size] = self._record(*size)
         self._graphs[size].replay()
+        assert self._results is not None
         return self._results[:batch]
 
     @staticmethod

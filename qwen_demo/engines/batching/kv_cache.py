@@ -146,8 +146,11 @@ class PrefillView:
     def seen(self, layer_idx: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Each chunk's keys and values, [1, kv_heads, keys, head_dim]."""
         stored = self._cache.layer(layer_idx)
-        keys = zip(self._chunks, self._keys, strict=True)
-        return [stored[:, chunk.slot : chunk.slot + 1, :, :count].unbind(0) for chunk, count in keys]
+        seen = [
+            stored[:, chunk.slot : chunk.slot + 1, :, :count]
+            for chunk, count in zip(self._chunks, self._keys, strict=True)
+        ]
+        return [(both[0], both[1]) for both in seen]
 
     def put(self, both: torch.Tensor, layer_idx: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Store [tokens, 2, kv_heads, head_dim]; gives what `seen` does."""

@@ -7,7 +7,7 @@ which chunks and when is the scheduler's affair.
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -75,7 +75,8 @@ class ModelRunner:
         self._tokens, self._places, self._advance, self._deltas = self._state
         self._lengths = [0] * plan.slots
         self.kernels = make_kernel_step(decoder, self.cache, plan.slots) if kernels else None
-        self._small_step, self.graphs = self.kernels, None
+        self._small_step: Any = self.kernels
+        self.graphs: StepGraphs | None = None
         if cuda_graphs and self.device.type == "cuda" and StepGraphs.possible(model):
             ends = model.lm_head.weight.device, model.model.language_model.embed_tokens.weight.device
             self._record_steps(plan, config.hidden_size, alone=len({*devices, *ends}) == 1)

@@ -57,8 +57,8 @@ class Sampler:
         self._values = dict(zip(_NEUTRAL, self._floats, strict=True))
         self._integers = torch.zeros(3, slots, dtype=torch.int64, device=device)
         self._top_k, self._seeds, self._steps = self._integers
-        self._prompt: torch.Tensor | None = None  # [slots, vocabulary] bool, tokens of the prompt
-        self._counts: torch.Tensor | None = None  # [slots, vocabulary] float, tokens of the answer
+        # [slots, vocabulary] each: bool, which tokens the prompt has; float32, how often the answer has them.
+        self._histories: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def start(
         self, slot: int, sampling: Sampling, prompt_ids: torch.Tensor, constraint: "Constraint | None" = None
@@ -73,10 +73,10 @@ class Sampler:
         self._floats[:, slot] = torch.tensor([float(getattr(sampling, name)) for name in _NEUTRAL])
         self._integers[:, slot] = torch.tensor([sampling.top_k or self._vocabulary, seed_of(sampling.seed), 0])
         if _penalised(sampling):
-            self._make_histories()
-            self._prompt[slot] = False
-            self._prompt[slot, prompt_ids.to(self._device)] = True
-            self._counts[slot] = 0
+            in_prompt, counts = self._histories = self._histories or self._empty_histories()
+            in_prompt[slot] = False
+            in_prompt[slot, prompt_ids.to(self._device)] = True
+            counts[slot] = 0
 
     def stop(self, slot: int) -> None:
         self._asked[slot] = None
@@ -87,7 +87,7 @@ class Sampler:
         self._asked[a], self._asked[b] = self._asked[b], self._asked[a]
         moved = {b: self._constraints.pop(a, None), a: self._constraints.pop(b, None)}
         self._constraints |= {slot: constraint for slot, constraint in moved.items() if constraint is not None}
-        histories = [t.T for t in (self._prompt, self._counts) if t is not None]
+        histories = [history.T for history in self._histories or ()]
         for state in (self._floats, self._integers, *histories):
             swap_columns(state, a, b)
 
@@ -100,41 +100,43 @@ class Sampler:
         Returns:
             The tokens on the device, and everything on the CPU. A row without a request is greedy.
         """
-        asked = self._asked[rows.start : rows.stop]
-        if not any(asked):
+        requests = self._asked[rows.start : rows.stop]
+        asked = {i: sampling for i, sampling in enumerate(requests) if sampling}
+        if not asked:
             tokens = logits.argmax(-1)
             return tokens, SampledTokens(tokens.tolist(), {})
-        wanted = [i for i, s in enumerate(asked) if s and s.top_logprobs is not None]
+        wanted = [i for i, s in asked.items() if s.top_logprobs is not None]
         raw = logits[wanted].log_softmax(-1) if wanted else None
         held = {row - rows.start: c for row, c in self._constraints.items() if row in rows}
         for row, constraint in held.items():
             constraint.apply(logits[row : row + 1])
-        if penalised := [i for i, s in enumerate(asked) if s and _penalised(s)]:
+        if penalised := [i for i, s in asked.items() if _penalised(s)]:
             logits[penalised] = self._penalise(logits[penalised], [rows[i] for i in penalised])
         tokens = logits.argmax(-1)
-        if drawn := [i for i, s in enumerate(asked) if s and s.temperature > 0]:
+        if drawn := [i for i, s in asked.items() if s.temperature > 0]:
             tokens[drawn] = self._draw(logits[drawn], [rows[i] for i in drawn], [asked[i] for i in drawn])
         if drawn or penalised:
             span = slice(rows.start, rows.stop)
             self._steps[span] += 1
-            if penalised:
-                self._counts[span].scatter_add_(1, tokens[:, None], torch.ones_like(tokens[:, None], dtype=torch.float))
+            if penalised and self._histories:
+                self._histories[1][span].scatter_add_(
+                    1, tokens[:, None], torch.ones_like(tokens[:, None], dtype=torch.float)
+                )
         sampled = SampledTokens(tokens.tolist(), self._logprobs(raw, wanted, tokens, asked))
         for row, constraint in held.items():
             constraint.accept(sampled.tokens[row])
         return tokens, sampled
 
-    def _make_histories(self) -> None:
-        if self._prompt is None:
-            shape = (self._slots, self._vocabulary)
-            self._prompt = torch.zeros(shape, dtype=torch.bool, device=self._device)
-            self._counts = torch.zeros(shape, device=self._device)
+    def _empty_histories(self) -> tuple[torch.Tensor, torch.Tensor]:
+        shape = (self._slots, self._vocabulary)
+        return torch.zeros(shape, dtype=torch.bool, device=self._device), torch.zeros(shape, device=self._device)
 
     def _penalise(self, logits: torch.Tensor, slots: list[int]) -> torch.Tensor:
-        counts = self._counts[slots]
+        assert self._histories is not None
+        in_prompt, counts = (history[slots] for history in self._histories)
         repetition = self._values["repetition_penalty"][slots, None]
         punished = torch.where(logits < 0, logits * repetition, logits / repetition)
-        logits = torch.where(self._prompt[slots] | (counts > 0), punished, logits)
+        logits = torch.where(in_prompt | (counts > 0), punished, logits)
         presence, frequency = (self._values[n][slots, None] for n in ("presence_penalty", "frequency_penalty"))
         return logits - presence * (counts > 0) - frequency * counts
 
@@ -171,13 +173,14 @@ class Sampler:
             width = vocabulary
         return torch.full_like(logits, -torch.inf).scatter(-1, index, values.masked_fill(~kept, -torch.inf))
 
-    def _logprobs(self, raw, wanted: list[int], tokens: torch.Tensor, asked: list[Sampling | None]):
+    def _logprobs(
+        self, raw: torch.Tensor | None, wanted: list[int], tokens: torch.Tensor, asked: dict[int, Sampling]
+    ) -> dict[int, tuple[float, list[int], list[float]]]:
         if raw is None:
             return {}
-        most = max(asked[i].top_logprobs for i in wanted)
+        tops = [asked[i].top_logprobs or 0 for i in wanted]
         own = raw.gather(1, tokens[wanted, None])[:, 0].tolist()
-        values, ids = (t.tolist() for t in raw.topk(most, dim=-1))
-        tops = [asked[i].top_logprobs for i in wanted]
+        values, ids = (t.tolist() for t in raw.topk(max(tops), dim=-1))
         return {i: (own[n], ids[n][:top], values[n][:top]) for n, (i, top) in enumerate(zip(wanted, tops, strict=True))}
 
 

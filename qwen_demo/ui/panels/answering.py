@@ -51,7 +51,7 @@ async def answer(
     """Grow one answer. Errors of ours become the last step; closing this ends the request."""
     text, ticket = "", Ticket()
     try:
-        async with aclosing(chat.pace(service.answer(request, ticket=ticket), service)) as events:
+        async with aclosing(chat.paced(service.answer(request, ticket=ticket), service)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     yield PanelStep(text, render.statistics(event, words=words)["metadata"]["title"], finished=event)

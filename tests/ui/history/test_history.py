@@ -10,6 +10,7 @@ import pytest
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.media import MediaLoader
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import Sampling
@@ -48,7 +49,7 @@ async def service():
 
 @pytest.fixture
 def reader(service, uploads) -> Reader:
-    return Reader(service.settings, [uploads])
+    return Reader(MediaLoader.of(service.settings), [uploads])
 
 
 async def answered(service, reader, question: dict, history=(), **choices) -> list[dict]:

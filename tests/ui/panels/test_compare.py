@@ -8,6 +8,7 @@ import pytest
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import EngineFailed
+from qwen_demo.media import MediaLoader
 from qwen_demo.service.service import Service
 from qwen_demo.types import Finished, Timing, Usage
 from qwen_demo.ui import waterfall
@@ -33,7 +34,7 @@ async def started(settings, script: Script, **changes) -> Service:
 @pytest.fixture
 def reader(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    return Reader(settings, [tmp_path])
+    return Reader(MediaLoader.of(settings), [tmp_path])
 
 
 async def all_of(values) -> list[dict]:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from qwen_demo.media import MediaLoader
 from qwen_demo.service.estimates import Rates
 from qwen_demo.types import Finished, ModelInfo, Timing, Usage
 from qwen_demo.ui import chat, render, waterfall
@@ -85,7 +86,7 @@ async def test_switches_survive_a_new_look(settings, tmp_path, monkeypatch):
     for name in ("a.png", "b.png"):
         draw("red").save(tmp_path / name)
         paths.append(str(tmp_path / name))
-    gallery = Gallery(Reader(settings, [tmp_path]))
+    gallery = Gallery(Reader(MediaLoader.of(settings), [tmp_path]))
     value = {"items": [{"id": paths[0], "on": False, "cached": True}]}
     items = await context.survey([], paths, value, gallery)
     assert [(row.on, row.cached, row.pending) for row in items] == [(False, True, True), (True, None, True)]

@@ -7,6 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.media import MediaLoader
 from qwen_demo.service.service import Service
 from qwen_demo.types import Image, Sampling, Video
 from qwen_demo.ui.conversation import Reader
@@ -35,7 +36,7 @@ async def service(settings):
 
 @pytest.fixture
 def reader(settings, tmp_path):
-    return Reader(settings, [tmp_path])
+    return Reader(MediaLoader.of(settings), [tmp_path])
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import pytest
 
 from qwen_demo.engines.generate import GenerateEngine
 from qwen_demo.engines.scripted import ScriptedEngine
+from qwen_demo.media import MediaLoader
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import Sampling
@@ -47,7 +48,10 @@ async def service(loaded):
 
 async def answer_of(task: tasks.Task, service: Service) -> str:
     """Asked as its panel asks it."""
-    reader, sampling = Reader(service.settings, [FOLDER]), Sampling(max_new_tokens=min(task.tokens, 256))
+    reader, sampling = (
+        Reader(MediaLoader.of(service.settings), [FOLDER]),
+        Sampling(max_new_tokens=min(task.tokens, 256)),
+    )
     if task.tab == "video":
         values = video.answers(task.paths[0], task.prompt, video.clip_of(0, 0, 2, 32), sampling, service, reader)
     elif task.tab == "documents":
@@ -71,7 +75,11 @@ async def test_the_embedded_model_answers_what_is_not_marked(task, service):
 
 
 async def test_the_strip_tells_the_tokens_that_the_clip_costs(service):
-    reader, path, clip = Reader(service.settings, [FOLDER]), str(FOLDER / "clip.mp4"), video.clip_of(0.5, 3, 1, 4)
+    reader, path, clip = (
+        Reader(MediaLoader.of(service.settings), [FOLDER]),
+        str(FOLDER / "clip.mp4"),
+        video.clip_of(0.5, 3, 1, 4),
+    )
     strip = await video.preview(path, clip, service, reader)
     async with aclosing(
         video.answers(path, "Describe the video.", clip, Sampling(max_new_tokens=4), service, reader)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from qwen_demo.answers import detections
 from qwen_demo.engines.scripted import ScriptedEngine
+from qwen_demo.media import MediaLoader
 from qwen_demo.service.service import Service
 from qwen_demo.types import ModelInfo
 from qwen_demo.ui import chat, render
@@ -105,7 +106,7 @@ def test_a_region_is_cut_with_a_margin_and_a_point_with_its_surroundings():
 @pytest.fixture
 def gallery(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    return Gallery(Reader(settings, [tmp_path]))
+    return Gallery(Reader(MediaLoader.of(settings), [tmp_path]))
 
 
 async def test_the_crop_shows_what_was_drawn(gallery, tmp_path):

@@ -5,6 +5,8 @@ its reference in the tests, its stand-in where weights are offloaded or layers u
 `--no-fast-path` chooses. `stages.py` has the lean one for models spread over several devices.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 
@@ -126,7 +128,7 @@ class LeanDecoder:
     def hidden(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView | DecodeView) -> torch.Tensor:
         """As `StockDecoder.hidden`."""
         cos, sin = self.cos_sin(positions, x.dtype)
-        attend = self._decode if isinstance(view, DecodeView) else self._prefill
+        attend: Callable[..., torch.Tensor] = self._decode if isinstance(view, DecodeView) else self._prefill
         for index, layer in enumerate(self.layers):
             qkv = layer.qkv(layer.norm_1(x)).view(cos.shape)
             qkv = torch.addcmul(qkv * cos, qkv.roll(self.head_dim // 2, -1), sin)

@@ -4,6 +4,9 @@ On the CPU oneDNN's packed weights take two thirds of MKL's time or less, add ac
 residuals on the way, and give a row the same bits whatever the batch; MKL does not below four rows.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -21,7 +24,8 @@ class Plain:
     """
 
     def __init__(self, *modules: nn.Linear):
-        self.weight, self.bias = modules[0].weight, modules[0].bias
+        self.weight: torch.Tensor = modules[0].weight
+        self.bias: torch.Tensor | None = modules[0].bias
         if len(modules) > 1:
             self.weight = torch.cat([m.weight.data for m in modules])
             self.bias = None if modules[0].bias is None else torch.cat([m.bias.data for m in modules])
@@ -49,7 +53,7 @@ class Plain:
 class Packed:
     """The same through oneDNN with weights in its own layout; fp32 on the CPU."""
 
-    _product = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    _product: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
     def __init__(self, *modules: nn.Linear):
         weight = torch.cat([m.weight.data for m in modules])
@@ -81,7 +85,7 @@ class FusedNf4:
     that stayed would keep the allocator from giving back the gaps that the large ones leave around them.
     """
 
-    def __init__(self, *modules: nn.Module):
+    def __init__(self, *modules: Any):
         import bitsandbytes as bnb
         from bitsandbytes.functional import QuantState, dequantize_blockwise
 
@@ -106,7 +110,7 @@ class FusedNf4:
             state.absmax, state.nested, state.state2, state.offset = scale, False, None, None
 
     @staticmethod
-    def fits(modules: list[nn.Module]) -> bool:
+    def fits(modules: Sequence[Any]) -> bool:
         """Whether all are 4-bit layers of one kind, in blocks that do not cross rows."""
         if any(type(m).__name__ != "Linear4bit" or m.weight.quant_state is None for m in modules):
             return False
@@ -143,7 +147,7 @@ class GatedMlp:
         silu_and_mul: silu(first half of the columns) * second half; a kernel may take its place.
     """
 
-    def __init__(self, mlp: nn.Module, kind: type):
+    def __init__(self, mlp: Any, kind: type):
         self._packed = kind is Packed
         self.silu_and_mul = silu_and_mul
         if kind is Plain and mlp.gate_proj.weight.is_cuda and mlp.gate_proj.out_features % ALIGNED:
@@ -167,7 +171,7 @@ def silu_and_mul(both: torch.Tensor) -> torch.Tensor:
     return F.silu(gate) * up
 
 
-def padded(mlp: nn.Module) -> tuple[Plain, Plain]:
+def padded(mlp: Any) -> tuple[Plain, Plain]:
     """The gate-and-up and the down product of an MLP whose width does not suit a GPU, with columns of zeros added.
 
     silu(0) * 0 is 0, so results are the same. The modules' weights become views.

@@ -7,10 +7,10 @@ Tests compare it with the stock encoder.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from qwen_demo.engines.batching.model.linear import GatedMlp, kind_for
 from qwen_demo.engines.batching.model.vision_attention import attend
@@ -141,10 +141,11 @@ def apply_rope(
     """
     rotated = qkv[:, :2].float()
     rotated = rotated * cos[:, None] + rotated.roll(rotated.shape[-1] // 2, -1) * sin[:, None]
-    return *rotated.to(qkv.dtype).unbind(1), qkv[:, 2]
+    query, key = rotated.to(qkv.dtype).unbind(1)
+    return query, key, qkv[:, 2]
 
 
-def _rms_norm(x: torch.Tensor, norm: nn.Module) -> torch.Tensor:
+def _rms_norm(x: torch.Tensor, norm: Any) -> torch.Tensor:
     return F.rms_norm(x, norm.weight.shape, norm.weight, norm.variance_epsilon)
 
 

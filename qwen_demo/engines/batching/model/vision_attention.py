@@ -7,6 +7,7 @@ are batched into one call.
 import functools
 import importlib.util
 import logging
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,8 @@ def attend(
 
         # Its scale is 1 / sqrt(head_dim), which is the encoder's.
         spans_twice = (spans.starts, spans.starts, spans.longest, spans.longest)
-        return varlen_attn(query.contiguous(), key.contiguous(), value.contiguous(), *spans_twice)
+        attended: Any = varlen_attn(query.contiguous(), key.contiguous(), value.contiguous(), *spans_twice)
+        return attended
     if len(spans.groups) == 1:
         return _attend_equal(query, key, value, spans.groups[0][0], scaling)
     out = torch.empty_like(query)
@@ -50,7 +52,7 @@ def _varlen_is_right(device: torch.device, dtype: torch.dtype) -> bool:
     query, key, value = torch.randn(3, 24, 2, 80, device=device).to(dtype)
     starts = torch.tensor([0, 8, 16, 24], dtype=torch.int32, device=device)
     try:
-        made = varlen_attn(query, key, value, starts, starts, 8, 8)
+        made: Any = varlen_attn(query, key, value, starts, starts, 8, 8)
     except Exception:
         log.warning("variable-length attention does not run here; windows are grouped by size", exc_info=True)
         return False

@@ -113,7 +113,8 @@ def _attention_errors(decoder: LeanDecoder, rows: int, random) -> dict[str, floa
     step = KernelStep(decoder, spare, product=False)
     half = step.half_cos_sin((places + 7).expand(3, -1))
     query = pointwise.apply_rope_and_store(qkv, None, *half, slots, places, *spare.layer(0), heads=heads, parts=1)
-    made = attention.attend(query, *spare.layer(0), slots, places, scaling=decoder.scaling)
+    keys, values = spare.layer(0)
+    made = attention.attend(query, keys, values, slots, places, scaling=decoder.scaling)
     errors = {
         "apply_rope_and_store": difference(spare.layer(0), other.layer(0)),
         "attention": difference(made, expected),
@@ -150,7 +151,7 @@ def product_errors(decoder: LeanDecoder, sizes: list[int]) -> dict[str, float]:
         weight = dequantize_4bit(linear.codes, linear.state).to(dtype)
         for rows in sizes:
             x = torch.randn(rows, weight.shape[1], device=weight.device).to(dtype)
-            made = nf4.product(nf4.deinterleaved(x), linear, split=name != "gate_up")
-            made = nf4.join_parts(*made, linear.bias, dtype)
+            product, parts = nf4.product(nf4.deinterleaved(x), linear, split=name != "gate_up")
+            made = nf4.join_parts(product, parts, linear.bias, dtype)
             errors[f"{name}/{rows}"] = difference(made, F.linear(x, weight, linear.bias))
     return errors

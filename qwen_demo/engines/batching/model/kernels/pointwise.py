@@ -180,4 +180,5 @@ def apply_rope(
     out = torch.empty(3, patches, heads, dim, dtype=qkv.dtype, device=qkv.device)
     blocks = {"HEADS_BLOCK": triton.next_power_of_2(heads), "HALF_BLOCK": triton.next_power_of_2(dim // 2)}
     _apply_rope[(patches, 3)](qkv, cos, sin, out, HEADS=heads, DIM=dim, **blocks, num_warps=4)
-    return out.unbind(0)
+    query, key, value = out.unbind(0)
+    return query, key, value

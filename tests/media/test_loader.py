@@ -1,18 +1,14 @@
-"""Where pictures come from: base64, data URLs, bytes, uploaded files."""
+"""Where images come from: base64, data URLs, bytes, uploaded files."""
 
 import asyncio
 import base64
 import os
-import threading
-import time
 
 import PIL.Image
 import pytest
 
 from qwen_demo import media
 from qwen_demo.errors import FetchRefused, MediaRefused
-from qwen_demo.media import sources
-from qwen_demo.media.images import open_image
 from qwen_demo.settings import Settings
 from qwen_demo.types import Image
 from tests import hostile
@@ -69,54 +65,39 @@ def test_base64_at_the_limit_passes():
 # Loading
 
 
-async def test_data_urls_load():
-    picture = await media.load_url("data:image/jpeg;base64," + TEXT, LIMITS)
-    assert isinstance(picture, Image) and picture.pixels.size == (40, 30)
+async def test_data_urls_load(loader):
+    image = await loader().load_url("data:image/jpeg;base64," + TEXT)
+    assert isinstance(image, Image) and image.pixels.size == (40, 30)
 
 
 @pytest.mark.parametrize(
     "url", ["file:///etc/passwd", "/etc/passwd", "http://example.com/a.png", "ftp://example.com/a", ""]
 )
-async def test_no_other_scheme_loads(url):
+async def test_no_other_scheme_loads(loader, url):
     with pytest.raises(FetchRefused, match="Only https"):
-        await media.load_url(url, LIMITS)
+        await loader().load_url(url)
 
 
-async def test_decoding_leaves_the_event_loop_free(monkeypatch):
-    threads = []
+async def test_the_event_loop_runs_on_while_files_are_decoded(loader):
+    ticks = 0
 
-    def spy(*args, **kwargs):
-        threads.append(threading.get_ident())
-        return open_image(*args, **kwargs)
+    async def tick():
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0.001)
 
-    monkeypatch.setattr(sources, "open_image", spy)
-    await media.load_bytes(PNG, LIMITS)
-    assert threads and threads[0] != threading.get_ident()
-
-
-async def test_few_pictures_are_decoded_at_once(monkeypatch):
-    lock, running, most = threading.Lock(), 0, 0
-
-    def slow(*args, **kwargs):
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        time.sleep(0.02)
-        with lock:
-            running -= 1
-        return open_image(*args, **kwargs)
-
-    monkeypatch.setattr(sources, "open_image", slow)
-    await asyncio.gather(*(media.load_bytes(PNG, LIMITS) for _ in range(20)))
-    assert 2 <= most <= 4
+    ticking = asyncio.create_task(tick())
+    await loader().load_bytes(hostile.saved(hostile.photo(3000, 2000), "JPEG"))
+    ticking.cancel()
+    assert ticks > 5
 
 
-async def test_the_wanted_kind_is_checked():
+async def test_the_wanted_kind_is_checked(loader):
     with pytest.raises(MediaRefused, match="Send a video"):
-        await media.load_bytes(PNG, LIMITS, kind="video")
-    with pytest.raises(MediaRefused, match="Send a picture"):
-        await media.load_bytes(b"\0\0\0\x18ftypisom" + bytes(50), LIMITS, kind="image")
+        await loader().load_bytes(PNG, kind="video")
+    with pytest.raises(MediaRefused, match="Send an image"):
+        await loader().load_bytes(b"\0\0\0\x18ftypisom" + bytes(50), kind="image")
 
 
 # Paths
@@ -131,42 +112,42 @@ def uploads(tmp_path):
     return folder
 
 
-async def test_a_file_under_a_root_loads_whatever_its_name(uploads):
+async def test_a_file_under_a_root_loads_whatever_its_name(loader, uploads):
     (uploads / "a.mp4").write_bytes(PNG)
     for name in ("a.png", "a.mp4", "../uploads/a.png"):
-        picture = await media.load_path(uploads / name, LIMITS, allowed_roots=[uploads])
-        assert picture.pixels.size == (40, 30)
+        image = await loader().load_path(uploads / name, allowed_roots=[uploads])
+        assert image.pixels.size == (40, 30)
 
 
 @pytest.mark.parametrize(
     "name", ["../secret.png", "link.png", "folder-link/secret.png", "/etc/passwd", "../uploads-2/a.png"]
 )
-async def test_no_path_leads_out_of_the_roots(uploads, name):
+async def test_no_path_leads_out_of_the_roots(loader, uploads, name):
     (uploads / "link.png").symlink_to(uploads.parent / "secret.png")
     (uploads / "folder-link").symlink_to(uploads.parent)
     (uploads.parent / "uploads-2").mkdir()
     (uploads.parent / "uploads-2" / "a.png").write_bytes(PNG)
     with pytest.raises(MediaRefused, match="not in a folder") as caught:
-        await media.load_path(uploads / name, LIMITS, allowed_roots=[uploads])
+        await loader().load_path(uploads / name, allowed_roots=[uploads])
     assert str(uploads.parent) not in str(caught.value)
 
 
-async def test_a_root_behind_a_link_works(uploads):
+async def test_a_root_behind_a_link_works(loader, uploads):
     (uploads.parent / "alias").symlink_to(uploads)
-    assert await media.load_path(uploads / "a.png", LIMITS, allowed_roots=[uploads.parent / "alias"])
+    assert await loader().load_path(uploads / "a.png", allowed_roots=[uploads.parent / "alias"])
 
 
-async def test_what_is_not_a_file_is_refused(uploads):
+async def test_what_is_not_a_file_is_refused(loader, uploads):
     os.mkfifo(uploads / "pipe.png")
     (uploads / "loop.png").symlink_to(uploads / "loop.png")
     async with asyncio.timeout(20):
         for name in ("pipe.png", "loop.png", "missing.png", "", "nul\0.png"):
             with pytest.raises(MediaRefused):
-                await media.load_path(uploads / name, LIMITS, allowed_roots=[uploads])
+                await loader().load_path(uploads / name, allowed_roots=[uploads])
 
 
-async def test_a_file_over_the_limit_is_not_read(uploads):
+async def test_a_file_over_the_limit_is_not_read(loader, uploads):
     (uploads / "sparse.png").write_bytes(PNG)
     os.truncate(uploads / "sparse.png", 1 << 40)
     with pytest.raises(MediaRefused, match=r"--max-image-bytes"):
-        await media.load_path(uploads / "sparse.png", LIMITS, allowed_roots=[uploads])
+        await loader().load_path(uploads / "sparse.png", allowed_roots=[uploads])

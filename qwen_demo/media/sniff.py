@@ -3,13 +3,13 @@
 from typing import Literal
 
 from qwen_demo.errors import MediaRefused
-from qwen_demo.media.avif import AvifFile
+from qwen_demo.media import avif
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 
 Kind = Literal["image", "video"]
 
-IMAGE_FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", *(("AVIF",) if AvifFile else ()))
+IMAGE_FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", *(("AVIF",) if avif.AVAILABLE else ()))
 VIDEO_FORMATS = ("MP4", "MOV", "WebM", "MKV", "AVI", "GIF")
 
 _PREFIXES = {
@@ -50,7 +50,7 @@ def file_format(head: bytes) -> str | None:
 
 
 def media_kind(head: bytes, name: str, wanted: Kind | None = None) -> Kind:
-    """`image` or `video`. An animated GIF is a picture unless a video is wanted.
+    """`image` or `video`. An animated GIF is an image unless a video is wanted.
 
     Raises:
         MediaRefused: neither, or not the kind that is wanted.
@@ -65,16 +65,21 @@ def media_kind(head: bytes, name: str, wanted: Kind | None = None) -> Kind:
 
 def refusal_of_format(name: str, found: str | None, wanted: Kind | None) -> MediaRefused:
     accepted = {
-        "image": Sentence("a picture: {pictures}", pictures=", ".join(IMAGE_FORMATS)),
+        "image": Sentence("an image: {images}", images=", ".join(IMAGE_FORMATS)),
         "video": Sentence("a video: {videos}", videos=", ".join(VIDEO_FORMATS)),
         None: Sentence(
-            "a picture ({pictures}) or a video ({videos})",
-            pictures=", ".join(IMAGE_FORMATS),
+            "an image ({images}) or a video ({videos})",
+            images=", ".join(IMAGE_FORMATS),
             videos=", ".join(VIDEO_FORMATS[:-1]),
         ),
     }[wanted]
     seen = found or Sentence("of an unknown kind")
     return MediaRefused(Sentence("{name} is {seen}. Send {accepted}.", name=name, seen=seen, accepted=accepted))
+
+
+def larger_kind(limits: Settings) -> Kind:
+    """The kind whose files may be larger: its limit holds for a file of unknown kind."""
+    return "video" if limits.max_video_bytes > limits.max_image_bytes else "image"
 
 
 def label(name: str) -> str:

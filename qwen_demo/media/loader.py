@@ -1,0 +1,293 @@
+"""The one way in for images and videos: bytes, data: and https: URLs, uploaded files.
+
+Everything ends in a decoder, a process of its own (`decoders.py`), a few at a time and in the order of calls. Files
+and pixels have their share of the memory budget while they are held, and what was decoded is kept for a while, so
+that a conversation's images are not decoded anew for each of its turns.
+"""
+
+import asyncio
+import functools
+import os
+import stat
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self, TypeVar, cast
+
+from qwen_demo.errors import MediaRefused
+from qwen_demo.media.cache import DecodedCache
+from qwen_demo.media.content import HEAD_BYTES, Content, content_of, digest_of, read_file
+from qwen_demo.media.decoders import DecoderPool
+from qwen_demo.media.decoding import Context
+from qwen_demo.media.encoding import decode_data_url
+from qwen_demo.media.fetch import Network, fetch_url
+from qwen_demo.media.images import decode_image
+from qwen_demo.media.memory_budget import MemoryBudget
+from qwen_demo.media.pdf import Page, check_pdf_bytes, draw_page, is_pdf
+from qwen_demo.media.sniff import Kind, check_bytes, label, larger_kind, media_kind
+from qwen_demo.media.videos import Clip, decode_video
+from qwen_demo.sentences import Sentence
+from qwen_demo.settings import MIB, Settings
+from qwen_demo.types import Image, Video
+
+CACHE_SHARE = 4  # of the memory budget, one part in so many
+_REMEMBERED_PATHS = 4096
+_SETTLED_NS = (
+    2_000_000_000  # a file changed since may change again without showing it: clocks of file systems are coarse
+)
+
+_Value = TypeVar("_Value", Image | Video, Page)
+_Key = tuple[str, str, Clip | int | None]  # kind, digest of the file, what of it
+_PathKey = tuple[str, int, int, int, int]
+
+
+class MediaLoader:
+    """Reads what strangers send. Belongs to one event loop.
+
+    Args:
+        settings: the limits.
+        budget: of memory, shared with whoever else holds callers' bytes.
+        decoders: closed by whoever made them.
+    """
+
+    def __init__(self, settings: Settings, budget: MemoryBudget, decoders: DecoderPool):
+        self.settings, self.budget, self.decoders = settings, budget, decoders
+        self._context = Context(settings, budget, decoders)
+        self._cache = DecodedCache(budget, budget.total_bytes // CACHE_SHARE, settings.cache_seconds)
+        self._digests: OrderedDict[_PathKey, str] = OrderedDict()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """With a budget and decoders of its own; `aclose` ends them."""
+        return cls(settings, MemoryBudget(settings.memory_budget_mib * MIB), DecoderPool(settings.decoders))
+
+    async def aclose(self) -> None:
+        """Let go of what is kept, and end the decoders."""
+        await self.close()
+        await self.decoders.close()
+
+    async def close(self) -> None:
+        """Let go of what is kept."""
+        self._cache.clear()
+        self._digests.clear()
+
+    async def load_bytes(
+        self, data: bytes, *, kind: Kind | None = None, clip: Clip | None = None, name: str = "image"
+    ) -> Image | Video:
+        """Decode a file's content.
+
+        Args:
+            kind: what is wanted; None takes what it is.
+            clip: how a video is sampled.
+
+        Raises:
+            MediaRefused: over a limit, damaged, or not the kind that is wanted.
+            Overloaded: what others hold leaves no room for it, or no decoder is free.
+        """
+        name = label(name)
+        check_bytes(len(data), kind or larger_kind(self.settings), self.settings, name)
+        found = media_kind(data[:HEAD_BYTES], name, kind)
+        check_bytes(len(data), found, self.settings, name)
+
+        async def make() -> Image | Video:
+            with self.budget.take(len(data)), await content_of(data) as content:
+                return await self._decode(content, found, clip, name)
+
+        return await self._once((found, await digest_of(data), clip), name, make)
+
+    async def fetch_url(self, url: str, *, kind: Kind | None = None, network: Network | None = None) -> bytes:
+        """What an https: URL gives, not decoded yet. Raises as `fetch.fetch_url`."""
+        return await fetch_url(url, self.settings, self.budget, kind=kind, network=network)
+
+    async def load_url(
+        self,
+        url: str,
+        *,
+        kind: Kind | None = None,
+        clip: Clip | None = None,
+        name: str | None = None,
+        network: Network | None = None,
+    ) -> Image | Video:
+        """Decode what an https: or data: URL gives. No other scheme, file:// and bare paths included.
+
+        Raises:
+            FetchRefused: as `fetch.fetch_url`.
+            MediaRefused, Overloaded: as `load_bytes`.
+        """
+        name = name or kind or "image"
+        with self.budget.take() as share:
+            if url[:5].lower() == "data:":
+                share.grow(len(url) // 4 * 3)
+                data = await asyncio.to_thread(decode_data_url, url, self.settings, kind=kind, name=name)
+            else:
+                data = await self.fetch_url(url, kind=kind, network=network)
+                share.grow(len(data))
+            return await self.load_bytes(data, kind=kind, clip=clip, name=name)
+
+    async def load_path(
+        self,
+        path: str | Path,
+        *,
+        allowed_roots: Iterable[str | Path],
+        kind: Kind | None = None,
+        clip: Clip | None = None,
+    ) -> Image | Video:
+        """Decode a file under one of `allowed_roots`, links resolved.
+
+        Raises:
+            MediaRefused: outside of the roots, not a regular file, or as `load_bytes`.
+            Overloaded: as `load_bytes`.
+        """
+
+        def check(head: bytes, size: int, name: str) -> None:
+            check_bytes(size, media_kind(head, name, kind), self.settings, name)
+
+        with await self._open(path, allowed_roots, check) as file:
+            found = media_kind(file.head, file.name, kind)
+            decode = functools.partial(self._decode, kind=found, clip=clip, name=file.name)
+            return await self._read(file, lambda digest: (found, digest, clip), decode)
+
+    async def load_page(self, path: str | Path, *, allowed_roots: Iterable[str | Path], number: int = 1) -> Page:
+        """Page `number`, counted from 1, of a PDF under one of `allowed_roots`; an image is a document of one page.
+
+        Raises:
+            MediaRefused: as `load_path`, locked by a password, or no such page.
+            Overloaded: as `load_bytes`.
+        """
+
+        def check(head: bytes, size: int, name: str) -> None:
+            if is_pdf(head):
+                check_pdf_bytes(size, self.settings, name)
+            else:
+                check_bytes(size, media_kind(head, name, "image"), self.settings, name)
+
+        with await self._open(path, allowed_roots, check) as file:
+            if is_pdf(file.head):
+                draw = functools.partial(draw_page, context=self._context, name=file.name, number=number)
+                return await self._read(file, lambda digest: ("pdf", digest, number), draw)
+            if number != 1:
+                raise MediaRefused(f"There is no page {number} in {file.name}; an image is one page.")
+            decode = functools.partial(self._decode, kind="image", clip=None, name=file.name)
+            image = await self._read(file, lambda digest: ("image", digest, None), decode)
+            assert isinstance(image, Image)
+            return Page(image, 1, 1)
+
+    async def _decode(self, content: Content, kind: Kind, clip: Clip | None, name: str) -> Image | Video:
+        if kind == "image":
+            return await decode_image(content, self._context, name)
+        return await decode_video(content, self._context, name, clip or Clip())
+
+    async def _once(self, key: _Key, name: str, make: Callable[[], Awaitable[_Value]]) -> _Value:
+        return _named(await self._cache.get(key, name, make, _nbytes), name)
+
+    async def _open(
+        self, path: str | Path, allowed_roots: Iterable[str | Path], check: Callable[[bytes, int, str], None]
+    ) -> "_File":
+        return await asyncio.to_thread(_opened, Path(path), tuple(allowed_roots), check)
+
+    async def _read(
+        self, file: "_File", key: Callable[[str], _Key], decode: Callable[[Content], Awaitable[_Value]]
+    ) -> _Value:
+        """The value of a file, which is read only if it has changed or is not known."""
+        known = self._digests.get(file.key)
+        if known and (value := self._cache.found(key(known))) is not None:
+            return cast(_Value, _named(value, file.name))
+        share = self.budget.take(file.size)
+        try:
+            content, digest = await asyncio.to_thread(file.read)
+        except BaseException:
+            share.free()
+            raise
+        if file.settled:
+            self._digests[file.key] = digest
+            while len(self._digests) > _REMEMBERED_PATHS:
+                self._digests.popitem(last=False)
+        begun = False
+
+        async def make() -> _Value:
+            nonlocal begun
+            begun = True  # it outlives this caller if others wait for it, too
+            with share, content:
+                return await decode(content)
+
+        try:
+            return await self._once(key(digest), file.name, make)
+        finally:
+            if not begun:
+                share.free()
+                content.close()
+
+
+def _nbytes(value: Image | Video | Page) -> int:
+    return value.image.raster.nbytes if isinstance(value, Page) else value.raster.nbytes
+
+
+def _named(value: _Value, name: str) -> _Value:
+    """The same as it is called by who asks now."""
+    if isinstance(value, Page):
+        return replace(value, image=replace(value.image, name=f"{name}, page {value.number}"))
+    return value if value.name == name else replace(value, name=name)
+
+
+@dataclass(slots=True)
+class _File:
+    """An open regular file under an allowed root.
+
+    Attributes:
+        key: the same only while nothing was written to it.
+        settled: whether that can be told.
+    """
+
+    fd: int
+    name: str
+    size: int
+    head: bytes
+    key: _PathKey
+    settled: bool
+
+    def read(self) -> tuple[Content, str]:
+        """Its content and SHA-256 (hex). Blocking. Raises `MediaRefused`."""
+        try:
+            os.lseek(self.fd, 0, os.SEEK_SET)
+            return read_file(self.fd, self.size)
+        except OSError as exc:
+            raise _cannot_be_opened(self.name) from exc
+
+    def __enter__(self) -> "_File":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+
+
+def _opened(path: Path, allowed_roots: tuple[str | Path, ...], check: Callable[[bytes, int, str], None]) -> _File:
+    """`check` gets the first bytes, the size and the name before anything else is read."""
+    name = label(path.name)
+    try:
+        real = path.resolve(strict=True)
+        if not any(real.is_relative_to(Path(root).resolve()) for root in allowed_roots):
+            raise MediaRefused(f"{name} is not in a folder that uploads are read from.")
+        # Neither a link put there since nor a pipe that never ends: O_NONBLOCK opens one at once.
+        fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError, RuntimeError) as exc:
+        raise _cannot_be_opened(name) from exc
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise MediaRefused(f"{name} is not a file.")
+        head = os.read(fd, HEAD_BYTES)
+        check(head, status.st_size, name)
+        key = (str(real), status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)
+        return _File(fd, name, status.st_size, head, key, time.time_ns() - status.st_mtime_ns > _SETTLED_NS)
+    except OSError as exc:
+        os.close(fd)
+        raise _cannot_be_opened(name) from exc
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _cannot_be_opened(name: str) -> MediaRefused:
+    return MediaRefused(Sentence("{name} cannot be opened. Upload it again.", name=name))
