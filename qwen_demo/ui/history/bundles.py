@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from qwen_demo.errors import InvalidRequest, QwenDemoError
-from qwen_demo.media.kinds import file_format
+from qwen_demo.media.sniff import file_format
 from qwen_demo.sentences import Sentence
 from qwen_demo.types import ModelInfo
 from qwen_demo.ui import chat, gradio_internals, render

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed, InvalidRequest, MediaRefused, QwenDemoError
 from qwen_demo.media import pdf, videos
-from qwen_demo.media.kinds import check_bytes, refusal_of_format
+from qwen_demo.media.sniff import check_bytes, refusal_of_format
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.ui import examples
