@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import SettingsError
-from qwen_demo.http.access import Access
+from qwen_demo.http.access import ApiAccess
 from qwen_demo.http.credentials import hash_of_password, new_key, read_pairs
 from qwen_demo.server.listening import refuse_open_door
 from qwen_demo.service.service import Service
@@ -249,7 +249,7 @@ def test_rates_are_per_key(start, keys):
 def test_keys_are_neither_kept_nor_shown(keys, caplog):
     path, key, _ = keys
     caplog.set_level(logging.DEBUG)
-    access = Access(Settings(api_keys_file=path))
+    access = ApiAccess(Settings(api_keys_file=path))
     assert key not in path.read_text()
     assert key not in repr(vars(access)) + caplog.text
 
@@ -261,7 +261,7 @@ def test_a_bad_keys_file_or_rate_is_told(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read"):
         read_pairs(tmp_path / "nothing")
     with pytest.raises(SettingsError, match="60/minute"):
-        Access(Settings(rate_limit="often"))
+        ApiAccess(Settings(rate_limit="often"))
 
 
 def test_listening_elsewhere_needs_keys_or_a_word():
