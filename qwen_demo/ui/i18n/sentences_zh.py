@@ -164,7 +164,9 @@ SENTENCES = {
     ),
     "All decoders are busy. Try again in {seconds:.0f} s.": "解码器都在忙。请 {seconds:.0f} 秒后再试。",
     "The decoders had to be started again. Send the file once more.": "解码器重新启动了。请再发送一次文件。",
-    "Decoding {name} took longer than {limit_s:g} s (--image-timeout-s). Send a smaller image.": "解码 {name} 用时超过 {limit_s:g} 秒（--image-timeout-s）。请发送更小的图片。",
+    "Decoding {name} took longer than {limit_s:g} s (--image-timeout-s). Send a smaller image.": (
+        "解码 {name} 用时超过 {limit_s:g} 秒（--image-timeout-s）。请发送更小的图片。"
+    ),
     "Drawing a page of {name} took longer than {limit_s:g} s (--pdf-timeout-s). Send the page as an image.": (
         "绘制 {name} 的一页用时超过 {limit_s:g} 秒（--pdf-timeout-s）。请把这一页作为图片发送。"
     ),

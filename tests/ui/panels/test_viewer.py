@@ -22,7 +22,7 @@ from qwen_demo.ui.panels.preview import preview
 from qwen_demo.ui.panels.viewer import viewer
 from qwen_demo.ui.panels.viewer.viewer import LastAnswer
 from tests.conftest import draw
-from tests.ui.test_chat import DONE
+from tests.service.test_pacing import DONE
 
 MODEL = ModelInfo("test", min_pixels=28 * 28 * 64, max_pixels=28 * 28 * 256)
 HALF = '[{"bbox_2d": [0, 0, 266, 182], "label": "disc"}]'
