@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 from qwen_demo.api.schemas import (
     AnyPart,
@@ -96,12 +97,12 @@ def _low_detail(messages: list[ChatMessage]) -> bool:
     return details == {"low"}
 
 
-def _reason(finished: Finished) -> dict:
+def _reason(finished: Finished) -> dict[str, Any]:
     looped = finished.reason == "repetition"
     return {"finish_reason": FINISH_REASONS[finished.reason], "stop_reason": finished.reason if looped else None}
 
 
-def usage(finished: Finished) -> dict:
+def usage(finished: Finished) -> dict[str, Any]:
     counted: Usage = finished.usage
     return {
         "prompt_tokens": counted.prompt_tokens,
@@ -111,8 +112,8 @@ def usage(finished: Finished) -> dict:
     }
 
 
-def logprobs(tokens: tuple[TokenLogprob, ...]) -> dict:
-    def one(token: str, value: float) -> dict:
+def logprobs(tokens: tuple[TokenLogprob, ...]) -> dict[str, Any]:
+    def one(token: str, value: float) -> dict[str, Any]:
         return {"token": token, "logprob": value, "bytes": list(token.encode())}
 
     return {
@@ -131,7 +132,7 @@ class Completion:
         self._with_logprobs = with_logprobs
         self._before, self._after = dumped(self._chunk({"content": ""})).split('"content":""')
 
-    def whole(self, text: str, finished: Finished, tokens: tuple[TokenLogprob, ...]) -> dict:
+    def whole(self, text: str, finished: Finished, tokens: tuple[TokenLogprob, ...]) -> dict[str, Any]:
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": text, "refusal": None},
@@ -140,22 +141,24 @@ class Completion:
         }
         return {**self._common, "object": "chat.completion", "choices": [choice], "usage": usage(finished)}
 
-    def first(self) -> dict:
+    def first(self) -> dict[str, Any]:
         return self._chunk({"role": "assistant", "content": ""})
 
-    def piece(self, text: str, tokens: tuple[TokenLogprob, ...]) -> dict | str:
+    def piece(self, text: str, tokens: tuple[TokenLogprob, ...]) -> dict[str, Any] | str:
         """The chunk, or its JSON: all but the words of it is the same each time."""
         if self._with_logprobs:
             return self._chunk({"content": text}, tokens=tokens)
         return f'{self._before}"content":{dumped(text)}{self._after}'
 
-    def last(self, finished: Finished) -> dict:
+    def last(self, finished: Finished) -> dict[str, Any]:
         return self._chunk({}, **_reason(finished))
 
-    def usage(self, finished: Finished) -> dict:
+    def usage(self, finished: Finished) -> dict[str, Any]:
         return {**self._common, "object": "chat.completion.chunk", "choices": [], "usage": usage(finished)}
 
-    def _chunk(self, delta: dict, tokens=None, **reason) -> dict:
+    def _chunk(
+        self, delta: dict[str, Any], tokens: tuple[TokenLogprob, ...] | None = None, **reason: str | None
+    ) -> dict[str, Any]:
         shared = {"finish_reason": None, "logprobs": logprobs(tokens) if tokens else None}
         choice = {"index": 0, "delta": delta, **shared, **reason}
         return {**self._common, "object": "chat.completion.chunk", "choices": [choice]}

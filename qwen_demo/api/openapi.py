@@ -1,9 +1,11 @@
 """The OpenAPI document: what answers look like. Nothing here is checked at run time; tests/api/test_openapi.py does."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel
+
+State = Literal["loading", "ready", "restarting", "failed", "closing"]
 
 
 class ErrorBody(BaseModel):
@@ -42,7 +44,7 @@ class TokenBody(Alternative):
     top_logprobs: list[Alternative]
 
 
-class Logprobs(BaseModel):
+class LogprobsBody(BaseModel):
     content: list[TokenBody]
 
 
@@ -52,12 +54,12 @@ class AnswerMessage(BaseModel):
     refusal: None
 
 
-class Choice(BaseModel):
+class ChoiceBody(BaseModel):
     index: Literal[0]
     message: AnswerMessage
     finish_reason: Literal["stop", "length"]
     stop_reason: Literal["repetition"] | None
-    logprobs: Logprobs | None
+    logprobs: LogprobsBody | None
 
 
 class ChatCompletion(BaseModel):
@@ -65,7 +67,7 @@ class ChatCompletion(BaseModel):
     object: Literal["chat.completion"]
     created: int
     model: str
-    choices: list[Choice]
+    choices: list[ChoiceBody]
     usage: UsageBody
 
 
@@ -116,7 +118,7 @@ _TEXTS = {
 }
 
 
-def refusals(*statuses: int) -> dict:
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Error, "description": _TEXTS[status]} for status in statuses}
 
 
@@ -130,25 +132,31 @@ EVENT = {
     },
     "required": ["data"],
 }
-CHAT = {
+CHAT: dict[int | str, dict[str, Any]] = {
     200: {
         "model": ChatCompletion,
         "description": "The answer; with `stream: true` chunks as server-sent events, the last one `[DONE]`.",
         "content": {"text/event-stream": {"schema": EVENT}},
     }
 }
-READY = {
+HEALTH: dict[int | str, dict[str, Any]] = {
+    200: {"model": HealthBody, "description": "The program works, or comes back by itself."},
+    503: {"model": HealthBody, "description": "Start it again: its engine does not come back by itself."},
+}
+READY: dict[int | str, dict[str, Any]] = {
     200: {"model": ReadyBody, "description": "A request sent now would be answered."},
     503: {"model": ReadyBody, "description": "Not ready; `detail` says why."},
 }
-METRICS = {200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
 
 
 def correct(app: FastAPI) -> None:
     """Take out FastAPI's own 422, which never happens here, and say that a key may be asked for."""
     made = app.openapi
 
-    def openapi() -> dict:
+    def openapi() -> dict[str, Any]:
         document = made()
         for path in document["paths"].values():
             for operation in path.values():
@@ -161,4 +169,4 @@ def correct(app: FastAPI) -> None:
         parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         return document
 
-    app.openapi = openapi
+    app.openapi = openapi  # type: ignore[method-assign]

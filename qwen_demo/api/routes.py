@@ -1,8 +1,8 @@
 """The routes. Each reads its schema, asks the service, and writes what `convert.py` makes of the answer."""
 
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,20 +14,20 @@ from qwen_demo import __version__
 from qwen_demo.api import convert, openapi
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
 from qwen_demo.errors import DiskFull, QwenDemoError
-from qwen_demo.http.access import Access, Caller
+from qwen_demo.http.access import ApiAccess, Caller
 from qwen_demo.http.errors import UNEXPECTED, ApiError, body, describe
 from qwen_demo.http.sse import EventStream, event, while_connected
 from qwen_demo.media import MediaLoader
 from qwen_demo.service.pacing import EVENT_STREAM, PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import request_id
-from qwen_demo.types import Answer, ChatRequest, Finished, collect
+from qwen_demo.types import Answer, ChatRequest, Finished, TextDelta, collect
 
 # How long a stream may hold back its status line, so that a refusal still gets the right one.
 STATUS_WAIT_S = 2.0
 
 
-def build_router(service: Service, access: Access, loader: MediaLoader) -> APIRouter:
+def build_router(service: Service, access: ApiAccess, loader: MediaLoader) -> APIRouter:
     """All routes of the API on one service."""
     router = APIRouter()
     _add_answers(router, service, access, loader)
@@ -35,7 +35,7 @@ def build_router(service: Service, access: Access, loader: MediaLoader) -> APIRo
     return router
 
 
-def _add_answers(router: APIRouter, service: Service, access: Access, loader: MediaLoader) -> None:
+def _add_answers(router: APIRouter, service: Service, access: ApiAccess, loader: MediaLoader) -> None:
     @router.post("/v1/chat/completions", responses=openapi.ASKING | openapi.CHAT, tags=["answers"])
     async def chat_completions(
         request: Request,
@@ -74,25 +74,26 @@ def _add_answers(router: APIRouter, service: Service, access: Access, loader: Me
         )
 
     @router.get("/v1/models", responses=openapi.LOOKING, response_model=openapi.ModelList, tags=["answers"])
-    async def models(caller: Caller = Depends(access)) -> dict:  # noqa: B008
+    async def models(caller: Caller = Depends(access)) -> dict[str, Any]:  # noqa: B008
         """The one model that answers here."""
         return {"object": "list", "data": [_model(service)]}
 
     @router.get("/v1/models/{name:path}", responses=openapi.LOOKING, response_model=openapi.ModelBody, tags=["answers"])
-    async def model(name: str, caller: Caller = Depends(access)) -> dict:  # noqa: B008
+    async def model(name: str, caller: Caller = Depends(access)) -> dict[str, Any]:  # noqa: B008
         if name != service.status().model.model_id:
             raise ApiError(404, "model_not_found", f"There is no model {name!r} here.")
         return _model(service)
 
 
-def _add_operations(router: APIRouter, service: Service, access: Access) -> None:
-    @router.get("/health", response_model=openapi.HealthBody, tags=["operations"])
-    async def health() -> dict:
-        """The process is up. Which model, on what, and how far it is."""
-        status = service.status()
+def _add_operations(router: APIRouter, service: Service, access: ApiAccess) -> None:
+    @router.get("/health", responses=openapi.HEALTH, tags=["operations"])
+    async def health() -> Response:
+        """503 where only a new start helps. Which model, on what, and how far it is."""
+        status, lost = service.status(), service.is_lost
         model = status.model
-        return {
-            "status": "ok",
+        content = {
+            "status": "failed" if lost else "ok",
+            "detail": status.detail,
             "state": status.state,
             "model": model.model_id,
             "device": model.device,
@@ -100,6 +101,7 @@ def _add_operations(router: APIRouter, service: Service, access: Access) -> None
             "engine": model.engine,
             "version": __version__,
         }
+        return JSONResponse(content, 503 if lost else 200)
 
     @router.get("/ready", responses=openapi.READY, tags=["operations"])
     async def ready() -> Response:
@@ -121,11 +123,13 @@ def _add_operations(router: APIRouter, service: Service, access: Access) -> None
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-async def _collect(request: Request, service: Service, making, front: str) -> Answer:
+async def _collect(request: Request, service: Service, making: Awaitable[ChatRequest], front: str) -> Answer:
     return await while_connected(request.receive, collect(service.answer(making, front=front)))
 
 
-async def _stream(service: Service, making, completion: convert.Completion, include_usage: bool) -> Response:
+async def _stream(
+    service: Service, making: Awaitable[ChatRequest], completion: convert.Completion, include_usage: bool
+) -> Response:
     events = PacedStream(
         service.answer(making, front="chat_completions"), lambda: EVENT_STREAM.pause_s(service.in_flight)
     )
@@ -134,27 +138,26 @@ async def _stream(service: Service, making, completion: convert.Completion, incl
     except BaseException:
         await events.aclose()
         raise
-    return EventStream(_chunks(events, completion, include_usage))
+    return EventStream(_chunks(events, completion, include_usage), events)
 
 
 async def _chunks(
     events: PacedStream, completion: convert.Completion, include_usage: bool
 ) -> AsyncGenerator[bytes, None]:
-    """OpenAI's chunks; an error after the first one is an event of its own."""
-    async with aclosing(events):
-        yield event(completion.first())
-        try:
-            async for item in events:
-                if not isinstance(item, Finished):
-                    yield event(completion.piece(item.text, item.logprobs))
-                    continue
+    """OpenAI's chunks; an error after the first one is an event of its own. Whoever sends them closes `events`."""
+    yield event(completion.first())
+    try:
+        async for item in events:
+            if isinstance(item, TextDelta):
+                yield event(completion.piece(item.text, item.logprobs))
+            elif isinstance(item, Finished):
                 usage = event(completion.usage(item)) if include_usage else b""
                 yield event(completion.last(item)) + usage + event("[DONE]")
-        except QwenDemoError as error:
-            yield event(describe(error)[1])
-        except Exception:
-            yield event(body(UNEXPECTED, "server_error", "internal_error"))
-            raise
+    except QwenDemoError as error:
+        yield event(describe(error)[1])
+    except Exception:
+        yield event(body(UNEXPECTED, "server_error", "internal_error"))
+        raise
 
 
 async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
@@ -179,7 +182,7 @@ async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
         raise
 
 
-def _model(service: Service) -> dict:
+def _model(service: Service) -> dict[str, Any]:
     model = service.status().model
     return {
         "id": model.model_id,
@@ -190,7 +193,7 @@ def _model(service: Service) -> dict:
     }
 
 
-def _inference_body() -> dict:
+def _inference_body() -> dict[str, Any]:
     schema = InferenceRequest.model_json_schema()
     form = {**schema, "properties": {**schema["properties"], "file": {"type": "string", "format": "binary"}}}
     return {

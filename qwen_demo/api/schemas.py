@@ -4,7 +4,7 @@ A field that this server does not know is refused, never ignored. Fields that cl
 as null from an earlier answer are as good as absent.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -61,7 +61,7 @@ class JsonSchema(Strict):
     name: Word = "answer"
     description: str | None = None
     # pydantic's own models have a method called schema.
-    json_schema: dict = Field(alias="schema")
+    json_schema: dict[str, Any] = Field(alias="schema")
     strict: bool = True
 
 
@@ -70,7 +70,7 @@ class ResponseFormat(Strict):
     json_schema: JsonSchema | None = None
 
     @model_validator(mode="after")
-    def _schema_where_it_belongs(self):
+    def _schema_where_it_belongs(self) -> Self:
         if (self.type == "json_schema") != (self.json_schema is not None):
             raise ValueError("json_schema goes with the type json_schema, and is needed there")
         return self
@@ -79,8 +79,8 @@ class ResponseFormat(Strict):
 class PixelBudget(Strict):
     """vLLM's name for the bounds of an image's area."""
 
-    min_pixels: int | None = Field(None, ge=784)
-    max_pixels: int | None = Field(None, ge=784)
+    min_pixels: int | None = Field(default=None, ge=784)
+    max_pixels: int | None = Field(default=None, ge=784)
 
 
 class SamplingFields(Strict):
@@ -109,10 +109,10 @@ class ChatCompletionRequest(SamplingFields):
     top_logprobs: int | None = None
     response_format: ResponseFormat | None = None
     user: Annotated[str, StringConstraints(max_length=200)] | None = None
-    mm_processor_kwargs: PixelBudget = Field(default_factory=PixelBudget)
+    mm_processor_kwargs: PixelBudget = PixelBudget()
 
     @model_validator(mode="after")
-    def _one_meaning(self):
+    def _one_meaning(self) -> Self:
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise ValueError("give max_tokens or max_completion_tokens, not both")
         if self.stream_options is not None and not self.stream:

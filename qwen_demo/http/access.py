@@ -22,10 +22,12 @@ IPV6_NETWORK = 64
 
 def caller_address(client: tuple[str, int] | None) -> str:
     """What rates count for a connection: an IPv4 address, or the network of an IPv6 address."""
+    if client is None:
+        return "unknown"
     try:
         address = ipaddress.ip_address(client[0].partition("%")[0])
-    except (TypeError, ValueError):
-        return client[0] if client else "unknown"
+    except ValueError:
+        return client[0]
     if address.version == 4:
         return str(address)
     if address.ipv4_mapped:
@@ -40,8 +42,8 @@ class Caller:
     name: str
 
 
-class Access:
-    """The door of the API's routes, as a FastAPI dependency."""
+class ApiAccess:
+    """Lets callers in to the API's routes, or not: a FastAPI dependency."""
 
     def __init__(self, settings: Settings):
         self._hashes = read_pairs(settings.api_keys_file) if settings.api_keys_file else {}

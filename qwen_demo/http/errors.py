@@ -1,6 +1,7 @@
 """One table: which error gets which HTTP status. Bodies have OpenAI's shape."""
 
 import math
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,12 +31,12 @@ class ApiError(Exception):
         self.status, self.code, self.headers = status, code, headers or {}
 
 
-def body(message: str, kind: str, code: str, field: str | None = None) -> dict:
+def body(message: str, kind: str, code: str, field: str | None = None) -> dict[str, Any]:
     error = {"message": message, "type": kind, "param": field, "code": code, "request_id": request_id()}
     return {"error": error}
 
 
-def describe(error: errors.QwenDemoError) -> tuple[int, dict, dict[str, str]]:
+def describe(error: errors.QwenDemoError) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, body and headers of one of our own errors."""
     status, kind = next((status, kind) for cls, status, kind in TABLE if isinstance(error, cls))
     headers = {}

@@ -171,8 +171,16 @@ class BoundedBody:
             headers["Retry-After"] = f"{RETRY_AFTER_S:.0f}"
         response = JSONResponse(body(message, kind, code), status, headers)
         scope["app"].state.service.metrics.rejected("memory" if status == 429 else code)
-        await response(scope, receive, send)
+
+        async def send_without_end(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "more_body": True}
+            await send(message)
+
+        # With the end of the answer the server closes the connection.
+        await response(scope, receive, send_without_end)
         await _read_on(receive)
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _read_on(receive: Receive) -> None:

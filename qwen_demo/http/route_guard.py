@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_demo.errors import DiskFull, Overloaded, QwenDemoError
-from qwen_demo.http.access import Access, caller_address
+from qwen_demo.http.access import ApiAccess, caller_address
 from qwen_demo.http.errors import ApiError, body, describe
 from qwen_demo.http.uploads import remove_remains
 
@@ -68,7 +68,7 @@ class RouteGuard:
         uploads: Path,
         max_upload_bytes: int,
         timeout_s: float,
-        mcp_access: Access | None = None,
+        mcp_access: ApiAccess | None = None,
     ):
         self._app, self._origins, self._uploads = app, origins, uploads
         self._max_upload_bytes, self._timeout_s = max_upload_bytes, timeout_s

@@ -6,8 +6,9 @@ the model write on.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -17,37 +18,48 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 # Proxies close connections on which nothing moves; a comment line moves and means nothing.
 COMMENT_EVERY_S = 10.0
 
+T = TypeVar("T")
+
 dumped = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def event(data: dict | str) -> bytes:
+def event(data: dict[str, Any] | str) -> bytes:
     return f"data: {data if isinstance(data, str) else dumped(data)}\n\n".encode()
 
 
-class EventStream(Response):
-    """Sends `chunks` and closes them, whatever happens."""
+class Closing(Protocol):
+    async def aclose(self) -> None: ...
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None]):
+
+class EventStream(Response):
+    """Sends `chunks`, and closes them and what they are made of, whatever happens.
+
+    Args:
+        source: closed as well, as chunks that were never begun would not do it.
+    """
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], source: Closing):
         super().__init__(headers=HEADERS, media_type="text/event-stream")
         del self.headers["content-length"]
-        self._chunks = chunks
+        self._chunks, self._source = chunks, source
         self._moved = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.ensure_future(self._send_all(send))
-        leaving = asyncio.ensure_future(_left(receive))
+        sending = asyncio.create_task(self._send_all(send))
+        leaving = asyncio.create_task(_left(receive))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await _end(leaving)
             await _end(sending)
             await self._chunks.aclose()
+            await self._source.aclose()
         if not sending.cancelled() and (error := sending.exception()) and not isinstance(error, OSError):
             raise error
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        beating = asyncio.ensure_future(self._beat(send))
+        beating = asyncio.create_task(self._beat(send))
         try:
             async for chunk in self._chunks:
                 self._moved = True
@@ -65,14 +77,14 @@ class EventStream(Response):
                 await send({"type": "http.response.body", "body": b": waiting\n\n", "more_body": True})
 
 
-async def while_connected(receive: Receive, work: Awaitable):
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`, which is cancelled when the client leaves first.
 
     Raises:
         ClientDisconnect: it left.
     """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(receive))
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(receive))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -88,7 +100,7 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-async def _end(task: asyncio.Future) -> None:
+async def _end(task: asyncio.Task[Any]) -> None:
     """Cancel and wait; its own error, if any, is left on it for whoever looks."""
     if not task.done():
         task.cancel()

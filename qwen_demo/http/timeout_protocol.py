@@ -2,21 +2,21 @@
 
 Uvicorn waits for ever for the end of a request's headers: each half-open connection would keep
 one of the process's file descriptors until none is left for visitors. And it waits for ever for a
-reader that takes nothing: his answer would keep its place in the model's batch.
+reader that takes nothing: the answer would keep its place in the model's batch.
 """
 
 import asyncio
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_TIMEOUT_S = 20.0
-# And what came in one read with its end. h11 has such a bound, httptools has none.
+# And what came in one read with its end. httptools has no such bound.
 HEAD_BYTES = 64 << 10
 # Some 50 kB that nobody takes for so long; before that the system's own buffers are full.
 READ_TIMEOUT_S = 30.0
 
 
-class TimeoutProtocol(AutoHTTPProtocol):
+class TimeoutProtocol(HttpToolsProtocol):
     """Closes a connection whose next request has begun, or should have, but whose headers do not end, or are too many.
 
     It also closes one whose answer is not taken: for the application, its caller has left then.
@@ -26,7 +26,7 @@ class TimeoutProtocol(AutoHTTPProtocol):
     _late: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait()
 

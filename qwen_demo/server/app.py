@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from qwen_demo import __version__
 from qwen_demo.api.openapi import correct as correct_openapi
 from qwen_demo.api.routes import build_router
-from qwen_demo.http.access import Access
+from qwen_demo.http.access import ApiAccess
 from qwen_demo.http.credentials import Login
 from qwen_demo.http.errors import install as install_errors
 from qwen_demo.http.middleware import BoundedBody, CompressedPage, RequestId, SecurityHeaders
@@ -64,7 +64,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
     app = FastAPI(title="Qwen2.5-VL", version=__version__, lifespan=lifespan)
     app.state.service, app.state.services = service, services
     install_errors(app)
-    access = Access(settings)
+    access = ApiAccess(settings)
     app.include_router(build_router(service, access, loader))
     correct_openapi(app)
     app.add_middleware(

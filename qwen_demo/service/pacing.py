@@ -119,7 +119,7 @@ class PacedStream:
         waiter = self._waiter = self._loop.create_future()
         timer = self._loop.call_later(timeout_s, self._settle, False) if timeout_s is not None else None
         try:
-            return await waiter
+            return bool(await waiter)
         finally:
             self._waiter = None
             if timer is not None:

@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import openai
@@ -10,6 +12,7 @@ import pytest
 from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed
 from qwen_demo.http.credentials import new_key
+from tests.api.conftest import TWO_WORDS
 from tests.api.test_chat_completions import data_url
 
 QUESTION = [{"role": "user", "content": "hello"}]
@@ -126,13 +129,17 @@ def test_over_capacity_is_a_rate_limit_error_with_retry_after(start, client):
 
 
 def test_openai_waits_and_asks_again_by_itself_when_told_to(start, client):
-    app = start(rate_limit="1/second")
-    asking = client(app, max_retries=3)
-    for _ in range(2):
-        assert (
-            asking.chat.completions.create(model="scripted", messages=QUESTION).choices[0].message.content == "one two"
-        )
-    assert len(app.engine.requests) == 2
+    app = start(Script(["a"], first_s=3600), max_running=1, max_waiting=0)
+    asking = client(app, max_retries=20)
+    with ThreadPoolExecutor(1) as pool:
+        with client(app).chat.completions.create(model="scripted", messages=QUESTION, stream=True):
+            app.engine.script = TWO_WORDS  # for whoever comes after
+            answer = pool.submit(asking.chat.completions.create, model="scripted", messages=QUESTION)
+            deadline = time.monotonic() + 60
+            while 'qwen_rejected_total{reason="overloaded"}' not in app.service.metrics.text().decode():
+                assert time.monotonic() < deadline, "it was not turned away"
+                time.sleep(0.01)
+        assert answer.result(120).choices[0].message.content == "one two"
 
 
 def test_keys_failures_and_a_model_that_is_not_ready_have_their_exceptions(start, client, tmp_path):

@@ -6,13 +6,14 @@ import io
 import logging
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import SettingsError
-from qwen_demo.http.access import Access
+from qwen_demo.http.access import ApiAccess
 from qwen_demo.http.credentials import hash_of_password, new_key, read_pairs
 from qwen_demo.server.listening import refuse_open_door
 from qwen_demo.service.service import Service
@@ -68,12 +69,26 @@ def test_ready_follows_the_engine(start):
         app.engine._ready = False
         response = client.get("/ready")
         assert response.status_code == 503
-        assert response.json()["state"] == "failed"
+        assert response.json()["state"] == "restarting"
         assert client.get("/health").status_code == 200
 
 
+def test_health_fails_when_only_a_new_start_helps(app, monkeypatch):
+    with app.client() as client:
+        assert (client.get("/health").json()["status"], client.get("/health").status_code) == ("ok", 200)
+        health = app.engine.health
+        lost = {"ready": False, "failed": True, "detail": "the engine ended three times"}
+        monkeypatch.setattr(app.engine, "health", lambda: replace(health(), **lost))
+        for path in ("/health", "/ready"):
+            response = client.get(path)
+            assert response.status_code == 503
+            assert response.json()["state"] == "failed"
+            assert response.json()["detail"] == "the engine ended three times"
+        assert client.get("/health").json()["status"] == "failed"
+
+
 async def test_a_stuck_engine_is_found_out_and_forgiven_when_it_answers_again(monkeypatch):
-    monkeypatch.setattr("qwen_demo.service.service.CANARY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("qwen_demo.service.watchdog.CANARY_TIMEOUT_S", 0.05)
     engine = ScriptedEngine(Script(["a"]))
     service = Service(Settings(canary_s=0.05, warmup=False), engine)
     service.start()
@@ -234,7 +249,7 @@ def test_rates_are_per_key(start, keys):
 def test_keys_are_neither_kept_nor_shown(keys, caplog):
     path, key, _ = keys
     caplog.set_level(logging.DEBUG)
-    access = Access(Settings(api_keys_file=path))
+    access = ApiAccess(Settings(api_keys_file=path))
     assert key not in path.read_text()
     assert key not in repr(vars(access)) + caplog.text
 
@@ -246,7 +261,7 @@ def test_a_bad_keys_file_or_rate_is_told(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read"):
         read_pairs(tmp_path / "nothing")
     with pytest.raises(SettingsError, match="60/minute"):
-        Access(Settings(rate_limit="often"))
+        ApiAccess(Settings(rate_limit="often"))
 
 
 def test_listening_elsewhere_needs_keys_or_a_word():

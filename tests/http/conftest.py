@@ -7,6 +7,8 @@ import threading
 import httpx
 import pytest
 
+from qwen_demo.settings import Settings, page_environment
+from tests.api.conftest import PLAIN, TWO_WORDS, App
 from tests.api.conftest import start as start_anywhere
 
 __all__ = ["start_anywhere"]
@@ -61,6 +63,25 @@ def start(start_anywhere, tmp_path_factory):
         return app
 
     return start_
+
+
+@pytest.fixture(scope="module")
+def plain_app(tmp_path_factory):
+    uploads = tmp_path_factory.mktemp("uploads")
+    app = App(Settings(**PLAIN, upload_dir=uploads), TWO_WORDS)
+    app.uploads = uploads
+    yield app
+    app.stop()
+
+
+@pytest.fixture
+def app(plain_app, monkeypatch):
+    """An application without settings of its own, shared by the tests of a file: building one takes half a second."""
+    for name, value in page_environment(plain_app.uploads.resolve()).items():
+        monkeypatch.setenv(name, value)  # another application of this process may have its own
+    plain_app.engine.script = TWO_WORDS
+    plain_app.engine.requests.clear()
+    return plain_app
 
 
 @pytest.fixture

@@ -31,8 +31,7 @@ def payloads(path: str):
         yield CAMERA, [{"text": "", "files": []}, file], None
 
 
-def test_no_event_takes_a_file_that_was_not_uploaded(start, attack, secret):
-    app = start()
+def test_no_event_takes_a_file_that_was_not_uploaded(app, attack, secret):
     attacker = attack(app)
     for path in (secret, "/etc/passwd", str(ROOT / "app.py"), f"{app.uploads}/../../etc/passwd"):
         for target, data, value in payloads(path):
@@ -42,9 +41,8 @@ def test_no_event_takes_a_file_that_was_not_uploaded(start, attack, secret):
     assert {path.name for path in app.uploads.rglob("*") if path.is_file()} <= set(os.listdir(ROOT / "examples"))
 
 
-def test_what_was_uploaded_is_taken(start, attack):
+def test_what_was_uploaded_is_taken(app, attack):
     """The same protocol works when nobody attacks: the test above can fail."""
-    app = start()
     attacker = attack(app)
     path = attacker.upload(saved(photo(), "PNG"))
     answer = attacker.event(TAKE, [{"text": "hi", "files": [file_data(path)]}, []])
@@ -53,16 +51,15 @@ def test_what_was_uploaded_is_taken(start, attack):
     assert attacker.event(EXAMPLE, [[]], {}, index=0).status_code == 200
 
 
-def test_an_example_that_is_not_there_is_no_file(start, attack):
-    attacker = attack(start())
+def test_an_example_that_is_not_there_is_no_file(app, attack):
+    attacker = attack(app)
     for index in (-99, 99, "x", [99]):
         answer = attacker.event(EXAMPLE, [[]], {"files": ["/etc/passwd"]}, index=index)
         assert answer.status_code == 500
         assert "passwd" not in answer.text
 
 
-def test_the_endpoints_read_no_file_that_was_not_uploaded(start, attack, secret):
-    app = start()
+def test_the_endpoints_read_no_file_that_was_not_uploaded(app, attack, secret):
     attacker = attack(app)
     for path in (secret, "file://" + secret, {"path": secret}, file_data(secret), file_data("file://" + secret)):
         assert "event: error" in attacker.call("ask", image=path)
@@ -72,8 +69,7 @@ def test_the_endpoints_read_no_file_that_was_not_uploaded(start, attack, secret)
     assert not any(app.uploads.rglob("*secret*"))
 
 
-def test_mcp_reads_no_file_of_the_machine(start, attack, secret):
-    app = start()
+def test_mcp_reads_no_file_of_the_machine(app, attack, secret):
     answers = [attack(app).mcp({"question": "hi", "image": path}) for path in (secret, "file://" + secret)]
     assert all('"isError":true' in answer.text for answer in answers)
     assert not app.engine.requests
@@ -88,8 +84,7 @@ def names_of(canary) -> list[str]:
     ]
 
 
-def test_no_payload_makes_the_server_visit_a_local_address(start, attack, canary):
-    app = start()
+def test_no_payload_makes_the_server_visit_a_local_address(app, attack, canary):
     attacker = attack(app)
     for url in names_of(canary):
         for target, data, value in payloads(url):
@@ -105,7 +100,7 @@ def test_no_payload_makes_the_server_visit_a_local_address(start, attack, canary
     assert canary.visits == []
 
 
-def test_gradio_downloads_nothing_and_our_own_fetch_is_asked_instead(start, attack, monkeypatch):
+def test_gradio_downloads_nothing_and_our_own_fetch_is_asked_instead(app, attack, monkeypatch):
     """The seam is Gradio's own resolver and our own: the first must never be reached."""
     asked = []
 
@@ -119,7 +114,6 @@ def test_gradio_downloads_nothing_and_our_own_fetch_is_asked_instead(start, atta
     network = media.Network(resolve=resolve)
     monkeypatch.setattr(fetch, "Network", lambda: network)
     monkeypatch.setattr("safehttpx.async_validate_url", forbidden)
-    app = start()
     attacker = attack(app)
     url = "https://images.example.org/x.png"
     assert "not known" in attacker.call("ask", image=file_data(url))
@@ -137,8 +131,7 @@ def test_with_fetching_off_no_front_fetches(start, attack):
     assert "--fetch-urls off" in attacker.mcp({"question": "hi", "image": url}).text
 
 
-def test_mcp_calls_nobody_back_at_the_senders_word(start, attack, canary):
-    app = start()
+def test_mcp_calls_nobody_back_at_the_senders_word(app, attack, canary):
     attacker = attack(app)
     for headers in (
         {"host": canary.host},
@@ -185,8 +178,7 @@ ROUTES = (
 )
 
 
-def test_no_route_of_the_page_gives_a_file_that_is_not_an_upload(start, attack):
-    app = start()
+def test_no_route_of_the_page_gives_a_file_that_is_not_an_upload(app, attack):
     http = attack(app).http
     for method, path in itertools.product(("GET", "POST"), ROUTES):
         with http.stream(method, "/gradio_api/" + path.replace("UPLOADS", str(app.uploads)), timeout=10) as answer:
@@ -206,8 +198,8 @@ STATIC = (
 )
 
 
-def test_static_files_end_at_their_folder(start, attack):
-    http = attack(start()).http
+def test_static_files_end_at_their_folder(app, attack):
+    http = attack(app).http
     for path in STATIC:
         answer = http.get(path)
         assert answer.status_code in (400, 403, 404), path
@@ -220,8 +212,7 @@ NAMES = (
 )  # fmt: skip
 
 
-def test_an_upload_lands_in_the_folder_whatever_its_name(start, attack):
-    app = start()
+def test_an_upload_lands_in_the_folder_whatever_its_name(app, attack):
     http = attack(app).http
     for name in NAMES:
         answer = http.post("/gradio_api/upload", files={"files": (name, b"hello")})
@@ -232,8 +223,7 @@ def test_an_upload_lands_in_the_folder_whatever_its_name(start, attack):
             assert "/../" not in path
 
 
-def test_uploads_cannot_be_listed_and_are_found_by_their_content_only(start, attack):
-    app = start()
+def test_uploads_cannot_be_listed_and_are_found_by_their_content_only(app, attack):
     attacker = attack(app)
     path = attacker.upload(b"private image", "private.png")
     folder = path.rpartition("/")[0]
@@ -243,8 +233,8 @@ def test_uploads_cannot_be_listed_and_are_found_by_their_content_only(start, att
     assert attacker.http.get(f"/gradio_api/file={path}").text == "private image"
 
 
-def test_an_upload_is_never_served_as_a_page(start, attack):
-    attacker = attack(start())
+def test_an_upload_is_never_served_as_a_page(app, attack):
+    attacker = attack(app)
     for name in ("page.html", "image.svg", "script.js", "no-ending", "page.xhtml", "a.png.html"):
         path = attacker.upload(b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", name)
         answer = attacker.http.get(f"/gradio_api/file={path}")
@@ -253,10 +243,9 @@ def test_an_upload_is_never_served_as_a_page(start, attack):
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_images_that_are_bombs_are_refused_by_the_endpoint(start, attack):
+def test_images_that_are_bombs_are_refused_by_the_endpoint(app, attack):
     from tests.hostile import STILLS
 
-    app = start()
     attacker = attack(app)
     for name in ("bomb.png", "bomb.gif", "bomb.tiff", "bomb.webp", "100000x1.png", "cut.png", "svg.png", "page.gif"):
         path = attacker.upload(STILLS[name](), name)
