@@ -21,7 +21,6 @@ from qwen_demo.ui.panels.preview import preview
 from qwen_demo.ui.panels.viewer import viewer
 from qwen_demo.ui.panels.viewer.viewer import LastAnswer
 from tests.conftest import draw
-from tests.service.test_pacing import DONE
 
 MODEL = ModelInfo("test", min_pixels=28 * 28 * 64, max_pixels=28 * 28 * 256)
 DONE = Finished("stop", Usage(5, 0, 2), Timing(ttft_s=0.1, decode_s=0.1, total_s=0.2))
