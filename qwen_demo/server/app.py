@@ -44,16 +44,16 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         from qwen_demo.ui.gradio_internals import keep_swept
 
-        await loader.decoders.start()
         service.start()
         if second:
             second.start(after=service)
-        tidying = [
+        background = [
+            asyncio.create_task(loader.decoders.start()),
             asyncio.create_task(keep_trimmed(uploads, settings.max_upload_bytes)),
             asyncio.create_task(keep_swept(app.state.page)),
         ]
         yield
-        for task in tidying:
+        for task in background:
             task.cancel()
         for each in reversed(services):
             await each.close()

@@ -1,9 +1,13 @@
 """The only module that builds engines: here for the terminal, tests and ZeroGPU, else in processes of their own."""
 
+from collections.abc import Callable
+
 from qwen_demo.engines import zerogpu
 from qwen_demo.engines.process.engine import ProcessEngine
+from qwen_demo.engines.process.supervisor import Bounds
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.service.service import Service
+from qwen_demo.service.telemetry import set_up_logging
 from qwen_demo.settings import Settings
 from qwen_demo.types import Engine, ModelInfo
 
@@ -26,8 +30,15 @@ def build_engine(settings: Settings) -> Engine:
     return BatchingEngine(settings)
 
 
+def build_hosted(settings: Settings) -> Engine:
+    """`build_engine` for a process that is there for it alone."""
+    set_up_logging(as_json=settings.log_json)
+    return build_engine(settings)
+
+
 def build_beside(settings: Settings, first: ModelInfo) -> Engine:
-    """In this process, an engine of the model that another engine has loaded, in another way than it."""
+    """For such a process too: an engine of the model that another engine has loaded, in another way than it."""
+    set_up_logging(as_json=settings.log_json)
     from qwen_demo.engines.batching.engine import BatchingEngine
     from qwen_demo.engines.generate import GenerateEngine
     from qwen_demo.models.load import load_beside
@@ -40,7 +51,7 @@ def build_server_engine(settings: Settings) -> Engine:
     """The server's: one that holds a model has a process of its own."""
     if settings.engine in ("scripted", "remote"):
         return build_engine(settings)
-    return ProcessEngine(settings, f"{__name__}:{build_engine.__name__}")
+    return _in_own_process(settings, build_hosted)
 
 
 def build_compared(settings: Settings, first: Engine) -> Service | None:
@@ -60,5 +71,11 @@ def build_compared(settings: Settings, first: Engine) -> Service | None:
     def known() -> tuple[ModelInfo]:
         return (first.info,)
 
-    engine = ProcessEngine(changed, f"{__name__}:{build_beside.__name__}", arguments=known)
-    return Service(changed, engine)
+    return Service(changed, _in_own_process(changed, build_beside, known))
+
+
+def _in_own_process(
+    settings: Settings, build: Callable[..., Engine], arguments: Callable[[], tuple[ModelInfo, ...]] = tuple
+) -> Engine:
+    bounds = Bounds(silence_s=settings.engine_silence_s, tries=settings.engine_tries)
+    return ProcessEngine(settings, f"{__name__}:{build.__name__}", arguments=arguments, bounds=bounds)

@@ -6,12 +6,13 @@ the reason.
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -34,9 +35,19 @@ def serve(settings: Settings, listening: socket.socket) -> int:
     if zerogpu.is_active():
         listening.close()  # Gradio takes the port itself
         return _launch_on_zerogpu(settings)
+    _open_many_files()
     # uvicorn knows whether uvloop is there, which moves each token for a fifth less of the processor's time.
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         return runner.run(_serve(settings, listening))
+
+
+def _open_many_files() -> None:
+    """As many as the system lets this user: each connection and each image in work is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # macOS names no limit and does not take that either.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class _Server(uvicorn.Server):

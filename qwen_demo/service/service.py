@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qwen_demo.engines.small_question import small_question
 from qwen_demo.errors import DeadlineExceeded, EngineFailed, NotReady, Overloaded, QwenDemoError
 from qwen_demo.sentences import Sentence
 from qwen_demo.service.admission import Admission
@@ -21,7 +22,7 @@ from qwen_demo.service.estimates import Rates
 from qwen_demo.service.queue import Ticket, WaitingQueue
 from qwen_demo.service.telemetry import Metrics, request_id
 from qwen_demo.service.validation import validate
-from qwen_demo.service.watchdog import Watchdog, small_question
+from qwen_demo.service.watchdog import Watchdog
 from qwen_demo.settings import Settings
 from qwen_demo.types import (
     ChatRequest,

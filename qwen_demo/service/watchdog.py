@@ -6,11 +6,9 @@ import asyncio
 import logging
 import time
 
-import PIL.Image
-
+from qwen_demo.engines.small_question import small_question
 from qwen_demo.errors import NotReady, QwenDemoError
-from qwen_demo.raster import Raster
-from qwen_demo.types import ChatRequest, Engine, Image, Message, Sampling, Text, collect
+from qwen_demo.types import Engine, collect
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +57,3 @@ class Watchdog:
             self.trouble = "The model fails on a small question; the cause is in the server's log"
         if self.trouble:
             log.error("%s", self.trouble)
-
-
-def small_question() -> ChatRequest:
-    """One image, one word, one token: also what warms a model up."""
-    image = Image(Raster.of(PIL.Image.new("RGB", (224, 224), "white")), "warm-up")
-    return ChatRequest((Message("user", (image, Text("Hello."))),), Sampling(max_new_tokens=1))

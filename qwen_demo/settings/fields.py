@@ -123,6 +123,12 @@ class Serving(BaseModel):
     max_new_tokens: int = Field(2048, ge=1, description="upper bound of the length of one answer")
     grace_s: float = Field(30.0, ge=0, description="after SIGTERM, how long running answers may go on")
     canary_s: float = Field(60.0, ge=0, description="ask the model a one-token question when idle this long; 0 never")
+    engine_silence_s: float = Field(
+        10.0, gt=0, description="start the engine's process again when it gives no sign of life for this long"
+    )
+    engine_tries: int = Field(
+        3, ge=1, description="failures in a row after which that process is left alone and /health fails"
+    )
     log_json: bool = Field(False, description="log in JSON, one object a line")
 
 

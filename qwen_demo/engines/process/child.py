@@ -35,9 +35,10 @@ from qwen_demo.engines.process.protocol import (
     Tell,
 )
 from qwen_demo.engines.process.wire import Channel
+from qwen_demo.engines.small_question import small_question
 from qwen_demo.errors import ModelLoadError, NotReady, QwenDemoError
 from qwen_demo.sentences import Sentence
-from qwen_demo.types import ChatRequest, Engine, ModelInfo
+from qwen_demo.types import ChatRequest, Engine, ModelInfo, collect
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ _request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", 
 class Host:
     """One engine and those who wait for it. All methods belong to one event loop."""
 
-    def __init__(self, engine: Engine, end: socket.socket):
-        self._engine = engine
+    def __init__(self, engine: Engine, end: socket.socket, *, warmup: bool):
+        self._engine, self._warmup = engine, warmup
         self._channel = Channel(end, self._on_frame, lambda: os._exit(FRONT_GONE))
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._outbox: list[tuple[int, int, object]] = []
@@ -68,6 +69,8 @@ class Host:
         moving.add_done_callback(_end_if_broken)
         try:
             await self._engine.start()
+            if self._warmup:
+                await collect(self._engine.stream(small_question()))
         except Exception as error:
             self._channel.send(Tell.NOT_STARTED, codec.encode(codec.pack_error(_start_error(error))))
         else:
@@ -213,7 +216,7 @@ async def _host(end: socket.socket, life: int, setup: Setup) -> None:
         return
     for handler in logging.getLogger().handlers:
         handler.addFilter(_name_the_request)
-    host = Host(engine, end)
+    host = Host(engine, end, warmup=setup.settings.warmup)
     await host.run()
 
 

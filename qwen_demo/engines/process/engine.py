@@ -1,7 +1,7 @@
 """An engine in a process of its own, as an `Engine`: the front's side. It imports no torch.
 
 The process is started again when it ends, is stopped, or gives no sign of life; its callers are told at once.
-After some tries in a row without an answered request it is left, and `failed_for_good` says so.
+After some tries in a row without an answered request it is left, and its health says that it has failed.
 """
 
 import asyncio
@@ -75,11 +75,6 @@ class ProcessEngine:
         self._most_images = _most_images()
 
     @property
-    def failed_for_good(self) -> bool:
-        """Whether nothing but a new start of the program will help."""
-        return self._supervisor.state == "failed"
-
-    @property
     def pid(self) -> int | None:
         """Of the current process, if there is one."""
         process = self._supervisor.process
@@ -99,10 +94,11 @@ class ProcessEngine:
         if process and process.resident_bytes:
             stats["process_resident_bytes"] = float(process.resident_bytes)
         if self._supervisor.state != "ready":
-            return Health(False, 0, len(calls), self._describe(), self._snapshot.slots, stats)
+            failed = self._supervisor.state == "failed"
+            return Health(False, 0, len(calls), self._describe(), self._snapshot.slots, stats, failed)
         # A snapshot is up to a tenth of a second old; what came and went since is known here.
         running = min(len(calls), max(self._snapshot.running, sum(call.begun for call in calls)))
-        return replace(self._snapshot, running=running, waiting=len(calls) - running, stats=stats)
+        return replace(self._snapshot, running=running, waiting=len(calls) - running, stats=stats, failed=False)
 
     def _describe(self) -> str:
         state, detail, stage = self._supervisor.state, self._supervisor.detail, self._snapshot.detail
@@ -212,7 +208,8 @@ class ProcessEngine:
     def unwell(self) -> Sentence | None:
         """An engine that was ready and is not, and does not come back by itself, needs a new process."""
         since = self._unready_since
-        if since is None or time.monotonic() - since < self._silence_s:
+        late = since is not None and time.monotonic() - since >= self._silence_s
+        if not (late or self._snapshot.failed):
             return None
         return Sentence("its engine is not ready: {detail}", detail=self._snapshot.detail)
 

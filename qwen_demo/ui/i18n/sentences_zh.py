@@ -199,6 +199,10 @@ SENTENCES = {
     "Send fewer pages, or start the server with a higher --max-pdf-bytes.": (
         "{name} 大小为 {size:.1f} MiB；上限为 {limit:.1f} MiB。请减少页数，或在启动服务器时调高 --max-pdf-bytes。"
     ),
+    "The engine failed at this request. Its log has the cause.": "引擎在处理这个请求时出错。原因见其日志。",
+    "The engine had not enough memory for this request. Ask with fewer or smaller images.": (
+        "引擎的内存不足以处理这个请求。请减少图片或使用更小的图片。"
+    ),
     "All decoders are busy. Try again in {seconds:.0f} s.": "解码器都在忙。请 {seconds:.0f} 秒后再试。",
     "The decoders had to be started again. Send the file once more.": "解码器重新启动了。请再发送一次文件。",
     "Decoding {name} took longer than {limit_s:g} s (--image-timeout-s). Send a smaller image.": (

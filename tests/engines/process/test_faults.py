@@ -100,7 +100,7 @@ async def test_while_it_is_down_health_says_why_and_requests_are_refused_at_once
         assert (health.ready, health.running, health.waiting) == (False, 0, 0)
         assert health.detail == "The engine's process ended (killed by SIGKILL); it is being started again"
         assert health.detail.values["how"].values == {"signal": "SIGKILL"}
-        assert not engine.failed_for_good
+        assert not engine.health().failed
         with pytest.raises(NotReady, match="being started again"):
             await said(engine, "Hello")
 
@@ -121,7 +121,7 @@ async def test_after_three_failures_in_a_row_it_is_left():
             await recovered(engine, failures)
             with pytest.raises(EngineFailed):
                 await said(engine, "exit 3")
-        await until(lambda: engine.failed_for_good)
+        await until(lambda: engine.health().failed)
         assert not engine.health().ready
         assert "3 times in a row (last: exit code 3)" in engine.health().detail
         with pytest.raises(NotReady, match="Restart the program"):
@@ -136,14 +136,14 @@ async def test_an_answered_question_makes_up_for_failures():
             with pytest.raises(EngineFailed):
                 await said(engine, "exit 3")
         await recovered(engine, 5)
-        assert not engine.failed_for_good
+        assert not engine.health().failed
 
 
 async def test_one_that_cannot_be_started_again_is_left_with_its_reason(tmp_path):
     async with started("Obedient", "clay", str(tmp_path)) as engine:
         with pytest.raises(EngineFailed):
             await said(engine, "exit 3")
-        await until(lambda: engine.failed_for_good)
+        await until(lambda: engine.health().failed)
         assert "The card is gone." in engine.health().detail
 
 
@@ -154,7 +154,7 @@ async def test_it_can_be_closed_while_it_starts():
     await engine.close()
     with pytest.raises(NotReady):
         await starting
-    assert engine.health().detail == "closed" and not engine.failed_for_good
+    assert engine.health().detail == "closed" and not engine.health().failed
 
 
 async def test_it_can_be_closed_while_it_is_down():
@@ -170,7 +170,7 @@ async def test_what_the_process_started_ends_with_it(tmp_path):
     async with started(bounds=ONCE) as engine:
         child = int(await said(engine, "spawn"))
         os.kill(await pid_of(engine), signal.SIGSTOP)
-        await until(lambda: engine.failed_for_good)
+        await until(lambda: engine.health().failed)
     await until(lambda: not running(child))
 
 
