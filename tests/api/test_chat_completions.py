@@ -189,7 +189,7 @@ def test_a_image_is_not_opened_for_a_request_that_is_turned_away(start, monkeypa
     async def load_url(*args, **kwargs):
         opened.append(args)
 
-    monkeypatch.setattr("qwen_demo.api.convert.media.load_url", load_url)
+    monkeypatch.setattr("qwen_demo.media.MediaLoader.load_url", load_url)
     with app.client() as client, client.stream("POST", "/v1/chat/completions", json=HELLO | {"stream": True}):
         assert client.post("/v1/chat/completions", json=with_image(data_url())).status_code == 429
     assert not opened
