@@ -33,6 +33,7 @@ class _Call:
     Attributes:
         gone: nothing of it is left there.
         begun: it has had an event.
+        over: it has had its last one.
     """
 
     number: int
@@ -40,6 +41,7 @@ class _Call:
     events: asyncio.Queue[Event | QwenDemoError] = field(default_factory=asyncio.Queue)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     begun: bool = False
+    over: bool = False
 
 
 class ProcessEngine:
@@ -163,7 +165,8 @@ class ProcessEngine:
     async def _let_go(self, call: _Call) -> None:
         """Returns when the process holds nothing of it, or is given up."""
         process = self._supervisor.process
-        if call.number in self._calls and process:
+        # One that is over lets go by itself; a cancellation would only disturb it.
+        if call.number in self._calls and process and not call.over:
             process.send(Ask.CANCEL, CALL.pack(call.number))
         await call.gone.wait()
 
@@ -194,11 +197,12 @@ class ProcessEngine:
     def _hand_over(self, call: _Call, entry: int, content: Any) -> None:
         if entry == EVENT:
             event = codec.unpack_event(content)
-            call.begun = True
-            if isinstance(event, Finished):
+            call.begun, call.over = True, isinstance(event, Finished)
+            if call.over:
                 self._supervisor.answered()
             call.events.put_nowait(event)
         elif entry == ERROR:
+            call.over = True
             call.events.put_nowait(codec.unpack_error(content))
         else:
             # Read only where the engine ended a stream without its last event.

@@ -52,6 +52,7 @@ class EngineProcess:
         ours, theirs = socket.socketpair()
         self._life, life = os.pipe()
         try:
+            # By the loop's own thread: the process is killed when the thread that started it ends.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", str(Path(__file__).with_name("boot.py")), str(theirs.fileno()), str(life)],
                 stdin=subprocess.DEVNULL,

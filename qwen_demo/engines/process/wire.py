@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 HEADER = struct.Struct("<IHH")  # bytes that follow, kind, descriptors
-READ_BYTES = 1 << 18
+READ_BYTES = 1 << 16
 # Linux passes 253 descriptors in one message, other systems fewer.
 MAX_DESCRIPTORS = 128
 # Descriptors on their way count against the limit of open files; when it is reached, the reader has to take some.

@@ -1,5 +1,6 @@
 """Engines that tests let a process build. The first word of a question can be an order to the process."""
 
+import asyncio
 import ctypes
 import logging
 import os
@@ -179,3 +180,21 @@ class Wordless(ScriptedEngine):
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         yield TextDelta("a")
+
+
+class Careful(ScriptedEngine):
+    """Takes a while to let go of an answer, and says at the next whether it was left in peace."""
+
+    def __init__(self, settings: Settings):
+        super().__init__()
+        self._known = ""
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        yield TextDelta("a" + self._known)
+        yield NOTHING
+        try:
+            await asyncio.sleep(0.1)
+            self._known = " undisturbed"
+        except asyncio.CancelledError:
+            self._known = " disturbed"
+            raise

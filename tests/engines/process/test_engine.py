@@ -245,3 +245,9 @@ async def test_the_last_event_is_the_finished_of_the_engine(engine):
     events = [event async for event in engine.stream(question("Count", image(), max_new_tokens=3))]
     assert [type(event) for event in events] == [TextDelta] * 3 + [Finished]
     assert events[-1].reason == "length" and events[-1].usage.image_tokens == 64
+
+
+async def test_an_answer_that_has_ended_is_let_go_without_a_disturbance():
+    async with started("Careful") as engine:
+        assert await said(engine, "Hello") == "a"
+        assert await said(engine, "Hello") == "a undisturbed"
