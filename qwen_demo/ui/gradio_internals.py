@@ -41,6 +41,9 @@ _BUSY = ("/gradio_api/call/", "/gradio_api/queue/")
 _CALL = re.compile(r"[0-9a-f]{32}")
 _BUSY = ("/gradio_api/call/", "/gradio_api/queue/")  # routes of every question
 _URLS = ("http://", "https://", "data:")
+# Options of the page's own events, which are no endpoints of its API. Errors reach the visitor from queued ones alone.
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+UNQUEUED: dict[str, Any] = {**PRIVATE, "queue": False}
 # Only what stands in the page before anybody asks; a question in a text box is for the model.
 _TRANSLATED = ("label", "info", "placeholder")
 _WITH_WORDS_AS_VALUE = (gr.Button, gr.Markdown)

@@ -13,6 +13,7 @@ from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.endpoints import Endpoints
 from qwen_demo.ui.examples import EXAMPLES
+from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.history import conversations, generation_params, share
 from qwen_demo.ui.i18n import labels, languages, texts
 from qwen_demo.ui.i18n.languages import words_for
@@ -150,7 +151,7 @@ def _wire_status(page: PageWidgets, service: Service) -> None:
 
     outputs = [page.badge, page.about, page.clock, page.preview.budget]
     for event in (page.demo.load, page.clock.tick):
-        event(status, None, outputs, queue=False, show_progress="hidden", api_visibility="private")
+        event(status, None, outputs, **UNQUEUED)
 
 
 def _recheck(badge: render.Badge) -> gr.Timer:
@@ -212,15 +213,14 @@ def _wire_chat(
         kept = chat.note_stop(history, words_for(request))
         return _idle(), kept, conversations.save(kept)
 
-    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     both = [page.question, page.chatbot]
     sharing = share.ShareHandlers(service, reader, gallery)
     parts = share.ChatParts(page.chatbot, page.question, page.preview.context, page.preview.budget, page.options)
     begun = [
-        page.question.submit(take, both, both, **{**private, "queue": True}),
-        page.chatbot.example_select(take_example, page.chatbot, both, **private),
-        page.chatbot.retry(retry, page.chatbot, both, **private),
-        page.chatbot.edit(edit, page.chatbot, both, **private),
+        page.question.submit(take, both, both, **PRIVATE),
+        page.chatbot.example_select(take_example, page.chatbot, both, **UNQUEUED),
+        page.chatbot.retry(retry, page.chatbot, both, **UNQUEUED),
+        page.chatbot.edit(edit, page.chatbot, both, **UNQUEUED),
         share.wire(page.share, sharing, parts, service),
     ]
     answering = [
@@ -228,20 +228,19 @@ def _wire_chat(
             respond,
             [page.chatbot, page.preview.budget, page.preview.context, *page.options],
             [page.chatbot, page.preview.viewer, page.preview.context, page.kept, page.badge, page.clock],
-            show_progress="hidden",
-            api_visibility="private",
+            **PRIVATE,
             concurrency_id="answers",
         )
         for event in begun
     ]
     for event in answering:
-        event.then(_idle, None, page.question, **private)
+        event.then(_idle, None, page.question, **UNQUEUED)
     # The note comes after the cancelling, or an update under way would write over it.
-    stopping = page.question.stop(None, None, None, cancels=answering, **private)
-    stopping.then(stop, page.chatbot, [*both, page.kept], **private)
-    undone = page.chatbot.undo(undo, page.chatbot, both, cancels=answering, **private)
+    stopping = page.question.stop(None, None, None, cancels=answering, **UNQUEUED)
+    stopping.then(stop, page.chatbot, [*both, page.kept], **UNQUEUED)
+    undone = page.chatbot.undo(undo, page.chatbot, both, cancels=answering, **UNQUEUED)
     fresh = [page.question, page.kept]
-    cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, fresh, cancels=answering, **private)
+    cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, fresh, cancels=answering, **UNQUEUED)
     reopened = conversations.wire(page.kept, page.chatbot, page.question, gallery, answering)
     share.judge_after(answering[-1], page.share, sharing, page.chatbot)
     preview.refresh_after([undone, cleared, reopened], page.preview, previews, page.chatbot)
@@ -263,10 +262,9 @@ def _wire_images(page: PageWidgets, service: Service, reader: Reader) -> None:
             raise render.refusal(error, words_for(request)) from error
         return add(question, path)
 
-    private = {"show_progress": "hidden", "api_visibility": "private"}
-    page.camera.input(add, [page.question, page.camera], [page.question, page.camera], queue=False, **private)
+    page.camera.input(add, [page.question, page.camera], [page.question, page.camera], queue=False, **PRIVATE)
     for event in (page.add_url.click, page.url.submit):
-        event(add_from_url, [page.question, page.url], [page.question, page.url], **private)
+        event(add_from_url, [page.question, page.url], [page.question, page.url], **PRIVATE)
 
 
 def _publish(service: Service, reader: Reader) -> None:

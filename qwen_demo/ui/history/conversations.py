@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, Vali
 from qwen_demo.ui import assets, chat, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
-from qwen_demo.ui.gradio_internals import event_data
+from qwen_demo.ui.gradio_internals import PRIVATE, event_data
 from qwen_demo.ui.history import export, generation_params, transcript
 from qwen_demo.ui.history.transcript import File, Turn
 from qwen_demo.ui.i18n import texts
@@ -140,9 +140,6 @@ def draw() -> gr.HTML:
     return assets.view("conversations", {}, texts.CONVERSATIONS)
 
 
-_PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
-
-
 def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gallery: Gallery, answering: list):
     """Returns the event that reopens a conversation; it cancels the events in `answering`."""
 
@@ -162,6 +159,6 @@ def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gal
         text = await export.write(data["kind"], name, read(data.get("messages"), words), gallery, words)
         return {"file": {"kind": data["kind"], "text": text}, "nonce": secrets.token_hex(4)}
 
-    reopened = view.reopen(on_reopen, None, [chatbot, question, view], cancels=answering, **_PRIVATE)
-    view.export(on_export, None, view, **_PRIVATE)
+    reopened = view.reopen(on_reopen, None, [chatbot, question, view], cancels=answering, **PRIVATE)
+    view.export(on_export, None, view, **PRIVATE)
     return reopened

@@ -13,7 +13,7 @@ from qwen_demo.types import Sampling
 from qwen_demo.ui import assets, chat, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.gradio_internals import event_data
+from qwen_demo.ui.gradio_internals import PRIVATE, event_data
 from qwen_demo.ui.history import bundles, generation_params, snippets, transcript
 from qwen_demo.ui.history.generation_params import GenerationParams
 from qwen_demo.ui.i18n import texts
@@ -108,9 +108,6 @@ def _fresh() -> dict:
     return {"nonce": secrets.token_hex(4)}
 
 
-_PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
-
-
 def wire(widgets: ShareWidgets, share: ShareHandlers, parts: ChatParts, service: Service):
     """Returns the event after which the chat shows a bundle's question, to be answered."""
 
@@ -137,13 +134,13 @@ def wire(widgets: ShareWidgets, share: ShareHandlers, parts: ChatParts, service:
         return share.code(data, history or [], question, items, budget, sampling, system, words_for(request))
 
     state = [parts.chatbot, parts.question, parts.context, parts.budget, *parts.options]
-    widgets.view.code(copy, state, widgets.view, **_PRIVATE)
-    widgets.view.pack(pack, [parts.chatbot, parts.context], widgets.view, **_PRIVATE)
+    widgets.view.code(copy, state, widgets.view, **PRIVATE)
+    widgets.view.pack(pack, [parts.chatbot, parts.context], widgets.view, **PRIVATE)
     outputs = [parts.chatbot, parts.context, parts.budget, *parts.options, widgets.view, parts.question]
     outputs.append(widgets.load)
-    return widgets.load.upload(open_bundle, widgets.load, outputs, **_PRIVATE)
+    return widgets.load.upload(open_bundle, widgets.load, outputs, **PRIVATE)
 
 
 def judge_after(event, widgets: ShareWidgets, share: ShareHandlers, chatbot: gr.Chatbot) -> None:
     """The view says whether the answer that `event` gave is the bundle's."""
-    event.then(share.verdict, [chatbot, widgets.view], widgets.view, queue=False, **_PRIVATE)
+    event.then(share.verdict, [chatbot, widgets.view], widgets.view, queue=False, **PRIVATE)

@@ -8,7 +8,7 @@ import gradio as gr
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.gradio_internals import event_data
+from qwen_demo.ui.gradio_internals import UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.panels.camera import camera
@@ -70,15 +70,14 @@ def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], r
     compare.wire(panels.compare, services, reader)
     camera.wire(panels.camera, service, reader)
     _wire_tasks(panels, chat, service)
-    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     # Which model answers is known when a tab is opened, not when the page is drawn.
-    panels.documents_tab.select(lambda: documents.note(service), None, panels.documents.note, **private)
+    panels.documents_tab.select(lambda: documents.note(service), None, panels.documents.note, **UNQUEUED)
     choices = [control for side in panels.compare.sides for control in (side.engine, side.budget)]
 
     def opened(request: gr.Request) -> list:
         return compare.fill_choices(services, words_for(request))
 
-    panels.compare_tab.select(opened, None, choices, **private)
+    panels.compare_tab.select(opened, None, choices, **UNQUEUED)
 
 
 def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> None:
@@ -102,6 +101,5 @@ def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> No
     def cards(request: gr.Request):
         return tasks.cards(service, words_for(request))
 
-    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    panels.tasks.pick(pick, None, [panels.tabs, *chat_outputs, *clip_outputs, *page_outputs], **private)
-    panels.tasks_tab.select(cards, None, panels.tasks, **private)
+    panels.tasks.pick(pick, None, [panels.tabs, *chat_outputs, *clip_outputs, *page_outputs], **UNQUEUED)
+    panels.tasks_tab.select(cards, None, panels.tasks, **UNQUEUED)

@@ -18,7 +18,7 @@ from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Message, Sampling, Text
 from qwen_demo.ui import assets
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.gradio_internals import event_data
+from qwen_demo.ui.gradio_internals import PRIVATE, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words, words_for
 from qwen_demo.ui.panels import answering
@@ -69,14 +69,13 @@ def wire(widgets: CameraWidgets, service: Service, reader: Reader) -> None:
             async for value in values:
                 yield value
 
-    private = {"show_progress": "hidden", "api_visibility": "private"}
     looking = widgets.view.look(
         look,
         [widgets.question, widgets.every],
         widgets.view,
-        **private,
+        **PRIVATE,
         # The script waits for the answer itself; an image after a dropped one must not be swallowed.
         trigger_mode="multiple",
         concurrency_id="answers",
     )
-    widgets.view.drop(None, None, None, cancels=[looking], queue=False, **private)
+    widgets.view.drop(None, None, None, cancels=[looking], queue=False, **PRIVATE)

@@ -18,6 +18,7 @@ from qwen_demo.types import Sampling
 from qwen_demo.ui import assets, chat, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words, translate, words_for
@@ -222,9 +223,6 @@ async def preview_inputs(
     return context.value_of(items, model, context.budget_pixels(budget, model), service.rates, words=words)
 
 
-_PRIVATE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-
-
 def wire(widgets: CompareWidgets, services: Sequence[Service], reader: Reader) -> None:
     both = [control for side in widgets.sides for control in side.controls]
     each = len(both) // len(SIDES)
@@ -244,14 +242,13 @@ def wire(widgets: CompareWidgets, services: Sequence[Service], reader: Reader) -
         return note_stop(value, words_for(request))
 
     # Gradio shows errors of queued events alone.
-    queued = {**_PRIVATE, "queue": True}
     buttons = [widgets.ask, widgets.stop]
-    begun = gr.on([widgets.ask.click, widgets.question.submit], begin, widgets.question, buttons, **queued)
-    asking = begun.success(ask, [widgets.question, *both], widgets.view, **queued, concurrency_id="answers")
-    asking.then(lambda: answering.busy(False), None, buttons, **_PRIVATE)
+    begun = gr.on([widgets.ask.click, widgets.question.submit], begin, widgets.question, buttons, **PRIVATE)
+    asking = begun.success(ask, [widgets.question, *both], widgets.view, **PRIVATE, concurrency_id="answers")
+    asking.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
     # In two steps: what was on its way when the answers were cancelled must not come after the note.
-    stopping = widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[asking], **_PRIVATE)
-    stopping.then(stop, widgets.view, widgets.view, **_PRIVATE)
+    stopping = widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[asking], **UNQUEUED)
+    stopping.then(stop, widgets.view, widgets.view, **UNQUEUED)
     _wire_previews(widgets, services, Gallery(reader))
 
 
@@ -259,11 +256,11 @@ def _wire_previews(widgets: CompareWidgets, services: Sequence[Service], gallery
     async def preview(attached, engine, budget, request: gr.Request):
         return await preview_inputs(attached, engine, budget, services, gallery, words_for(request))
 
-    widgets.question.change(None, widgets.question, widgets.attached, js=context.ATTACHED_FILES, **_PRIVATE)
+    widgets.question.change(None, widgets.question, widgets.attached, js=context.ATTACHED_FILES, **UNQUEUED)
     for side in widgets.sides:
         for changed in (widgets.attached.change, side.engine.change, side.budget.input):
             inputs = [widgets.attached, side.engine, side.budget]
-            changed(preview, inputs, side.model_inputs, trigger_mode="always_last", **_PRIVATE)
+            changed(preview, inputs, side.model_inputs, trigger_mode="always_last", **UNQUEUED)
 
 
 def fill_choices(services: Sequence[Service], words: Words = texts) -> list:

@@ -20,7 +20,7 @@ from qwen_demo.types import ChatRequest, Message, Sampling, Text
 from qwen_demo.ui import assets, render
 from qwen_demo.ui.attachments import MAX_VIEW_SIDE, Attachment, save_jpeg
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.gradio_internals import event_data
+from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
 from qwen_demo.ui.panels import answering
@@ -201,23 +201,21 @@ def wire(widgets: DocumentWidgets, service: Service, reader: Reader) -> None:
             async for step in values:
                 yield {**({"page": value["page"]} if value and value.get("page") else {}), **step}
 
-    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    queued = {**private, "queue": True}
     buttons = [widgets.read, widgets.stop]
-    widgets.view.turn(turn, [widgets.file, widgets.view], widgets.view, **queued)
-    widgets.task.input(choose, widgets.task, widgets.prompt, **private)
-    begun = widgets.read.click(begin, [widgets.file, widgets.prompt], buttons, **queued)
+    widgets.view.turn(turn, [widgets.file, widgets.view], widgets.view, **PRIVATE)
+    widgets.task.input(choose, widgets.task, widgets.prompt, **UNQUEUED)
+    begun = widgets.read.click(begin, [widgets.file, widgets.prompt], buttons, **PRIVATE)
     reading = begun.success(
-        read, [widgets.file, widgets.prompt, widgets.view], widgets.view, **queued, concurrency_id="answers"
+        read, [widgets.file, widgets.prompt, widgets.view], widgets.view, **PRIVATE, concurrency_id="answers"
     )
-    reading.then(lambda: answering.busy(False), None, buttons, **private)
+    reading.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
     # Another file ends what is read of the last one.
-    opened = widgets.file.change(open_file, widgets.file, widgets.view, cancels=[reading], **queued)
-    opened.then(lambda: answering.busy(False), None, buttons, **private)
-    widgets.view.change(formulas_of, widgets.view, widgets.formulas, **private)
+    opened = widgets.file.change(open_file, widgets.file, widgets.view, cancels=[reading], **PRIVATE)
+    opened.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
+    widgets.view.change(formulas_of, widgets.view, widgets.formulas, **UNQUEUED)
     # In two steps: what was on its way when the answer was cancelled must not come after the note.
-    stopping = widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[reading], **private)
-    stopping.then(note, widgets.view, widgets.view, **private)
+    stopping = widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[reading], **UNQUEUED)
+    stopping.then(note, widgets.view, widgets.view, **UNQUEUED)
 
 
 def note(service: Service) -> gr.Markdown:

@@ -15,7 +15,7 @@ from qwen_demo.types import Finished
 from qwen_demo.ui import chat, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
-from qwen_demo.ui.gradio_internals import event_data
+from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words, words_for
 from qwen_demo.ui.panels.context import context
@@ -147,9 +147,6 @@ class AnswerPreview:
         return view, context.value_of(items, model, max_pixels, self._service.rates, finished, self._words)
 
 
-_PRIVATE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-
-
 def _state(widgets: PreviewWidgets, chatbot: gr.Chatbot) -> list[gr.components.Component]:
     """In the order of `Preview.values`'s parameters."""
     return [chatbot, widgets.attached, widgets.budget, widgets.context, widgets.viewer]
@@ -167,11 +164,11 @@ def _refresh(preview: Preview, **how: bool):
 def refresh_after(events: list, widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot) -> None:
     """The views follow what these events made of the conversation."""
     for event in events:
-        event.then(_refresh(preview), _state(widgets, chatbot), [widgets.viewer, widgets.context], **_PRIVATE)
+        event.then(_refresh(preview), _state(widgets, chatbot), [widgets.viewer, widgets.context], **UNQUEUED)
 
 
 def wire(widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot, question: gr.MultimodalTextbox) -> None:
-    state, views, private = _state(widgets, chatbot), [widgets.viewer, widgets.context], _PRIVATE
+    state, views = _state(widgets, chatbot), [widgets.viewer, widgets.context]
 
     async def pick(history, attached, budget, items, view, event: gr.EventData):
         return await preview.pick(history, attached, budget, items, view, event_data(event).get("id"))
@@ -182,25 +179,23 @@ def wire(widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot, questio
     async def ask_about(asked, budget, items, view, event: gr.EventData, request: gr.Request):
         return await preview.ask_about(asked, budget, items, view, event_data(event), words_for(request))
 
-    question.change(None, question, widgets.attached, js=context.ATTACHED_FILES, **private)
-    widgets.attached.change(_refresh(preview), state, views, **private)
+    question.change(None, question, widgets.attached, js=context.ATTACHED_FILES, **UNQUEUED)
+    widgets.attached.change(_refresh(preview), state, views, **UNQUEUED)
     widgets.budget.input(
-        _refresh(preview, keep=True, as_seen=True), state, views, trigger_mode="always_last", **private
+        _refresh(preview, keep=True, as_seen=True), state, views, trigger_mode="always_last", **UNQUEUED
     )
-    widgets.context.toggle(_refresh(preview, keep=True), state, views, **private)
-    widgets.context.pick(pick, state, widgets.viewer, **private)
-    widgets.viewer.pick(pick, state, widgets.viewer, **private)
+    widgets.context.toggle(_refresh(preview, keep=True), state, views, **UNQUEUED)
+    widgets.context.pick(pick, state, widgets.viewer, **UNQUEUED)
+    widgets.viewer.pick(pick, state, widgets.viewer, **UNQUEUED)
     widgets.viewer.export(
         export,
         [chatbot, widgets.attached, widgets.context, widgets.viewer],
         widgets.viewer,
-        show_progress="hidden",
-        api_visibility="private",
+        **PRIVATE,
     )
     widgets.viewer.region(
         ask_about,
         [question, widgets.budget, widgets.context, widgets.viewer],
         [question, widgets.context],
-        show_progress="hidden",
-        api_visibility="private",
+        **PRIVATE,
     )

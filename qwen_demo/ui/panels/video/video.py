@@ -17,6 +17,7 @@ from qwen_demo.types import ChatRequest, Message, Sampling, Text, Video
 from qwen_demo.ui import assets, render
 from qwen_demo.ui.attachments import Attachment, save_jpeg
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
 from qwen_demo.ui.panels import answering
@@ -189,28 +190,25 @@ def wire(widgets: VideoWidgets, service: Service, reader: Reader) -> None:
     def note(value, request: gr.Request):
         return answering.note_stop(value, words_for(request))
 
-    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     buttons = [widgets.ask, widgets.stop]
-    queued = {**private, "queue": True}
-    decoding = {**queued, "trigger_mode": "always_last"}
+    decoding = {**PRIVATE, "trigger_mode": "always_last"}
     for event in (widgets.player.change, *(control.change for control in widgets.controls)):
         event(show, [widgets.player, *widgets.controls], widgets.frames_view, **decoding)
     begun = gr.on(
-        [widgets.ask.click, widgets.question.submit], begin, [widgets.player, widgets.question], buttons, **queued
+        [widgets.ask.click, widgets.question.submit], begin, [widgets.player, widgets.question], buttons, **PRIVATE
     )
     asking = begun.success(
         ask,
         [widgets.player, widgets.question, *widgets.controls],
         widgets.answer,
-        show_progress="hidden",
-        api_visibility="private",
+        **PRIVATE,
         concurrency_id="answers",
     )
-    asking.then(lambda: answering.busy(False), None, buttons, **private)
+    asking.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
     # Another clip ends the answer about the last one.
     widgets.player.change(
-        lambda: (*answering.busy(False), {}), None, [*buttons, widgets.answer], cancels=[asking], **private
+        lambda: (*answering.busy(False), {}), None, [*buttons, widgets.answer], cancels=[asking], **UNQUEUED
     )
     # In two steps: what was on its way when the answer was cancelled must not come after the note.
-    stopping = widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[asking], **private)
-    stopping.then(note, widgets.answer, widgets.answer, **private)
+    stopping = widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[asking], **UNQUEUED)
+    stopping.then(note, widgets.answer, widgets.answer, **UNQUEUED)
