@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar, cast
@@ -21,8 +21,9 @@ from qwen_demo.media.cache import DecodedCache
 from qwen_demo.media.content import HEAD_BYTES, Content, content_of, digest_of, read_file
 from qwen_demo.media.decoders import DecoderPool
 from qwen_demo.media.decoding import Context
-from qwen_demo.media.encoding import decode_data_url
+from qwen_demo.media.encoding import decode_data_url, frames_of
 from qwen_demo.media.fetch import Network, fetch_url
+from qwen_demo.media.frames import sampled, video_of
 from qwen_demo.media.images import decode_image
 from qwen_demo.media.memory_budget import MemoryBudget
 from qwen_demo.media.pdf import Page, check_pdf_bytes, draw_page, is_pdf
@@ -34,9 +35,8 @@ from qwen_demo.types import Image, Video
 
 CACHE_SHARE = 4  # of the memory budget, one part in so many
 _REMEMBERED_PATHS = 4096
-_SETTLED_NS = (
-    2_000_000_000  # a file changed since may change again without showing it: clocks of file systems are coarse
-)
+# A file changed since may change again without showing it: clocks of file systems are coarse.
+_SETTLED_NS = 2_000_000_000
 
 _Value = TypeVar("_Value", Image | Video, Page)
 _Key = tuple[str, str, Clip | int | None]  # kind, digest of the file, what of it
@@ -117,6 +117,8 @@ class MediaLoader:
             MediaRefused, Overloaded: as `load_bytes`.
         """
         name = name or kind or "image"
+        if kind != "image" and (frames := await asyncio.to_thread(frames_of, url, self.settings, name=name)):
+            return await self.load_frames(frames, name=name)
         with self.budget.take() as share:
             if url[:5].lower() == "data:":
                 share.grow(len(url) // 4 * 3)
@@ -125,6 +127,12 @@ class MediaLoader:
                 data = await self.fetch_url(url, kind=kind, network=network)
                 share.grow(len(data))
             return await self.load_bytes(data, kind=kind, clip=clip, name=name)
+
+    async def load_frames(self, urls: Sequence[str], *, name: str = "video", network: Network | None = None) -> Video:
+        """A video of frames that are images, each an https: or data: URL, in their order. Raises as `load_url`."""
+        urls, step_s = sampled(urls, self.settings)
+        images = [await self.load_url(url, kind="image", name=f"frame of {name}", network=network) for url in urls]
+        return await video_of(cast(list[Image], images), step_s, self.settings, self.budget, name)
 
     async def load_path(
         self,
