@@ -35,8 +35,7 @@ from qwen_demo.types import Image, Video
 
 CACHE_SHARE = 4  # of the memory budget, one part in so many
 _REMEMBERED_PATHS = 4096
-# A file changed since may change again without showing it: clocks of file systems are coarse.
-_SETTLED_NS = 2_000_000_000
+_SETTLED_NS = 2_000_000_000  # a younger file may change without showing it: clocks of file systems are coarse
 
 _Value = TypeVar("_Value", Image | Video, Page)
 _Key = tuple[str, str, Clip | int | None]  # kind, digest of the file, what of it
@@ -117,7 +116,7 @@ class MediaLoader:
             MediaRefused, Overloaded: as `load_bytes`.
         """
         name = name or kind or "image"
-        if kind != "image" and (frames := await asyncio.to_thread(frames_of, url, self.settings, name=name)):
+        if kind != "image" and (frames := await asyncio.to_thread(frames_of, url, self.settings)):
             return await self.load_frames(frames, name=name)
         with self.budget.take() as share:
             if url[:5].lower() == "data:":
