@@ -31,7 +31,7 @@ from training.world.phrasing import BANKS, plain_wording
 from training.world.sample import plain, spelled
 from training.world.world import MIX, World
 
-EMBEDDED = Path(__file__).parents[1] / "qwen_demo" / "models" / "embedded"
+EMBEDDED = Path(__file__).parents[2] / "qwen_demo" / "models" / "embedded"
 
 
 @pytest.fixture(scope="module")
