@@ -49,7 +49,7 @@ class DecoderFailed(Exception):
     """The job died, or its answer cannot be right: what it decodes may have taken it over."""
 
 
-class Job:
+class DecoderJob:
     """One process at work, seen from the server.
 
     Attributes:
@@ -57,7 +57,9 @@ class Job:
         finished: its pixels were taken.
     """
 
-    def __init__(self, number: int, line: socket.socket, timeout_s: float, end: Callable[["Job"], Awaitable[None]]):
+    def __init__(
+        self, number: int, line: socket.socket, timeout_s: float, end: Callable[["DecoderJob"], Awaitable[None]]
+    ):
         self.number, self._end = number, end
         self.ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self.finished = False
