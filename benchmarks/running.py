@@ -49,7 +49,7 @@ def scrape(url: str) -> Figures:
 
     return Figures(
         cpu_s=total("process_cpu_seconds_total"),
-        rss_mib=total("process_resident_memory_bytes") / (1 << 20),
+        rss_mib=(total("process_resident_memory_bytes") + total("qwen_engine_process_resident_bytes")) / (1 << 20),
         fds=int(total("process_open_fds")),
         tokens=int(total("qwen_tokens_total", kind="completion")),
         requests=int(total("qwen_requests_total") + total("qwen_rejected_total")),
