@@ -116,7 +116,7 @@ def decoder_killed(program: Program) -> dict:
     visitor, streams = Visitor(program), Streams(program.url, tokens=300)
     streams.wait_until_begun()
     engine = program.engine()
-    refused, struck = ask_and_kill_its_decoder(program, drawn((6000, 6000)))
+    refused, struck = ask_and_kill_its_decoder(program)
     told = time.perf_counter() - struck
     if refused.status_code != 400:
         raise RuntimeError(f"another end: {refused.text}")

@@ -20,6 +20,7 @@ PATIENCE_S = 120.0
 LOOK_EVERY_S = 0.01
 SPARE_BYTES = 8 << 20  # for the answers in work; an image of `LARGE` does not fit
 LARGE = (3000, 3000)
+HUGE = (6000, 6000)  # takes long enough to decode that it can be caught at work
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,11 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 
 
 def drawn(size: tuple[int, int] = LARGE) -> bytes:
-    """A PNG with little in it, which still has to be decoded pixel by pixel."""
+    """A PNG that no cache has, with little in it, which still has to be decoded pixel by pixel."""
+    image = PIL.Image.linear_gradient("L").convert("RGB").resize(size)
+    image.putpixel((0, 0), tuple(os.urandom(3)))
     data = io.BytesIO()
-    PIL.Image.linear_gradient("L").convert("RGB").resize(size).save(data, "PNG", compress_level=1)
+    image.save(data, "PNG", compress_level=1)
     return data.getvalue()
 
 
@@ -104,13 +107,14 @@ def without_memory(process: psutil.Process) -> Iterator[None]:
         resource.prlimit(process.pid, resource.RLIMIT_AS, before)
 
 
-def ask_and_kill_its_decoder(program: Program, image: bytes) -> tuple[httpx.Response, float]:
+def ask_and_kill_its_decoder(program: Program) -> tuple[httpx.Response, float]:
     """The answer about an image whose decoder was killed at work, and when it was killed."""
     zygote = program.decoders().pid
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         answers: list[httpx.Response] = []
-        asking = threading.Thread(target=lambda into: into.append(program.ask(image=image)), args=(answers,))
+        image = drawn(HUGE)
+        asking = threading.Thread(target=lambda into, data: into.append(program.ask(image=data)), args=(answers, image))
         asking.start()
         killed = _kill_a_child(zygote, while_=asking.is_alive)
         asking.join(PATIENCE_S)

@@ -76,10 +76,15 @@ class Streams:
                             self._begun.release()
         except httpx.HTTPError as error:
             broken = repr(error)
-        self._ends[number] = _end_of(lines[-1] if lines else "", broken)
+        self._ends[number] = end_of(lines[-1] if lines else "", broken)
 
 
-def _end_of(last: str, broken: str) -> End:
+def end_of(last: str, broken: str = "") -> End:
+    """
+    Args:
+        last: line of the answer, whether it streamed or was refused whole.
+        broken: how the connection broke, if it did.
+    """
     now = time.perf_counter()
     if broken:
         return End("broken", broken, False, now)

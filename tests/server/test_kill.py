@@ -118,7 +118,7 @@ def test_an_image_for_which_there_is_no_memory_is_refused_alone(program, visitor
 
 def test_a_decoder_killed_at_work_costs_its_image_alone(program, visitor):
     streams, before = begun(program, tokens=100), program.family()
-    refused, _ = ask_and_kill_its_decoder(program, drawn((6000, 6000)))
+    refused, _ = ask_and_kill_its_decoder(program)
     assert code_of(refused) == (400, "invalid_media")
     assert all_are_complete(streams.ends())
     program.ask(image=drawn((448, 448))).raise_for_status()
