@@ -45,7 +45,8 @@ class Column:
 
     @property
     def name(self) -> str:
-        return f"{self.users} x {self.width} x {self.height} x {self.tokens}"
+        crowd = "1 user" if self.users == 1 else f"{self.users} users"
+        return f"{crowd}, {self.width} x {self.height}, {self.tokens} tokens"
 
 
 class TimedUser(RestUser):

@@ -7,7 +7,7 @@
 
 Each --tree is a checkout whose `app.py` is started in turn, so that a before and an after are measured by one client in
 one run; ratios are to the first. A second round goes the other way round, with the crowded columns alone. A user asks,
-reads the stream to its end and asks again, each time about another JPEG. Flags after `--` are settings of the server.
+reads the stream to its end and asks again, each time about another JPEG. Other flags are settings of the server.
 OVER_HTTP_LOG names a file for what the server that runs prints.
 """
 
@@ -80,7 +80,7 @@ class Turn:
     round: int
 
 
-def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+def arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--server", choices=SERVERS, default="app")
@@ -91,12 +91,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--label", default="", help="in the name of the result; the checkpoint's folder if left out")
     parser.add_argument("--out", type=Path, help="folder of the result, benchmarks/results if left out")
     parser.add_argument("--show", type=Path, help="only print the tables of this result")
-    parser.add_argument("settings", nargs="*", help="after `--`: flags of the server")
-    options = parser.parse_args(argv)
+    options, settings = parser.parse_known_args(argv)
     if not options.show and not options.checkpoint:
         parser.error("--checkpoint is missing; benchmarks.random_checkpoint writes one")
     options.columns = [Column.read(words) for words in options.columns]
-    return options
+    return options, settings
 
 
 def turns(options: argparse.Namespace) -> list[Turn]:
@@ -123,7 +122,7 @@ def nvidia_smi(fields: str) -> str | None:
     return told.stdout.splitlines()[0]
 
 
-def measure(turn: Turn, options: argparse.Namespace, cache: Path) -> dict[str, list[dict]]:
+def measure(turn: Turn, options: argparse.Namespace, settings: list[str], cache: Path) -> dict[str, list[dict]]:
     """All columns of one server in processes of its own: `rows`, and one of `starts` and `processes` each."""
     server = SERVERS[options.server]
     filled = {"tree": turn.tree, "checkpoint": options.checkpoint.resolve(), "quantization": turn.quantization}
@@ -133,17 +132,16 @@ def measure(turn: Turn, options: argparse.Namespace, cache: Path) -> dict[str, l
     rows = []
     # Neither tree starts with kernels that the other has compiled.
     variables = {"HF_HUB_OFFLINE": "1", "TRITON_CACHE_DIR": str(cache / turn.name), "PYTHONUNBUFFERED": "1"}
-    began = time.perf_counter()
+    others, began = set(psutil.Process().children()), time.perf_counter()
     with serving(
-        [*command, *options.settings],
+        [*command, *settings],
         log_variable="OVER_HTTP_LOG", variables=variables, health=server.health, folder=turn.tree,
     ) as url, asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # fmt: skip
         start = {**about, "ready_s": time.perf_counter() - began}
         for number, size in enumerate(dict.fromkeys((each.width, each.height) for each in columns)):
             users = min(WARM_UP_USERS, max(each.users for each in columns))
             runner.run(crowd(url, Column(users, 1, *size, WARM_UP_TOKENS), 900 + number, server.more))
-        # Nothing else is started from here.
-        (root,) = psutil.Process().children()
+        (root,) = set(psutil.Process().children()) - others
         before, began = shares(root), time.perf_counter()
         for number, column in enumerate(columns):
             rows.append({**about, **runner.run(crowd(url, column, 100 * turn.round + number, server.more))})
@@ -155,7 +153,7 @@ def measure(turn: Turn, options: argparse.Namespace, cache: Path) -> dict[str, l
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = arguments(argv)
+    options, settings = arguments(argv)
     if options.show:
         print(show(json.loads(options.show.read_text())))
         return 0
@@ -165,7 +163,7 @@ def main(argv: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="over_http") as cache:
             for turn in turns(options):
                 try:
-                    made = measure(turn, options, Path(cache))
+                    made = measure(turn, options, settings, Path(cache))
                 except RuntimeError as error:  # one that does not start keeps no other from its turn
                     made = {"failed": [{"server": turn.name, "quantization": turn.quantization, "reason": str(error)}]}
                 for part, some in made.items():
@@ -177,7 +175,7 @@ def main(argv: list[str] | None = None) -> int:
             "client": "benchmarks.closed_loop",
             "card": nvidia_smi("name,driver_version,memory.total,power.limit"),
             "commits": {name: commit(tree) for name, tree in checkouts(options.tree).items()},
-            "settings": options.settings,
+            "settings": settings,
             "load_average_before": load,
             **found,
         }

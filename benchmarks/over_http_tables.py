@@ -29,9 +29,9 @@ def show(record: dict[str, Any]) -> str:
     for figure, title in FIGURES.items():
         if any(figure in row for row in rows):
             parts.append(f"{title}\n\n{_figure(rows, figure, columns, kinds)}")
-    compared = len(dict.fromkeys(row["server"] for row in rows)) == 2
-    if compared:
-        parts += [f"{kind}: first / second / ratio\n\n{_compact(rows, columns, kind)}" for kind in kinds]
+    names = list(dict.fromkeys(row["server"] for row in rows))
+    if len(names) == 2:
+        parts.append(f"{' / '.join(names)} / ratio\n\n{compact(record)}")
     for part in ("starts", "processes", "failed"):
         if record[part]:
             parts.append(machine.table(record[part]))
@@ -73,14 +73,14 @@ def _shown(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _compact(rows: list[dict], columns: list[str], kind: str) -> str:
-    lines = []
-    first, *others = _servers(rows, kind)
-    for column in columns:
-        line = {"users x image x tokens": column}
+def compact(record: dict[str, Any]) -> str:
+    """Two servers side by side: `first / second / ratio` of what counts most."""
+    rows, lines = record["rows"], []
+    for kind, column in dict.fromkeys((row["quantization"], row["column"]) for row in rows):
+        line = {"quantisation": kind, "crowd": column}
         for figure, title in COMPACT.items():
             cell = _cells(rows, figure, kind)
-            values = [cell(server, column) for server in (first, *others)]
+            values = [cell(server, column) for server in _servers(rows, kind)]
             ratio = _ratio(values[-1], values[0])
             line[title] = " / ".join([*map(_shown, values), "-" if ratio is None else f"{ratio:.2f}"])
         lines.append(line)

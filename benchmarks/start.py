@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -96,7 +97,9 @@ def once(tree: Path, browser: Browser) -> dict[str, dict]:
         output.ended.wait(PATIENCE_S)
         if "warm" not in output.seen:
             raise RuntimeError("the program ended before it was ready")
-        asyncio.run(answered(output.url))
+        # Playwright keeps a loop of its own in this thread.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, answered(output.url)).result()
         output.seen["first question answered"] = output.now()
         memory = {role: asdict(share) for role, share in shares(psutil.Process(process.pid)).items()}
     finally:
