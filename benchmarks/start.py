@@ -161,7 +161,11 @@ def main(argv: list[str] | None = None) -> None:
     memory = [row for name, made in runs.items() for row in memories(made, name)]
     print(machine.table(rows), machine.table(memory), sep="\n\n")
     about = {"commits": {name: commit(tree) for name, tree in trees.items()}, "load_average_before": load}
-    print(machine.write("start", {"runs": options.runs, **about, "rows": rows, "memory": memory}, options.out))
+    print(
+        machine.write(
+            "start", {"runs": options.runs, **about, "rows": rows, "memory": memory, "each": runs}, options.out
+        )
+    )
 
 
 if __name__ == "__main__":
