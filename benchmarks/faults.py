@@ -20,7 +20,7 @@ import psutil
 from gradio_client import Client
 
 from benchmarks import machine
-from benchmarks.processes import (
+from benchmarks.harm import (
     LOOK_EVERY_S,
     PATIENCE_S,
     Program,

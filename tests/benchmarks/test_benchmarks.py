@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from benchmarks import faults, load, machine, soak
-from benchmarks.processes import alive, eventually
+from benchmarks.harm import alive, eventually
 from benchmarks.running import app, scrape
 from benchmarks.streams import end_of
 from benchmarks.users import FRONTS, Question, connect, image

@@ -14,7 +14,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from benchmarks.processes import Program, alive, ask_and_kill_its_decoder, drawn, eventually, without_memory
+from benchmarks.harm import Program, alive, ask_and_kill_its_decoder, drawn, eventually, without_memory
 from benchmarks.streams import End, Streams
 from tests.servers import Server, running
 
@@ -83,7 +83,7 @@ def test_an_engine_killed_or_stopped_under_eight_streams_is_told_to_all_and_come
     engine = program.engine()
     engine.send_signal(number)
     ends = streams.ends()
-    assert [(end.code, end.done) for end in ends] == [("engine_failed", False)] * 8
+    assert [(end.code, end.done) for end in ends] == [("engine_restarting", False)] * 8
     assert all(how in end.message for end in ends)
 
     the_page_stays(program, ready=False)
