@@ -21,7 +21,9 @@ from typing import Any
 
 from qwen_demo.errors import NotReady, Overloaded
 from qwen_demo.media import jobs
-from qwen_demo.media.jobs import Job, Task, restarted
+from qwen_demo.media.callers import current_caller
+from qwen_demo.media.jobs import Decoder, Job, Task, restarted
+from qwen_demo.media.resting import MAX_JOBS, Resting
 from qwen_demo.sentences import Sentence
 
 PROGRAMS = {
@@ -69,9 +71,11 @@ class DecoderPool:
 
     def _begin_anew(self) -> None:
         self._free = {kind: asyncio.Semaphore(count) for kind, count in self.at_once.items()}
+        self._working = dict.fromkeys(self.at_once, 0)
         self._starting = {kind: asyncio.Lock() for kind in self._programs}
         # Those of another loop end, as nobody holds their sockets.
         self._zygotes: dict[str, _Zygote] = {}
+        self._resting = {kind: Resting() for kind in self._programs}
         self._retired: set[_Zygote] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -91,7 +95,7 @@ class DecoderPool:
     @property
     def running(self) -> int:
         """Jobs at work."""
-        return sum(len(zygote.ended) for zygote in self._all())
+        return sum(len(zygote.decoders) for zygote in self._all()) - sum(map(len, self._resting.values()))
 
     async def start(self, kind: str = "image") -> None:
         """Have the processes of this kind warm before they are asked for."""
@@ -119,21 +123,45 @@ class DecoderPool:
                 Sentence("All decoders are busy. Try again in {seconds:.0f} s.", seconds=RETRY_AFTER_S),
                 retry_after_s=RETRY_AFTER_S,
             ) from exc
+        self._working[task.kind] += 1
         try:
-            zygote = await self._zygote(task.kind)
-            running = zygote.begin(task, file)
+            running = await self._begun(task, file)
         except BaseException:
-            free.release()
+            self._leave(task.kind)
             raise
-        running.ended.add_done_callback(lambda _: free.release())
+        running.over.add_done_callback(lambda _: self._leave(task.kind))
         try:
             yield running
         finally:
-            ending = asyncio.ensure_future(running.stop())
-            self._tasks.add(ending)
-            ending.add_done_callback(self._tasks.discard)
-            if not running.finished:
+            if running.decoder.jobs < MAX_JOBS and running.rested():
+                self._resting[task.kind].put(running.decoder)
+            elif running.finished:
+                await running.stop()  # at once: it ends by itself
+            else:
+                ending = asyncio.ensure_future(running.stop())
+                self._tasks.add(ending)
+                ending.add_done_callback(self._tasks.discard)
                 await asyncio.shield(ending)
+
+    async def _begun(self, task: Task, file: int) -> Job:
+        """A job in a decoder that its caller has used before, or in a new one. Raises as `job`."""
+        resting = self._resting[task.kind]
+        caller = current_caller.get() if task.again else ""
+        while caller and (decoder := resting.take(caller, task)):
+            try:
+                decoder.give(task, file)
+            except OSError:
+                decoder.end()
+            else:
+                return Job(decoder, task.timeout_s)
+        zygote = await self._zygote(task.kind)
+        # Those at work, this one included, and those at rest are no more than may work at once.
+        resting.end_all_but(self.at_once[task.kind] - self._working[task.kind])
+        return Job(zygote.fork(task, file, caller), task.timeout_s)
+
+    def _leave(self, kind: str) -> None:
+        self._working[kind] -= 1
+        self._free[kind].release()
 
     async def close(self) -> None:
         """End all processes, jobs in the middle included."""
@@ -153,6 +181,7 @@ class DecoderPool:
             zygote = self._zygotes.get(kind)
             if zygote is None or not zygote.alive or zygote.begun >= JOBS_OF_A_ZYGOTE:
                 if zygote is not None:
+                    self._resting[kind].end_all_but(0)
                     self._retire(zygote)
                 told = bool(self.sandbox)
                 zygote = self._zygotes[kind] = await _Zygote.started(self._programs[kind])
@@ -175,15 +204,15 @@ class _Zygote:
     """The server's end of one `zygote.py`.
 
     Attributes:
-        ended: jobs that are not known to have ended, by number.
-        begun: how many it has been given.
+        decoders: those that are not known to have ended, by number.
+        begun: how many it has forked.
         gone: done once its process has ended.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, control: socket.socket):
         self._process, self._control = process, control
         self.sandbox: tuple[str, ...] = ()
-        self.ended: dict[int, asyncio.Future[int | None]] = {}
+        self.decoders: dict[int, Decoder] = {}
         self.begun = 0
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._retired = self._ending = False
@@ -228,41 +257,33 @@ class _Zygote:
     def alive(self) -> bool:
         return bool(self.sandbox) and not self._ending and not self.gone.done()
 
-    def begin(self, task: Task, file: int) -> Job:
+    def fork(self, task: Task, file: int, caller: str) -> Decoder:
+        """A new process, at work on `file`. Raises `Overloaded`."""
         self.begun += 1
         line, theirs = socket.socketpair()
         line.setblocking(False)
-        running = Job(self.begun, line, task.timeout_s, self._end)
+        decoder = Decoder(self.begun, line, task, caller, self._kill)
+        request = {"number": decoder.number, "job": task.job, "limits": task.limits, "again": bool(caller)}
         with theirs:
-            request = json.dumps({"number": running.number, "job": task.job, "limits": task.limits}).encode()
             try:
-                self._send(request, [theirs.fileno(), file])
+                self._send(json.dumps(request).encode(), [theirs.fileno(), file])
             except OSError as exc:
                 line.close()
                 raise restarted() from exc
-        self.ended[running.number] = running.ended
-        return running
+        self.decoders[decoder.number] = decoder
+        return decoder
 
-    async def _end(self, running: Job) -> None:
-        """Return once the job's process is gone; it has little time for it, or none."""
-        for kill in (False, True) if running.finished else (True,):
-            if kill and not running.ended.done():
-                with contextlib.suppress(OSError):
-                    self._send(json.dumps({"kill": running.number}).encode(), [])
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(jobs.GRACE_S):
-                    await asyncio.shield(running.ended)
-                    break
-        else:
-            self.kill()
-            await running.ended
-        if self._retired and not self.ended:
-            self.kill()
+    def _kill(self, decoder: Decoder) -> None:
+        """It ends, or the zygote with it."""
+        with contextlib.suppress(OSError):
+            self._send(json.dumps({"kill": decoder.number}).encode(), [])
+        late = asyncio.get_running_loop().call_later(jobs.GRACE_S, self.kill)
+        decoder.ended.add_done_callback(lambda _: late.cancel())
 
     def retire(self) -> None:
         """It gets no more jobs, and ends with its last one."""
         self._retired = True
-        if not self.ended:
+        if not self.decoders:
             self.kill()
 
     def kill(self) -> None:
@@ -291,10 +312,9 @@ class _Zygote:
         finally:
             self._ending = True
             self._control.close()
-            for ended in self.ended.values():
-                if not ended.done():
-                    ended.set_result(None)
-            self.ended.clear()
+            for decoder in self.decoders.values():
+                decoder.ended.set_result(None)
+            self.decoders.clear()
             if not self._ready.done():
                 self._ready.set_exception(ConnectionError("it ended before it was ready"))
         await self._process.wait()
@@ -305,6 +325,6 @@ class _Zygote:
             if not self._ready.done():
                 self._ready.set_result(None)
         else:
-            ended = self.ended.pop(reply["ended"], None)
-            if ended is not None and not ended.done():
-                ended.set_result(reply["status"])
+            self.decoders.pop(reply["ended"]).ended.set_result(reply["status"])
+            if self._retired and not self.decoders:
+                self.kill()
