@@ -48,6 +48,14 @@ _BOOT = (
     "from qwen_demo.media import zygote\n"
     "zygote.main(place)\n"
 )
+# The last two: a new process pays for every symbol that it is the first to use, and for every page, so pages are large.
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "LD_BIND_NOW": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
+}
 _MEDIA = Path(__file__).parent
 log = logging.getLogger(__name__)
 
@@ -236,7 +244,7 @@ class _Zygote:
                     *(sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(place)),
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.DEVNULL,
-                    env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                    env=_ENVIRONMENT,
                     start_new_session=True,
                 )
         except OSError as exc:

@@ -23,7 +23,7 @@ from qwen_demo.types import Image
 DECODER_MEMORY = 512 * MIB  # address space, beside the file and what its largest image takes
 BYTES_PER_PIXEL = 16  # of the dearest format
 _SIZE_STEP = 4 * MIB
-_SMALL = 1 << 18  # bytes that are hashed on the event loop: a fraction of a millisecond
+_SMALL = 1 << 20  # bytes that are hashed on the event loop: half a millisecond, where a thread's turn takes longer
 
 _REFUSALS = {
     "bomb": "{name} has more pixels than the image library accepts. Scale it down.",
