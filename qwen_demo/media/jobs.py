@@ -69,7 +69,10 @@ class Decoder:
         self.jobs, self.spent_s = 1, 0.0
 
     def give(self, task: Task, file: int) -> None:
-        """Its next job. Raises `OSError`: it has ended."""
+        """Its next job. Raises `OSError`: it has ended, or said something while nobody asked."""
+        with contextlib.suppress(BlockingIOError):
+            self.line.recv(1, socket.MSG_PEEK)
+            raise ConnectionError
         self.jobs += 1
         socket.send_fds(self.line, [json.dumps(task.job).encode() + b"\n"], [file])
 
