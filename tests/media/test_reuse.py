@@ -143,7 +143,8 @@ async def test_one_that_was_killed_at_rest_is_replaced(pool):
 
 
 async def test_one_that_speaks_at_rest_is_replaced(pool):
-    first = await serve(pool, "Ann", f"exchange.say({{'again': True, 'id': os.getpid()}}); {WHO}")
+    until_sealed = "while attempt(lambda: os.pwrite(memory, b'x', 0)).startswith('done'): pass\n"
+    first = await serve(pool, "Ann", f"exchange.say({{'again': True, 'id': os.getpid()}})\n{until_sealed}{WHO}")
     line = next(iter(pool._resting["probe"]._timers)).line
     await until(lambda: select.select([line], [], [], 0)[0])
     assert (await serve(pool, "Ann"))["id"] != first["id"]
