@@ -1,4 +1,4 @@
-"""The decoders seen from the server: one zygote for each kind of file, a process for each job, a share for each kind.
+"""The decoders seen from the server: one zygote for each kind of file, processes for jobs, a share for each kind.
 
 A job gets its file as a descriptor, says what it is going to make, gets memory of just that size, and fills it. The
 server reads two short answers and believes neither: sizes are checked by whoever asked, the memory's size is sealed
@@ -48,7 +48,8 @@ _BOOT = (
     "from qwen_demo.media import zygote\n"
     "zygote.main(place)\n"
 )
-# The last two: a new process pays for every symbol that it is the first to use, and for every page, so pages are large.
+# The last three: a new process pays for every symbol that it is the first to use, and one that serves again for every
+# page that it had given back.
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",

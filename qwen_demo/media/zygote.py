@@ -1,13 +1,13 @@
 """The process that decoders are forked from: one for each kind of file, warm, and never near a stranger's byte.
 
-It imports the library of its kind, gives up its rights (`sandbox.py`), and then forks a child for each job. The child
-gives up more (it can start nothing, signal nobody, hear of no other job), decodes one file and ends. So what a hostile
-file does to its decoder ends with it: the next stranger's file is read by a process that never saw the first. Using a
-process again would save the fork, about a millisecond, and would need a proof that nothing of the last file is left.
+It imports the library of its kind, gives up its rights (`sandbox.py`), and then forks a child for a job. The child
+gives up more (it can start nothing, signal nobody, hear of no other job), decodes one file and ends, or waits for the
+next file of the same caller where the server said that it may (`resting.py`). So what a hostile file does to its
+decoder stays with whoever sent it: the next stranger's file is read by a process that never saw the first.
 
 Imports nothing of the package but what decodes; `decoders.py` starts it, with a socket for standard input.
 
-Requests: four bytes of length, JSON {"number", "job", "limits"} and two descriptors (the job's line, its file), or
+Requests: four bytes of length, JSON {"number", "job", "limits", "again"} and two descriptors (the line, the file), or
 {"kill": number}. Replies are lines: {"ready": what is in force} once, {"ended": number, "status": n} for each job.
 """
 
@@ -106,7 +106,7 @@ class _Zygote:
 
 
 def _work(request: dict[str, Any], descriptors: list[int], zygote: int, program: Any) -> None:
-    """One job, in a process of its own. Does not return."""
+    """One job, or several of one caller, in a process of its own. Does not return."""
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
