@@ -142,8 +142,9 @@ def _from_object(match: re.Match, duration_s: float) -> Timestamp | None:
 def _time(value: object) -> float | None:
     if isinstance(value, str):
         return seconds_of(value)
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if plain and abs(value) < 1e6 and math.isfinite(value) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) < 1e6 and math.isfinite(value) else None
 
 
 def _timestamp(

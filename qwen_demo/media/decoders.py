@@ -10,20 +10,15 @@ that has served many is renewed, so that addresses which hostile files might hav
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
-import socket
-import sys
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
-from typing import Any
 
 from qwen_demo.errors import NotReady, Overloaded
-from qwen_demo.media import jobs
 from qwen_demo.media.callers import current_caller
-from qwen_demo.media.jobs import Decoder, Job, Task, restarted
+from qwen_demo.media.jobs import DecoderJob, Task
 from qwen_demo.media.resting import MAX_JOBS, Resting
+from qwen_demo.media.zygote_process import ZygoteProcess
 from qwen_demo.sentences import Sentence
 
 PROGRAMS = {
@@ -33,31 +28,9 @@ PROGRAMS = {
     "pdf": "qwen_demo.media.pdf_decoder",
 }
 JOBS_OF_A_ZYGOTE = 1000
-START_S = 60.0
 WAIT_S = 60.0  # for a free decoder
 RETRY_AFTER_S = 5.0
 
-# The package without its own imports: a decoder needs neither an HTTP client nor settings.
-_BOOT = (
-    "import json, sys, types\n"
-    "place = json.loads(sys.argv[1])\n"
-    "sys.path[:] = place['sys_path']\n"
-    "for name, folder in place['packages'].items():\n"
-    "    sys.modules[name] = types.ModuleType(name)\n"
-    "    sys.modules[name].__path__ = [folder]\n"
-    "from qwen_demo.media import zygote\n"
-    "zygote.main(place)\n"
-)
-# The last three: a new process pays for every symbol that it is the first to use, and one that serves again for every
-# page that it had given back.
-_ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "LD_BIND_NOW": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
-}
-_MEDIA = Path(__file__).parent
 log = logging.getLogger(__name__)
 
 
@@ -83,9 +56,9 @@ class DecoderPool:
         self._working = dict.fromkeys(self.at_once, 0)
         self._starting = {kind: asyncio.Lock() for kind in self._programs}
         # Those of another loop end, as nobody holds their sockets.
-        self._zygotes: dict[str, _Zygote] = {}
+        self._zygotes: dict[str, ZygoteProcess] = {}
         self._resting = {kind: Resting() for kind in self._programs}
-        self._retired: set[_Zygote] = set()
+        self._retired: set[ZygoteProcess] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def _check_loop(self) -> None:
@@ -112,7 +85,7 @@ class DecoderPool:
         await self._zygote(kind)
 
     @contextlib.asynccontextmanager
-    async def job(self, task: Task, file: int) -> AsyncIterator[Job]:
+    async def job(self, task: Task, file: int) -> AsyncIterator[DecoderJob]:
         """A process at work on `file`, once one is free; they are given in the order of calls.
 
         Args:
@@ -152,7 +125,7 @@ class DecoderPool:
                 ending.add_done_callback(self._tasks.discard)
                 await asyncio.shield(ending)
 
-    async def _begun(self, task: Task, file: int) -> Job:
+    async def _begun(self, task: Task, file: int) -> DecoderJob:
         """A job in a decoder that its caller has used before, or in a new one. Raises as `job`."""
         resting = self._resting[task.kind]
         caller = current_caller.get() if task.again else ""
@@ -162,11 +135,11 @@ class DecoderPool:
             except OSError:
                 decoder.end()
             else:
-                return Job(decoder, task.timeout_s)
+                return DecoderJob(decoder, task.timeout_s)
         zygote = await self._zygote(task.kind)
         # Those at work, this one included, and those at rest are no more than may work at once.
         resting.end_all_but(self.at_once[task.kind] - self._working[task.kind])
-        return Job(zygote.fork(task, file, caller), task.timeout_s)
+        return DecoderJob(zygote.fork(task, file, caller), task.timeout_s)
 
     def _leave(self, kind: str) -> None:
         self._working[kind] -= 1
@@ -180,10 +153,10 @@ class DecoderPool:
             zygote.kill()
         await asyncio.gather(*(zygote.gone for zygote in self._all()), *self._tasks, return_exceptions=True)
 
-    def _all(self) -> list["_Zygote"]:
+    def _all(self) -> list["ZygoteProcess"]:
         return [*self._zygotes.values(), *self._retired]
 
-    async def _zygote(self, kind: str) -> "_Zygote":
+    async def _zygote(self, kind: str) -> "ZygoteProcess":
         async with self._starting[kind]:
             if self._closed:
                 raise NotReady("The decoders are shut down.")
@@ -193,13 +166,13 @@ class DecoderPool:
                     self._resting[kind].end_all_but(0)
                     self._retire(zygote)
                 told = bool(self.sandbox)
-                zygote = self._zygotes[kind] = await _Zygote.started(self._programs[kind])
+                zygote = self._zygotes[kind] = await ZygoteProcess.started(self._programs[kind])
                 if not told:
                     level = logging.INFO if len(zygote.sandbox) > 1 else logging.WARNING
                     log.log(level, "decoders are confined by %s", _listed(zygote.sandbox))
             return zygote
 
-    def _retire(self, zygote: "_Zygote") -> None:
+    def _retire(self, zygote: "ZygoteProcess") -> None:
         self._retired.add(zygote)
         zygote.gone.add_done_callback(lambda _: self._retired.discard(zygote))
         zygote.retire()
@@ -207,133 +180,3 @@ class DecoderPool:
 
 def _listed(words: tuple[str, ...]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-
-
-class _Zygote:
-    """The server's end of one `zygote.py`.
-
-    Attributes:
-        decoders: those that are not known to have ended, by number.
-        begun: how many it has forked.
-        gone: done once its process has ended.
-    """
-
-    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket):
-        self._process, self._control = process, control
-        self.sandbox: tuple[str, ...] = ()
-        self.decoders: dict[int, Decoder] = {}
-        self.begun = 0
-        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._retired = self._ending = False
-        self.gone = asyncio.ensure_future(self._listen())
-
-    @classmethod
-    async def started(cls, program: str) -> "_Zygote":
-        """Raises `NotReady`."""
-        control, theirs = socket.socketpair()
-        control.setblocking(False)
-        place = {
-            "program": program,
-            "server": os.getpid(),
-            "sys_path": [entry for entry in sys.path if entry],
-            "packages": {"qwen_demo": str(_MEDIA.parent), "qwen_demo.media": str(_MEDIA)},
-        }
-        try:
-            with theirs:
-                # Not in a thread: Linux ends it together with the thread that started it.
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(place)),
-                    stdin=theirs.fileno(),
-                    stdout=asyncio.subprocess.DEVNULL,
-                    env=_ENVIRONMENT,
-                    start_new_session=True,
-                )
-        except OSError as exc:
-            control.close()
-            raise NotReady(f"The decoders cannot be started: {exc.strerror}.") from exc
-        zygote = cls(process, control)
-        try:
-            async with asyncio.timeout(START_S):
-                await zygote._ready
-        except (TimeoutError, ConnectionError) as exc:
-            raise NotReady("The decoders cannot be started; the server's log has the reason.") from exc
-        finally:
-            if not zygote.alive:
-                zygote.kill()
-        return zygote
-
-    @property
-    def alive(self) -> bool:
-        return bool(self.sandbox) and not self._ending and not self.gone.done()
-
-    def fork(self, task: Task, file: int, caller: str) -> Decoder:
-        """A new process, at work on `file`. Raises `Overloaded`."""
-        self.begun += 1
-        line, theirs = socket.socketpair()
-        line.setblocking(False)
-        decoder = Decoder(self.begun, line, task, caller, self._kill)
-        request = {"number": decoder.number, "job": task.job, "limits": task.limits, "again": bool(caller)}
-        with theirs:
-            try:
-                self._send(json.dumps(request).encode(), [theirs.fileno(), file])
-            except OSError as exc:
-                line.close()
-                raise restarted() from exc
-        self.decoders[decoder.number] = decoder
-        return decoder
-
-    def _kill(self, decoder: Decoder) -> None:
-        """It ends, or the zygote with it."""
-        with contextlib.suppress(OSError):
-            self._send(json.dumps({"kill": decoder.number}).encode(), [])
-        late = asyncio.get_running_loop().call_later(jobs.GRACE_S, self.kill)
-        decoder.ended.add_done_callback(lambda _: late.cancel())
-
-    def retire(self) -> None:
-        """It gets no more jobs, and ends with its last one."""
-        self._retired = True
-        if not self.decoders:
-            self.kill()
-
-    def kill(self) -> None:
-        """Its jobs go with it."""
-        if not self._ending:
-            self._ending = True
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-
-    def _send(self, request: bytes, descriptors: list[int]) -> None:
-        message = len(request).to_bytes(4) + request
-        if socket.send_fds(self._control, [message], descriptors) != len(message):
-            self.kill()  # it does not read any more
-            raise BlockingIOError
-
-    async def _listen(self) -> None:
-        """Read its replies until it has ended."""
-        loop, buffer = asyncio.get_running_loop(), b""
-        try:
-            while piece := await loop.sock_recv(self._control, 1 << 16):
-                *lines, buffer = (buffer + piece).split(b"\n")
-                for line in lines:
-                    self._hear(json.loads(line))
-        except ConnectionError:
-            pass
-        finally:
-            self._ending = True
-            self._control.close()
-            for decoder in self.decoders.values():
-                decoder.ended.set_result(None)
-            self.decoders.clear()
-            if not self._ready.done():
-                self._ready.set_exception(ConnectionError("it ended before it was ready"))
-        await self._process.wait()
-
-    def _hear(self, reply: dict[str, Any]) -> None:
-        if "ready" in reply:
-            self.sandbox = tuple(reply["ready"])
-            if not self._ready.done():
-                self._ready.set_result(None)
-        else:
-            self.decoders.pop(reply["ended"]).ended.set_result(reply["status"])
-            if self._retired and not self.decoders:
-                self.kill()

@@ -9,7 +9,7 @@ from typing import Any
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.content import Content
 from qwen_demo.media.decoders import DecoderPool
-from qwen_demo.media.jobs import DecoderFailed, Job, Task
+from qwen_demo.media.jobs import DecoderFailed, DecoderJob, Task
 from qwen_demo.media.memory_budget import MemoryBudget
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
@@ -68,7 +68,7 @@ class Context:
             RefusedByDecoder, DecoderFailed, TimeoutError, ValueError, TypeError, LookupError: `refused_in_words` knows.
             Overloaded: what others hold leaves no room for it, or no decoder is free.
         """
-        running: Job | None = None
+        running: DecoderJob | None = None
         try:
             async with self.decoders.job(task, content.fd) as running:
                 return await self._decoded(running, content, plan)
@@ -79,7 +79,7 @@ class Context:
         async with self.decoders.job(replace(task, again=False), content.fd) as running:
             return await self._decoded(running, content, plan)
 
-    async def _decoded(self, running: Job, content: Content, plan: Callable[[dict[str, Any]], Plan]) -> Decoded:
+    async def _decoded(self, running: DecoderJob, content: Content, plan: Callable[[dict[str, Any]], Plan]) -> Decoded:
         first = _unrefused(await running.answer())
         planned = plan(first)
         taken = planned.peak_bytes + planned.nbytes

@@ -91,7 +91,7 @@ class Decoder:
             await self.ended
 
 
-class Job:
+class DecoderJob:
     """One file in its decoder.
 
     Attributes:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -26,6 +27,9 @@ from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings, apply_environment, page_environment
 from qwen_demo.types import Engine
 from qwen_demo.ui.conversation import Reader
+
+if TYPE_CHECKING:
+    from qwen_demo.ui.gradio_internals import LocalizedBlocks
 
 
 def build_app(settings: Settings, engine: Engine | None = None, second: Service | None = None) -> FastAPI:
@@ -102,6 +106,7 @@ def upload_dir(settings: Settings) -> Path:
 
 def _mount_page(app: FastAPI, services: Sequence[Service], reader: Reader) -> FastAPI:
     import gradio as gr
+    from gradio.routes import App
 
     from qwen_demo.ui.gradio_internals import give_pass, make_lean, put_calls_first
     from qwen_demo.ui.i18n.languages import LocaleMiddleware
@@ -112,13 +117,14 @@ def _mount_page(app: FastAPI, services: Sequence[Service], reader: Reader) -> Fa
     gr.mount_gradio_app(app, page, path="/", **page_options(settings, page))
     make_lean(page)
     mounted = next(route.app for route in app.routes if isinstance(route, Mount))
+    assert isinstance(mounted, App)
     put_calls_first(mounted)
     if settings.page_users_file:
         give_pass(page, mounted)
     return app
 
 
-def build_page_of(services: Sequence[Service], reader: Reader):
+def build_page_of(services: Sequence[Service], reader: Reader) -> "LocalizedBlocks":
     from qwen_demo.ui.gradio_internals import bound_queue
     from qwen_demo.ui.page import build_page
 
@@ -132,7 +138,7 @@ def _largest_file(settings: Settings) -> int:
     return max(settings.max_image_bytes, settings.max_video_bytes)
 
 
-def page_options(settings: Settings, page) -> dict:
+def page_options(settings: Settings, page: "LocalizedBlocks") -> dict[str, Any]:
     """Shared by the mounted page and the launched one of ZeroGPU."""
     from qwen_demo.ui import assets
     from qwen_demo.ui.examples import FOLDER

@@ -118,7 +118,7 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _shut_down(services: Sequence[Service], server: uvicorn.Server) -> None:
+def _shut_down(services: Sequence[Service], server: _Server) -> None:
     """First signal: drain, then exit. Second: exit at once."""
 
     async def drain_and_exit() -> None:

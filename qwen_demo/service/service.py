@@ -243,7 +243,7 @@ class Service:
             over = over or error
             if working is not None:
                 working.cancel()
-            else:  # its reader has stopped in the middle, and the slot must not wait for him
+            else:  # its reader has stopped in the middle, and the slot must not wait for it
                 leaving = asyncio.ensure_future(events.aclose())
 
         events = self._engine.stream(request)

@@ -6,9 +6,10 @@ it and where it came from.
 """
 
 from qwen_demo.settings.environment import apply_environment, page_environment, process_environment
-from qwen_demo.settings.fields import MIB, Settings
+from qwen_demo.settings.fields import Settings
 from qwen_demo.settings.flags import FlagParser
 from qwen_demo.settings.reading import load_settings, read_settings
+from qwen_demo.settings.values import MIB
 
 __all__ = [
     "MIB",

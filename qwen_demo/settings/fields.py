@@ -1,36 +1,13 @@
 """The settings themselves, in the groups that `--help` shows: types, bounds, defaults and what each is for."""
 
 import os
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Usually:
-    """What a default means, for `--help`, where the value itself would not say it."""
-
-    words: str
-
-
-def _number_of_bytes(value: object) -> object:
-    """`20MiB` as 20971520; anything that is no such text stays as it is, for pydantic to judge."""
-    if not isinstance(value, str) or re.fullmatch(r"\s*[-+\d_]+\s*", value):
-        return value
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(KiB|MiB|GiB)\s*", value, re.IGNORECASE)
-    if not found:
-        raise ValueError("a size is a number of bytes, or one with KiB, MiB or GiB, such as 20MiB")
-    return int(float(found[1]) * {"kib": KIB, "mib": MIB, "gib": GIB}[found[2].lower()])
-
-
-Bytes = Annotated[int, BeforeValidator(_number_of_bytes)]
-Commas = Annotated[tuple[str, ...], NoDecode]
+from qwen_demo.settings.values import MIB, Bytes, Commas, Usually
 
 
 def _usual_host() -> str:
@@ -191,7 +168,7 @@ class Batching(BaseModel):
     kernels: bool = Field(True, description="Triton kernels on CUDA, where they give the plain path's results")
     fast_path: bool = Field(True, description="fused forward passes instead of transformers' modules")
     step_timeout_s: float = Field(120.0, gt=0, description="a step that takes longer makes the engine unhealthy")
-    repetition_guard: bool = Field(True, description="end answers that run in a loop, unless a request says no")
+    repetition_guard: bool = Field(True, description="end answers that run in a loop")
 
 
 class Uploads(BaseModel):

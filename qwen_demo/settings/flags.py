@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from qwen_demo.errors import SettingsError
-from qwen_demo.settings.fields import GIB, GROUPS, KIB, MIB, Settings, Usually
+from qwen_demo.settings.fields import GROUPS, Settings
+from qwen_demo.settings.values import GIB, KIB, MIB, Usually
 
 SOURCES = (
     "Each setting is also an environment variable and a line of .env in the current folder: --max-images 4 is "

@@ -6,6 +6,7 @@ holds, is ever read as HTML.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def _head_script(name: str, words: dict) -> str:
     return f"<script>(() => {{\nconst words = {both}[{chosen}];\n{source(name)}}})();</script>"
 
 
-def view(name: str, value: Any, words: dict[str, str], elem_id: str = "") -> gr.HTML:
+def view(name: str, value: Any, words: Mapping[str, Any], elem_id: str = "") -> gr.HTML:
     """A custom view: NAME.js, after `views.js` which all of them use, draws `value` into a `<div class="NAME">`.
 
     Args:

@@ -108,9 +108,8 @@ class Gallery:
 
     async def _open(self, file: str) -> Attachment:
         medium = await self._reader.file(file)
-        frames = medium.raster.count if isinstance(medium, Video) else 0
         still = medium.raster.image()
-        size = still.size if frames else medium.size
+        size, frames = (still.size, medium.raster.count) if isinstance(medium, Video) else (medium.size, 0)
         return Attachment(file, size, frames, await asyncio.to_thread(_save_view, still))
 
 

@@ -81,8 +81,7 @@ class Reader:
             )
         if path.startswith(("http:", "https:", "data:")):
             return await self.url(path)
-        kind = "video" if clip else None
-        return await self._loader.load_path(path, allowed_roots=self._roots, kind=kind, clip=clip)
+        return await self._loader.load_path(path, allowed_roots=self._roots, kind="video" if clip else None, clip=clip)
 
 
 def _entry(value: Any) -> dict:

@@ -22,6 +22,7 @@ from qwen_demo.ui.i18n import labels, languages
 
 if TYPE_CHECKING:
     from gradio.blocks import BlocksConfig
+    from gradio.data_classes import BlocksConfigDict
     from gradio.routes import App
 
 # Gradio holds this many events beyond those that may wait (an engine has 64 slots at most), so that the
@@ -87,7 +88,11 @@ class _LeanConfig:
         copied = copy.copy(self._config)
         # A static method there; what is rendered anew while the page runs needs all of it.
         whole = copied.config_for_block
-        copied.config_for_block = lambda *block: whole(*block) if len(block) > 3 else {}
+
+        def config_for_block(*block):
+            return whole(*block) if len(block) > 3 else {}
+
+        copied.config_for_block = config_for_block  # type: ignore[method-assign]  # Gradio leaves no other way
         return copied
 
 
@@ -111,7 +116,7 @@ class _LeanPage:
 def make_lean(demo: gr.Blocks) -> None:
     """Sessions of this mounted page begin without copies, and make none."""
     assert demo.state_holder.blocks is demo, "another Gradio: see what its sessions copy"
-    demo.state_holder.blocks = _LeanPage(demo)
+    demo.state_holder.blocks = _LeanPage(demo)  # type: ignore[assignment]  # all that sessions use of it
 
 
 def put_calls_first(app: "App") -> None:
@@ -185,7 +190,7 @@ def guard(demo: gr.Blocks) -> None:
             _check(path)
         return await preprocess(block_fn, inputs, *args, **options)
 
-    demo.preprocess_data = checked
+    demo.preprocess_data = checked  # type: ignore[method-assign]  # Gradio leaves no other way
 
 
 def _paths(value: Any) -> Iterator[str]:
@@ -243,7 +248,9 @@ def give_pass(demo: gr.Blocks, app: "App") -> None:
     def client() -> Client:
         with alone:
             if server._client_instance is None:
-                own = server.mcp_server.request_context.request.headers["host"]
+                asked = server.mcp_server.request_context.request
+                assert asked is not None, "MCP over HTTP alone"
+                own = asked.headers["host"]
                 server._client_instance = Client(
                     f"http://{own}/",
                     headers=headers,
@@ -254,7 +261,7 @@ def give_pass(demo: gr.Blocks, app: "App") -> None:
                 )
             return server._client_instance
 
-    server._get_or_create_client = client
+    server._get_or_create_client = client  # type: ignore[method-assign]  # Gradio leaves no other way
 
 
 # ---- languages
@@ -285,13 +292,13 @@ class LocalizedBlocks(gr.Blocks):
     localized: frozenset[str] = frozenset()
 
     @property
-    def config(self) -> dict:
-        if languages.chosen_locale() and self._config.get("i18n_translations"):
+    def config(self) -> "BlocksConfigDict":
+        if languages.chosen_locale() and self.i18n_instance and self._config.get("i18n_translations"):
             return {**self._config, "i18n_translations": self.i18n_instance.translations_dict}
         return self._config
 
     @config.setter
-    def config(self, value: dict) -> None:
+    def config(self, value: "BlocksConfigDict") -> None:
         self._config = value
 
 

@@ -3,11 +3,13 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import gradio as gr
 
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.service import Service
+from qwen_demo.settings import Settings
 from qwen_demo.ui import assets, chat, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
@@ -29,7 +31,7 @@ UPLOADS_KEPT_S = 24 * 3600
 class PageWidgets:
     """The widgets that handlers read or write."""
 
-    demo: gr.Blocks
+    demo: gradio_internals.LocalizedBlocks
     badge: gr.HTML
     about: gr.Markdown
     chatbot: gr.Chatbot
@@ -38,14 +40,14 @@ class PageWidgets:
     camera: gr.Image
     url: gr.Textbox
     add_url: gr.Button
-    options: list[gr.components.Component]
+    options: "OptionWidgets"
     kept: gr.HTML
     share: share.ShareWidgets
     clock: gr.Timer
     panels: panel_tabs.PanelWidgets
 
 
-def build_page(services: Sequence[Service], reader: Reader) -> gr.Blocks:
+def build_page(services: Sequence[Service], reader: Reader) -> gradio_internals.LocalizedBlocks:
     """The Blocks to mount; the first service answers, `reader` opens what visitors send.
 
     A second service is there to be compared with.
@@ -62,9 +64,9 @@ def build_page(services: Sequence[Service], reader: Reader) -> gr.Blocks:
         _wire_chat(page, service, reader, previews, gallery)
         preview.wire(page.preview, previews, page.chatbot, page.question)
         _wire_images(page, service, reader)
-        length, schema = page.options[1], page.options[-1]
         labels.translate_on_load(page.demo)
-        panel_tabs.wire(page.panels, panel_tabs.ChatWidgets(page.question, length, schema), services, reader)
+        filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema)
+        panel_tabs.wire(page.panels, filled_in, services, reader)
     return page.demo
 
 
@@ -121,8 +123,19 @@ def _draw(service: Service, engines: int) -> PageWidgets:
     )
 
 
-def _draw_options(settings) -> list[gr.components.Component]:
+class OptionWidgets(NamedTuple):
     """In the order of `respond`'s parameters."""
+
+    temperature: gr.Slider
+    length: gr.Slider
+    top_p: gr.Slider
+    penalty: gr.Slider
+    seed: gr.Number
+    system: gr.Textbox
+    schema: gr.Textbox
+
+
+def _draw_options(settings: Settings) -> OptionWidgets:
     longest = settings.max_new_tokens
     temperature = gr.Slider(0, 2, 0, step=0.05, label=texts.TEMPERATURE, info=texts.TEMPERATURE_INFO)
     length = gr.Slider(16, longest, min(512, longest), step=16, label=texts.MAX_NEW_TOKENS)
@@ -139,7 +152,7 @@ def _draw_options(settings) -> list[gr.components.Component]:
             "", show_label=False, label=texts.JSON_SCHEMA, info=texts.JSON_SCHEMA_INFO, lines=6, max_lines=16,
             placeholder='{"type": "object", "properties": {…}}', elem_classes="code",
         )  # fmt: skip
-    return [temperature, length, top_p, penalty, seed, system, schema]
+    return OptionWidgets(temperature, length, top_p, penalty, seed, system, schema)
 
 
 def _wire_status(page: PageWidgets, service: Service) -> None:

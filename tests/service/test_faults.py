@@ -95,11 +95,14 @@ def test_an_unforeseen_error_ends_one_request_and_no_other(start):
 
 def test_a_stall_is_seen_told_and_forgiven(start, monkeypatch):
     monkeypatch.setattr("qwen_demo.service.watchdog.CANARY_TIMEOUT_S", 0.2)
-    app = start(Script(["a"]), canary_s=0.2, request_timeout_s=2, max_running=4)
+    app = start(Script(["a"]), canary_s=0.2, request_timeout_s=5, max_running=4)
     assert ask(app).status_code == 200
+    app.service._watchdog._idle_s = 3600  # it looks away until all three are in work
     app.engine.script = Script(["a"], first_s=3600)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(ask, app) for _ in range(3)]
+        eventually(lambda: app.engine.health().running == 3, "they did not begin")
+        app.service._watchdog._idle_s = 0.2
         eventually(lambda: not is_ready(app), "/ready did not notice the stall")
         with app.client() as http:
             assert "no token" in http.get("/ready").json()["detail"]

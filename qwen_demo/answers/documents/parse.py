@@ -90,7 +90,7 @@ def parse(text: str) -> Document:
     inner = fenced[2] if fenced else text
     is_html = bool(re.search(r"data-bbox|<(html|body|table|h[1-6]|p|div|ol|ul)[\s>]", inner, re.IGNORECASE))
     root, cut = read(inner if is_html else _from_markdown(inner if fenced else text))
-    elements = []
+    elements: list[Element] = []
     for node, marker in _blocks(root):
         if len(elements) == MAX_ELEMENTS:
             cut = True

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -31,7 +31,7 @@ from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words
 from qwen_demo.ui.render import difference
 
-FORMAT = "qwen-demo-bundle"
+FORMAT: Final = "qwen-demo-bundle"
 MAX_BYTES = 24 << 20  # of all images together
 MAX_FILE_BYTES = 36 << 20  # base64 takes a third more, and the words come on top
 _ENDINGS = {"PNG": "png", "JPEG": "jpg", "WebP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "AVIF": "avif",

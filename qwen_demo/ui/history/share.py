@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class ChatParts:
     question: gr.MultimodalTextbox
     context: gr.HTML
     budget: gr.Slider
-    options: list[gr.components.Component]
+    options: Sequence[gr.components.Component]
 
 
 class ShareHandlers:

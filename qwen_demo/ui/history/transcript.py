@@ -7,6 +7,7 @@ said, which files came along, and under which settings each answer was given.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from qwen_demo.ui import chat
 from qwen_demo.ui.chat import History
@@ -33,7 +34,7 @@ class Turn:
         params: for an answer, the id of the note under it, which keeps how it was generated; see `generation_params`.
     """
 
-    role: str
+    role: Literal["user", "assistant"]
     parts: tuple[str | File, ...]
     params: str = ""
 
@@ -54,7 +55,7 @@ def of_history(history: Iterable[dict]) -> list[Turn]:
             if turns and turns[-1].role == "assistant" and metadata.get("id"):
                 turns[-1] = Turn("assistant", turns[-1].parts, str(metadata["id"]))
             continue
-        parts = tuple(filter(None, map(_part, chat.parts_of(message))))
+        parts = tuple(part for part in map(_part, chat.parts_of(message)) if part)
         if parts:
             turns.append(Turn(message["role"], parts))
     return turns

@@ -1,6 +1,10 @@
 """What stands on the page before anybody asks, in both languages: labels, choices, words of the views."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import gradio as gr
+from gradio.components.chatbot import ExampleMessage
 
 from qwen_demo.ui.i18n import texts, texts_zh
 from qwen_demo.ui.i18n.languages import words_for
@@ -15,7 +19,7 @@ def chinese() -> dict[str, str]:
     return labels
 
 
-def both(words: dict) -> dict[str, dict]:
+def both(words: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """A view's words in both languages, by the browser's name for them."""
     name = next((name for name, value in vars(texts).items() if value is words), None)
     return {"en": words, "zh-CN": {**words, **getattr(texts_zh, name, {})} if name else words}
@@ -32,13 +36,14 @@ def translate_on_load(demo: gr.Blocks) -> None:
     def chosen(request: gr.Request):
         if words_for(request) is texts:
             return [gr.skip()] * len(outputs)
-        titles = [
-            [{**card, "display_text": known.get(card["display_text"], card["display_text"])} for card in chat.examples]
-            for chat in cards
-        ]
-        choices = [[(known.get(label, label), key) for label, key in radio.choices] for radio in radios]
+        titles = [[_titled(card, known) for card in chat.examples or ()] for chat in cards]
+        choices = [[(known.get(str(label), str(label)), str(key)) for label, key in radio.choices] for radio in radios]
         filled = [gr.Textbox(known[box.value]) for box in boxes]
         return [*(gr.Chatbot(examples=value) for value in titles), *(gr.Radio(choices=value) for value in choices),
                 *filled]  # fmt: skip
 
     demo.load(chosen, None, outputs, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def _titled(card: ExampleMessage, known: Mapping[str, str]) -> ExampleMessage:
+    return {**card, "display_text": known.get(card["display_text"], card["display_text"])}

@@ -47,7 +47,8 @@ def _choice_of(request: Request) -> str:
 
 def words_for(request: gr.Request) -> Words:
     """In the language that was chosen, or else the browser's."""
-    http: Request = request.request
+    http = request.request
+    assert http is not None, "Gradio hands its handlers the request that they answer"
     accepted = "zh" if http.headers.get("accept-language", "").strip().lower().startswith("zh") else "en"
     return texts_zh if (_choice_of(http) or accepted) == "zh" else texts
 
@@ -56,8 +57,7 @@ def translate(text: str, words: Words) -> str | None:
     """`text`, which is English, in the language of `words`; None where nobody translated it."""
     if words is texts or not text:
         return text
-    template = sentences_zh.SENTENCES.get(text.template) if isinstance(text, Sentence) else None
-    if template is None:
+    if not isinstance(text, Sentence) or (template := sentences_zh.SENTENCES.get(text.template)) is None:
         return None
     return template.format(**{name: _translate_value(value, words) for name, value in text.values.items()})
 

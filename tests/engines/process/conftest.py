@@ -15,7 +15,7 @@ QUICK = Bounds(silence_s=2.0, backoff_s=0.01)
 
 
 def made(script: str = "Obedient", *arguments, bounds: Bounds = QUICK, **changes) -> ProcessEngine:
-    settings = Settings(**{"model": "scripted", "max_running": 16, **changes})
+    settings = Settings(**{"model": "scripted", "max_running": 16, "warmup": False, **changes})
     return ProcessEngine(settings, f"{HERE}:{script}", arguments=lambda: arguments, bounds=bounds)
 
 

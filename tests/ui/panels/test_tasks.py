@@ -46,7 +46,7 @@ async def service(loaded):
     await service.close()
 
 
-async def answer_of(task: tasks.Task, service: Service, loader: MediaLoader) -> str:
+async def answer_of(task: tasks.Preset, service: Service, loader: MediaLoader) -> str:
     """Asked as its panel asks it."""
     reader, sampling = Reader(loader, [FOLDER]), Sampling(max_new_tokens=min(task.tokens, 256))
     if task.tab == "video":

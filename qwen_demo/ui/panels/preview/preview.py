@@ -134,16 +134,16 @@ class AnswerPreview:
             return gr.skip(), gr.skip()
         self._found = found
         model = self._service.status().model
-        first = self._items is None
-        if first:
-            self._items = await context.survey(self._history, [], self._value, self._gallery)
+        items, first = self._items, self._items is None
+        if items is None:
+            items = self._items = await context.survey(self._history, [], self._value, self._gallery)
         max_pixels = context.budget_pixels(self._budget, model)
         question = chat.question_of(self._history, len(self._history) - 1)["text"]
         answer = viewer.LastAnswer(text, question, max_pixels)
-        view = viewer.value_of(self._items, answer, model, max_pixels=max_pixels)
+        view = viewer.value_of(items, answer, model, max_pixels=max_pixels)
         if finished is None and not first:
             return view, gr.skip()
-        items = context.after_answer(self._items, finished) if finished else self._items
+        items = context.after_answer(items, finished) if finished else items
         return view, context.value_of(items, model, max_pixels, self._service.rates, finished, self._words)
 
 
@@ -152,11 +152,11 @@ def _state(widgets: PreviewWidgets, chatbot: gr.Chatbot) -> list[gr.components.C
     return [chatbot, widgets.attached, widgets.budget, widgets.context, widgets.viewer]
 
 
-def _refresh(preview: Preview, **how: bool):
+def _refresh(preview: Preview, *, keep: bool = False, as_seen: bool = False):
     """A handler that gives what the views show now."""
 
     async def refresh(request: gr.Request, *values):
-        return await preview.values(*values, **how, words=words_for(request))
+        return await preview.values(*values, keep=keep, as_seen=as_seen, words=words_for(request))
 
     return refresh
 

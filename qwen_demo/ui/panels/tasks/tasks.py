@@ -24,7 +24,7 @@ _TOTAL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Preset:
     """One preset.
 
     Attributes:
@@ -53,24 +53,24 @@ class Task:
 
 
 TASKS = (
-    Task("describe", "Describe the image.", ("shapes.png",)),
-    Task("read", "Read the text.", ("sign.png",)),
-    Task("find", "Detect all objects and output their bounding boxes in JSON.", ("boxes.png",)),
-    Task("count", "How many apples are there?", ("count.png",), tokens=64),
-    Task("compare", "What is the difference between the images?", ("two_images_1.png", "two_images_2.png")),
-    Task("chart", "List the values.", ("bar_chart.png",)),
-    Task("page", "Read the text.", ("page.png",), tab="documents", kind="text"),
-    Task("motion", "Which way does the purple square move?", ("clip.mp4",), tab="video", tokens=64),
-    Task("extract", "What is the total?", ("receipt.png",), False, schema=json.dumps(_TOTAL, indent=2), tokens=64),
-    Task("document", "QwenVL HTML", ("page.png",), embedded=False, tab="documents", kind="html", tokens=2048),
-    Task(
+    Preset("describe", "Describe the image.", ("shapes.png",)),
+    Preset("read", "Read the text.", ("sign.png",)),
+    Preset("find", "Detect all objects and output their bounding boxes in JSON.", ("boxes.png",)),
+    Preset("count", "How many apples are there?", ("count.png",), tokens=64),
+    Preset("compare", "What is the difference between the images?", ("two_images_1.png", "two_images_2.png")),
+    Preset("chart", "List the values.", ("bar_chart.png",)),
+    Preset("page", "Read the text.", ("page.png",), tab="documents", kind="text"),
+    Preset("motion", "Which way does the purple square move?", ("clip.mp4",), tab="video", tokens=64),
+    Preset("extract", "What is the total?", ("receipt.png",), False, schema=json.dumps(_TOTAL, indent=2), tokens=64),
+    Preset("document", "QwenVL HTML", ("page.png",), embedded=False, tab="documents", kind="html", tokens=2048),
+    Preset(
         "video",
         "List what happens and when. Give start_time and end_time as mm:ss.ff and a description, in JSON.",
         ("clip.mp4",),
         embedded=False,
         tab="video",
     ),
-    Task("gui", 'Where is the "Save" button? Output its point_2d in JSON.', ("gui.png",), embedded=False, tokens=128),
+    Preset("gui", 'Where is the "Save" button? Output its point_2d in JSON.', ("gui.png",), embedded=False, tokens=128),
 )
 
 
@@ -97,7 +97,7 @@ def cards(service: Service, words: Words = texts) -> dict:
     }
 
 
-def pick(data: Any, words: Words = texts) -> Task:
+def pick(data: Any, words: Words = texts) -> Preset:
     """The card that a browser names, with its question in the visitor's language. Raises `gr.Error` for anything else."""
     key = data.get("key") if isinstance(data, dict) else None
     task = next((task for task in TASKS if task.key == key), None)

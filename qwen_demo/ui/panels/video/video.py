@@ -41,7 +41,7 @@ class VideoWidgets:
     answer: gr.HTML
 
     @property
-    def controls(self) -> list[gr.components.Component]:
+    def controls(self) -> list[gr.Number | gr.Slider]:
         """In the order of `clip_of`'s parameters."""
         return [self.start, self.end, self.fps, self.frames]
 

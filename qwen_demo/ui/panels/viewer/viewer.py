@@ -22,7 +22,7 @@ from qwen_demo.ui.panels.context.context import Item
 
 # A region keeps this share of its longer side around it, and a point this share of the image.
 CROP_MARGIN, POINT_SHARE = 0.15, 0.15
-EMPTY = {"image": None, "detections": [], "choices": []}
+EMPTY: dict[str, Any] = {"image": None, "detections": [], "choices": []}
 FORMATS = ("json", "coco", "csv", "png")
 
 
@@ -146,9 +146,9 @@ async def crop(file: str, region_data: dict, gallery: Gallery) -> str | None:
     box = crop_box(region, image.size)
     held = image.raster.size
     scale = (held[0] / image.size[0], held[1] / image.size[1])
-    box = tuple(round(c * scale[i % 2]) for i, c in enumerate(box))
-    return attachments.save_png(image.pixels.crop((box[0], box[1], max(box[2], box[0] + 1), max(box[3], box[1] + 1))),
-                             "region.png")  # fmt: skip
+    left, top, right, bottom = (round(c * scale[i % 2]) for i, c in enumerate(box))
+    region_pixels = image.pixels.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+    return attachments.save_png(region_pixels, "region.png")
 
 
 async def export(

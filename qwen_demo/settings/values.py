@@ -1,0 +1,31 @@
+"""What a setting's value may be written as, and what `--help` says of it."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BeforeValidator
+from pydantic_settings import NoDecode
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Usually:
+    """What a default means, for `--help`, where the value itself would not say it."""
+
+    words: str
+
+
+def _number_of_bytes(value: object) -> object:
+    """`20MiB` as 20971520; anything that is no such text stays as it is, for pydantic to judge."""
+    if not isinstance(value, str) or re.fullmatch(r"\s*[-+\d_]+\s*", value):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(KiB|MiB|GiB)\s*", value, re.IGNORECASE)
+    if not found:
+        raise ValueError("a size is a number of bytes, or one with KiB, MiB or GiB, such as 20MiB")
+    return int(float(found[1]) * {"kib": KIB, "mib": MIB, "gib": GIB}[found[2].lower()])
+
+
+Bytes = Annotated[int, BeforeValidator(_number_of_bytes)]
+Commas = Annotated[tuple[str, ...], NoDecode]
