@@ -18,6 +18,7 @@ from typing import Self, TypeVar, cast
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.cache import DecodedCache
+from qwen_demo.media.callers import current_caller
 from qwen_demo.media.content import HEAD_BYTES, Content, content_of, digest_of, read_file
 from qwen_demo.media.decoders import DecoderPool
 from qwen_demo.media.decoding import Context
@@ -34,6 +35,7 @@ from qwen_demo.types import Image, Video
 
 CACHE_SHARE = 4  # of the memory budget, one part in so many
 _REMEMBERED_PATHS = 4096
+_SMALL = 1 << 18  # characters of base64 that are decoded on the event loop: a fraction of a millisecond
 _SETTLED_NS = (
     2_000_000_000  # a file changed since may change again without showing it: clocks of file systems are coarse
 )
@@ -120,7 +122,8 @@ class MediaLoader:
         with self.budget.take() as share:
             if url[:5].lower() == "data:":
                 share.grow(len(url) // 4 * 3)
-                data = await asyncio.to_thread(decode_data_url, url, self.settings, kind=kind, name=name)
+                decode = functools.partial(decode_data_url, url, self.settings, kind=kind, name=name)
+                data = decode() if len(url) <= _SMALL else await asyncio.to_thread(decode)
             else:
                 data = await self.fetch_url(url, kind=kind, network=network)
                 share.grow(len(data))
@@ -180,7 +183,7 @@ class MediaLoader:
         return await decode_video(content, self._context, name, clip or Clip())
 
     async def _once(self, key: _Key, name: str, make: Callable[[], Awaitable[_Value]]) -> _Value:
-        return _named(await self._cache.get(key, name, make, _nbytes), name)
+        return _named(await self._cache.get(_own(key), name, make, _nbytes), name)
 
     async def _open(
         self, path: str | Path, allowed_roots: Iterable[str | Path], check: Callable[[bytes, int, str], None]
@@ -192,7 +195,7 @@ class MediaLoader:
     ) -> _Value:
         """The value of a file, which is read only if it has changed or is not known."""
         known = self._digests.get(file.key)
-        if known and (value := self._cache.found(key(known))) is not None:
+        if known and (value := self._cache.found(_own(key(known)))) is not None:
             return cast(_Value, _named(value, file.name))
         share = self.budget.take(file.size)
         try:
@@ -218,6 +221,11 @@ class MediaLoader:
             if not begun:
                 share.free()
                 content.close()
+
+
+def _own(key: _Key) -> tuple[_Key, str]:
+    """A decoder that serves a caller again may have been taken over: nobody else gets what it made."""
+    return key, current_caller.get()
 
 
 def _nbytes(value: Image | Video | Page) -> int:
