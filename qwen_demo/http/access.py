@@ -40,8 +40,8 @@ def caller_address(client: tuple[str, int] | None) -> str:
 def decoding_caller(request: Request, name: str) -> str:
     """By what name decoders are shared: key and address, so two who share one of them share nothing.
 
-    Empty where somebody else stands between, whom the server was not told to trust (`--trusted-proxies`): everybody
-    whom he serves would have his address. Whose address he is trusted to tell has no port.
+    Empty where somebody else stands between, whom the server was not told to trust (`--trusted-proxies`): all
+    behind it would have its address. An address that a trusted proxy told has no port.
     """
     client = request.scope.get("client")
     if client is None or (client[1] and any(name in request.headers for name in _OF_PROXIES)):

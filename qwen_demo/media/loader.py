@@ -36,9 +36,8 @@ from qwen_demo.types import Image, Video
 CACHE_SHARE = 4  # of the memory budget, one part in so many
 _REMEMBERED_PATHS = 4096
 _SMALL = 1 << 18  # characters of base64 that are decoded on the event loop: a fraction of a millisecond
-_SETTLED_NS = (
-    2_000_000_000  # a file changed since may change again without showing it: clocks of file systems are coarse
-)
+# A file changed since may change again without showing it: clocks of file systems are coarse.
+_SETTLED_NS = 2_000_000_000
 
 _Value = TypeVar("_Value", Image | Video, Page)
 _Key = tuple[str, str, Clip | int | None]  # kind, digest of the file, what of it
