@@ -5,12 +5,10 @@ so that nothing but PyTorch and transformers is needed where no checkpoint can b
 """
 
 import os
-import shutil
 import sys
 import types as module_types
 import zlib
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 try:
@@ -74,7 +72,7 @@ SHAPES = {
             "num_attention_heads": 2,
             "num_key_value_heads": 1,
             "intermediate_size": 512,
-            "vocab_size": 2048,
+            "vocab_size": 3072,  # the embedded model's tokenizer has as many
         },
         "vision": {"depth": 2, "hidden_size": 160, "num_heads": 2, "intermediate_size": 324},
         "full": [1],
@@ -145,7 +143,7 @@ def load(
         loaded.model.generation_config.eos_token_id = [loaded.prompts.processor.video_token_id]
         loaded.prompts.tokenizer = Numbered(loaded.prompts.tokenizer, loaded.model.config.text_config.vocab_size)
         return loaded
-    model = _random_model(architecture, weights, seed, context_tokens)
+    model = random_model(architecture, weights, seed, context_tokens)
     device = model.get_input_embeddings().weight.device
     info = ModelInfo(
         model_id=f"random {architecture}",
@@ -159,22 +157,8 @@ def load(
     return LoadedModel(model, RandomPrompts(model, context_tokens), info, device)
 
 
-def write_checkpoint(architecture: str, folder: Path) -> None:
-    """Random weights as a checkpoint that the product's loader reads, with the embedded model's tokenizer."""
-    from transformers import GenerationConfig
-
-    from qwen_demo.models.choose import EMBEDDED_DIR
-
-    model = _random_model(architecture, "bf16", 0, 32768)
-    model.generation_config = GenerationConfig()
-    model.save_pretrained(folder, max_shard_size="4GB")
-    for name in ("tokenizer", "tokenizer_config", "preprocessor_config", "video_preprocessor_config"):
-        shutil.copy(EMBEDDED_DIR / f"{name}.json", folder)
-    shutil.copy(EMBEDDED_DIR / "chat_template.jinja", folder)
-
-
 def from_disk(made, *, context_tokens: int):
-    """What `write_checkpoint` wrote, through the product's loader; prompts are random."""
+    """What `random_checkpoint.write` wrote, through the product's loader; prompts are random."""
     from transformers import GenerationConfig
 
     from qwen_demo.models.load import load as load_checkpoint
@@ -227,7 +211,7 @@ def config(architecture: str, context_tokens: int):
     )
 
 
-def _random_model(architecture: str, weights: str, seed: int, context_tokens: int):
+def random_model(architecture: str, weights: str, seed: int, context_tokens: int):
     """Weights come to the device a layer at a time and are quantised there, as a checkpoint's are."""
     from accelerate import init_empty_weights
     from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration

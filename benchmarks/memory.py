@@ -177,9 +177,9 @@ def main() -> None:
         asyncio.run(measure([Case(**case) for case in json.loads(options.one)], options))
         return
     if options.checkpoint:
-        from benchmarks.architectures import write_checkpoint
+        from benchmarks import random_checkpoint
 
-        write_checkpoint(options.architecture, options.checkpoint)
+        random_checkpoint.write(options.architecture, options.checkpoint)
         return
     rows = []
     for alike in dict.fromkeys((case.weights, case.limit_gib, case.from_disk) for case in cases(options)):

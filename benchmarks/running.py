@@ -49,7 +49,7 @@ def scrape(url: str) -> Figures:
 
     return Figures(
         cpu_s=total("process_cpu_seconds_total"),
-        rss_mib=total("process_resident_memory_bytes") / (1 << 20),
+        rss_mib=(total("process_resident_memory_bytes") + total("qwen_engine_process_resident_bytes")) / (1 << 20),
         fds=int(total("process_open_fds")),
         tokens=int(total("qwen_tokens_total", kind="completion")),
         requests=int(total("qwen_requests_total") + total("qwen_rejected_total")),
@@ -109,6 +109,7 @@ def serving(
     variables: Mapping[str, str] | None = None,
     health: str = "/v1/models",
     patience_s: float = 400,
+    folder: Path | None = None,
 ) -> Iterator[str]:
     """Somebody else's server on a free port; gives its address once it answers.
 
@@ -117,6 +118,7 @@ def serving(
         log_variable: environment variable that names a file for what the server prints.
         variables: more of the server's environment.
         health: path that answers 200 when the model is loaded.
+        folder: where it is started.
     """
     (port,) = free_ports(1)
     with Path(os.environ.get(log_variable, os.devnull)).open("wb") as out:
@@ -125,13 +127,14 @@ def serving(
             env={**os.environ, "PORT": str(port), **(variables or {})},
             stdout=out,
             stderr=out,
+            cwd=folder,
         )
     url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + patience_s
     try:
         while not _answers(url + health):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not start; set {log_variable} to a file to see why")
-            time.sleep(1)
+            time.sleep(0.2)
         yield url
     finally:
         process.terminate()

@@ -11,7 +11,8 @@ import json
 import random
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import PIL.Image
@@ -49,18 +50,26 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What every user asks; the image is a JPEG or None."""
+    """What every user asks.
+
+    Attributes:
+        image: a JPEG.
+        more: fields of the body that only `RestUser` sends.
+    """
 
     text: str
     max_tokens: int
     image: bytes | None = None
+    more: dict[str, Any] = field(default_factory=dict)
 
 
-def image(number: int, side: int = 448) -> bytes:
-    """A JPEG of some 40 kB, with as much in it as a photograph; another one for each number."""
-    noise = PIL.Image.frombytes("RGB", (side // 4, side // 4), random.Random(number).randbytes(3 * (side // 4) ** 2))
+def image(number: int, width: int = 448, height: int | None = None) -> bytes:
+    """A JPEG, square without a height, with as much in it as a photograph (448 x 448: 40 kB); each number has its own."""
+    size = (width, width if height is None else height)
+    small = (size[0] // 4, size[1] // 4)
+    noise = PIL.Image.frombytes("RGB", small, random.Random(number).randbytes(3 * small[0] * small[1]))
     data = io.BytesIO()
-    noise.resize((side, side), PIL.Image.Resampling.BICUBIC).save(data, "JPEG", quality=85)
+    noise.resize(size, PIL.Image.Resampling.BICUBIC).save(data, "JPEG", quality=85)
     return data.getvalue()
 
 
@@ -130,7 +139,8 @@ class RestUser(_User):
             url = "data:image/jpeg;base64," + base64.b64encode(question.image).decode()
             content.insert(0, {"type": "image_url", "image_url": {"url": url}})
         message = {"role": "user", "content": content}
-        self._body = json.dumps({"messages": [message], "max_tokens": question.max_tokens, "stream": True}).encode()
+        body = {"messages": [message], "max_tokens": question.max_tokens, "stream": True, **question.more}
+        self._body = json.dumps(body).encode()
 
     async def _ask(self) -> tuple[str, str, float]:
         reply = await self._http.wire.ask("POST", "/v1/chat/completions", self._body, self._watch)

@@ -99,6 +99,12 @@ class EngineFailed(QwenDemoError):
     code = "engine_failed"
 
 
+class EngineRestarting(EngineFailed):
+    """The engine ended while it worked on this request, and is being started again."""
+
+    code = "engine_restarting"
+
+
 class OutOfMemory(EngineFailed):
     """This request needed more memory than was free; others go on."""
 

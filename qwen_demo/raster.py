@@ -75,9 +75,16 @@ class Raster:
         return self.width, self.height
 
     def array(self) -> np.ndarray:
-        """A read-only view, [count, height, width, 3] uint8; it keeps the memory alive."""
+        """A read-only view, [count, height, width, 3] uint8; it keeps the memory alive.
+
+        Raises:
+            MemoryError: there is no room for it in this process.
+        """
         if self._map is None:
-            self._map = mmap.mmap(self.fd, self.nbytes, prot=mmap.PROT_READ)
+            try:
+                self._map = mmap.mmap(self.fd, self.nbytes, prot=mmap.PROT_READ)
+            except OSError as exc:
+                raise MemoryError(f"{self.nbytes} bytes could not be mapped: {exc.strerror}") from exc
         return np.frombuffer(self._map, np.uint8).reshape(self.count, self.height, self.width, 3)
 
     def image(self, index: int = 0) -> PIL.Image.Image:

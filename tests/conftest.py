@@ -22,6 +22,7 @@ LONG = (
     "ui/test_page_browser.py",
     "ui/panels/test_preview_browser.py",
     "ui/i18n/test_languages_browser.py",
+    "server/test_kill.py",
     "server/test_server.py",
     "engines/batching/test_exactness.py",
     "deploy/test_nginx.py",

@@ -65,10 +65,10 @@ TASKS = [
     Task("charts: highest, lowest", ("chart",), ("highest", "lowest", "compare")),
     Task("charts: list", ("chart",), ("list_values", "describe_chart")),
     Task("charts: kind, number, title", ("chart",), ("chart_type", "n_parts", "title", "trend")),
-    Task("several pictures", ("group",)),
+    Task("several images", ("group",)),
     Task("clips: motion and change", ("clip",)),
     Task('later turns ("it")', ("shapes", "pictograms", "mixed"), ("it_where", "it_color")),
-    Task("picture in a later turn", ("late",), ("describe", "list", "color", "where", "exist", "count_all", "what_is")),
+    Task("image in a later turn", ("late",), ("describe", "list", "color", "where", "exist", "count_all", "what_is")),
     Task("greetings, abilities, off topic", ("chat",)),
     Task(
         "photographs: honest refusal",

@@ -29,8 +29,8 @@ def build(arguments: dict) -> serve.Application:
     class Replica:
         def check_health(self) -> None:
             """Ray asks every few seconds and replaces a replica that raises."""
-            status = self.app.state.service.status()
-            if status.state == "failed":
-                raise RuntimeError(status.detail)
+            service = self.app.state.service
+            if service.is_lost:
+                raise RuntimeError(service.status().detail)
 
     return Replica.bind()

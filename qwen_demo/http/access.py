@@ -13,11 +13,13 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from qwen_demo.errors import Overloaded, SettingsError
 from qwen_demo.http.credentials import hash_of_key, read_pairs
 from qwen_demo.http.errors import ApiError
+from qwen_demo.media.callers import current_caller
 from qwen_demo.settings import Settings
 
 WRONG_KEYS = parse("10/minute")
 # Whoever has one IPv6 address has its whole network of this length.
 IPV6_NETWORK = 64
+_OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 
 
 def caller_address(client: tuple[str, int] | None) -> str:
@@ -33,6 +35,18 @@ def caller_address(client: tuple[str, int] | None) -> str:
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((address, IPV6_NETWORK), strict=False))
+
+
+def decoding_caller(request: Request, name: str) -> str:
+    """By what name decoders are shared: key and address, so two who share one of them share nothing.
+
+    Empty where somebody else stands between, whom the server was not told to trust (`--trusted-proxies`): all
+    behind it would have its address. An address that a trusted proxy told has no port.
+    """
+    client = request.scope.get("client")
+    if client is None or (client[1] and any(name in request.headers for name in _OF_PROXIES)):
+        return ""
+    return f"{name} {caller_address(client)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,12 @@ class ApiAccess:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, request: Request) -> Caller:
+        """Who asks; what is decoded for this request is decoded for them. Raises as `admit`."""
+        caller = await self.admit(request)
+        current_caller.set(decoding_caller(request, caller.name))
+        return caller
+
+    async def admit(self, request: Request) -> Caller:
         """Raises `ApiError` 401 or `Overloaded`."""
         address = caller_address(request.scope.get("client"))
         caller = Caller(await self._key_name(request, address) if self.needs_key else address)

@@ -16,6 +16,7 @@ TABLE: tuple[tuple[type[errors.QwenDemoError], int, str], ...] = (
     (errors.InvalidRequest, 400, "invalid_request_error"),
     (errors.Overloaded, 429, "rate_limit_error"),
     (errors.NotReady, 503, "service_unavailable"),
+    (errors.EngineRestarting, 503, "service_unavailable"),
     (errors.DeadlineExceeded, 504, "timeout"),
     (errors.DiskFull, 507, "server_error"),
     (errors.QwenDemoError, 500, "server_error"),

@@ -112,7 +112,7 @@ class RouteGuard:
             return await _refuse(403, _MCP_CLOSED, scope, receive, send)
         if self._mcp_access:
             try:
-                await self._mcp_access(Request(scope))
+                await self._mcp_access.admit(Request(scope))
             except ApiError as error:
                 content = body(str(error), "authentication_error", error.code)
                 return await JSONResponse(content, error.status, error.headers)(scope, receive, send)

@@ -1,7 +1,7 @@
 """What was decoded lately, by the content of its file: gallery, preview and every turn of a conversation share it.
 
-An entry is bounded by age and all by a share of the memory budget, and they go first when memory is short. Who sends
-a file that somebody else sent a while ago gets its pixels sooner; nobody gets any from a file that they have not.
+An entry is bounded by age and all by a share of the memory budget, and they go first when memory is short. Nobody gets
+pixels of a file that they have not, nor any that a decoder made which had served somebody else before.
 """
 
 import asyncio

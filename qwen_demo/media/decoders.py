@@ -1,4 +1,4 @@
-"""The decoders seen from the server: one zygote for each kind of file, a process for each job, a share for each kind.
+"""The decoders seen from the server: one zygote for each kind of file, processes for jobs, a share for each kind.
 
 A job gets its file as a descriptor, says what it is going to make, gets memory of just that size, and fills it. The
 server reads two short answers and believes neither: sizes are checked by whoever asked, the memory's size is sealed
@@ -15,7 +15,9 @@ import os
 from collections.abc import AsyncIterator, Mapping
 
 from qwen_demo.errors import NotReady, Overloaded
+from qwen_demo.media.callers import current_caller
 from qwen_demo.media.jobs import DecoderJob, Task
+from qwen_demo.media.resting import MAX_JOBS, Resting
 from qwen_demo.media.zygote_process import ZygoteProcess
 from qwen_demo.sentences import Sentence
 
@@ -51,9 +53,11 @@ class DecoderPool:
 
     def _begin_anew(self) -> None:
         self._free = {kind: asyncio.Semaphore(count) for kind, count in self.at_once.items()}
+        self._working = dict.fromkeys(self.at_once, 0)
         self._starting = {kind: asyncio.Lock() for kind in self._programs}
         # Those of another loop end, as nobody holds their sockets.
         self._zygotes: dict[str, ZygoteProcess] = {}
+        self._resting = {kind: Resting() for kind in self._programs}
         self._retired: set[ZygoteProcess] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,7 +77,7 @@ class DecoderPool:
     @property
     def running(self) -> int:
         """Jobs at work."""
-        return sum(len(zygote.ended) for zygote in self._all())
+        return sum(len(zygote.decoders) for zygote in self._all()) - sum(map(len, self._resting.values()))
 
     async def start(self, kind: str = "image") -> None:
         """Have the processes of this kind warm before they are asked for."""
@@ -101,21 +105,45 @@ class DecoderPool:
                 Sentence("All decoders are busy. Try again in {seconds:.0f} s.", seconds=RETRY_AFTER_S),
                 retry_after_s=RETRY_AFTER_S,
             ) from exc
+        self._working[task.kind] += 1
         try:
-            zygote = await self._zygote(task.kind)
-            running = zygote.begin(task, file)
+            running = await self._begun(task, file)
         except BaseException:
-            free.release()
+            self._leave(task.kind)
             raise
-        running.ended.add_done_callback(lambda _: free.release())
+        running.over.add_done_callback(lambda _: self._leave(task.kind))
         try:
             yield running
         finally:
-            ending = asyncio.ensure_future(running.stop())
-            self._tasks.add(ending)
-            ending.add_done_callback(self._tasks.discard)
-            if not running.finished:
+            if running.decoder.jobs < MAX_JOBS and running.rested():
+                self._resting[task.kind].put(running.decoder)
+            elif running.finished:
+                await running.stop()  # at once: it ends by itself
+            else:
+                ending = asyncio.ensure_future(running.stop())
+                self._tasks.add(ending)
+                ending.add_done_callback(self._tasks.discard)
                 await asyncio.shield(ending)
+
+    async def _begun(self, task: Task, file: int) -> DecoderJob:
+        """A job in a decoder that its caller has used before, or in a new one. Raises as `job`."""
+        resting = self._resting[task.kind]
+        caller = current_caller.get() if task.again else ""
+        while caller and (decoder := resting.take(caller, task)):
+            try:
+                decoder.give(task, file)
+            except OSError:
+                decoder.end()
+            else:
+                return DecoderJob(decoder, task.timeout_s)
+        zygote = await self._zygote(task.kind)
+        # Those at work, this one included, and those at rest are no more than may work at once.
+        resting.end_all_but(self.at_once[task.kind] - self._working[task.kind])
+        return DecoderJob(zygote.fork(task, file, caller), task.timeout_s)
+
+    def _leave(self, kind: str) -> None:
+        self._working[kind] -= 1
+        self._free[kind].release()
 
     async def close(self) -> None:
         """End all processes, jobs in the middle included."""
@@ -125,16 +153,17 @@ class DecoderPool:
             zygote.kill()
         await asyncio.gather(*(zygote.gone for zygote in self._all()), *self._tasks, return_exceptions=True)
 
-    def _all(self) -> list[ZygoteProcess]:
+    def _all(self) -> list["ZygoteProcess"]:
         return [*self._zygotes.values(), *self._retired]
 
-    async def _zygote(self, kind: str) -> ZygoteProcess:
+    async def _zygote(self, kind: str) -> "ZygoteProcess":
         async with self._starting[kind]:
             if self._closed:
                 raise NotReady("The decoders are shut down.")
             zygote = self._zygotes.get(kind)
             if zygote is None or not zygote.alive or zygote.begun >= JOBS_OF_A_ZYGOTE:
                 if zygote is not None:
+                    self._resting[kind].end_all_but(0)
                     self._retire(zygote)
                 told = bool(self.sandbox)
                 zygote = self._zygotes[kind] = await ZygoteProcess.started(self._programs[kind])
@@ -143,7 +172,7 @@ class DecoderPool:
                     log.log(level, "decoders are confined by %s", _listed(zygote.sandbox))
             return zygote
 
-    def _retire(self, zygote: ZygoteProcess) -> None:
+    def _retire(self, zygote: "ZygoteProcess") -> None:
         self._retired.add(zygote)
         zygote.gone.add_done_callback(lambda _: self._retired.discard(zygote))
         zygote.retire()

@@ -3,13 +3,13 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.content import Content
 from qwen_demo.media.decoders import DecoderPool
-from qwen_demo.media.jobs import DecoderFailed, Task
+from qwen_demo.media.jobs import DecoderFailed, DecoderJob, Task
 from qwen_demo.media.memory_budget import MemoryBudget
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
@@ -68,17 +68,28 @@ class Context:
             RefusedByDecoder, DecoderFailed, TimeoutError, ValueError, TypeError, LookupError: `refused_in_words` knows.
             Overloaded: what others hold leaves no room for it, or no decoder is free.
         """
-        async with self.decoders.job(task, content.fd) as running:
-            first = _unrefused(await running.answer())
-            planned = plan(first)
-            taken = planned.peak_bytes + planned.nbytes
-            async with self.budget.passing(taken, content.size) as share, running.granted(planned.nbytes):
-                last = _unrefused(await running.answer())
-                width, height = numbers(last, "width", "height")
-                if sorted((width, height)) != sorted((planned.width, planned.height)):
-                    raise DecoderFailed("pixels of another size")
-                raster = await running.raster(planned.count, width, height)
-                share.keep(raster.nbytes, raster)
+        running: DecoderJob | None = None
+        try:
+            async with self.decoders.job(task, content.fd) as running:
+                return await self._decoded(running, content, plan)
+        except DecoderFailed:
+            if running is None or running.decoder.jobs == 1:
+                raise
+        # What an earlier file left there may be why: this one gets a decoder that has seen no other.
+        async with self.decoders.job(replace(task, again=False), content.fd) as running:
+            return await self._decoded(running, content, plan)
+
+    async def _decoded(self, running: DecoderJob, content: Content, plan: Callable[[dict[str, Any]], Plan]) -> Decoded:
+        first = _unrefused(await running.answer())
+        planned = plan(first)
+        taken = planned.peak_bytes + planned.nbytes
+        async with self.budget.passing(taken, content.size) as share, running.granted(planned.nbytes):
+            last = _unrefused(await running.answer())
+            width, height = numbers(last, "width", "height")
+            if sorted((width, height)) != sorted((planned.width, planned.height)):
+                raise DecoderFailed("pixels of another size")
+            raster = await running.raster(planned.count, width, height)
+            share.keep(raster.nbytes, raster)
         return Decoded(first, last, raster)
 
 

@@ -14,6 +14,7 @@ import PIL.ImageColor
 import PIL.ImageFile  # Pillow imports these parts of itself at first use, when no file can be opened any more
 import PIL.ImagePalette
 
+FILE = 4  # where a job finds its file
 _STRIP_BYTES = 1 << 16
 
 
@@ -26,10 +27,11 @@ class Refused(Exception):
 
 
 class Exchange:
-    """One job's line to the server."""
+    """A decoder's line to the server."""
 
     def __init__(self, line: socket.socket):
         self._line = line
+        self._given: list[int] = [FILE]
 
     def say(self, answer: dict[str, Any]) -> None:
         self._line.sendall(json.dumps(answer).encode() + b"\n")
@@ -44,7 +46,21 @@ class Exchange:
         _, descriptors, _, _ = socket.recv_fds(self._line, 16, 1)
         if not descriptors:
             os._exit(0)  # the server does not want them any more
+        self._given += descriptors
         return descriptors[0]
+
+    def next_job(self) -> dict[str, Any] | None:
+        """The next file of the same caller, at `FILE` again; None when there is none."""
+        while self._given:
+            os.close(self._given.pop())
+        request = b""
+        while not request.endswith(b"\n"):
+            piece, descriptors, _, _ = socket.recv_fds(self._line, 1 << 16, 1)
+            if not piece:
+                return None
+            request, self._given = request + piece, self._given + descriptors
+        job: dict[str, Any] = json.loads(request)
+        return job
 
 
 def read_whole(file: int) -> bytes:

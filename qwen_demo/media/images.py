@@ -22,7 +22,8 @@ from qwen_demo.types import Image
 
 DECODER_MEMORY = 512 * MIB  # address space, beside the file and what its largest image takes
 BYTES_PER_PIXEL = 16  # of the dearest format
-_SMALL = 1 << 18  # bytes that are hashed on the event loop: a fraction of a millisecond
+_SIZE_STEP = 4 * MIB
+_SMALL = 1 << 20  # bytes that are hashed on the event loop: half a millisecond, where a thread's turn takes longer
 
 _REFUSALS = {
     "bomb": "{name} has more pixels than the image library accepts. Scale it down.",
@@ -61,7 +62,7 @@ async def decode_image(content: Content, context: Context, name: str) -> Image:
         except RefusedByDecoder as exc:
             if exc.code != "deep":
                 raise
-            decoded = await context.decode(replace(task, kind="deep image"), content, plan)
+            decoded = await context.decode(replace(task, kind="deep image", again=False), content, plan)
         first, second = decoded.last["original"]
         width, height = numbers({"width": first, "height": second}, "width", "height")
         check_dimensions(width, height, limits.max_image_pixels, "max-image-pixels", limits, name)
@@ -78,8 +79,10 @@ def _task(content: Content, limits: Settings) -> Task:
         "kept_pixels": kept_pixels,
     }
     pixels = limits.max_image_pixels + min(kept_pixels, limits.max_image_pixels)
-    memory_bytes = DECODER_MEMORY + 4 * content.size + BYTES_PER_PIXEL * pixels
-    return Task("image", job, limits.image_timeout_s, memory_bytes)
+    # In steps, so that a decoder that was forked for one file has the limits of most others.
+    size = -(-content.size // _SIZE_STEP) * _SIZE_STEP
+    memory_bytes = DECODER_MEMORY + 4 * size + BYTES_PER_PIXEL * pixels
+    return Task("image", job, limits.image_timeout_s, memory_bytes, again=True)
 
 
 def _refusal(code: str, values: list[float], limits: Settings, name: str) -> MediaRefused:

@@ -1,4 +1,4 @@
-"""One file's time in a decoder, seen from the server: what it is to do, its answers, the memory for its pixels."""
+"""A decoder's process, and one file's time in it, seen from the server: the job, its answers, memory for its pixels."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import json
 import math
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from qwen_demo.sentences import Sentence
 
 MAX_ANSWER_BYTES = 1 << 20
 GRACE_S = 5.0  # for a process that has answered, or was killed, to end
+SPENT_S = 5  # after so much time at work, a decoder gets no other job: limits of processor time are for its whole life
 _CAN_SEAL = hasattr(fcntl, "F_ADD_SEALS")
 
 
@@ -30,6 +31,7 @@ class Task:
         timeout_s: for all its answers together, waiting for a free decoder excluded.
         memory_bytes: of address space.
         threads: that it may use.
+        again: its decoder may serve the same caller once more.
     """
 
     kind: str
@@ -37,11 +39,12 @@ class Task:
     timeout_s: float
     memory_bytes: int
     threads: int = 1
+    again: bool = False
 
     @property
     def limits(self) -> dict[str, int]:
         """By name of the resource. Its server kills it sooner; processor time is for when that has died."""
-        cpu_s = math.ceil(self.timeout_s) * self.threads + 1
+        cpu_s = math.ceil(self.timeout_s) * self.threads + 1 + SPENT_S * self.again
         return {"AS": self.memory_bytes, "CPU": cpu_s, "FSIZE": self.memory_bytes}
 
 
@@ -49,21 +52,70 @@ class DecoderFailed(Exception):
     """The job died, or its answer cannot be right: what it decodes may have taken it over."""
 
 
-class DecoderJob:
-    """One process at work, seen from the server.
+class Decoder:
+    """One process, forked for a caller.
 
     Attributes:
+        number: by which its zygote knows it.
+        caller: whose files it may read; empty for one file of anybody's.
+        limits: in which it lives.
         ended: done once the process is gone: its exit status, or None if it went with its zygote.
+        jobs: how many it was given.
+    """
+
+    def __init__(self, number: int, line: socket.socket, task: Task, caller: str, kill: Callable[["Decoder"], None]):
+        self.number, self.line, self.caller, self.limits, self._kill = number, line, caller, task.limits, kill
+        self.ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self.jobs, self.spent_s = 1, 0.0
+
+    def give(self, task: Task, file: int) -> None:
+        """Its next job. Raises `OSError`: it has ended, or said something while nobody asked."""
+        with contextlib.suppress(BlockingIOError):
+            self.line.recv(1, socket.MSG_PEEK)
+            raise ConnectionError
+        self.jobs += 1
+        socket.send_fds(self.line, [json.dumps(task.job).encode() + b"\n"], [file])
+
+    def end(self) -> None:
+        """It is told to end, and killed unless it soon does."""
+        self.line.close()
+        if not self.ended.done():
+            late = asyncio.get_running_loop().call_later(GRACE_S, self._kill, self)
+            self.ended.add_done_callback(lambda _: late.cancel())
+
+    async def kill(self) -> None:
+        """Return once it is gone."""
+        self.line.close()
+        if not self.ended.done():
+            self._kill(self)
+            await self.ended
+
+
+class DecoderJob:
+    """One file in its decoder.
+
+    Attributes:
+        decoder: at work on it.
+        over: done once the decoder is gone or rests.
         finished: its pixels were taken.
     """
 
-    def __init__(
-        self, number: int, line: socket.socket, timeout_s: float, end: Callable[["DecoderJob"], Awaitable[None]]
-    ):
-        self.number, self._end = number, end
-        self.ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+    def __init__(self, decoder: Decoder, timeout_s: float):
+        self.decoder = decoder
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        decoder.ended.add_done_callback(self._leave)
         self.finished = False
-        self._line, self._left_s, self._buffer, self._memory = line, timeout_s, b"", -1
+        self._left_s, self._buffer, self._memory = timeout_s, b"", -1
+        self._goes_on = False
+
+    def _leave(self, _: object = None) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+    @property
+    def ended(self) -> asyncio.Future[int | None]:
+        """Done once the process is gone, which may be after other jobs: `Decoder.ended`."""
+        return self.decoder.ended
 
     async def answer(self) -> dict[str, Any]:
         """What it says next.
@@ -80,12 +132,14 @@ class DecoderJob:
                 line = await self._read()
         finally:
             self._left_s -= loop.time() - begun
+            self.decoder.spent_s += loop.time() - begun
         try:
             answer = json.loads(line)
         except (ValueError, RecursionError) as exc:
             raise DecoderFailed("not JSON") from exc
         if not isinstance(answer, dict):
             raise DecoderFailed("not an object")
+        self._goes_on = answer.get("again") is True
         return answer
 
     async def _read(self) -> bytes:
@@ -94,7 +148,7 @@ class DecoderJob:
             if len(self._buffer) > MAX_ANSWER_BYTES:
                 raise DecoderFailed("an answer without end")
             try:
-                piece = await loop.sock_recv(self._line, 1 << 16)
+                piece = await loop.sock_recv(self.decoder.line, 1 << 16)
             except ConnectionError:
                 piece = b""
             if not piece:
@@ -126,7 +180,7 @@ class DecoderJob:
         if _CAN_SEAL:
             fcntl.fcntl(self._memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
         try:
-            socket.send_fds(self._line, [b"\n"], [self._memory])
+            socket.send_fds(self.decoder.line, [b"\n"], [self._memory])
         except OSError as exc:
             raise DecoderFailed("its line is closed") from exc
 
@@ -151,13 +205,25 @@ class DecoderJob:
         self.finished = True
         return raster
 
+    def rested(self) -> bool:
+        """Whether its decoder can take another job. It is then no longer this one's."""
+        decoder = self.decoder
+        fit = self.finished and self._goes_on and not self._buffer and decoder.spent_s < SPENT_S
+        if not (fit and _CAN_SEAL and decoder.caller and not decoder.ended.done()):
+            return False
+        decoder.ended.remove_done_callback(self._leave)
+        self._leave()
+        return True
+
     async def stop(self) -> None:
-        """Return once its process is gone: killed, unless it has finished."""
-        self._line.close()
+        """Return once its process is gone; one that has finished ends by itself."""
         if self._memory >= 0:
             os.close(self._memory)
             self._memory = -1
-        await self._end(self)
+        if self.finished:
+            self.decoder.end()
+        else:
+            await self.decoder.kill()
 
 
 def restarted() -> Overloaded:

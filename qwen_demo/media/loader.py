@@ -7,18 +7,16 @@ that a conversation's images are not decoded anew for each of its turns.
 
 import asyncio
 import functools
-import os
-import stat
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeVar, cast
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.cache import DecodedCache
-from qwen_demo.media.content import HEAD_BYTES, Content, content_of, digest_of, read_file
+from qwen_demo.media.callers import current_caller
+from qwen_demo.media.content import HEAD_BYTES, Content, content_of, digest_of
 from qwen_demo.media.decoders import DecoderPool
 from qwen_demo.media.decoding import Context
 from qwen_demo.media.encoding import decode_data_url, frames_of
@@ -26,20 +24,19 @@ from qwen_demo.media.fetch import Network, fetch_url
 from qwen_demo.media.frames import sampled, video_of
 from qwen_demo.media.images import decode_image
 from qwen_demo.media.memory_budget import MemoryBudget
+from qwen_demo.media.opened_file import OpenedFile, PathKey, open_file
 from qwen_demo.media.pdf import Page, check_pdf_bytes, draw_page, is_pdf
 from qwen_demo.media.sniff import Kind, check_bytes, label, larger_kind, media_kind
 from qwen_demo.media.videos import Clip, decode_video
-from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 from qwen_demo.types import Image, Video
 
 CACHE_SHARE = 4  # of the memory budget, one part in so many
 _REMEMBERED_PATHS = 4096
-_SETTLED_NS = 2_000_000_000  # a younger file may change without showing it: clocks of file systems are coarse
+_SMALL = 1 << 18  # characters of base64 that are decoded on the event loop: a fraction of a millisecond
 
 _Value = TypeVar("_Value", Image | Video, Page)
 _Key = tuple[str, str, Clip | int | None]  # kind, digest of the file, what of it
-_PathKey = tuple[str, int, int, int, int]
 
 
 class MediaLoader:
@@ -55,7 +52,7 @@ class MediaLoader:
         self.settings, self.budget, self.decoders = settings, budget, decoders
         self._context = Context(settings, budget, decoders)
         self._cache = DecodedCache(budget, budget.total_bytes // CACHE_SHARE, settings.cache_seconds)
-        self._digests: OrderedDict[_PathKey, str] = OrderedDict()
+        self._digests: OrderedDict[PathKey, str] = OrderedDict()
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -121,7 +118,8 @@ class MediaLoader:
         with self.budget.take() as share:
             if url[:5].lower() == "data:":
                 share.grow(len(url) // 4 * 3)
-                data = await asyncio.to_thread(decode_data_url, url, self.settings, kind=kind, name=name)
+                decode = functools.partial(decode_data_url, url, self.settings, kind=kind, name=name)
+                data = decode() if len(url) <= _SMALL else await asyncio.to_thread(decode)
             else:
                 data = await self.fetch_url(url, kind=kind, network=network)
                 share.grow(len(data))
@@ -187,19 +185,19 @@ class MediaLoader:
         return await decode_video(content, self._context, name, clip or Clip())
 
     async def _once(self, key: _Key, name: str, make: Callable[[], Awaitable[_Value]]) -> _Value:
-        return _named(await self._cache.get(key, name, make, _nbytes), name)
+        return _named(await self._cache.get(_own(key), name, make, _nbytes), name)
 
     async def _open(
         self, path: str | Path, allowed_roots: Iterable[str | Path], check: Callable[[bytes, int, str], None]
-    ) -> "_File":
-        return await asyncio.to_thread(_opened, Path(path), tuple(allowed_roots), check)
+    ) -> OpenedFile:
+        return await asyncio.to_thread(open_file, Path(path), tuple(allowed_roots), check)
 
     async def _read(
-        self, file: "_File", key: Callable[[str], _Key], decode: Callable[[Content], Awaitable[_Value]]
+        self, file: OpenedFile, key: Callable[[str], _Key], decode: Callable[[Content], Awaitable[_Value]]
     ) -> _Value:
         """The value of a file, which is read only if it has changed or is not known."""
         known = self._digests.get(file.key)
-        if known and (value := self._cache.found(key(known))) is not None:
+        if known and (value := self._cache.found(_own(key(known)))) is not None:
             return cast(_Value, _named(value, file.name))
         share = self.budget.take(file.size)
         try:
@@ -227,6 +225,11 @@ class MediaLoader:
                 content.close()
 
 
+def _own(key: _Key) -> tuple[_Key, str]:
+    """A decoder that serves a caller again may have been taken over: nobody else gets what it made."""
+    return key, current_caller.get()
+
+
 def _nbytes(value: Image | Video | Page) -> int:
     return value.image.raster.nbytes if isinstance(value, Page) else value.raster.nbytes
 
@@ -236,65 +239,3 @@ def _named(value: _Value, name: str) -> _Value:
     if isinstance(value, Page):
         return replace(value, image=replace(value.image, name=f"{name}, page {value.number}"))
     return value if value.name == name else replace(value, name=name)
-
-
-@dataclass(slots=True)
-class _File:
-    """An open regular file under an allowed root.
-
-    Attributes:
-        key: the same only while nothing was written to it.
-        settled: whether that can be told.
-    """
-
-    fd: int
-    name: str
-    size: int
-    head: bytes
-    key: _PathKey
-    settled: bool
-
-    def read(self) -> tuple[Content, str]:
-        """Its content and SHA-256 (hex). Blocking. Raises `MediaRefused`."""
-        try:
-            os.lseek(self.fd, 0, os.SEEK_SET)
-            return read_file(self.fd, self.size)
-        except OSError as exc:
-            raise _cannot_be_opened(self.name) from exc
-
-    def __enter__(self) -> "_File":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
-
-
-def _opened(path: Path, allowed_roots: tuple[str | Path, ...], check: Callable[[bytes, int, str], None]) -> _File:
-    """`check` gets the first bytes, the size and the name before anything else is read."""
-    name = label(path.name)
-    try:
-        real = path.resolve(strict=True)
-        if not any(real.is_relative_to(Path(root).resolve()) for root in allowed_roots):
-            raise MediaRefused(f"{name} is not in a folder that uploads are read from.")
-        # Neither a link put there since nor a pipe that never ends: O_NONBLOCK opens one at once.
-        fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError, RuntimeError) as exc:
-        raise _cannot_be_opened(name) from exc
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise MediaRefused(f"{name} is not a file.")
-        head = os.read(fd, HEAD_BYTES)
-        check(head, status.st_size, name)
-        key = (str(real), status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)
-        return _File(fd, name, status.st_size, head, key, time.time_ns() - status.st_mtime_ns > _SETTLED_NS)
-    except OSError as exc:
-        os.close(fd)
-        raise _cannot_be_opened(name) from exc
-    except BaseException:
-        os.close(fd)
-        raise
-
-
-def _cannot_be_opened(name: str) -> MediaRefused:
-    return MediaRefused(Sentence("{name} cannot be opened. Upload it again.", name=name))

@@ -1,13 +1,13 @@
 """The process that decoders are forked from: one for each kind of file, warm, and never near a stranger's byte.
 
-It imports the library of its kind, gives up its rights (`sandbox.py`), and then forks a child for each job. The child
-gives up more (it can start nothing, signal nobody, hear of no other job), decodes one file and ends. So what a hostile
-file does to its decoder ends with it: the next stranger's file is read by a process that never saw the first. Using a
-process again would save the fork, about a millisecond, and would need a proof that nothing of the last file is left.
+It imports the library of its kind, gives up its rights (`sandbox.py`), and then forks a child for a job. The child
+gives up more (it can start nothing, signal nobody, hear of no other job), decodes one file and ends, or waits for the
+next file of the same caller where the server said that it may (`resting.py`). So what a hostile file does to its
+decoder stays with whoever sent it: the next stranger's file is read by a process that never saw the first.
 
 Imports nothing of the package but what decodes; `decoders.py` starts it, with a socket for standard input.
 
-Requests: four bytes of length, JSON {"number", "job", "limits"} and two descriptors (the job's line, its file), or
+Requests: four bytes of length, JSON {"number", "job", "limits", "again"} and two descriptors (the line, the file), or
 {"kill": number}. Replies are lines: {"ready": what is in force} once, {"ended": number, "status": n} for each job.
 """
 
@@ -16,6 +16,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -23,10 +24,11 @@ import traceback
 from typing import Any
 
 from qwen_demo.media import sandbox
-from qwen_demo.media.exchange import Exchange, Refused
+from qwen_demo.media.exchange import FILE, Exchange, Refused
 
-_LINE, _FILE = 3, 4  # where a job finds its descriptors; memory for its pixels comes at 5
+_LINE = 3  # memory for pixels comes at 5
 _DETAIL = 4000
+_MOST_KIB = 128 << 10  # resident; a decoder that ever had more serves no other file
 
 
 def main(place: dict[str, Any]) -> None:
@@ -104,25 +106,34 @@ class _Zygote:
 
 
 def _work(request: dict[str, Any], descriptors: list[int], zygote: int, program: Any) -> None:
-    """One job, in a process of its own. Does not return."""
+    """One job, or several of one caller, in a process of its own. Does not return."""
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # They are higher numbers: the zygote's own three descriptors came first.
         os.dup2(descriptors[0], _LINE)
-        os.dup2(descriptors[1], _FILE)
-        os.closerange(_FILE + 1, 1 << 16)
+        os.dup2(descriptors[1], FILE)
+        os.closerange(FILE + 1, 1 << 16)
         exchange = Exchange(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=_LINE))
-        sandbox.confine_job(zygote, {"NOFILE": _FILE + 2, **request["limits"]})
-        exchange.say(_answer(request["job"], exchange, program))
+        sandbox.confine_job(zygote, {"NOFILE": FILE + 2, **request["limits"]})
+        job = request["job"]
+        while job is not None:
+            answer = _answer(job, exchange, program)
+            again = request["again"] and "refused" not in answer and _has_not_grown()
+            exchange.say({**answer, "again": True} if again else answer)
+            job = exchange.next_job() if again else None
         os._exit(0)
     finally:
         os._exit(1)
 
 
+def _has_not_grown() -> bool:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < _MOST_KIB
+
+
 def _answer(job: dict[str, Any], exchange: Exchange, program: Any) -> dict[str, Any]:
     try:
-        answer: dict[str, Any] = program.decode(job, _FILE, exchange)
+        answer: dict[str, Any] = program.decode(job, FILE, exchange)
         return answer
     except Refused as exc:
         return {"refused": exc.code, "values": exc.values}

@@ -1,4 +1,4 @@
-"""A zygote seen from the server: started, given jobs, asked to end them, and gone."""
+"""A zygote seen from the server: started, told to fork decoders and to end them, and gone."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from typing import Any
 
 from qwen_demo.errors import NotReady
 from qwen_demo.media import jobs
-from qwen_demo.media.jobs import DecoderJob, Task, restarted
+from qwen_demo.media.jobs import Decoder, Task, restarted
 
 START_S = 60.0
 
@@ -26,6 +26,15 @@ _BOOT = (
     "from qwen_demo.media import zygote\n"
     "zygote.main(place)\n"
 )
+# The last three: a new process pays for every symbol that it is the first to use, and one that serves again for every
+# page that it had given back.
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "LD_BIND_NOW": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
+}
 _MEDIA = Path(__file__).parent
 
 
@@ -33,15 +42,15 @@ class ZygoteProcess:
     """The server's end of one `zygote.py`.
 
     Attributes:
-        ended: jobs that are not known to have ended, by number.
-        begun: how many it has been given.
+        decoders: those that are not known to have ended, by number.
+        begun: how many it has forked.
         gone: done once its process has ended.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, control: socket.socket):
         self._process, self._control = process, control
         self.sandbox: tuple[str, ...] = ()
-        self.ended: dict[int, asyncio.Future[int | None]] = {}
+        self.decoders: dict[int, Decoder] = {}
         self.begun = 0
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._retired = self._ending = False
@@ -65,7 +74,7 @@ class ZygoteProcess:
                     *(sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(place)),
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.DEVNULL,
-                    env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                    env=_ENVIRONMENT,
                     start_new_session=True,
                 )
         except OSError as exc:
@@ -86,41 +95,33 @@ class ZygoteProcess:
     def alive(self) -> bool:
         return bool(self.sandbox) and not self._ending and not self.gone.done()
 
-    def begin(self, task: Task, file: int) -> DecoderJob:
+    def fork(self, task: Task, file: int, caller: str) -> Decoder:
+        """A new process, at work on `file`. Raises `Overloaded`."""
         self.begun += 1
         line, theirs = socket.socketpair()
         line.setblocking(False)
-        running = DecoderJob(self.begun, line, task.timeout_s, self._end)
+        decoder = Decoder(self.begun, line, task, caller, self._kill)
+        request = {"number": decoder.number, "job": task.job, "limits": task.limits, "again": bool(caller)}
         with theirs:
-            request = json.dumps({"number": running.number, "job": task.job, "limits": task.limits}).encode()
             try:
-                self._send(request, [theirs.fileno(), file])
+                self._send(json.dumps(request).encode(), [theirs.fileno(), file])
             except OSError as exc:
                 line.close()
                 raise restarted() from exc
-        self.ended[running.number] = running.ended
-        return running
+        self.decoders[decoder.number] = decoder
+        return decoder
 
-    async def _end(self, running: DecoderJob) -> None:
-        """Return once the job's process is gone; it has little time for it, or none."""
-        for kill in (False, True) if running.finished else (True,):
-            if kill and not running.ended.done():
-                with contextlib.suppress(OSError):
-                    self._send(json.dumps({"kill": running.number}).encode(), [])
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(jobs.GRACE_S):
-                    await asyncio.shield(running.ended)
-                    break
-        else:
-            self.kill()
-            await running.ended
-        if self._retired and not self.ended:
-            self.kill()
+    def _kill(self, decoder: Decoder) -> None:
+        """It ends, or the zygote with it."""
+        with contextlib.suppress(OSError):
+            self._send(json.dumps({"kill": decoder.number}).encode(), [])
+        late = asyncio.get_running_loop().call_later(jobs.GRACE_S, self.kill)
+        decoder.ended.add_done_callback(lambda _: late.cancel())
 
     def retire(self) -> None:
         """It gets no more jobs, and ends with its last one."""
         self._retired = True
-        if not self.ended:
+        if not self.decoders:
             self.kill()
 
     def kill(self) -> None:
@@ -149,10 +150,9 @@ class ZygoteProcess:
         finally:
             self._ending = True
             self._control.close()
-            for ended in self.ended.values():
-                if not ended.done():
-                    ended.set_result(None)
-            self.ended.clear()
+            for decoder in self.decoders.values():
+                decoder.ended.set_result(None)
+            self.decoders.clear()
             if not self._ready.done():
                 self._ready.set_exception(ConnectionError("it ended before it was ready"))
         await self._process.wait()
@@ -163,6 +163,6 @@ class ZygoteProcess:
             if not self._ready.done():
                 self._ready.set_result(None)
         else:
-            ended = self.ended.pop(reply["ended"], None)
-            if ended is not None and not ended.done():
-                ended.set_result(reply["status"])
+            self.decoders.pop(reply["ended"]).ended.set_result(reply["status"])
+            if self._retired and not self.decoders:
+                self.kill()

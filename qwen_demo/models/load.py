@@ -93,9 +93,11 @@ def load_beside(first: Callable[[], ModelInfo]) -> Callable[[Settings, Progress]
 
 def _load(choice: Choice, settings: Settings, torch) -> LoadedModel:
     from transformers import AutoConfig, AutoProcessor, Qwen2_5_VLForConditionalGeneration
+    from transformers.utils.logging import disable_progress_bar
 
     from qwen_demo.models.prompt import PromptBuilder
 
+    disable_progress_bar()  # standard error is the log's
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     hub: dict[str, Any] = {"revision": choice.revision, "token": token, "trust_remote_code": False}
     config = AutoConfig.from_pretrained(choice.source, **hub)

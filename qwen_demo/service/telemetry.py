@@ -58,7 +58,7 @@ class Metrics:
         )
         self._latency = self._seconds("inference_latency_seconds", "Arrival to the end of the answer.")
         self._first = self._seconds("qwen_time_to_first_token_seconds", "Arrival to the first token.")
-        self._queued = self._seconds("qwen_queue_seconds", "Arrival to the start of the work.")
+        self._queued = self._seconds("qwen_queue_seconds", "Waiting for a place in the engine.")
         self._gap = self._seconds("qwen_inter_token_seconds", "Mean time between tokens of an answer.", GAPS)
         for name, text, value in (
             ("queue_length", "Requests that wait.", lambda: health().waiting),

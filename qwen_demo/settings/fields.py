@@ -171,7 +171,7 @@ class Batching(BaseModel):
     kernels: bool = Field(True, description="Triton kernels on CUDA, where they give the plain path's results")
     fast_path: bool = Field(True, description="fused forward passes instead of transformers' modules")
     step_timeout_s: float = Field(120.0, gt=0, description="a step that takes longer makes the engine unhealthy")
-    repetition_guard: bool = Field(True, description="end answers that run in a loop, unless a request says no")
+    repetition_guard: bool = Field(True, description="end answers that run in a loop")
 
 
 class Uploads(BaseModel):

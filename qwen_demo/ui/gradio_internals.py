@@ -38,7 +38,6 @@ SWEEP_EVERY_S = 10.0
 CLOSED_PAGE_KEPT_S = 600.0
 CALL_KEPT_S = 10.0
 # Gradio names the session of a `/call/` after its event; pages and gradio_client choose names of other forms.
-_BUSY = ("/gradio_api/call/", "/gradio_api/queue/")
 _CALL = re.compile(r"[0-9a-f]{32}")
 _BUSY = ("/gradio_api/call/", "/gradio_api/queue/")  # routes of every question
 _URLS = ("http://", "https://", "data:")

@@ -3,12 +3,16 @@
 import asyncio
 import io
 import json
+import subprocess
 
 import PIL.Image
+import psutil
 import pytest
 
-from benchmarks import load, machine, soak
+from benchmarks import faults, load, machine, soak
+from benchmarks.harm import alive, eventually
 from benchmarks.running import app, scrape
+from benchmarks.streams import end_of
 from benchmarks.users import FRONTS, Question, connect, image
 
 
@@ -86,3 +90,37 @@ def test_images_differ_and_are_as_large_as_said():
     assert image(1) == image(1) != image(2)
     assert PIL.Image.open(io.BytesIO(image(3))).size == (448, 448)
     assert 20_000 < len(image(3)) < 100_000
+
+
+def test_a_faults_row_is_the_median_of_its_rounds():
+    rounds = [{"told s": told, "answers lost": 8} for told in (0.2, 9.0, 0.3)]
+    assert faults.median("engine killed", rounds) == {"fault": "engine killed", "told s": 0.3, "answers lost": 8}
+
+
+@pytest.mark.parametrize(
+    ("last", "broken", "end"),
+    [
+        ("data: [DONE]", "", ("", "", True)),
+        (
+            'data: {"error": {"code": "engine_failed", "message": "It ended."}}',
+            "",
+            ("engine_failed", "It ended.", False),
+        ),
+        ('{"error": {"code": "not_ready", "message": "Not yet."}}', "", ("not_ready", "Not yet.", False)),
+        ('data: {"choices": []}', "ReadError()", ("broken", "ReadError()", False)),
+        ('data: {"choices": []}', "", ("broken", 'data: {"choices": []}', False)),
+        ("", "", ("broken", "", False)),
+    ],
+)
+def test_a_stream_that_only_stops_is_broken_and_not_done(last, broken, end):
+    found = end_of(last, broken)
+    assert (found.code, found.message, found.done) == end
+
+
+def test_a_process_that_ended_is_not_alive_though_nobody_has_buried_it():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        seen = psutil.Process(process.pid)
+        assert alive([seen]) == [seen]
+        process.kill()
+        eventually(lambda: not alive([seen]), "it stayed")
+        assert process.returncode is None

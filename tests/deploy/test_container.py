@@ -19,7 +19,13 @@ PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "qwen-demo.json").read_text(encoding="utf-8"))
 HELLO = {"messages": [{"role": "user", "content": "hello there"}]}
 # Of the engine's own numbers, those that rules and panels ask for by name.
-STATS = {"batch_size": 3, "gpu_memory_bytes": 1, "gpu_memory_used_bytes": 1, "gpu_memory_total_bytes": 2}
+STATS = {
+    "batch_size": 3,
+    "process_resident_bytes": 1,
+    "gpu_memory_bytes": 1,
+    "gpu_memory_used_bytes": 1,
+    "gpu_memory_total_bytes": 2,
+}
 # Prometheus adds these to what it scrapes.
 ADDED = {"job", "instance", "__name__"}
 WORDS_OF_PROMQL = {"and", "or", "unless", "by", "without", "on", "ignoring", "offset", "bool"}

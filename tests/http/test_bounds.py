@@ -135,7 +135,7 @@ async def test_passwords_are_checked_in_threads_a_few_at_once(tmp_path, monkeypa
 # Readers who do not read
 
 
-async def test_a_reader_that_stops_in_the_middle_loses_his_slot_at_the_deadline(settings):
+async def test_a_reader_that_stops_in_the_middle_loses_its_slot_at_the_deadline(settings):
     settings = settings.model_copy(update={"warmup": False, "canary_s": 0, "request_timeout_s": 0.2})
     engine = ScriptedEngine(Script(["a "] * 100))
     service = Service(settings, engine)
@@ -159,7 +159,7 @@ def impatient(start, monkeypatch):
     return start(Script(["x" * 100_000] * 100_000, gap_s=0.001), max_running=2, max_new_tokens=100_000)
 
 
-def test_a_caller_that_takes_nothing_is_cut_off_and_his_slot_freed(impatient):
+def test_a_caller_that_takes_nothing_is_cut_off_and_its_slot_freed(impatient):
     body = json.dumps(HELLO | {"stream": True, "max_tokens": 100_000}).encode()
     kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}"
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n{kind}\r\n\r\n".encode()

@@ -31,7 +31,7 @@ from training.world.phrasing import BANKS, plain_wording
 from training.world.sample import plain, spelled
 from training.world.world import MIX, World
 
-EMBEDDED = Path(__file__).parents[1] / "qwen_demo" / "models" / "embedded"
+EMBEDDED = Path(__file__).parents[2] / "qwen_demo" / "models" / "embedded"
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +269,7 @@ def test_the_shipped_checkpoint_answers_about_pictures_drawn_here():
     from training.pictures import draw, right
 
     samples = draw(seed=1)
-    for name in ("shapes", "sign", "two_pictures", "clip"):
+    for name in ("shapes", "sign", "two_images", "clip"):
         question = questions.Question(questions.TASKS[0], samples[name], samples[name].dialogues[0][:1])
         assert right(question.turn, model.answer(question.messages(), samples[name].pictures)), name
 

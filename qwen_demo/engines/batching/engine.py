@@ -51,7 +51,7 @@ class BatchingEngine:
 
     def __init__(self, settings: "Settings", loader: "Loader" = load):
         self._settings, self._loader = settings, loader
-        self._state = "not started"
+        self._state = "starting"
         self._jobs: set[Job] = set()
         self._parts: EngineParts | None = None
         self._event_loop: asyncio.AbstractEventLoop | None = None

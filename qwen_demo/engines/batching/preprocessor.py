@@ -195,7 +195,7 @@ class Preprocessor:
 
     def _fail(self, job: Job, error: Exception) -> None:
         self.release(job)
-        if isinstance(error, torch.OutOfMemoryError):
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
             error = out_of_memory(error)
         elif not isinstance(error, QwenDemoError):
             log.error("request %s failed in the prompt or the vision encoder", job.request.request_id, exc_info=error)

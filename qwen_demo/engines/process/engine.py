@@ -17,7 +17,7 @@ from qwen_demo.engines.process import codec
 from qwen_demo.engines.process.protocol import CALL, ERROR, EVENT, Ask, Setup, Tell
 from qwen_demo.engines.process.supervisor import USUAL, Bounds, Supervisor
 from qwen_demo.engines.process.wire import MAX_DESCRIPTORS
-from qwen_demo.errors import EngineFailed, InvalidRequest, NotReady, Overloaded, QwenDemoError
+from qwen_demo.errors import EngineFailed, EngineRestarting, InvalidRequest, NotReady, Overloaded, QwenDemoError
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Event, Finished, Health, ModelInfo
@@ -218,7 +218,7 @@ class ProcessEngine:
         self._snapshot = Health(False, slots=self._snapshot.slots)
         self._unready_since = None
         self._end_calls(
-            lambda: EngineFailed(
+            lambda: EngineRestarting(
                 Sentence("The engine ended while it worked on this ({how}). Ask again in a moment.", how=how)
             )
         )

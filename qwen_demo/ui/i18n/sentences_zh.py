@@ -26,6 +26,7 @@ ERRORS = {
     "disk_full": "服务器上存放上传文件的磁盘已满。请稍后再试。",
     "model_load_failed": "模型无法加载。",
     "engine_failed": "模型在处理这个请求时出错。",
+    "engine_restarting": "模型进程已结束，正在重新启动。请稍后再问一次。",
     "out_of_memory": "这个请求需要的内存超过了可用内存。请减少或缩小图片，或稍后再试。",
 }
 # Every `Sentence` of the program by its English template.

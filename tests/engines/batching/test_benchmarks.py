@@ -5,9 +5,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from tokenizers import Tokenizer
 
-from benchmarks import device_map, gpu_cases, memory
+from benchmarks import device_map, gpu_cases, memory, random_checkpoint
 from benchmarks.architectures import from_disk, load, settings
+from qwen_demo.models.choose import EMBEDDED_DIR
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,19 @@ def test_a_checkpoint_of_random_weights_goes_through_the_products_loader(tmp_pat
     assert loaded.info.quantization == "nf4" and loaded.info.context_tokens == 512
     layer = loaded.model.model.language_model.layers[0]
     assert type(layer.mlp.up_proj).__name__ == "Linear4bit"
+    # A prompt of the embedded model's template puts an image where this model looks for one.
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert tokenizer.token_to_id("<|image_pad|>") == loaded.model.config.image_token_id
+
+
+def test_every_token_of_a_random_checkpoint_is_some_text():
+    """Also beyond the special tokens, which keep their numbers."""
+    shipped = json.loads((EMBEDDED_DIR / "tokenizer.json").read_text())
+    tokenizer = Tokenizer.from_str(json.dumps(random_checkpoint.wordy(shipped, 4000)))
+    assert tokenizer.get_vocab_size() == 4000
+    assert [tokenizer.decode([number]) for number in (3072, 3999)] == ["w3072", "w3999"]
+    for token in shipped["added_tokens"]:
+        assert tokenizer.token_to_id(token["content"]) == token["id"]
 
 
 async def test_one_device_is_no_map_and_answers_the_same(monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qwen_demo.engines.process.engine import ProcessEngine
-from qwen_demo.errors import EngineFailed, NotReady, OutOfMemory
+from qwen_demo.errors import EngineFailed, EngineRestarting, NotReady, OutOfMemory
 from qwen_demo.types import collect
 from tests.conftest import image, question, until
 from tests.engines.process.conftest import QUICK, made, started
@@ -55,7 +55,7 @@ async def test_killed_or_stopped_in_the_middle_of_eight_streams_it_tells_all_and
         tasks = await eight_streams(engine)
         os.kill(pid, number)
         ends = await ends_of(tasks)
-        assert [type(end) for end in ends] == [EngineFailed] * 8
+        assert [type(end) for end in ends] == [EngineRestarting] * 8
         assert all(how in str(end) for end in ends)
         await recovered(engine)
         assert await pid_of(engine) != pid
@@ -71,7 +71,7 @@ async def test_whatever_breaks_every_caller_is_told_and_the_next_question_is_ans
         ordered = asyncio.create_task(collect(engine.stream(question(order))))
         ends = [end for end in await ends_of([*tasks, ordered]) if isinstance(end, Exception)]
         assert len(ends) >= 8
-        assert all(type(end) is EngineFailed and how in str(end) for end in ends)
+        assert all(type(end) is EngineRestarting and how in str(end) for end in ends)
         await recovered(engine)
         assert await said(engine, "Count", max_new_tokens=2) == "0 1 "
 
