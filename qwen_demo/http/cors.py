@@ -3,13 +3,20 @@
 The page may have a login, whose cookie browsers send along; the REST API takes none.
 """
 
-from functools import partial
+from typing import Any
 
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 ALL = "*"
 _WITHOUT_COOKIE = ("/v1/", "/inference", "/health", "/ready")
+
+_OPTIONS: dict[str, Any] = {
+    "allow_methods": ["GET", "HEAD", "POST"],
+    "allow_headers": ["*"],
+    "expose_headers": ["X-Request-Id", "Retry-After"],
+}
 
 
 def is_allowed(origin: str, path: str, origins: tuple[str, ...]) -> bool:
@@ -17,22 +24,21 @@ def is_allowed(origin: str, path: str, origins: tuple[str, ...]) -> bool:
     return origin.lower() in origins or (ALL in origins and path.startswith(_WITHOUT_COOKIE))
 
 
-class Cors:
-    """Answers preflights, and tells browsers what they may show. It is needed with no origins, too: where it is
-    missing, Gradio allows every one, with credentials.
-    """
+def add_cors(app: FastAPI, origins: tuple[str, ...]) -> None:
+    """Answer preflights, and tell browsers what they may show."""
+    # Also with no origins, and of starlette's own class: where Gradio finds none, it allows all, with credentials.
+    named = [origin for origin in origins if origin != ALL]
+    app.add_middleware(CORSMiddleware, allow_origins=named, **_OPTIONS)
+    if ALL in origins:
+        app.add_middleware(_OpenApi)
 
-    def __init__(self, app: ASGIApp, *, origins: tuple[str, ...]):
-        cors = partial(
-            CORSMiddleware,
-            app,
-            allow_methods=["GET", "HEAD", "POST"],
-            allow_headers=["*"],
-            expose_headers=["X-Request-Id", "Retry-After"],
-        )
-        self._named = cors(allow_origins=[origin for origin in origins if origin != ALL])
-        self._all = cors(allow_origins=[ALL]) if ALL in origins else self._named
+
+class _OpenApi:
+    """Every origin, for the REST API; before the middleware of those that are named."""
+
+    def __init__(self, app: ASGIApp):
+        self._app, self._to_all = app, CORSMiddleware(app, allow_origins=[ALL], **_OPTIONS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         to_all = scope["type"] == "http" and scope["path"].startswith(_WITHOUT_COOKIE)
-        await (self._all if to_all else self._named)(scope, receive, send)
+        await (self._to_all if to_all else self._app)(scope, receive, send)

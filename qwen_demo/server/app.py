@@ -15,7 +15,7 @@ from qwen_demo import __version__
 from qwen_demo.api.openapi import correct as correct_openapi
 from qwen_demo.api.routes import build_router
 from qwen_demo.http.access import ApiAccess
-from qwen_demo.http.cors import Cors
+from qwen_demo.http.cors import add_cors
 from qwen_demo.http.credentials import Login
 from qwen_demo.http.errors import install as install_errors
 from qwen_demo.http.head import HeadAsGet
@@ -88,7 +88,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         timeout_s=settings.body_timeout_s,
         mcp_access=access if settings.page_users_file else None,
     )
-    app.add_middleware(Cors, origins=settings.cors_origins)
+    add_cors(app, settings.cors_origins)
     app.add_middleware(CompressedPage)
     app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders)
