@@ -68,7 +68,8 @@ class Streams:
         lines: list[str] = []
         broken = ""
         try:
-            with httpx.stream("POST", f"{self._url}/v1/chat/completions", json=body, timeout=PATIENCE_S) as answer:
+            asked = {"json": body, "timeout": PATIENCE_S, "verify": False, "trust_env": False}
+            with httpx.stream("POST", f"{self._url}/v1/chat/completions", **asked) as answer:
                 for line in answer.iter_lines():
                     if line:
                         lines.append(line)

@@ -87,6 +87,9 @@ async def _serve(settings: Settings, listening: socket.socket) -> int:
             await serving
             print(f"error: {which}{service.failure}", file=sys.stderr)
             return 1
+        if service.status().state == "closing":  # it was told to end while it loaded
+            await serving
+            return 0
         _tell(service, time.perf_counter() - began, "To compare with" if which else "Ready")
     # What was made until here stays: each full collection would look through all of it, for a tenth of a second.
     gc.collect()

@@ -77,7 +77,9 @@ def the_page_stays(program: Program, ready: bool) -> None:
     assert f"qwen_ready {ready:.1f}" in program.get("/metrics").text
 
 
-@pytest.mark.parametrize(("number", "how"), [(signal.SIGKILL, "killed by SIGKILL"), (signal.SIGSTOP, "stopped")])
+@pytest.mark.parametrize(
+    ("number", "how"), [(signal.SIGKILL, "killed by SIGKILL"), (signal.SIGSTOP, "stopped")], ids=["killed", "stopped"]
+)
 def test_an_engine_killed_or_stopped_under_eight_streams_is_told_to_all_and_comes_back(program, visitor, number, how):
     streams, before = begun(program), program.family()
     engine = program.engine()

@@ -1,10 +1,12 @@
 """The program as a whole: `gradio_client`, MCP, health, start and stop."""
 
+import asyncio
 import base64
 import concurrent.futures
 import io
 import itertools
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -18,7 +20,10 @@ from fastapi import FastAPI
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from qwen_demo.server.run import uvicorn_config
+from qwen_demo.engines.scripted import ScriptedEngine
+from qwen_demo.server import app as building
+from qwen_demo.server import run
+from qwen_demo.server.listening import listening_socket
 from qwen_demo.settings import Settings
 from qwen_demo.ui.examples import EXAMPLES
 from tests.conftest import ROOT, draw
@@ -210,4 +215,19 @@ def test_an_idle_connection_waits_for_the_next_request_as_long_as_is_set():
                 connection.sendall(b"HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert b" 200 " in connection.recv(4096)
             assert connection.recv(1) == b""
-    assert uvicorn_config(FastAPI(), Settings()).timeout_keep_alive == 75
+    assert run.uvicorn_config(FastAPI(), Settings()).timeout_keep_alive == 75
+
+
+async def test_a_program_told_to_end_while_it_loads_ends_well_and_never_says_that_it_is_ready(
+    monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setattr(building, "build_server_engine", lambda settings: ScriptedEngine(load_s=3600))
+    settings = Settings(engine="scripted", port=0, upload_dir=tmp_path)
+    serving = asyncio.create_task(run._serve(settings, listening_socket(settings)))
+    told = ""
+    while "the model is loading" not in told:
+        await asyncio.sleep(0.01)
+        told += capsys.readouterr().out
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await serving == 0
+    assert "Ready" not in told + capsys.readouterr().out

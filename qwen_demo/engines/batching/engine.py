@@ -79,6 +79,7 @@ class BatchingEngine:
     async def start(self) -> None:
         """Load the model and plan its memory. Raises `ModelLoadError`, `SettingsError`."""
         self._event_loop = asyncio.get_running_loop()
+        self._state = "Importing PyTorch and transformers"  # which the loader says too late to be seen
         await asyncio.to_thread(self._load)
         self.loop.start()
         self.preprocessor.start()
