@@ -27,6 +27,7 @@ BROUGHT = {
     "gradio_client": "gradio",
     "httpx2": "openai",
     "starlette": "fastapi",
+    "pydantic_core": "pydantic",
     "triton": "torch",
     "spaces": "gradio",
 }
