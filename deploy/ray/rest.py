@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from qwen_demo import __version__
 from qwen_demo.api.openapi import correct as correct_openapi
 from qwen_demo.api.routes import build_router
 from qwen_demo.http.access import ApiAccess
+from qwen_demo.http.cors import add_cors
 from qwen_demo.http.errors import install as install_errors
+from qwen_demo.http.head import HeadAsGet
 from qwen_demo.http.middleware import BoundedBody, RequestId, SecurityHeaders
 from qwen_demo.media import MediaLoader
 from qwen_demo.server.engines import build_engine
@@ -46,9 +47,8 @@ def rest_api(settings: Settings) -> FastAPI:
         timeout_s=settings.body_timeout_s,
         budget=loader.budget,
     )
-    app.add_middleware(
-        CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
-    )
+    add_cors(app, settings.cors_origins)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestId)
     return app
