@@ -13,7 +13,7 @@ import PIL.Image
 from qwen_demo.raster import Raster
 
 Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "repetition"]
+FinishReason = Literal["stop", "length", "repetition", "content_filter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +129,12 @@ class ChatRequest:
     """One question with everything that leads to its answer.
 
     Attributes:
-        messages: the conversation, the last message is the user's.
+        messages: the conversation; the last message is answered.
         min_pixels, max_pixels: bounds of each image's area as the model sees it; None
             takes the model's own.
         request_id: appears in logs and errors.
         repetition_guard: end the answer when it runs in a loop.
+        continue_final_message: the last message is the assistant's, and the answer goes on from its end.
     """
 
     messages: tuple[Message, ...]
@@ -142,6 +143,7 @@ class ChatRequest:
     max_pixels: int | None = None
     request_id: str = ""
     repetition_guard: bool = True
+    continue_final_message: bool = False
 
 
 @dataclass(frozen=True, slots=True)

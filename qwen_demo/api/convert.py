@@ -2,16 +2,12 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from qwen_demo.api.schemas import (
-    AnyPart,
-    ChatCompletionRequest,
-    ChatMessage,
-    InferenceRequest,
-    ResponseFormat,
-    TextPart,
-)
+from qwen_demo.api.parts import AnyPart, ImagePart, RefusalPart, TextPart
+from qwen_demo.api.schemas import ChatCompletionRequest, ChatMessage, InferenceRequest, ResponseFormat
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.http.sse import dumped
 from qwen_demo.media import MediaLoader, decode_base64
@@ -19,33 +15,44 @@ from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text
 
 DEFAULT_MAX_TOKENS = 512
 LOW_DETAIL_PIXELS = 256 * 28 * 28
-# OpenAI has no word for an answer that ran in a loop and clients take its words only; vLLM's
+UNSET = -1  # vLLM's and SGLang's word for no top_k and for a fresh seed
+# OpenAI has no word for an answer that ran in a loop and clients take its words only: it was cut. vLLM's
 # `stop_reason` beside it tells.
-FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "stop"}
+FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "length", "content_filter": "content_filter"}
 
 
 async def chat_request(body: ChatCompletionRequest, loader: MediaLoader) -> ChatRequest:
     """Opens every image. Raises `InvalidRequest` or `MediaRefused`."""
-    messages = tuple([await _message(message, loader) for message in body.messages])
+    messages = tuple([await _message(message, f"messages.{n}", loader) for n, message in enumerate(body.messages)])
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop)
-    wanted = body.max_completion_tokens if body.max_tokens is None else body.max_tokens
+    wanted = body.max_tokens or body.max_completion_tokens or DEFAULT_MAX_TOKENS
     sampling = Sampling(
-        max_new_tokens=min(DEFAULT_MAX_TOKENS, loader.settings.max_new_tokens) if wanted is None else wanted,
+        max_new_tokens=min(wanted, loader.settings.max_new_tokens),
         temperature=body.temperature,
         top_p=body.top_p,
-        top_k=body.top_k,
+        top_k=0 if body.top_k == UNSET else body.top_k,
         min_p=body.min_p,
         repetition_penalty=body.repetition_penalty,
         presence_penalty=body.presence_penalty,
         frequency_penalty=body.frequency_penalty,
-        seed=body.seed,
+        seed=None if body.seed == UNSET else body.seed,
         stop=stop,
         json_schema=_json_schema(body.response_format),
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
     budget = body.mm_processor_kwargs
     low = LOW_DETAIL_PIXELS if _low_detail(body.messages) else None
-    return ChatRequest(messages, sampling, budget.min_pixels, budget.max_pixels or low)
+    # An empty message has nothing to go on from: its answer begins.
+    continues = body.continue_final_message and bool(messages[-1].parts)
+    if body.continue_final_message and not continues:
+        messages = messages[:-1]
+    return ChatRequest(
+        messages,
+        sampling,
+        budget.min_pixels,
+        budget.max_pixels or low,
+        continue_final_message=continues,
+    )
 
 
 async def inference_request(body: InferenceRequest, loader: MediaLoader) -> ChatRequest:
@@ -53,31 +60,47 @@ async def inference_request(body: InferenceRequest, loader: MediaLoader) -> Chat
         raise InvalidRequest("Give image or image_url, not both.", field="image")
     parts: list[Part] = []
     if body.image:
-        data = decode_base64(body.image, loader.settings, kind="image")
-        parts.append(await loader.load_bytes(data, kind="image"))
+        with named("image"):
+            data = decode_base64(body.image, loader.settings, kind="image")
+            parts.append(await loader.load_bytes(data, kind="image"))
     elif body.image_url:
-        parts.append(await loader.load_url(body.image_url, kind="image"))
-    return inference_question(body, *parts)
+        with named("image_url"):
+            parts.append(await loader.load_url(body.image_url, kind="image"))
+    return inference_question(body, loader, *parts)
 
 
-def inference_question(body: InferenceRequest, *parts: Part) -> ChatRequest:
-    sampling = Sampling(body.max_tokens, body.temperature)
+def inference_question(body: InferenceRequest, loader: MediaLoader, *parts: Part) -> ChatRequest:
+    sampling = Sampling(min(body.max_tokens, loader.settings.max_new_tokens), body.temperature)
     return ChatRequest((Message("user", (*parts, Text(body.prompt))),), sampling)
 
 
-async def _message(message: ChatMessage, loader: MediaLoader) -> Message:
+async def _message(message: ChatMessage, place: str, loader: MediaLoader) -> Message:
     role = "system" if message.role == "developer" else message.role
-    if isinstance(message.content, str):
-        return Message(role, (Text(message.content),) if message.content else ())
-    return Message(role, tuple([await _part(part, loader) for part in message.content]))
+    content = message.content or message.refusal
+    if isinstance(content, str):
+        return Message(role, (Text(content),) if content else ())
+    return Message(role, tuple([await _part(part, f"{place}.content.{n}", loader) for n, part in enumerate(content)]))
 
 
-async def _part(part: AnyPart, loader: MediaLoader) -> Part:
-    if isinstance(part, TextPart):
+async def _part(part: AnyPart, place: str, loader: MediaLoader) -> Part:
+    if isinstance(part, TextPart | RefusalPart):
         return Text(part.text)
-    if part.type == "image_url":
-        return await loader.load_url(part.image_url.url, kind="image")
-    return await loader.load_url(part.video_url.url, kind="video")
+    with named(f"{place}.{part.spelling}"):
+        if isinstance(part, ImagePart):
+            return await loader.load_url(part.given.url, kind="image")
+        if isinstance(part.given, str):
+            return await loader.load_url(part.given, kind="video")
+        return await loader.load_frames(part.given)
+
+
+@contextmanager
+def named(place: str) -> Iterator[None]:
+    """What is refused within gets the name of the field that holds it."""
+    try:
+        yield
+    except InvalidRequest as error:
+        error.field = error.field or place
+        raise
 
 
 def _json_schema(wanted: ResponseFormat | None) -> str | None:
@@ -88,7 +111,7 @@ def _json_schema(wanted: ResponseFormat | None) -> str | None:
 
 def _low_detail(messages: list[ChatMessage]) -> bool:
     parts = [part for message in messages if not isinstance(message.content, str) for part in message.content]
-    details = {part.image_url.detail for part in parts if part.type == "image_url"}
+    details = {part.wanted_detail for part in parts if isinstance(part, ImagePart)}
     if "low" in details and len(details) > 1:
         raise InvalidRequest(
             "Images of one request must have the same detail; use mm_processor_kwargs.max_pixels for a budget.",

@@ -57,7 +57,7 @@ class AnswerMessage(BaseModel):
 class ChoiceBody(BaseModel):
     index: Literal[0]
     message: AnswerMessage
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "content_filter"]
     stop_reason: Literal["repetition"] | None
     logprobs: LogprobsBody | None
 
@@ -110,6 +110,7 @@ _TEXTS = {
     404: "There is no such model.",
     408: "The body came too slowly.",
     413: "The body is too large.",
+    415: "The body is neither JSON nor a form, or packed in another way than gzip and deflate.",
     429: "Over capacity or over the rate; see Retry-After.",
     500: "Something failed on the server.",
     503: "Not ready; see Retry-After.",
@@ -122,7 +123,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Error, "description": _TEXTS[status]} for status in statuses}
 
 
-ASKING = refusals(400, 401, 403, 404, 408, 413, 429, 500, 503, 504, 507)
+ASKING = refusals(400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504, 507)
 LOOKING = refusals(401, 404, 429, 500)
 # Before 3.2, OpenAPI has no word of its own for one event of a stream: its schema stands for each.
 EVENT = {

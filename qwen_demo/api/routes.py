@@ -12,7 +12,9 @@ from starlette.datastructures import UploadFile
 
 from qwen_demo import __version__
 from qwen_demo.api import convert, openapi
+from qwen_demo.api.bodies import FORM, route_class
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
+from qwen_demo.api.unknown_paths import add_unknown_paths
 from qwen_demo.errors import DiskFull, QwenDemoError
 from qwen_demo.http.access import ApiAccess, Caller
 from qwen_demo.http.errors import UNEXPECTED, ApiError, body, describe
@@ -24,14 +26,15 @@ from qwen_demo.service.telemetry import request_id
 from qwen_demo.types import Answer, ChatRequest, Finished, TextDelta, collect
 
 # How long a stream may hold back its status line, so that a refusal still gets the right one.
-STATUS_WAIT_S = 2.0
+STATUS_WAIT_S = 1.0
 
 
 def build_router(service: Service, access: ApiAccess, loader: MediaLoader) -> APIRouter:
     """All routes of the API on one service."""
-    router = APIRouter()
+    router = APIRouter(route_class=route_class(loader.budget, loader.settings.max_request_bytes))
     _add_answers(router, service, access, loader)
     _add_operations(router, service, access)
+    add_unknown_paths(router)
     return router
 
 
@@ -162,7 +165,7 @@ async def _chunks(
 
 async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
     try:
-        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        if not request.headers.get("content-type", "").startswith(FORM):
             return await convert.inference_request(InferenceRequest.model_validate_json(await request.body()), loader)
         async with request.form(max_files=1, max_fields=8, max_part_size=loader.settings.max_image_bytes) as form:
             file = form.get("file") or form.get("image")
@@ -172,8 +175,9 @@ async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
             if upload is None:
                 return await convert.inference_request(asked, loader)
             data = await upload.read()
-        image = await loader.load_bytes(data, kind="image", name=upload.filename or "image")
-        return convert.inference_question(asked, image)
+        with convert.named("file"):
+            image = await loader.load_bytes(data, kind="image", name=upload.filename or "image")
+        return convert.inference_question(asked, loader, image)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
     except OSError as error:
@@ -198,5 +202,5 @@ def _inference_body() -> dict[str, Any]:
     form = {**schema, "properties": {**schema["properties"], "file": {"type": "string", "format": "binary"}}}
     return {
         "required": True,
-        "content": {"application/json": {"schema": schema}, "multipart/form-data": {"schema": form}},
+        "content": {"application/json": {"schema": schema}, FORM: {"schema": form}},
     }

@@ -1,57 +1,29 @@
 """What the REST API reads, as pydantic models. They go no further than `convert.py`.
 
-A field that this server does not know is refused, never ignored. Fields that clients send back
-as null from an earlier answer are as good as absent.
+A field that this server does not know is refused, never ignored; one that it knows and that asks for nothing is
+dropped (`idle_fields.py`).
 """
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from qwen_demo.api.idle_fields import MessageFields, OpenAIFields, OtherServersFields, StreamFields, Strict
+from qwen_demo.api.parts import Content
 
 MAX_STOPS = 4
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: item for key, item in value.items() if item is not None}
-        return value
-
-
-class Url(Strict):
-    url: str
-    detail: Literal["auto", "low", "high"] = "auto"
-
-
-class TextPart(Strict):
-    type: Literal["text"]
-    text: str
-
-
-class ImagePart(Strict):
-    type: Literal["image_url"]
-    image_url: Url
-
-
-class VideoPart(Strict):
-    type: Literal["video_url"]
-    video_url: Url
-
-
-AnyPart = Annotated[TextPart | ImagePart | VideoPart, Field(discriminator="type")]
-
-
-class ChatMessage(Strict):
+class ChatMessage(MessageFields):
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[AnyPart] = ""
+    content: Content = ""
+    # Of an earlier answer: what was said instead of content.
+    refusal: str = ""
 
 
-class StreamOptions(Strict):
+class StreamOptions(StreamFields):
     include_usage: bool = False
 
 
@@ -94,32 +66,57 @@ class SamplingFields(Strict):
     seed: int | None = None
 
 
-class ChatCompletionRequest(SamplingFields):
-    """OpenAI's chat completion request, with vLLM's `top_k`, `min_p`, `repetition_penalty` and pixel bounds."""
+Stops = Annotated[
+    Annotated[Word, Tag("<words>")] | Annotated[Annotated[list[Word], Field(max_length=MAX_STOPS)], Tag("<parts>")],
+    Discriminator(lambda value: "<words>" if isinstance(value, str) else "<parts>"),
+]
+
+
+class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
+    """OpenAI's chat completion request, with vLLM's `top_k`, `min_p`, `repetition_penalty`, pixel bounds and
+    `continue_final_message`.
+    """
 
     model: str = ""
     messages: list[ChatMessage] = Field(min_length=1)
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
     n: Literal[1] = 1
-    stop: Word | Annotated[list[Word], Field(max_length=MAX_STOPS)] = Field(default_factory=list)
+    stop: Stops = Field(default_factory=list)
     stream: bool = False
     stream_options: StreamOptions | None = None
     logprobs: bool = False
     top_logprobs: int | None = None
     response_format: ResponseFormat | None = None
-    user: Annotated[str, StringConstraints(max_length=200)] | None = None
     mm_processor_kwargs: PixelBudget = PixelBudget()
+
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool = False
 
     @model_validator(mode="after")
     def _one_meaning(self) -> Self:
-        if self.max_tokens is not None and self.max_completion_tokens is not None:
-            raise ValueError("give max_tokens or max_completion_tokens, not both")
-        if self.stream_options is not None and not self.stream:
-            raise ValueError("stream_options goes with stream: true")
-        if self.top_logprobs is not None and not self.logprobs:
-            raise ValueError("top_logprobs goes with logprobs: true")
+        limits = {self.max_tokens, self.max_completion_tokens} - {None}
+        if len(limits) > 1:
+            raise _contradiction("max_completion_tokens", "give max_tokens or max_completion_tokens, not both")
+        if self.top_logprobs and not self.logprobs:
+            raise _contradiction("top_logprobs", "it goes with logprobs: true")
+        if self.add_generation_prompt is False and not self.continue_final_message:
+            raise _contradiction("add_generation_prompt", "false goes with continue_final_message: true")
+        if self.continue_final_message:
+            self._check_continuation()
         return self
+
+    def _check_continuation(self) -> None:
+        if self.add_generation_prompt:
+            raise _contradiction("add_generation_prompt", "true does not go with continue_final_message: true")
+        if self.messages[-1].role != "assistant":
+            raise _contradiction("continue_final_message", "the last message is not the assistant's")
+        if self.response_format is not None and self.response_format.type != "text":
+            raise _contradiction("continue_final_message", "it does not go with a response_format of JSON")
+
+
+def _contradiction(field: str, words: str) -> PydanticCustomError:
+    return PydanticCustomError("contradiction", "{words}", {"words": words, "field": field})
 
 
 class InferenceRequest(Strict):
@@ -128,7 +125,7 @@ class InferenceRequest(Strict):
     prompt: str
     image_url: str | None = None
     image: str | None = Field(None, description="base64 of an image file")
-    max_tokens: int = 512
+    max_tokens: int = Field(512, ge=1)
     temperature: float = 0.0
 
 

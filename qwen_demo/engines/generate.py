@@ -57,6 +57,7 @@ class _Model:
             max_new_tokens=max_new_tokens,
             stop=request.sampling.stop,
             repetition_guard=self._repetition_guard and request.repetition_guard,
+            must_be_whole=request.sampling.json_schema is not None,
         )
         return AnswerStreamer(tokenizer, output)
 

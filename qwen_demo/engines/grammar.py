@@ -4,6 +4,7 @@ A `Constraint` follows one answer. The mask is computed on the CPU from the gram
 tens of microseconds a token, and put over the logits before anything else looks at them.
 """
 
+import logging
 import threading
 from typing import Any
 
@@ -14,6 +15,8 @@ import torch
 
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.sentences import Sentence
+
+log = logging.getLogger(__name__)
 
 # Where blanks are free a small model fills the answer with them.
 COMPACT: Any = {"whitespace_flexible": False}
@@ -65,15 +68,29 @@ def _unusable(why: object) -> Sentence:
 
 
 class Constraint:
-    """The grammar's state along one answer."""
+    """The grammar's state along one answer.
+
+    Attributes:
+        failure: why the answer cannot go on: a dead end of the grammar, or an error of the library, which would
+            allow the end token then. Once set, the logits stay as they are, and no token counts.
+    """
 
     def __init__(self, matcher: llguidance.LLMatcher, vocabulary: int):
         self._matcher = matcher
         self._bits = llguidance.torch.allocate_token_bitmask(1, vocabulary)
+        self.failure: InvalidRequest | None = None
 
     def apply(self, logits: torch.Tensor) -> None:
         """Rule out, in place, what may not come next. `logits`: [1, vocabulary] float32."""
+        if self.failure is not None:
+            return
         llguidance.torch.fill_next_token_bitmask(self._matcher, self._bits)
+        if self._matcher.is_error():
+            self._fail(self._matcher.get_error())
+        elif not self._bits.any() or (self._matcher.is_stopped() and not self._matcher.is_accepting()):
+            self._fail("nothing may come next")
+        if self.failure is not None:
+            return
         # The library's own function compiles itself at its first call: seconds, and a C++ compiler.
         token = torch.arange(logits.shape[-1], device=logits.device)
         words = self._bits.to(logits.device)[:, token // 32]
@@ -81,4 +98,14 @@ class Constraint:
 
     def accept(self, token: int) -> None:
         """`token` was chosen."""
-        self._matcher.consume_token(token)
+        if self.failure is None and not self._matcher.consume_token(token):
+            self._fail(self._matcher.get_error() or "a token does not fit")
+
+    def _fail(self, why: str) -> None:
+        # The library adds the grammar and the answer so far, which are the caller's own.
+        log.error("a grammar of an answer came to its end: %s", why.partition("\n")[0][:200])
+        self.failure = InvalidRequest(
+            "The answer cannot go on under the JSON schema: its grammar came to a dead end or is too large. "
+            "Ask with a simpler schema.",
+            field="response_format",
+        )

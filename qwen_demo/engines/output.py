@@ -25,6 +25,7 @@ class Output:
         max_new_tokens: after this many tokens the answer ends with `length`.
         stop: strings that end the answer before them.
         repetition_guard: whether a loop ends the answer with `repetition`.
+        must_be_whole: only an end token ends it with `stop`; a stop string cuts it, with `length`.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Output:
         max_new_tokens: int,
         stop: Sequence[str] = (),
         repetition_guard: bool = True,
+        must_be_whole: bool = False,
     ):
         self._backend = tokenizer.backend_tokenizer
         self._stream = DecodeStream(skip_special_tokens=True)
@@ -42,6 +44,7 @@ class Output:
         self._max_new_tokens = max_new_tokens
         self._stop = tuple(stop)
         self._guard = repetition_guard
+        self._at_stop_string: FinishReason = "length" if must_be_whole else "stop"
         self._held = ""
         self.ids: list[int] = []
         self.reason: FinishReason | None = None
@@ -59,7 +62,7 @@ class Output:
         self._held += self._stream.step(self._backend, token) or ""
         cut = min((at for at in map(self._held.find, self._stop) if at >= 0), default=-1)
         if cut >= 0:
-            self.reason = "stop"
+            self.reason = self._at_stop_string
             self._held = self._held[:cut]
             return self._release()
         if len(self.ids) >= self._max_new_tokens:

@@ -47,7 +47,7 @@ class GumbelNoise(LogitsProcessor):
 
 
 class Constrained(LogitsProcessor):
-    """Rules out what a `Constraint` does not allow next."""
+    """Rules out what a `Constraint` does not allow next. Raises `InvalidRequest` where it allows nothing."""
 
     def __init__(self, constraint: Constraint, prompt_length: int):
         self.constraint, self.prompt_length = constraint, prompt_length
@@ -57,6 +57,8 @@ class Constrained(LogitsProcessor):
             self.constraint.accept(int(input_ids[0, -1]))
         scores = scores.float()
         self.constraint.apply(scores)
+        if self.constraint.failure is not None:
+            raise self.constraint.failure
         return scores
 
 

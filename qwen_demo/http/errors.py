@@ -24,6 +24,19 @@ TABLE: tuple[tuple[type[errors.QwenDemoError], int, str], ...] = (
 UNEXPECTED = "Something failed on the server; its log has the cause under this request's id."
 
 
+UNSUPPORTED = "unsupported_field"
+_UNSUPPORTED = ("extra_forbidden", UNSUPPORTED)
+_MESSAGES = {
+    "extra_forbidden": "This server does not support this field",
+    "json_invalid": "The body is not valid JSON",
+    "model_attributes_type": "It must be an object",
+    "model_type": "It must be an object",
+    "missing": "It is needed and was not sent",
+}
+# What pydantic puts into a place for a choice between spellings, see `api/parts.py`: no caller wrote it.
+TAGS = ("<words>", "<parts>", "<text>", "<refusal>", "<image>", "<video>", "<url>", "<frames>")
+
+
 class ApiError(Exception):
     """A refusal that is about HTTP itself, such as a missing key."""
 
@@ -48,6 +61,13 @@ def describe(error: errors.QwenDemoError) -> tuple[int, dict[str, Any], dict[str
     return status, body(str(error), kind, error.code, getattr(error, "field", None)), headers
 
 
+def field_of(error: dict[str, Any]) -> str:
+    """Where pydantic found it, as the caller wrote it: `messages.0.content.0.image_url`. Empty for the whole body."""
+    place = [part for part in error["loc"] if part not in ("body", "query") and part not in TAGS]
+    place.append("type" if error["type"] == "unknown_part" else error.get("ctx", {}).get("field", ""))
+    return ".".join(str(part) for part in place if part != "")[:200]
+
+
 def _count(request: Request, reason: str) -> None:
     """A refusal that never reached the service, which counts its own."""
     request.app.state.service.metrics.rejected(reason)
@@ -70,15 +90,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))[:200]
-        known = {
-            "extra_forbidden": "This server does not support this field",
-            "json_invalid": "The body is not valid JSON",
-        }
-        message = known.get(first["type"], first["msg"])
-        code = "unsupported_field" if first["type"] == "extra_forbidden" else "invalid_request"
+        field = field_of(first)
+        code = UNSUPPORTED if first["type"] in _UNSUPPORTED else "invalid_request"
         _count(request, code)
-        text = f"{field}: {message}." if field else f"{message}."
+        message = _MESSAGES.get(first["type"], first["msg"].removeprefix("Value error, "))
+        text = f"{field}: {message}." if field else f"{message[:1].upper()}{message[1:]}."
         return JSONResponse(body(text, "invalid_request_error", code, field or None), 400)
 
     @app.exception_handler(HTTPException)

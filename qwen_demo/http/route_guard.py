@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_demo.errors import DiskFull, Overloaded, QwenDemoError
 from qwen_demo.http.access import ApiAccess, caller_address
+from qwen_demo.http.cors import is_allowed
 from qwen_demo.http.errors import ApiError, body, describe
 from qwen_demo.http.uploads import remove_remains
 
@@ -53,7 +54,7 @@ class RouteGuard:
     """Stands before the whole application; the origin is checked for the REST API as well.
 
     Args:
-        origins: other web origins whose pages may send requests, as `https://example.org`.
+        origins: other web origins whose pages may send requests, see `cors.is_allowed`.
         uploads: folder of uploads.
         max_upload_bytes: of one upload request, all its files together.
         timeout_s: longest pause within an upload.
@@ -82,7 +83,7 @@ class RouteGuard:
         path, headers = scope["path"], Headers(scope=scope)
         if not _is_used(path):
             return await _refuse(404, "There is nothing here.", scope, receive, send)
-        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not self._same_site(headers):
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not self._same_site(headers, path):
             text = "Another web site sent this request (an operator can allow it with --cors-origins)."
             return await _refuse(403, text, scope, receive, send)
         if path.rstrip("/") == "/login" and scope["method"] == "POST" and not await self._may_log_in(scope):
@@ -94,12 +95,12 @@ class RouteGuard:
             return await self._upload(headers, scope, receive, send)
         return await self._app(scope, receive, send)
 
-    def _same_site(self, headers: Headers) -> bool:
+    def _same_site(self, headers: Headers, path: str) -> bool:
         """Whether no other site is behind it. Browsers let no page forge the headers that are read here."""
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         if site in ("same-origin", "none") or (origin is None and site is None):
             return True
-        if origin is None or origin.lower() in self._origins:
+        if origin is None or is_allowed(origin, path, self._origins):
             return origin is not None
         return urlsplit(origin).netloc in (headers.get("host"), headers.get("x-forwarded-host"))
 

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 # Proxies close connections on which nothing moves; a comment line moves and means nothing.
 COMMENT_EVERY_S = 10.0
+COMMENT = b": waiting\n"  # a blank line would end an event that has nothing in it
 
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ class EventStream(Response):
             self._moved = False
             await asyncio.sleep(COMMENT_EVERY_S)
             if not self._moved:
-                await send({"type": "http.response.body", "body": b": waiting\n\n", "more_body": True})
+                await send({"type": "http.response.body", "body": COMMENT, "more_body": True})
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:

@@ -2,25 +2,44 @@
 
 import base64
 import binascii
+from urllib.parse import unquote
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.sniff import Kind, check_bytes, label, larger_kind
 from qwen_demo.settings import Settings
 
+_BLANKS = b" \t\r\n\v\f"
+_FROM_URL_ALPHABET = bytes.maketrans(b"-_", b"+/")
+# vLLM's type of a clip that is already cut into frames, given one after the other.
+_FRAMES = "video/jpeg"
+
 
 def decode_base64(text: str, limits: Settings, *, kind: Kind | None = None, name: str = "image") -> bytes:
-    """Bytes of strict base64 (RFC 4648 section 4: padded, no line breaks), its length checked first.
+    """Bytes of base64 (RFC 4648) of either alphabet, its length checked first.
+
+    Line breaks and other ASCII blanks, which mail programs, phones and shells put in, are skipped; padding may be
+    missing where nothing else is.
 
     Raises:
         MediaRefused: not base64, or too long.
     """
     name = label(name)
-    size = len(text) // 4 * 3 - text[-2:].count("=")
-    check_bytes(size, kind or larger_kind(limits), limits, name)
     try:
-        return base64.b64decode(text, validate=True)
+        plain = text.encode("ascii").translate(_FROM_URL_ALPHABET, _BLANKS)
+    except UnicodeEncodeError as exc:
+        raise _no_base64(name) from exc
+    size = len(plain) * 3 // 4 - plain[-2:].count(b"=")
+    check_bytes(size, kind or larger_kind(limits), limits, name)
+    if not plain.endswith(b"="):
+        plain += b"=" * (-len(plain) % 4)
+    try:
+        return base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise MediaRefused(f"{name} is not valid base64: standard alphabet, padded, without line breaks.") from exc
+        raise _no_base64(name) from exc
+
+
+def _no_base64(name: str) -> MediaRefused:
+    return MediaRefused(f"{name} is not valid base64.")
 
 
 def decode_data_url(url: str, limits: Settings, *, kind: Kind | None = None, name: str = "image") -> bytes:
@@ -29,7 +48,25 @@ def decode_data_url(url: str, limits: Settings, *, kind: Kind | None = None, nam
     Raises:
         MediaRefused: another form, or too long.
     """
+    return decode_base64(_text_of(url, name), limits, kind=kind, name=name)
+
+
+def frames_of(url: str, limits: Settings, *, name: str = "video") -> list[str] | None:
+    """The frames of `data:video/jpeg;base64,<text>,<text>…` as data: URLs of their own; None for any other URL.
+
+    Raises:
+        MediaRefused: all together too long.
+    """
+    if not url[:1024].lower().startswith(f"data:{_FRAMES}"):
+        return None
+    text = _text_of(url, name)
+    check_bytes(len(text) * 3 // 4, "video", limits, label(name))
+    return [f"data:image/jpeg;base64,{frame}" for frame in text.split(",")]
+
+
+def _text_of(url: str, name: str) -> str:
+    """What follows the comma. Raises `MediaRefused` for another form."""
     header, comma, text = url.partition(",") if url[:1024].find(",") >= 0 else ("", "", "")
     if not comma or header[:5].lower() != "data:" or not header.lower().endswith(";base64"):
         raise MediaRefused(f"{label(name)} must be given as data:image/png;base64,<text>, with its own image type.")
-    return decode_base64(text, limits, kind=kind, name=name)
+    return unquote(text) if "%" in text else text

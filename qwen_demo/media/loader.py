@@ -7,41 +7,36 @@ that a conversation's images are not decoded anew for each of its turns.
 
 import asyncio
 import functools
-import os
-import stat
-import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeVar, cast
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media.cache import DecodedCache
 from qwen_demo.media.callers import current_caller
-from qwen_demo.media.content import HEAD_BYTES, Content, content_of, digest_of, read_file
+from qwen_demo.media.content import HEAD_BYTES, Content, content_of, digest_of
 from qwen_demo.media.decoders import DecoderPool
 from qwen_demo.media.decoding import Context
-from qwen_demo.media.encoding import decode_data_url
+from qwen_demo.media.encoding import decode_data_url, frames_of
 from qwen_demo.media.fetch import Network, fetch_url
+from qwen_demo.media.frames import sampled, video_of
 from qwen_demo.media.images import decode_image
 from qwen_demo.media.memory_budget import MemoryBudget
+from qwen_demo.media.opened_file import OpenedFile, PathKey, open_file
 from qwen_demo.media.pdf import Page, check_pdf_bytes, draw_page, is_pdf
 from qwen_demo.media.sniff import Kind, check_bytes, label, larger_kind, media_kind
 from qwen_demo.media.videos import Clip, decode_video
-from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 from qwen_demo.types import Image, Video
 
 CACHE_SHARE = 4  # of the memory budget, one part in so many
 _REMEMBERED_PATHS = 4096
 _SMALL = 1 << 18  # characters of base64 that are decoded on the event loop: a fraction of a millisecond
-# A file changed since may change again without showing it: clocks of file systems are coarse.
-_SETTLED_NS = 2_000_000_000
 
 _Value = TypeVar("_Value", Image | Video, Page)
 _Key = tuple[str, str, Clip | int | None]  # kind, digest of the file, what of it
-_PathKey = tuple[str, int, int, int, int]
 
 
 class MediaLoader:
@@ -57,7 +52,7 @@ class MediaLoader:
         self.settings, self.budget, self.decoders = settings, budget, decoders
         self._context = Context(settings, budget, decoders)
         self._cache = DecodedCache(budget, budget.total_bytes // CACHE_SHARE, settings.cache_seconds)
-        self._digests: OrderedDict[_PathKey, str] = OrderedDict()
+        self._digests: OrderedDict[PathKey, str] = OrderedDict()
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -118,6 +113,8 @@ class MediaLoader:
             MediaRefused, Overloaded: as `load_bytes`.
         """
         name = name or kind or "image"
+        if kind != "image" and (frames := await asyncio.to_thread(frames_of, url, self.settings)):
+            return await self.load_frames(frames, name=name)
         with self.budget.take() as share:
             if url[:5].lower() == "data:":
                 share.grow(len(url) // 4 * 3)
@@ -127,6 +124,12 @@ class MediaLoader:
                 data = await self.fetch_url(url, kind=kind, network=network)
                 share.grow(len(data))
             return await self.load_bytes(data, kind=kind, clip=clip, name=name)
+
+    async def load_frames(self, urls: Sequence[str], *, name: str = "video", network: Network | None = None) -> Video:
+        """A video of frames that are images, each an https: or data: URL, in their order. Raises as `load_url`."""
+        urls, step_s = sampled(urls, self.settings)
+        images = [await self.load_url(url, kind="image", name=f"frame of {name}", network=network) for url in urls]
+        return await video_of(cast(list[Image], images), step_s, self.settings, self.budget, name)
 
     async def load_path(
         self,
@@ -186,11 +189,11 @@ class MediaLoader:
 
     async def _open(
         self, path: str | Path, allowed_roots: Iterable[str | Path], check: Callable[[bytes, int, str], None]
-    ) -> "_File":
-        return await asyncio.to_thread(_opened, Path(path), tuple(allowed_roots), check)
+    ) -> OpenedFile:
+        return await asyncio.to_thread(open_file, Path(path), tuple(allowed_roots), check)
 
     async def _read(
-        self, file: "_File", key: Callable[[str], _Key], decode: Callable[[Content], Awaitable[_Value]]
+        self, file: OpenedFile, key: Callable[[str], _Key], decode: Callable[[Content], Awaitable[_Value]]
     ) -> _Value:
         """The value of a file, which is read only if it has changed or is not known."""
         known = self._digests.get(file.key)
@@ -236,65 +239,3 @@ def _named(value: _Value, name: str) -> _Value:
     if isinstance(value, Page):
         return replace(value, image=replace(value.image, name=f"{name}, page {value.number}"))
     return value if value.name == name else replace(value, name=name)
-
-
-@dataclass(slots=True)
-class _File:
-    """An open regular file under an allowed root.
-
-    Attributes:
-        key: the same only while nothing was written to it.
-        settled: whether that can be told.
-    """
-
-    fd: int
-    name: str
-    size: int
-    head: bytes
-    key: _PathKey
-    settled: bool
-
-    def read(self) -> tuple[Content, str]:
-        """Its content and SHA-256 (hex). Blocking. Raises `MediaRefused`."""
-        try:
-            os.lseek(self.fd, 0, os.SEEK_SET)
-            return read_file(self.fd, self.size)
-        except OSError as exc:
-            raise _cannot_be_opened(self.name) from exc
-
-    def __enter__(self) -> "_File":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
-
-
-def _opened(path: Path, allowed_roots: tuple[str | Path, ...], check: Callable[[bytes, int, str], None]) -> _File:
-    """`check` gets the first bytes, the size and the name before anything else is read."""
-    name = label(path.name)
-    try:
-        real = path.resolve(strict=True)
-        if not any(real.is_relative_to(Path(root).resolve()) for root in allowed_roots):
-            raise MediaRefused(f"{name} is not in a folder that uploads are read from.")
-        # Neither a link put there since nor a pipe that never ends: O_NONBLOCK opens one at once.
-        fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError, RuntimeError) as exc:
-        raise _cannot_be_opened(name) from exc
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise MediaRefused(f"{name} is not a file.")
-        head = os.read(fd, HEAD_BYTES)
-        check(head, status.st_size, name)
-        key = (str(real), status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)
-        return _File(fd, name, status.st_size, head, key, time.time_ns() - status.st_mtime_ns > _SETTLED_NS)
-    except OSError as exc:
-        os.close(fd)
-        raise _cannot_be_opened(name) from exc
-    except BaseException:
-        os.close(fd)
-        raise
-
-
-def _cannot_be_opened(name: str) -> MediaRefused:
-    return MediaRefused(Sentence("{name} cannot be opened. Upload it again.", name=name))

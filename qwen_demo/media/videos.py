@@ -72,7 +72,7 @@ async def decode_video(content: Content, context: Context, name: str, clip: Clip
     with refused_in_words(lambda code, values: _refusal(code, values, limits, name)):
         decoded = await context.decode(task, content, plan)
         times, rate, length = _times(decoded.first)
-    digest = await asyncio.to_thread(_digest, decoded.raster, times)
+    digest = await asyncio.to_thread(digest_of_frames, decoded.raster, times)
     return Video(decoded.raster, times, rate, length, digest, name)
 
 
@@ -81,7 +81,7 @@ def _times(answer: dict[str, Any]) -> tuple[tuple[float, ...], float, float]:
     return tuple(float(time) for time in answer["times_s"]), float(answer["fps"]), float(answer["duration_s"])
 
 
-def _digest(raster: Raster, times: tuple[float, ...]) -> str:
+def digest_of_frames(raster: Raster, times: tuple[float, ...]) -> str:
     digest = hashlib.sha256(f"{raster.width}x{raster.height}:{times}".encode())
     digest.update(raster.array().data)
     return digest.hexdigest()

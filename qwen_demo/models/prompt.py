@@ -117,7 +117,7 @@ class PromptBuilder:
         parts = [part for message in request.messages for part in message.parts]
         bounds = PixelBounds.of(self._info, request)
         patches = [self._patches(part, bounds) for part in parts if not isinstance(part, Text)]
-        ids = self._token_ids(request.messages)
+        ids = self._token_ids(request.messages, continues=request.continue_final_message)
         input_ids, token_types, media = self._expand(ids, patches)
         if len(input_ids) >= self.context_tokens:
             images = sum(medium.tokens for medium in media)
@@ -154,8 +154,12 @@ class PromptBuilder:
         t, h, w = grid.tolist()
         return Medium(part.digest, (t, h, w), 0, t * h * w // self._merge, pixels, seconds)
 
-    def _token_ids(self, messages: tuple[Message, ...]) -> list[int]:
-        """Ids of the rendered template; an image is still one pad token."""
+    def _token_ids(self, messages: tuple[Message, ...], *, continues: bool = False) -> list[int]:
+        """Ids of the rendered template; an image is still one pad token.
+
+        Args:
+            continues: they end where the last message's words do.
+        """
         nonce = secrets.token_hex(8)
         words: list[str] = []
 
@@ -168,8 +172,10 @@ class PromptBuilder:
         rendered = self.processor.apply_chat_template(
             [{"role": message.role, "content": [content(part) for part in message.parts]} for message in messages],
             tokenize=False,
-            add_generation_prompt=True,
+            add_generation_prompt=not continues,
         )
+        if continues:
+            rendered = rendered[: rendered.rindex("\ue001") + 1]
         ids: list[int] = []
         trusted = ""
         # A run of places is one text to the tokenizer, so it is checked as one.

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
 from qwen_demo import __version__
 from qwen_demo.api.openapi import correct as correct_openapi
 from qwen_demo.api.routes import build_router
 from qwen_demo.http.access import ApiAccess
+from qwen_demo.http.cors import add_cors
 from qwen_demo.http.credentials import Login
 from qwen_demo.http.errors import install as install_errors
+from qwen_demo.http.head import HeadAsGet
 from qwen_demo.http.middleware import BoundedBody, CompressedPage, RequestId, SecurityHeaders
 from qwen_demo.http.route_guard import RouteGuard
 from qwen_demo.http.uploads import keep_trimmed
@@ -89,11 +90,9 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         timeout_s=settings.body_timeout_s,
         mcp_access=access if settings.page_users_file else None,
     )
-    # Also with no origins: where it is missing, Gradio allows every one, with credentials.
-    app.add_middleware(
-        CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
-    )
+    add_cors(app, settings.cors_origins)
     app.add_middleware(CompressedPage)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestId)
     return _mount_page(app, services, Reader(loader, [uploads]))

@@ -116,6 +116,7 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         proxy_headers=True,
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=1,
+        timeout_keep_alive=settings.keep_alive_s,
         http=TimeoutProtocol,
         ws="none",
     )

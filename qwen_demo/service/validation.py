@@ -8,9 +8,17 @@ from qwen_demo.types import ChatRequest, ModelInfo, Sampling, Text
 
 def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
     """Raises `InvalidRequest` for what `limits` or `model` do not allow."""
-    if not request.messages or request.messages[-1].role != "user":
-        raise InvalidRequest("The last message must be the user's.", field="messages")
-    if not any(part for message in request.messages if message.role == "user" for part in message.parts):
+    if not request.messages:
+        raise InvalidRequest("There is no message to answer.", field="messages")
+    if (request.messages[-1].role == "assistant") != request.continue_final_message:
+        raise InvalidRequest(
+            "The last message is the assistant's. End with a message of the user, or send continue_final_message: true "
+            "and add_generation_prompt: false to have it continued."
+            if request.messages[-1].role == "assistant"
+            else "continue_final_message goes with a last message of the assistant.",
+            field="messages",
+        )
+    if not any(part for message in request.messages if message.role != "assistant" for part in message.parts):
         raise InvalidRequest(Sentence("The question is empty: type something or add an image."), field="messages")
     _check_text([*(message.text for message in request.messages), *request.sampling.stop])
     images = sum(not isinstance(part, Text) for message in request.messages for part in message.parts)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from qwen_demo.settings.values import MIB, Bytes, Commas, Usually
+from qwen_demo.settings.values import MIB, Bytes, Commas, Origins, Usually
 
 
 def _usual_host() -> str:
@@ -28,6 +28,7 @@ class Listening(BaseModel):
     )
     port: int = Field(default_factory=_usual_port, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     root_path: Annotated[str, Usually("none")] = Field("", description="path prefix behind a reverse proxy")
+    keep_alive_s: int = Field(75, ge=1, description="how long a connection without a request waits for the next one")
     workers: int = Field(
         1, description="always 1: one process for each GPU, and nginx before them (docs/deploy-nginx.md)"
     )
@@ -125,8 +126,10 @@ class Access(BaseModel):
     rate_limit: Annotated[str, Usually("no limit")] = Field(
         "", description="REST requests per key or address, such as 60/minute; empty is no limit"
     )
-    cors_origins: Annotated[Commas, Usually("none")] = Field(
-        (), description="web origins that may call the REST API (comma-separated)"
+    cors_origins: Annotated[Origins, Usually("none")] = Field(
+        (),
+        description="web origins that may call the REST API, such as https://example.org; * is all of them "
+        "(comma-separated)",
     )
     trusted_proxies: str = Field(
         "127.0.0.1", description="addresses of reverse proxies whose X-Forwarded-For is believed (comma-separated)"

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -27,5 +27,15 @@ def _number_of_bytes(value: object) -> object:
     return int(float(found[1]) * {"kib": KIB, "mib": MIB, "gib": GIB}[found[2].lower()])
 
 
+def _origins_that_can_match(value: tuple[str, ...]) -> tuple[str, ...]:
+    """As browsers write them: without a slash at the end."""
+    origins = tuple(origin.rstrip("/") for origin in value)
+    for origin in origins:
+        if origin not in ("*", "null") and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@]+", origin):
+            raise ValueError(f"{origin} is no origin: write it as https://example.org, without a path, or * for all")
+    return origins
+
+
 Bytes = Annotated[int, BeforeValidator(_number_of_bytes)]
 Commas = Annotated[tuple[str, ...], NoDecode]
+Origins = Annotated[tuple[str, ...], NoDecode, AfterValidator(_origins_that_can_match)]

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import openai
 import pytest
+from pydantic import BaseModel
 
 from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed
@@ -184,6 +185,36 @@ def test_litellm_asks_and_streams(app, litellm):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_litellm_sends_its_own_answer_back(app, litellm):
+    here = {"model": "openai/scripted", "api_base": f"{app.url}/v1", "api_key": "unused", "num_retries": 0}
+    first = litellm.completion(messages=about_a_image(), **here).choices[0].message
+    turns = [*about_a_image(), first, *QUESTION]
+    assert litellm.completion(messages=turns, tools=[], store=False, **here).choices[0].message.content
+    assert [message.role for message in app.engine.requests[1].messages] == ["user", "assistant", "user"]
+
+
+def test_openai_sends_its_own_answer_back_and_reads_a_schema(app, client):
+    create = client(app).chat.completions.create
+    first = create(model="scripted", messages=about_a_image()).choices[0].message
+    for sent in (first, first.model_dump()):
+        assert create(model="scripted", messages=[*about_a_image(), sent, *QUESTION], store=False, tools=[]).choices
+    assert [message.text for message in app.engine.requests[2].messages[1:]] == ["one two", "hello"]
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_openais_parse_holds_the_embedded_models_answer_to_a_model(embedded, client):
+    class Colour(BaseModel):
+        red: bool
+
+    parsed = client(embedded).chat.completions.parse(
+        model="embedded", messages=about_a_image(), response_format=Colour, max_tokens=100_000
+    )
+    assert isinstance(parsed.choices[0].message.parsed, Colour)
+    again = [*about_a_image(), parsed.choices[0].message, *QUESTION]
+    assert client(embedded).chat.completions.create(model="embedded", messages=again).choices[0].message.content
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_langchain_asks_and_streams(app, monkeypatch):
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
     from langchain_openai import ChatOpenAI
@@ -194,6 +225,7 @@ def test_langchain_asks_and_streams(app, monkeypatch):
     assert answer.usage_metadata["output_tokens"] == 2
     assert answer.response_metadata["finish_reason"] == "stop"
     assert "".join(chunk.content for chunk in model.stream(QUESTION)) == "one two"
+    assert model.invoke([*about_a_image(), answer, ("user", "and now?")]).content == "one two"
 
 
 def curl(*arguments: str) -> str:

@@ -46,7 +46,7 @@ def answerable(case):
     if isinstance(case.body, dict) and isinstance(case.body.get("messages"), list):
         case.body["model"] = "scripted"
         case.body["messages"] = [
-            *(each for each in case.body["messages"] if "image_url" not in str(each) and "video_url" not in str(each)),
+            *(each for each in case.body["messages"] if "image" not in str(each) and "video" not in str(each)),
             {"role": "user", "content": "How many?"},
         ]
     return case

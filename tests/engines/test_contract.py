@@ -17,6 +17,7 @@ from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Engine, Finished, Message, Sampling, Text, TextDelta, Video, collect
 from tests.conftest import draw, image, question, until
+from tests.engines.test_grammar import ENDLESS
 
 ENGINES = {
     "scripted": lambda loaded: ScriptedEngine(Script([f"{n} " for n in range(400)], gap_s=0.005), max_running=4),
@@ -245,6 +246,18 @@ async def test_an_answer_can_be_held_to_a_json_schema(generate, temperature):
         assert set(parsed) == {"colour", "count"}
         assert parsed["colour"] in ("red", "blue")
         assert isinstance(parsed["count"], int)
+
+
+async def test_a_grammar_without_an_end_is_an_error_and_no_end(generate):
+    with pytest.raises(InvalidRequest, match="dead end"):
+        await collect(generate.stream(question("What is it?", image("red"), json_schema=ENDLESS, max_new_tokens=200)))
+
+
+async def test_a_stop_string_cuts_an_answer_under_a_schema(generate):
+    schema = json.dumps({**COLOUR, "required": ["colour", "count"], "additionalProperties": False})
+    asked = question("What is it?", image("red"), json_schema=schema, stop=(":",), max_new_tokens=200)
+    answer = await collect(generate.stream(asked))
+    assert (answer.text, answer.finished.reason) == ('{"colour"', "length")
 
 
 @pytest.mark.parametrize("schema", ['{"type": "nope"}', "{", '{"$ref": "https://example.org/x"}', "x" * 100_000])

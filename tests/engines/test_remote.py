@@ -9,11 +9,12 @@ import pytest
 
 from qwen_demo.engines.remote.engine import RemoteEngine
 from qwen_demo.engines.scripted import Script
-from qwen_demo.errors import EngineFailed, InvalidRequest, ModelLoadError, Overloaded, SettingsError
+from qwen_demo.errors import EngineFailed, InvalidRequest, ModelLoadError, NotReady, Overloaded, SettingsError
+from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
-from qwen_demo.types import Image, collect
+from qwen_demo.types import ChatRequest, Image, Message, Text, Video, collect
 from tests.api.conftest import start  # noqa: F401 a fixture
-from tests.conftest import image, question, until
+from tests.conftest import draw, image, question, until
 
 NOWHERE = "http://127.0.0.1:1/v1"
 
@@ -92,6 +93,40 @@ async def test_chunks_that_leave_things_out_are_read(end, counts):
         await engine.close()
     assert (answer.text, answer.finished.reason) == ("hello", "stop")
     assert answer.finished.usage.completion_tokens == 0
+
+
+@pytest.mark.parametrize("reason", ["abort", "error", "insufficient_system_resource", "a word of tomorrow"])
+async def test_what_the_other_side_broke_off_is_no_end(reason):
+    async with other_program(HELLO, {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}) as url:
+        engine = await remote(url)
+        pieces = []
+        with pytest.raises(NotReady, match=reason):
+            async for event in engine.stream(question("hello")):
+                pieces.append(event.text)
+        await engine.close()
+    assert pieces == ["hello"]
+
+
+async def test_a_filter_of_the_other_side_is_passed_on():
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "content_filter"}]}
+    async with other_program(HELLO, end, b"data: [DONE]") as url:
+        engine = await remote(url)
+        assert (await collect(engine.stream(question("hello")))).finished.reason == "content_filter"
+        await engine.close()
+
+
+async def test_a_clip_and_a_message_to_continue_reach_the_other_side(start):  # noqa: F811
+    upstream = start()
+    engine = await remote(upstream.url + "/v1")
+    clip = Video(Raster.of(*[draw("red", (56, 84))] * 4), (0, 0.5, 1, 1.5), 2.0, 2.0, "clip")
+    messages = (Message("user", (clip, Text("what?"))), Message("assistant", (Text("It is"),)))
+    assert (await collect(engine.stream(ChatRequest(messages, continue_final_message=True)))).text == "one two"
+    (seen,) = upstream.engine.requests
+    assert seen.continue_final_message
+    (video, _), (words,) = seen.messages[0].parts, seen.messages[1].parts
+    assert (video.raster.count, video.raster.size, video.times_s) == (4, (56, 84), clip.times_s)
+    assert words == Text("It is")
+    await engine.close()
 
 
 @pytest.mark.parametrize("reason", ["length", "repetition"])

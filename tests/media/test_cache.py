@@ -101,7 +101,7 @@ async def test_a_known_file_is_not_even_read_and_a_changed_one_is(loader, jobs, 
     settled(path)
     first = await files.load_path(path, allowed_roots=[tmp_path])
     with monkeypatch.context() as watched:
-        watched.setattr("qwen_demo.media.loader.read_file", lambda *_: pytest.fail("read"))
+        watched.setattr("qwen_demo.media.opened_file.read_file", lambda *_: pytest.fail("read"))
         assert (await files.load_path(path, allowed_roots=[tmp_path])).raster is first.raster
     path.write_bytes(hostile.saved(PIL.Image.new("RGB", (400, 300), "red"), "PNG"))
     assert (await files.load_path(path, allowed_roots=[tmp_path])).digest != first.digest

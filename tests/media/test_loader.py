@@ -27,13 +27,38 @@ def test_base64_and_data_urls_give_the_bytes():
     assert media.decode_data_url("DATA:image/png;charset=x;BASE64," + TEXT, LIMITS) == PNG
 
 
+ODD = hostile.saved(PIL.Image.new("RGB", (40, 30), "blue"), "PNG") + b"\xfb\xff\xbe\x00"
+PADDED = base64.b64encode(ODD + bytes(-len(ODD) % 3 + 1)).decode()
+
+
 @pytest.mark.parametrize(
-    "text",
-    [TEXT[:-1], TEXT + "\n", " " + TEXT, TEXT[:8] + "\n" + TEXT[8:], TEXT[:-4] + "_-==", "é" * 8, TEXT + "AAAA=" * 4],
+    "loose",
+    [
+        lambda data: base64.encodebytes(data).decode(),
+        lambda data: base64.encodebytes(data).decode().replace("\n", "\r\n"),
+        lambda data: f"\t {base64.b64encode(data).decode()} \n",
+        lambda data: base64.b64encode(data).decode().rstrip("="),
+        lambda data: base64.urlsafe_b64encode(data).decode(),
+        lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="),
+    ],
+    ids=["wrapped", "CRLF", "blanks", "no padding", "URL alphabet", "URL alphabet without padding"],
 )
-def test_loose_base64_is_refused(text):
+def test_base64_as_phones_and_shells_write_it_is_read(loose):
+    data = base64.b64decode(PADDED)
+    assert media.decode_base64(loose(data), LIMITS) == data
+
+
+@pytest.mark.parametrize(
+    "text", [TEXT[:-1] + "!", PADDED[:-5] + "==", PADDED[:-1] + "A===", "é" * 8, TEXT + "AAAA=" * 4, TEXT[:9]]
+)
+def test_what_is_no_base64_is_refused(text):
     with pytest.raises(MediaRefused, match="base64"):
         media.decode_base64(text, LIMITS)
+
+
+def test_a_data_url_may_be_percent_encoded():
+    quoted = TEXT.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
+    assert media.decode_data_url("data:image/png;base64," + quoted, LIMITS) == PNG
 
 
 @pytest.mark.parametrize(

@@ -128,3 +128,16 @@ def test_the_pixel_budget_bounds_the_tokens_of_a_image(loaded):
 def test_tiny_and_extreme_images_are_read(loaded):
     for size in ((28, 28), (28, 2800), (2800, 28)):
         assert loaded.prompts.build(question("What?", image(size=size))).image_tokens >= 1
+
+
+@pytest.mark.parametrize("words", ["The circle", "漢字 and a blank ", HOSTILE])
+def test_a_message_to_continue_is_the_end_of_the_prompt(loaded, words):
+    asked = Message("user", (image("red"), Text("What is it?")))
+    begun = loaded.prompts.build(ChatRequest((asked,)))
+    going_on = loaded.prompts.build(
+        ChatRequest((asked, Message("assistant", (Text(words),))), continue_final_message=True)
+    )
+    added = going_on.input_ids[begun.length :]
+    assert torch.equal(going_on.input_ids[: begun.length], begun.input_ids)
+    assert loaded.prompts.tokenizer.decode(added) == words
+    assert not special_ids(loaded.prompts).intersection(added.tolist())

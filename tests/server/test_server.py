@@ -8,12 +8,15 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
@@ -202,6 +205,17 @@ def test_a_client_that_leaves_frees_the_engine(scripted):
     next(iter(job))
     job.cancel()
     scripted.wait_for("outcome=cancelled", timeout_s=10, after=before)
+
+
+def test_an_idle_connection_waits_for_the_next_request_as_long_as_is_set():
+    with running("--engine", "scripted", "--keep-alive-s", "1") as server:
+        where = urlsplit(server.url)
+        with socket.create_connection((where.hostname, where.port), timeout=60) as connection:
+            for _ in range(2):
+                connection.sendall(b"HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert b" 200 " in connection.recv(4096)
+            assert connection.recv(1) == b""
+    assert run.uvicorn_config(FastAPI(), Settings()).timeout_keep_alive == 75
 
 
 async def test_a_program_told_to_end_while_it_loads_ends_well_and_never_says_that_it_is_ready(

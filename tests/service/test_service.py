@@ -133,8 +133,9 @@ async def test_an_error_of_the_engine_reaches_its_caller_only(settings):
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (ChatRequest(()), "last message"),
+        (ChatRequest(()), "no message"),
         (ChatRequest((Message("assistant", (Text("hi"),)),)), "last message"),
+        (replace(question("hi"), continue_final_message=True), "last message"),
         (ChatRequest((Message("user", ()),)), "empty"),
         (question("hi", max_new_tokens=0), "max_new_tokens is 0"),
         (question("hi", max_new_tokens=10**9), "--max-new-tokens"),

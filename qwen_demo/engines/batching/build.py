@@ -146,4 +146,5 @@ def _output(settings: "Settings", tokenizer, ends: frozenset[int], request: Chat
         max_new_tokens=sampling.max_new_tokens,
         stop=sampling.stop,
         repetition_guard=settings.repetition_guard and request.repetition_guard,
+        must_be_whole=sampling.json_schema is not None,
     )

@@ -236,6 +236,9 @@ class EngineLoop:
                 self._deliver(job, sampled, slot)
 
     def _deliver(self, job: Job, sampled: SampledTokens, row: int) -> None:
+        if job.constraint is not None and job.constraint.failure is not None:
+            self._end(job, job.constraint.failure)
+            return
         try:
             events = job.push(sampled.tokens[row], sampled.logprob(row, self._decode_text))
         except Exception as error:  # turning its tokens into text concerns this request alone

@@ -38,7 +38,12 @@ log = logging.getLogger(__name__)
 
 # What this engine works on at once is the other side's affair; this bounds open connections only.
 SLOTS = 512
-_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "repetition"}
+_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "repetition": "repetition",
+    "content_filter": "content_filter",
+}
 END_S = 0.1  # for the end of a body whose last event has come
 
 
@@ -146,6 +151,8 @@ class RemoteEngine:
             await reply.close()
         if not progress.reason:
             raise EngineFailed(f"{upstream.name} ended its answer without a reason.")
+        if progress.reason not in _REASONS:  # abort, where it gave the answer up
+            raise NotReady(f"{upstream.name} broke its answer off ({progress.reason}). Ask again in a moment.")
 
     def _take_all(
         self, lines: list[bytes], request: httpx2.Request, progress: _Progress, pieces: list[TextDelta]
@@ -195,7 +202,7 @@ class RemoteEngine:
             decode_s=progress.last - first,
             total_s=progress.last - progress.arrived,
         )
-        return Finished(_REASONS.get(progress.reason, "stop"), progress.usage or Usage(0, 0, 0), timing)
+        return Finished(_REASONS[progress.reason], progress.usage or Usage(0, 0, 0), timing)
 
 
 def _joined(pieces: list[TextDelta]) -> TextDelta:

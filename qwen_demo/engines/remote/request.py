@@ -26,6 +26,8 @@ def chat_body(request: ChatRequest, model_id: str) -> Json:
     pixels = {"min_pixels": request.min_pixels, "max_pixels": request.max_pixels}
     if any(pixels.values()):
         extra["mm_processor_kwargs"] = {name: value for name, value in pixels.items() if value}
+    if request.continue_final_message:
+        extra |= {"continue_final_message": True, "add_generation_prompt": False}
     arguments: Json = {
         "model": model_id,
         "messages": [

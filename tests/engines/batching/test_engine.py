@@ -26,6 +26,7 @@ from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Engine, Finished, TextDelta, collect
 from tests.conftest import image, question, until
 from tests.engines.batching.conftest import alone
+from tests.engines.test_grammar import ENDLESS
 
 
 @pytest.fixture
@@ -300,6 +301,23 @@ async def test_answers_follow_their_own_schema_among_others_that_have_none(engin
         assert set(parsed) == {"colour", "count"} and parsed["colour"] in ("red", "blue")
     assert answers[0].text == answers[2].text
     assert answer_ids["free"] == alone(loaded, free)
+
+
+async def test_a_grammar_without_an_end_is_an_error_of_its_own_answer_alone(engine, answer_ids, loaded):
+    free = replace(question("Describe it.", max_new_tokens=24), request_id="beside")
+    endless = question("What is it?", json_schema=ENDLESS, max_new_tokens=200)
+    answer, failure = await asyncio.gather(
+        collect(engine.stream(free)), collect(engine.stream(endless)), return_exceptions=True
+    )
+    assert isinstance(failure, InvalidRequest) and "dead end" in str(failure)
+    assert answer.finished.reason
+    assert answer_ids["beside"] == alone(loaded, free)
+
+
+async def test_a_stop_string_cuts_an_answer_under_a_schema(engine):
+    asked = question("What is it?", json_schema=json.dumps(COLOUR), stop=(":",), max_new_tokens=200)
+    answer = await collect(engine.stream(asked))
+    assert (answer.text, answer.finished.reason) == ('{"colour"', "length")
 
 
 async def test_a_schema_that_cannot_be_used_is_refused(engine):
