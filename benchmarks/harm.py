@@ -56,6 +56,11 @@ class Program:
         front = psutil.Process(self.front)
         return [front, *front.children(recursive=True)]
 
+    def children(self) -> list[psutil.Process]:
+        """The front and what it started itself; decoders come and go below these."""
+        front = psutil.Process(self.front)
+        return [front, *front.children()]
+
     def engine(self) -> psutil.Process:
         return next(child for child in self.family() if "boot.py" in " ".join(_command(child)))
 

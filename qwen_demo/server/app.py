@@ -52,8 +52,8 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         service.start()
         if second:
             second.start(after=service)
+        warming = asyncio.create_task(loader.decoders.start())
         background = [
-            asyncio.create_task(loader.decoders.start()),
             asyncio.create_task(keep_trimmed(uploads, settings.max_upload_bytes)),
             asyncio.create_task(keep_swept(app.state.page)),
         ]
@@ -62,6 +62,8 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
             task.cancel()
         for each in reversed(services):
             await each.close()
+        # Not cancelled: a process that is half begun would be nobody's.
+        await asyncio.gather(warming, return_exceptions=True)
         await loader.aclose()
         if settings.upload_dir is None:
             shutil.rmtree(uploads, ignore_errors=True)

@@ -81,7 +81,7 @@ def the_page_stays(program: Program, ready: bool) -> None:
     ("number", "how"), [(signal.SIGKILL, "killed by SIGKILL"), (signal.SIGSTOP, "stopped")], ids=["killed", "stopped"]
 )
 def test_an_engine_killed_or_stopped_under_eight_streams_is_told_to_all_and_comes_back(program, visitor, number, how):
-    streams, before = begun(program), program.family()
+    streams, before = begun(program), program.children()
     engine = program.engine()
     engine.send_signal(number)
     ends = streams.ends()
@@ -108,7 +108,7 @@ def test_an_engine_killed_or_stopped_under_eight_streams_is_told_to_all_and_come
 
 
 def test_an_image_for_which_there_is_no_memory_is_refused_alone(program, visitor):
-    streams, before = begun(program, tokens=100), program.family()
+    streams, before = begun(program, tokens=100), program.children()
     with without_memory(program.engine()):
         assert code_of(program.ask(image=drawn())) == (500, "out_of_memory")
         the_page_stays(program, ready=True)
@@ -119,7 +119,7 @@ def test_an_image_for_which_there_is_no_memory_is_refused_alone(program, visitor
 
 
 def test_a_decoder_killed_at_work_costs_its_image_alone(program, visitor):
-    streams, before = begun(program, tokens=100), program.family()
+    streams, before = begun(program, tokens=100), program.children()
     refused, _ = ask_and_kill_its_decoder(program)
     assert code_of(refused) == (400, "invalid_media")
     assert all_are_complete(streams.ends())
