@@ -133,6 +133,8 @@ class DecoderJob:
         finally:
             self._left_s -= loop.time() - begun
             self.decoder.spent_s += loop.time() - begun
+        if self._left_s < 0:  # what had come already is read without a look at the clock
+            raise TimeoutError
         try:
             answer = json.loads(line)
         except (ValueError, RecursionError) as exc:
