@@ -7,7 +7,7 @@ import logging
 import time
 
 from qwen_demo.engines.small_question import small_question
-from qwen_demo.errors import NotReady, QwenDemoError
+from qwen_demo.errors import EngineRestarting, NotReady, QwenDemoError
 from qwen_demo.types import Engine, collect
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Watchdog:
             self.trouble = ""
         except TimeoutError:
             self.trouble = f"The model has given no token for {CANARY_TIMEOUT_S:g} s"
-        except NotReady:
+        except (NotReady, EngineRestarting):
             self.trouble = ""  # the engine itself knows and says why
         except QwenDemoError as error:
             self.trouble = f"The model fails: {error}"

@@ -9,6 +9,7 @@ from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import (
     DeadlineExceeded,
     EngineFailed,
+    EngineRestarting,
     InvalidRequest,
     ModelLoadError,
     NotReady,
@@ -243,3 +244,11 @@ async def test_what_a_request_asks_of_its_images_is_charged_at_the_door(settings
     waiting.cancel()
     await asyncio.wait({waiting})
     assert (service._admission.requests, service._admission.prompt_tokens) == (0, 0)
+
+
+async def test_an_engine_that_ends_under_the_watchdogs_own_question_is_ready_as_soon_as_it_is_back(settings):
+    ended = Script(error=EngineRestarting("it ended"))
+    service, scripted = await started(settings.model_copy(update={"canary_s": 0.05}), ended)
+    await until(lambda: len(scripted.requests) >= 2)
+    assert service.status().state == "ready" and service._health().ready
+    await service.close()
