@@ -1,0 +1,136 @@
+"""bitsandbytes' NF4 weights (Dettmers et al. 2023) for its fused product on CPUs with AVX512-BF16.
+
+Elsewhere it has none, and unpacking a layer for every token takes seconds; `int4` serves there. A layer that the fused
+product cannot take (its rows are no whole blocks) is unpacked whenever it is used: right for the vision encoder, which
+always reads many rows.
+"""
+
+import functools
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+BLOCK = 64
+# The fused product works on this many outputs at once.
+OUTPUTS = 32
+
+
+@functools.cache
+def has_fused_product() -> bool:
+    """Whether bitsandbytes' library has it for this processor."""
+    from bitsandbytes.functional import has_avx512bf16
+
+    return bool(has_avx512bf16()) and torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+def quantize(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """[out, in] -> bitsandbytes' codes [out * in / 2] uint8, an even weight in the high bits, and scales float32."""
+    from bitsandbytes.functional import quantize_4bit
+
+    codes, state = quantize_4bit(weight.contiguous(), blocksize=BLOCK, quant_type="nf4", compress_statistics=False)
+    return codes.view(-1), state.absmax
+
+
+def fits(out_features: int, in_features: int) -> bool:
+    """Whether the fused product takes a layer of these sizes."""
+    return out_features % OUTPUTS == 0 and in_features % BLOCK == 0
+
+
+def pack(codes: torch.Tensor, out_features: int) -> torch.Tensor:
+    """bitsandbytes' codes -> the layout of its fused product, [out, in / 2] uint8.
+
+    Of 32 outputs and a pair of inputs the 32 bytes hold outputs 0 to 15 in the low bits and 16 to 31 in the high ones,
+    both inputs of an output side by side.
+    """
+    halves = codes.view(out_features // OUTPUTS, 2, OUTPUTS // 2, -1)
+    even = (halves[:, 0] >> 4) | (halves[:, 1] & 0xF0)
+    odd = (halves[:, 0] & 15) | (halves[:, 1] << 4)
+    return torch.stack([even, odd], dim=-1).permute(0, 2, 1, 3).reshape(out_features, -1)
+
+
+class Nf4Linear(nn.Module):
+    """A linear layer through the fused product.
+
+    Args:
+        packed: [out, in / 2] uint8, see `pack`.
+        scales: [in / 64, out] bfloat16.
+        bias: [out] in the compute dtype.
+    """
+
+    def __init__(self, packed: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None):
+        super().__init__()
+        self.out_features, self.in_features = packed.shape[0], packed.shape[1] * 2
+        self.register_buffer("packed", packed)
+        self.register_buffer("scales", scales)
+        self.register_buffer("bias", bias)
+        # A table; the product looks at its second entry alone, to tell NF4 from FP4.
+        self._code = torch.tensor([-1.0, -0.6961928])
+
+    @classmethod
+    def of(cls, weight: torch.Tensor, bias: torch.Tensor | None) -> "Nf4Linear":
+        """Of the weights [out, in] of a layer."""
+        return cls.of_codes(*quantize(weight), weight.shape[0], bias)
+
+    @classmethod
+    def of_codes(cls, codes, scales, out_features: int, bias: torch.Tensor | None) -> "Nf4Linear":
+        """Of what `quantize` gives, or a checkpoint holds."""
+        scales = scales.view(out_features, -1).T.to(torch.bfloat16).contiguous()
+        return cls(pack(codes, out_features), scales, bias)
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """What stands for a layer's weight where its device is asked for."""
+        return self.packed
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.reshape(-1, self.in_features).contiguous()
+        shape = (self.out_features, self.in_features)
+        product: Any = torch.ops.bitsandbytes.gemv_4bit.default
+        out = product(rows, self.packed, shape, self.scales, self._code, BLOCK).to(x.dtype)
+        if self.bias is not None:
+            out = out.add_(self.bias)
+        return out.view(*x.shape[:-1], self.out_features)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}"
+
+
+class UnpackedNf4Linear(nn.Module):
+    """A linear layer whose NF4 weights are unpacked for each use.
+
+    Args:
+        codes: [out, in / 2] uint8, bitsandbytes' own order.
+        scales: [out * in / 64] float32.
+        bias: [out] in the compute dtype.
+    """
+
+    def __init__(self, codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None):
+        super().__init__()
+        self.out_features, self.in_features = codes.shape[0], codes.shape[1] * 2
+        self.register_buffer("codes", codes)
+        self.register_buffer("scales", scales)
+        self.register_buffer("bias", bias)
+
+    @classmethod
+    def of(cls, weight: torch.Tensor, bias: torch.Tensor | None) -> "UnpackedNf4Linear":
+        codes, scales = quantize(weight)
+        return cls(codes.view(weight.shape[0], -1), scales, bias)
+
+    @property
+    def weight(self) -> torch.Tensor:
+        return self.codes
+
+    def dequantized(self, dtype: torch.dtype) -> torch.Tensor:
+        """[out, in]."""
+        shape = (self.out_features, self.in_features)
+        unpack: Any = torch.ops.bitsandbytes.dequantize_4bit.default
+        weight: torch.Tensor = unpack(self.codes.view(-1), self.scales, BLOCK, "nf4", shape, dtype)
+        return weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, self.dequantized(x.dtype), self.bias)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}"
