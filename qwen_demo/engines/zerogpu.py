@@ -4,12 +4,12 @@
 used; it loads no torch, which a front of other servers never needs.
 """
 
-import importlib.util
 import queue
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from qwen_demo.models import machine
 from qwen_demo.types import Sampling
 
 if TYPE_CHECKING:
@@ -21,11 +21,7 @@ START_S, SECONDS_PER_TOKEN, LONGEST_S = 20, 0.06, 120
 
 def is_active() -> bool:
     """Whether this process runs on a ZeroGPU Space."""
-    if importlib.util.find_spec("spaces") is None:
-        return False
-    from spaces.config import Config
-
-    return bool(Config.zero_gpu)
+    return machine.on_zerogpu()
 
 
 def duration_s(prompt: "Prompt", sampling: Sampling) -> int:

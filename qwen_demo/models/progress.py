@@ -36,9 +36,17 @@ class ReadingProgress:
     def add(self, weights: "Iterable[StoredWeight]", size: int) -> None:
         """These have been read, `size` bytes of them."""
         self._file = max([self._file, *(self._files.index(weight.file) + 1 for weight in weights)])
+        self._add(size)
+
+    def add_share(self, share: float) -> None:
+        """So much of everything has been read, in no order of files."""
+        self._add(int(share * self._total))
+        self._file = 1 + min(len(self._files) - 1, self._done * len(self._files) // max(1, self._total))
+
+    def _add(self, size: int) -> None:
         self._done = min(self._done + size, self._total)
         now = self._clock()
-        if now - self._told < REPORT_EVERY_S:
+        if now - self._told < REPORT_EVERY_S or not self._done:
             return
         self._told = now
         self._report(

@@ -7,26 +7,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from qwen_demo.settings.values import MIB, Bytes, Commas, Origins, Usually
-
-
-def _usual_host() -> str:
-    """Loopback, unless the place says otherwise as Hugging Face Spaces and Gradio's own images do."""
-    return os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
-
-
-def _usual_port() -> Any:
-    # A text, for pydantic to judge as one that a person gave.
-    return os.environ.get("GRADIO_SERVER_PORT") or "7860"
+from qwen_demo.settings.values import MIB, Bytes, Commas, Origins, Usually, usual_host, usual_port, usual_weights_cache
 
 
 class Listening(BaseModel):
     """Where it listens."""
 
     host: Annotated[str, Usually("127.0.0.1, on Spaces 0.0.0.0")] = Field(
-        default_factory=_usual_host, description="address to listen on"
+        default_factory=usual_host, description="address to listen on"
     )
-    port: int = Field(default_factory=_usual_port, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    port: int = Field(default_factory=usual_port, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     root_path: Annotated[str, Usually("none")] = Field("", description="path prefix behind a reverse proxy")
     keep_alive_s: int = Field(75, ge=1, description="how long a connection without a request waits for the next one")
     workers: int = Field(
@@ -43,10 +33,10 @@ class Model(BaseModel):
     revision: Annotated[str | None, Usually("the newest")] = Field(
         None, description="branch, tag or commit of the hub model"
     )
-    quantization: Literal["auto", "nf4", "nf4-vision", "int8", "none"] = Field(
+    quantization: Literal["auto", "nf4", "nf4-vision", "int4", "int8", "none"] = Field(
         "auto",
-        description="bitsandbytes weights; auto is nf4 for a full-size model on CUDA, else none; "
-        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB",
+        description="how weights are kept; auto is nf4 for a full-size model on CUDA, nf4 or int4 on a CPU, else none; "
+        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB; int4 is for CPUs",
     )
     attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
         "auto", description="attention implementation of transformers"
@@ -60,6 +50,11 @@ class Model(BaseModel):
     max_pixels: Annotated[int | None, Usually("the model's own")] = Field(
         None, ge=28 * 28, description="largest area of an image as the model sees it"
     )
+    weights_cache_dir: Annotated[Path, Usually("~/.cache/qwen-demo/weights")] = Field(
+        default_factory=usual_weights_cache, description="weights that were quantised for this CPU, for the next start"
+    )
+    weights_cache_gib: float = Field(20.0, ge=0, description="most that is kept there; 0 keeps nothing")
+    weights_cache_days: float = Field(30.0, gt=0, description="what nobody used for so long goes")
     hub_timeout_s: float = Field(5.0, gt=0, description="how long auto waits for the model hub")
     warmup: bool = Field(True, description="answer one small image before the first visitor")
 
@@ -80,7 +75,7 @@ class Serving(BaseModel):
         None, description="load the model a second time, with this engine, to compare both on the page"
     )
     compare_quantization: Annotated[
-        Literal["nf4", "nf4-vision", "int8", "none"] | None, Usually("no second engine")
+        Literal["nf4", "nf4-vision", "int4", "int8", "none"] | None, Usually("no second engine")
     ] = Field(
         None,
         description="the same with these weights; the two can go together. It needs memory for both: on a GPU the "

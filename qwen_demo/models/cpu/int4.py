@@ -79,7 +79,11 @@ class Int4Linear(nn.Module):
         bias: [out] in the compute dtype.
     """
 
-    def __init__(self, packed: torch.Tensor, scale_zero: torch.Tensor, bias: torch.Tensor | None):
+    packed: torch.Tensor
+    scale_zero: torch.Tensor
+    bias: torch.Tensor | None
+
+    def __init__(self, packed: torch.Tensor, scale_zero: torch.Tensor, bias: torch.Tensor | None = None):
         super().__init__()
         self.out_features, self.in_features = packed.shape[0], packed.shape[1] * 2
         self.group = self.in_features // scale_zero.shape[0]

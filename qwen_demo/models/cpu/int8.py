@@ -27,6 +27,10 @@ class Int8Linear(nn.Module):
         bias: [out] in the compute dtype.
     """
 
+    numbers: torch.Tensor
+    scales: torch.Tensor
+    bias: torch.Tensor | None
+
     def __init__(self, numbers: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None = None):
         super().__init__()
         self.out_features, self.in_features = numbers.shape

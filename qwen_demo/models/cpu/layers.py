@@ -29,7 +29,7 @@ KINDS: dict[str, type[nn.Module]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WeightsPlan:
     """How weights are kept.
 
     Attributes:
@@ -53,7 +53,7 @@ def role_of(name: str) -> Role:
     return "vision" if name.startswith("model.visual.") else "text"
 
 
-def linear(role: Role, source: Source, bias: torch.Tensor | None, plan: Plan) -> nn.Module:
+def linear(role: Role, source: Source, bias: torch.Tensor | None, plan: WeightsPlan) -> nn.Module:
     """The layer in the form that `plan` has for it. Weights that are in that form already are taken as they are."""
     bias = None if bias is None else bias.to(plan.dtype)
     if plan.kind != "none":
@@ -82,14 +82,25 @@ def _quantized(source: Source, bias: torch.Tensor | None, kind: str) -> nn.Modul
     """A layer of the language model; None if its sizes suit no product."""
     if kind == "int8":
         return Int8Linear.of_source(source, bias)
-    if isinstance(source, Nf4Codes) and kind != "int4" and nf4.fits(*source.shape):
+    if isinstance(source, Nf4Codes) and kind != "int4" and nf4.fits(*source.shape) and nf4.has_fused_product():
         return Nf4Linear.of_codes(source.codes, source.scales, source.shape[0], bias)
-    if isinstance(source, Int4Numbers) and kind == "int4" and int4.fits(*source.numbers.shape, _group(source)):
+    rows, columns = source_shape(source)
+    if isinstance(source, Int4Numbers) and kind == "int4" and int4.fits(rows, columns, _group(source)):
         return Int4Linear.of_numbers(source.numbers, source.scale, source.zero, bias)
+    if not (int4 if kind == "int4" else nf4).fits(rows, columns):
+        return None
     weight = source.weight if isinstance(source, Dense) else source.dense()
     if kind == "int4":
-        return Int4Linear.of(weight, bias) if int4.fits(*weight.shape) else None
-    return Nf4Linear.of(weight, bias) if nf4.fits(*weight.shape) else None
+        return Int4Linear.of(weight, bias)
+    return Nf4Linear.of(weight, bias) if nf4.has_fused_product() else UnpackedNf4Linear.of(weight, bias)
+
+
+def source_shape(source: Source) -> tuple[int, int]:
+    """Outputs and inputs of the layer."""
+    if isinstance(source, Nf4Codes):
+        return source.shape
+    rows, columns = (source.weight if isinstance(source, Dense) else source.numbers).shape
+    return rows, columns
 
 
 def _vision_nf4(source: Source, bias: torch.Tensor | None) -> nn.Module:

@@ -59,7 +59,11 @@ class Nf4Linear(nn.Module):
         bias: [out] in the compute dtype.
     """
 
-    def __init__(self, packed: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None):
+    packed: torch.Tensor
+    scales: torch.Tensor
+    bias: torch.Tensor | None
+
+    def __init__(self, packed: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None = None):
         super().__init__()
         self.out_features, self.in_features = packed.shape[0], packed.shape[1] * 2
         self.register_buffer("packed", packed)
@@ -106,7 +110,11 @@ class UnpackedNf4Linear(nn.Module):
         bias: [out] in the compute dtype.
     """
 
-    def __init__(self, codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None):
+    codes: torch.Tensor
+    scales: torch.Tensor
+    bias: torch.Tensor | None
+
+    def __init__(self, codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None = None):
         super().__init__()
         self.out_features, self.in_features = codes.shape[0], codes.shape[1] * 2
         self.register_buffer("codes", codes)

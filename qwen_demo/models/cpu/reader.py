@@ -14,7 +14,7 @@ from torch import nn
 from qwen_demo.errors import ModelLoadError
 from qwen_demo.models.checkpoint import Checkpoint, StoredWeight
 from qwen_demo.models.cpu import layers, sources
-from qwen_demo.models.cpu.layers import Plan
+from qwen_demo.models.cpu.layers import WeightsPlan
 from qwen_demo.models.cpu.stored import StoredEmbedding
 from qwen_demo.models.progress import ReadingProgress
 from qwen_demo.sentences import Sentence
@@ -35,7 +35,7 @@ def empty_model(config: Any, dtype: torch.dtype, attention: str) -> Any:
 def read_into(
     model: Any,
     checkpoint: Checkpoint,
-    plan: Plan,
+    plan: WeightsPlan,
     progress: Callable[[Sentence], None] = lambda sentence: None,
 ) -> None:
     """Give every parameter of `model` its weights.
@@ -76,7 +76,7 @@ def checkpoint_parts(checkpoint: Checkpoint, name: str) -> dict[str, StoredWeigh
     return parts
 
 
-def _read_words(model: Any, checkpoint: Checkpoint, plan: Plan, *, tied: bool) -> None:
+def _read_words(model: Any, checkpoint: Checkpoint, plan: WeightsPlan, *, tied: bool) -> None:
     """The table of words, and the output layer that is made of it."""
     table = _tensor(checkpoint, f"{WORDS}.weight")
     _check(f"{WORDS}.weight", table.shape, model.get_submodule(WORDS).weight.shape)

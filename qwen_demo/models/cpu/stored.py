@@ -19,7 +19,10 @@ class StoredLinear(nn.Module):
         bias: [out] in the compute dtype.
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None):
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None):
         super().__init__()
         self.out_features, self.in_features = weight.shape
         self.register_buffer("weight", weight)
@@ -44,6 +47,8 @@ class StoredEmbedding(nn.Module):
         weight: [words, width], in any dtype.
         dtype: of the result.
     """
+
+    weight: torch.Tensor
 
     def __init__(self, weight: torch.Tensor, dtype: torch.dtype):
         super().__init__()

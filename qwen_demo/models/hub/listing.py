@@ -99,7 +99,10 @@ def hub_errors(model_id: str, revision: str | None) -> Iterator[None]:
             "read it and set QWEN_DEMO_HF_TOKEN."
         ) from error
     except OfflineModeIsEnabled as error:
-        raise ModelLoadError(f"{model_id} is not in the cache, and HF_HUB_OFFLINE forbids to ask the hub.") from error
+        raise ModelLoadError(
+            f"{model_id} is not in the cache, and HF_HUB_OFFLINE forbids to ask the hub. "
+            "--model embedded works without."
+        ) from error
     except EntryNotFoundError as error:
         raise ModelLoadError(f"A file of {model_id} is gone from the hub: {error}. Try again.") from error
     except (HfHubHTTPError, LocalEntryNotFoundError) as error:

@@ -194,10 +194,11 @@ def padded(mlp: Any) -> tuple[Plain, Plain]:
 
 def kind_for(module: nn.Module) -> type:
     """Which of these serves the linear layers inside `module`."""
-    linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
+    # Layers with weights of their own kind, such as those of models/cpu, have these attributes too.
+    linears: list[Any] = [m for m in module.modules() if hasattr(m, "in_features") and hasattr(m, "out_features")]
     if any(type(m) is not nn.Linear for m in linears):
         # On the CPU bitsandbytes repacks a module's weights at its first call.
-        on_cuda = all(m.weight.is_cuda for m in linears)
+        on_cuda = all(m.weight.device.type == "cuda" for m in linears)
         return FusedNf4 if on_cuda and FusedNf4.fits(linears) else Modules
     weights = [m.weight for m in linears]
     on_cpu = all(w.device.type == "cpu" and w.dtype == torch.float32 for w in weights)
