@@ -9,6 +9,7 @@ from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 
 EMBEDDED_DIR = Path(__file__).parent / "embedded"
+SMALL_BYTES = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,6 @@ def choose(settings: Settings) -> Choice:
         return _auto(settings)
     if settings.model == "embedded":
         return _embedded(settings, Sentence("chosen with --model embedded"))
-    quantization = _quantization(settings, full_size=True)
     folder = Path(settings.model).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -44,13 +44,20 @@ def choose(settings: Settings) -> Choice:
                 f"--model {settings.model}: the folder has no config.json. Give the folder that holds the model's "
                 "config.json, tokenizer and safetensors files."
             )
+        quantization = _quantization(settings, full_size=not is_small(folder))
         return Choice(str(folder), settings.model, None, quantization, Sentence("chosen with --model"))
     if settings.model.count("/") != 1 or settings.model.startswith(("/", ".", "~")):
         raise ModelLoadError(
             f"--model {settings.model}: there is no such folder, and it is not a hub id (owner/name) either. "
             "Use auto, embedded, a folder, or an id such as Qwen/Qwen2.5-VL-7B-Instruct."
         )
+    quantization = _quantization(settings, full_size=True)
     return Choice(settings.model, settings.model, settings.revision, quantization, Sentence("chosen with --model"))
+
+
+def is_small(folder: Path) -> bool:
+    """Whether a checkpoint is of the embedded model's kind, which four bits would harm and need not make quicker."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) < SMALL_BYTES
 
 
 def _embedded(settings: Settings, reason: Sentence) -> Choice:
@@ -68,7 +75,7 @@ def _quantization(settings: Settings, *, full_size: bool) -> str:
         return "nf4"
     from qwen_demo.models.cpu.speed import quickest_four_bits
 
-    return quickest_four_bits(machine.dtype_for(place, embedded=False))
+    return quickest_four_bits(machine.dtype_for(place, small=False))
 
 
 def _auto(settings: Settings) -> Choice:

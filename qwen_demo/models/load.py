@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen_demo.errors import ModelLoadError
 from qwen_demo.models import machine
-from qwen_demo.models.choose import Choice, choose
+from qwen_demo.models.choose import Choice, choose, is_small
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo
 
@@ -103,7 +103,7 @@ def _load(choice: Choice, settings: Settings, progress: Progress) -> LoadedModel
     config = _config(choice, folder)
     processor = load_processor(folder)
     device = machine.device()
-    dtype = machine.dtype_for(device, embedded=choice.embedded)
+    dtype = machine.dtype_for(device, small=is_small(folder))
     attention = _attention(settings, device)
     checkpoint = Checkpoint.of(folder)
     model, quantization = _read(ReadingOrder(choice, checkpoint, config, device, dtype, attention, settings, progress))

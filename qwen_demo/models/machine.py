@@ -46,11 +46,11 @@ def device_name(device: str, device_map: str | None) -> str:
     return {"mps": "Apple GPU", "cpu": "CPU"}[device]
 
 
-def dtype_for(device: str, *, embedded: bool) -> "torch.dtype":
+def dtype_for(device: str, *, small: bool) -> "torch.dtype":
     """bfloat16 wherever it is quick: the model was trained in it, and float16 ends at 65,504, which its layers exceed.
 
-    GPUs before Ampere have float16 alone (`finite.py` looks after what overflows). The embedded model stays in float32 on
-    a CPU: it gives the same bits alone and in a crowd.
+    GPUs before Ampere have float16 alone (`finite.py` looks after what overflows). The embedded model and its like stay in
+    float32 on a CPU: it gives the same bits alone and in a crowd.
     """
     import torch
 
@@ -59,7 +59,7 @@ def dtype_for(device: str, *, embedded: bool) -> "torch.dtype":
         return torch.bfloat16 if known else torch.float16
     if device == "mps":
         return torch.bfloat16
-    return torch.bfloat16 if not embedded and is_quick_at_bfloat16() else torch.float32
+    return torch.bfloat16 if not small and is_quick_at_bfloat16() else torch.float32
 
 
 @functools.cache

@@ -115,6 +115,8 @@ class KeptWeights:
             manifest = {"key": self._key, "bytes": size, "layers": _classes(model)}
             (beside / MANIFEST).write_text(json.dumps(manifest))
             beside.rename(self.folder)
+            # Writing has read all of the table; a fresh mapping starts without.
+            self._map_words(model)
         except OSError as error:
             log.warning("quantised weights are not kept in %s: %s", self._root, error)
             shutil.rmtree(beside, ignore_errors=True)
@@ -124,8 +126,6 @@ class KeptWeights:
         for path in sorted(self.folder.glob("weights-*.safetensors")):
             with safe_open(path, "pt") as opened:
                 read |= {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118 no mapping
-        with safe_open(self.folder / WORDS_FILE, "pt") as opened:
-            words = opened.get_tensor(WORDS)
         parts: dict[str, dict[str, torch.Tensor]] = {}
         for name, tensor in read.items():
             module, _, leaf = name.rpartition(".")
@@ -136,10 +136,14 @@ class KeptWeights:
             else:
                 for leaf, tensor in tensors.items():
                     setattr(model.get_submodule(module), leaf, nn.Parameter(tensor, requires_grad=False))
-        model.set_submodule(WORDS.removesuffix(".weight"), StoredEmbedding(words, self._dtype))
+        self._map_words(model)
         missing = [name for name, parameter in model.named_parameters() if parameter.is_meta]
         if missing:
             raise KeyError(f"no {missing[0]}")
+
+    def _map_words(self, model: Any) -> None:
+        with safe_open(self.folder / WORDS_FILE, "pt") as opened:
+            model.set_submodule(WORDS.removesuffix(".weight"), StoredEmbedding(opened.get_tensor(WORDS), self._dtype))
 
     def _forget_old(self) -> None:
         """Entries that nobody used for long, and what a program that ended left half written."""

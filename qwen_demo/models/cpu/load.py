@@ -1,6 +1,8 @@
 """A model on the CPU: which form its weights take here, from the cache of such forms or from the checkpoint."""
 
+import ctypes
 import logging
+import sys
 from functools import partial
 from typing import Any
 
@@ -35,7 +37,15 @@ def read(order: ReadingOrder) -> tuple[Any, str]:
         read_into(model, order.checkpoint, plan, order.progress)
         if kept is not None:
             kept.write(model, order.progress)
+    give_back_memory()
     return model, label_of(kind, found)
+
+
+def give_back_memory() -> None:
+    """What reading took on the way goes back to the system, where the C library keeps it (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def label_of(kind: str, found: FileQuantization) -> str:

@@ -14,7 +14,8 @@ from qwen_demo.models.machine import least_seconds
 
 log = logging.getLogger(__name__)
 
-SIDE = 2048
+# Small enough for runs that nothing else interrupts, even on a busy machine; larger than a core's cache.
+SIDE, TIMES = 1024, 16
 ROWS = 128
 # What an answer is made of: so many tokens written for each ROWS read.
 WRITTEN_FOR_READ = 32
@@ -49,8 +50,8 @@ def measured(dtype: torch.dtype) -> dict[str, Speed]:
     few, many = torch.ones(1, SIDE, dtype=dtype), torch.ones(ROWS, SIDE, dtype=dtype)
     return {
         kind: Speed(
-            least_seconds(lambda layer=layer: layer(few)) / weight.numel(),
-            least_seconds(lambda layer=layer: layer(many)) / weight.numel() / ROWS,
+            least_seconds(lambda layer=layer: layer(few), TIMES) / weight.numel(),
+            least_seconds(lambda layer=layer: layer(many), TIMES) / weight.numel() / ROWS,
         )
         for kind, layer in layers.items()
     }
