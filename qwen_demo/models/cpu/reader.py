@@ -113,16 +113,16 @@ def _bias(checkpoint: Checkpoint, name: str) -> torch.Tensor | None:
 
 
 def _opened(parts: Mapping[str, StoredWeight]) -> dict[str, torch.Tensor]:
-    return {ending: _mapped(weight) for ending, weight in parts.items()}
+    return {ending: mapped(weight) for ending, weight in parts.items()}
 
 
 def _tensor(checkpoint: Checkpoint, name: str) -> torch.Tensor:
     if name not in checkpoint.weights:
         raise _missing(checkpoint, name)
-    return _mapped(checkpoint.weights[name])
+    return mapped(checkpoint.weights[name])
 
 
-def _mapped(weight: StoredWeight) -> torch.Tensor:
+def mapped(weight: StoredWeight) -> torch.Tensor:
     """The tensor as a mapping of the file, which lives as long as the tensor."""
     with safe_open(weight.file, "pt") as opened:
         tensor: torch.Tensor = opened.get_tensor(weight.name)

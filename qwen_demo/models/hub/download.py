@@ -148,15 +148,26 @@ class Download:
 
     def _fetch(self, file: RemoteFile) -> None:
         """Bytes of one file into the cache, from where they stopped."""
+        from huggingface_hub.utils import WeakFileLock
+
         part, blob = self._part(file), self._blob(file)
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with part.open("ab") as opened:
-                self._receive(file, opened)
+            # Another program may fetch the same file.
+            with WeakFileLock(part.with_suffix(".part.lock")):
+                if blob.exists():
+                    return
+                self._receive_into(file, part)
+                os.replace(part, blob)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise ModelLoadError(self._no_room(file.size - _size(part))) from error
             raise
+
+    def _receive_into(self, file: RemoteFile, part: Path) -> None:
+        """The rest of a file, and whether its bytes are those that the hub names."""
+        with part.open("ab") as opened:
+            self._receive(file, opened)
         if hash_of(part, is_large=file.is_large) != file.etag:
             self._done -= file.size
             part.unlink()
@@ -164,7 +175,6 @@ class Download:
                 f"{file.name} of {self.listing.model_id} arrived with other bytes than the hub names (its hash differs) "
                 "and was removed. Try again; if it stays so, the hub's mirror or a proxy in between is at fault."
             )
-        os.replace(part, blob)
 
     def _receive(self, file: RemoteFile, opened) -> None:
         from huggingface_hub import hf_hub_url
