@@ -155,7 +155,9 @@ def configuration(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
         }
     whole = {name.removesuffix(".weight") for name in checkpoint.weights if name.endswith(".weight")}
     whole -= {name.removesuffix(".weight") for name in checkpoint.weights if is_quantized(name, kind)}
-    skipped = sorted({"lm_head", *(name for name in whole if kind == "nf4-vision" and name.startswith("model.visual."))})
+    skipped = sorted(
+        {"lm_head", *(name for name in whole if kind == "nf4-vision" and name.startswith("model.visual."))}
+    )
     return {
         "quant_method": "bitsandbytes",
         "load_in_4bit": True,
@@ -166,4 +168,3 @@ def configuration(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
         "bnb_4bit_quant_storage": "uint8",
         "llm_int8_skip_modules": skipped if kind == "nf4-vision" else ["lm_head", "model.visual"],
     }
-

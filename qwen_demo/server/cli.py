@@ -6,17 +6,16 @@ or ended as asked, 1 refused or failed, 2 wrong usage, 130 interrupted. A comman
 when it is called, so that help and errors come at once.
 """
 
-import argparse
 import getpass
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 from qwen_demo import __version__
 from qwen_demo.errors import QwenDemoError, SettingsError
+from qwen_demo.server.command_parser import CommandParser
 from qwen_demo.server.listening import listening_socket, refuse_open_door
 from qwen_demo.settings import apply_environment, load_settings, process_environment
 from qwen_demo.settings.flags import suggestion
@@ -135,14 +134,9 @@ def make_user(argv: Sequence[str], prog: str) -> int:
 
 
 def _name(argv: Sequence[str], prog: str, description: str) -> str:
-    parser = _Parser(prog, description=description, allow_abbrev=False)
+    parser = CommandParser(prog, description)
     parser.add_argument("name", metavar="NAME", help="whose it is; without a colon")
     name: str = parser.parse_args(argv).name
     if ":" in name or name.startswith("#") or name != name.strip() or not name:
         raise SettingsError(f"{name!r} cannot be a name in a file of name:hash lines")
     return name
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise SettingsError(f"{message}. See {self.prog} --help.")

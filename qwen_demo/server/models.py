@@ -1,12 +1,10 @@
 """`qwen-demo models` and `qwen-demo pull`: which models there are, what they need here, and fetching one beforehand."""
 
-import argparse
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
 
 from qwen_demo.errors import ModelLoadError, SettingsError
 from qwen_demo.models import machine, memory
@@ -14,6 +12,7 @@ from qwen_demo.models.hub.cache import cached_folder
 from qwen_demo.models.hub.catalog import GIB, KNOWN, KnownModel
 from qwen_demo.models.hub.download import GB, Download, DownloadProgress, DownloadStopped
 from qwen_demo.models.hub.listing import Listing, list_files
+from qwen_demo.server.command_parser import CommandParser
 from qwen_demo.settings import Settings, apply_environment, process_environment
 
 SHORT = {"3b": "Qwen/Qwen2.5-VL-3B-Instruct", "7b": "Qwen/Qwen2.5-VL-7B-Instruct"}
@@ -23,7 +22,7 @@ SHARE_IN_MEMORY = 0.5
 
 def show(argv: Sequence[str], prog: str) -> int:
     """A line for each model: where it is, what it needs here and how quick it would be."""
-    parser = _parser(prog, "Which models there are, what they need on this machine, and how quick they would be.")
+    parser = CommandParser(prog, "Which models there are, what they need on this machine, and how quick they would be.")
     parser.add_argument("--quick", action="store_true", help="do not measure, which takes seconds")
     options = parser.parse_args(argv)
     print("embedded: comes with the program, 0.05 GB; reads text and simple drawings, no photographs")
@@ -66,7 +65,9 @@ def needs(model: KnownModel) -> tuple[str, float, float]:
 
 def pull(argv: Sequence[str], prog: str) -> int:
     """Fetch a model into the hub's cache. Interrupted, it goes on where it stopped."""
-    parser = _parser(prog, "Fetch a model from the hub. Interrupted, it goes on where it stopped when called again.")
+    parser = CommandParser(
+        prog, "Fetch a model from the hub. Interrupted, it goes on where it stopped when called again."
+    )
     parser.add_argument("model", metavar="MODEL", help="3b, 7b, or a hub id such as Qwen/Qwen2.5-VL-3B-Instruct")
     parser.add_argument("--revision", help="branch, tag or commit")
     parser.add_argument("--anyway", action="store_true", help="also what this machine's memory does not hold")
@@ -105,7 +106,7 @@ def refuse_what_does_not_fit(listing: Listing) -> None:
 
 
 class Bar:
-    """Progress on standard error: one line that changes on a terminal, a line every ten seconds elsewhere."""
+    """Progress on standard error: one line that changes on a terminal, ten lines elsewhere."""
 
     def __init__(self, is_terminal: bool):
         self._is_terminal, self._tenth = is_terminal, -1
@@ -134,12 +135,3 @@ def _stopped_by_interrupt(stop: Callable[[], None]):
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise SettingsError(f"{message}. See {self.prog} --help.")
-
-
-def _parser(prog: str, description: str) -> _Parser:
-    return _Parser(prog, description=description, allow_abbrev=False)

@@ -4,19 +4,19 @@ import argparse
 import asyncio
 import json
 import logging
-import resource
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING
 
-from qwen_demo.errors import SettingsError
+from qwen_demo.server.command_parser import CommandParser
 from qwen_demo.settings import Settings, apply_environment, process_environment
-from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text, collect
-from qwen_demo.ui.examples import FOLDER as EXAMPLES
+from qwen_demo.types import ChatRequest, Message, Part, Sampling, Text
+
+if TYPE_CHECKING:
+    from qwen_demo.engines.distance import Distance, Measured
 
 GB = 10**9
 QUESTION = "Describe the image."
@@ -27,53 +27,50 @@ USUAL = ("shapes.png", "sign.png", "receipt.png", "bar_chart.png", "boxes.png", 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One model, measured here on some images.
+    """One of the two models, measured here.
 
     Attributes:
         file_gb: of its weights on the disk.
-        resident_gib: of a process of its own, the most, after all answers.
+        weights_gib: of its weights in memory.
         first_token_s, tokens_per_s: medians over the images.
     """
 
     file_gb: float
-    resident_gib: float
+    weights_gib: float
     first_token_s: float
     tokens_per_s: float
+
+    @classmethod
+    def of(cls, folder: Path, measured: "Measured") -> "Figures":
+        size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+        return cls(size / GB, measured.weights_gib, measured.first_token_s, measured.tokens_per_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Before and after.
-
-    Attributes:
-        logit_distance: |after - before| / |before| of the first token's logits, the mean over the images.
-        same_answers: share of the images whose greedy answer is the same.
-        same_tokens: share of the answers' tokens up to the first that differs.
-    """
+    """Before and after."""
 
     kind: str
     before: Figures
     after: Figures
-    logit_distance: float
-    same_answers: float
-    same_tokens: float
+    distance: "Distance"
 
     @property
     def text(self) -> str:
         """For people."""
         rows = [
             ("weights on the disk, GB", self.before.file_gb, self.after.file_gb),
-            ("memory of the process, GiB", self.before.resident_gib, self.after.resident_gib),
+            ("weights in memory, GiB", self.before.weights_gib, self.after.weights_gib),
             ("first token, s", self.before.first_token_s, self.after.first_token_s),
             ("tokens/s", self.before.tokens_per_s, self.after.tokens_per_s),
         ]
-        table = [f"{name:28} {before:10.2f} {after:10.2f}" for name, before, after in rows]
+        away = self.distance
         return "\n".join(
             [
-                f"{'':28} {'before':>10} {self.kind:>10}",
-                *table,
-                f"logits of the first token are {self.logit_distance:.1%} away; {self.same_answers:.0%} of the answers are the "
-                f"same, and {self.same_tokens:.0%} of their tokens up to the first that differs",
+                f"{'':24} {'before':>10} {self.kind:>10}",
+                *(f"{name:24} {before:10.2f} {after:10.2f}" for name, before, after in rows),
+                f"Logits of the first token are {away.logits:.1%} away; {away.same_answers:.0%} of the answers are the same, "
+                f"and {away.same_tokens:.0%} of their tokens up to the first that differs.",
             ]
         )
 
@@ -92,85 +89,49 @@ def quantize(argv: Sequence[str], prog: str) -> int:
     from qwen_demo.models.quantize import write_quantized
 
     settings = Settings(model=options.model, revision=options.revision, quantization="none")
-    folder = folder_of(choose(settings), settings, lambda stage: print(stage, file=sys.stderr))
-    write_quantized(Checkpoint.of(folder), options.to, options.out, lambda stage: print(stage, file=sys.stderr))
+    folder = folder_of(choose(settings), settings, _tell)
+    write_quantized(Checkpoint.of(folder), options.to, options.out, _tell)
     print(options.out)
     if not options.no_report:
-        report = asyncio.run(compare(folder, options.out, options.to, options.images or [EXAMPLES / n for n in USUAL]))
+        report = compare(folder, options.out, options.to, asyncio.run(_opened(options.images or usual_images())))
         (options.out / "quantization_report.json").write_text(json.dumps(asdict(report), indent=2))
         print(report.text)
     return 0
 
 
-async def compare(before: Path, after: Path, kind: str, images: Sequence[Path]) -> Report:
-    """Load one after the other, ask each the same of every image."""
+def compare(before: Path, after: Path, kind: str, images: Sequence[Part]) -> Report:
+    """Load one after the other, and ask each the same about every image."""
+    from qwen_demo.engines.distance import Distance, measure
+    from qwen_demo.models.load import load
+
+    requests = [
+        ChatRequest((Message("user", (image, Text(QUESTION))),), Sampling(max_new_tokens=ANSWER_TOKENS))
+        for image in images
+    ]
+    first = measure(load(Settings(model=str(before), quantization="none", weights_cache_gib=0), _tell), requests)
+    second = measure(load(Settings(model=str(after), weights_cache_gib=0), _tell), requests)
+    return Report(kind, Figures.of(before, first), Figures.of(after, second), Distance.between(first, second))
+
+
+def usual_images() -> list[Path]:
+    from qwen_demo.ui.examples import FOLDER
+
+    return [FOLDER / name for name in USUAL]
+
+
+async def _opened(paths: Sequence[Path]) -> list[Part]:
     from qwen_demo.media import MediaLoader
 
     async with aclosing(MediaLoader.of(Settings())) as loader:
-        opened = [await loader.load_path(path, allowed_roots=[path.resolve().parent]) for path in images]
-    results = []
-    for folder, quantization in ((before, "none"), (after, "auto")):
-        results.append(await _measured(folder, quantization, [each for each in opened if isinstance(each, Image)]))
-    (first, logits, answers), (second, other_logits, other_answers) = results
-    away = [float((b - a).norm() / a.norm()) for a, b in zip(logits, other_logits, strict=True)]
-    pairs = list(zip(answers, other_answers, strict=True))
-    return Report(
-        kind,
-        first,
-        second,
-        sum(away) / len(away),
-        sum(a == b for a, b in pairs) / len(pairs),
-        sum(_alike(a, b) for a, b in pairs) / max(1, sum(len(a) for a, _ in pairs)),
-    )
+        return [await loader.load_path(path, allowed_roots=[path.resolve().parent]) for path in paths]
 
 
-def _alike(ours: list[str], theirs: list[str]) -> int:
-    """Tokens up to the first that differs."""
-    for count, (a, b) in enumerate(zip(ours, theirs, strict=False)):
-        if a != b:
-            return count
-    return min(len(ours), len(theirs))
-
-
-async def _measured(folder: Path, quantization: str, images: Sequence[Image]) -> tuple[Figures, list[Any], list[list[str]]]:
-    """Figures; the logits of each first token; each answer's tokens."""
-    import torch
-
-    from qwen_demo.engines.batching.engine import BatchingEngine
-    from qwen_demo.models.load import load
-
-    settings = Settings(model=str(folder), quantization=quantization, slots=1, repetition_guard=False)
-    print(f"asking {folder}", file=sys.stderr)
-    loaded = load(settings)
-    requests = [
-        ChatRequest((Message("user", (image, Text(QUESTION))),), Sampling(max_new_tokens=ANSWER_TOKENS, top_logprobs=0))
-        for image in images
-    ]
-    logits = []
-    with torch.inference_mode():
-        for request in requests:
-            inputs = loaded.prompts.build(request).model_inputs(loaded.device)
-            logits.append(loaded.model(**inputs, logits_to_keep=1).logits[0, -1].float().cpu())
-    engine = BatchingEngine(settings, loader=lambda *_: loaded)
-    await engine.start()
-    try:
-        made = [await collect(engine.stream(request)) for request in requests]
-    finally:
-        await engine.close()
-    timings = sorted(answer.finished.timing.ttft_s for answer in made)
-    speeds = sorted(
-        (answer.finished.usage.completion_tokens - 1) / max(1e-9, answer.finished.timing.decode_s) for answer in made
-    )
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / GB
-    figures = Figures(size, resident, timings[len(timings) // 2], speeds[len(speeds) // 2])
-    return figures, logits, [[each.token for each in answer.logprobs] for answer in made]
+def _tell(stage: str) -> None:
+    print(stage, file=sys.stderr, flush=True)
 
 
 def _options(argv: Sequence[str], prog: str) -> argparse.Namespace:
-    parser = _ReportParser(
-        prog, description="Write a checkpoint with four-bit weights, and say what that saves and costs.", allow_abbrev=False
-    )
+    parser = CommandParser(prog, "Write a checkpoint with four-bit weights, and say what that saves and costs.")
     parser.add_argument("model", metavar="MODEL", help="embedded, a folder, or a hub id")
     parser.add_argument("--revision", help="branch, tag or commit of the hub model")
     parser.add_argument(
@@ -181,13 +142,7 @@ def _options(argv: Sequence[str], prog: str) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a new folder")
     parser.add_argument("--no-report", action="store_true", help="write it, and ask neither of the two")
-    parser.add_argument("--images", type=Path, nargs="*", metavar="FILE", help="images to ask about, by default examples")
+    parser.add_argument(
+        "--images", type=Path, nargs="*", metavar="FILE", help="images to ask about, by default examples"
+    )
     return parser.parse_args(argv)
-
-
-class _ReportParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise SettingsError(f"{message}. See {self.prog} --help.")
-
-
-_ = time
