@@ -144,7 +144,16 @@ class Download:
                 for file in listing.files:
                     self._part(file).unlink(missing_ok=True)
             raise
+        self._name_revision()
         return Path(snapshot)
+
+    def _name_revision(self) -> None:
+        """Tell the library's look-ups by branch or tag which commit is here, now that all of it is."""
+        listing = self.listing
+        if listing.revision != listing.commit:
+            named = self._folder / "refs" / listing.revision
+            named.parent.mkdir(parents=True, exist_ok=True)
+            named.write_text(listing.commit)
 
     def _fetch(self, file: RemoteFile) -> None:
         """Bytes of one file into the cache, from where they stopped."""

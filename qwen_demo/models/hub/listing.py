@@ -33,9 +33,14 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a repository holds at one commit."""
+    """What a repository holds at one commit.
+
+    Attributes:
+        revision: by which it was asked for: a branch, a tag or the commit.
+    """
 
     model_id: str
+    revision: str
     commit: str
     files: tuple[RemoteFile, ...]
 
@@ -68,7 +73,9 @@ def list_files(model_id: str, revision: str | None, token: str | None, *, timeou
         raise ModelLoadError(f"{model_id} has no safetensors files on the hub. Choose a repository that has them.")
     assert info.sha, "the hub tells no commit"
     # Small ones first: what a model is can be told before its weights are there.
-    return Listing(model_id, info.sha, tuple(sorted(files, key=lambda file: (file.is_large, file.name))))
+    return Listing(
+        model_id, revision or "main", info.sha, tuple(sorted(files, key=lambda file: (file.is_large, file.name)))
+    )
 
 
 @contextmanager
