@@ -33,6 +33,7 @@ def read(order: ReadingOrder) -> tuple[Any, str]:
     ahead = {} if place.startswith("cuda") else {"HF_DEACTIVATE_ASYNC_LOAD": "1"}
     with told(order), variables_set(ahead):
         model = _from_pretrained(order, place, arguments)
+    _compute_in(model, order.dtype)
     if place != order.device:
         model.to(order.device)
     return model, quantization
@@ -49,6 +50,13 @@ def _from_pretrained(order: ReadingOrder, place: str, arguments: Mapping[str, An
         device_map=order.settings.device_map or {"": place},
         **arguments,
     ).eval()
+
+
+def _compute_in(model: Any, dtype: Any) -> None:
+    """Whole weights beside quantised ones keep the files' dtype otherwise."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point() and parameter.dtype != dtype and not hasattr(parameter, "quant_state"):
+            parameter.data = parameter.data.to(dtype)
 
 
 def _quantization(order: ReadingOrder) -> tuple[str, dict[str, Any]]:
