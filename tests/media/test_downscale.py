@@ -14,9 +14,10 @@ import pytest
 from qwen_demo.errors import Overloaded
 from qwen_demo.media import deep_image_decoder, downscale
 from qwen_demo.models.pixels import seen_size
-from qwen_demo.settings import MIB
+from qwen_demo.settings import MIB, Settings
 from tests import hostile
 from tests.conftest import question, until
+from tests.media.here import run_here
 
 SMALL = {"decoded_pixels": 10_000}
 
@@ -41,6 +42,14 @@ async def test_a_large_image_is_scaled_down_and_knows_its_own_size(loader, kind,
     for place, colour in (((0.25, 0.25), (255, 0, 0)), ((0.75, 0.25), (0, 128, 0)), ((0.25, 0.75), (0, 0, 255))):
         seen = image.pixels.getpixel((round(place[0] * width), round(place[1] * height)))
         assert max(abs(a - b) for a, b in zip(seen, colour, strict=True)) < 12, place
+
+
+@pytest.mark.parametrize("size", [(8160, 6144), (16382, 3900), (6944, 9248)])
+def test_photos_of_phones_fit_and_take_what_was_counted_and_no_more(size):
+    data = hostile.saved(PIL.Image.new("L", size, 200), "JPEG")
+    here, last = run_here(data, Settings(_env_file=None))
+    assert tuple(last["original"]) == size
+    assert here.within_bytes == here.plan["peak_bytes"] < 250 * MIB
 
 
 async def test_an_image_within_the_bound_is_left_alone(loader):

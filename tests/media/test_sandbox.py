@@ -128,6 +128,24 @@ answer = {
     assert await ask(pool, code) == {"mapped": False, "made": False, "written": True}
 
 
+async def test_memory_that_the_server_has_not_counted_is_not_to_be_had(pool):
+    code = """
+before = attempt(lambda: len(bytearray(500 << 20)))
+exchange.keep_within(1 << 20)
+answer = {
+    "before": before,
+    "after": attempt(lambda: len(bytearray(500 << 20))),
+    "raised again": attempt(lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40))),
+    "of others": attempt(lambda: resource.prlimit(os.getppid(), resource.RLIMIT_AS, (1 << 40, 1 << 40))),
+    "another": attempt(lambda: resource.setrlimit(resource.RLIMIT_CPU, (9, 9))),
+}
+"""
+    found = await ask(pool, code)
+    assert found.pop("before").startswith("done")
+    assert found.pop("after") == "MemoryError"
+    assert not [name for name, result in found.items() if result.startswith("done")]
+
+
 async def test_threads_work_that_libraries_start(pool):
     code = """
 done = []
