@@ -178,9 +178,7 @@ class Uploads(BaseModel):
     """What may be uploaded."""
 
     max_image_bytes: Bytes = Field(20 * MIB, ge=1, description="largest image file")
-    max_image_pixels: int = Field(
-        67_000_000, ge=1, description="largest image, width times height; photos of a 64-megapixel phone fit"
-    )
+    max_image_pixels: int = Field(67_000_000, ge=1, description="largest image, width times height")
     decoded_pixels: int = Field(
         4 * 2560 * 28 * 28,
         ge=28 * 28,
