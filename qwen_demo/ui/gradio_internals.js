@@ -46,3 +46,21 @@ new MutationObserver(() => {
   if (!planned) requestAnimationFrame(repair);
   planned = true;
 }).observe(document, { childList: true, subtree: true });
+
+// A system that has no type for a film's name gives none, and Gradio's player refuses the file by its type.
+const FILMS = { mov: "video/quicktime", qt: "video/quicktime", "3gp": "video/3gpp", "3gpp": "video/3gpp", "3g2": "video/3gpp2",
+  m4v: "video/mp4", mp4: "video/mp4", mkv: "video/x-matroska", webm: "video/webm", avi: "video/x-msvideo" };
+
+const typed = (file) => {
+  const type = FILMS[file.name.split(".").pop().toLowerCase()];
+  return type && !file.type.startsWith("video/") ? new File([file], file.name, { type, lastModified: file.lastModified }) : file;
+};
+
+document.addEventListener("change", ({ target }) => {
+  if (!(target instanceof HTMLInputElement) || target.type !== "file") return;
+  const files = [...target.files], better = files.map(typed);
+  if (better.every((file, place) => file === files[place])) return;
+  const transfer = new DataTransfer();
+  better.forEach((file) => transfer.items.add(file));
+  target.files = transfer.files;
+}, true);
