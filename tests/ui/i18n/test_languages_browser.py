@@ -228,6 +228,7 @@ def test_nothing_is_said_in_the_other_language(chromium, narrow_app, red, tmp_pa
         if panel.locator("#page-file").count():
             page.locator("#page-file input[type=file]").set_input_files(str(tmp_path / "a.pdf"))
             expect(page.locator(".document .problem")).to_contain_text("a.pdf")
+        drawn(page)
         found |= foreign(page, chinese)
     assert not found
     assert not page.problems
