@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -243,6 +244,16 @@ asyncio.run(main())
     ids = [int(each) for each in result.stdout.split()]
     assert len(ids) == 2, result.stderr
     await until(lambda: not any(map(_lives, ids)))
+
+
+async def test_a_decoder_ends_with_the_process_that_forked_it(pool):
+    with await content_of(b"x") as file:
+        async with pool.job(
+            task("exchange.say({'ids': [os.getpid(), os.getppid()]}); time.sleep(600)"), file.fd
+        ) as job:
+            decoder, zygote = (await job.answer())["ids"]
+            os.kill(zygote, signal.SIGKILL)
+            await until(lambda: not _lives(decoder))
 
 
 def _lives(process: int) -> bool:
