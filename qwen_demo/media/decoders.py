@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
@@ -195,8 +196,7 @@ class DecoderPool:
                 told = bool(self.sandbox)
                 zygote = self._zygotes[kind] = await ZygoteProcess.started(self._programs[kind])
                 if not told:
-                    level = logging.INFO if len(zygote.sandbox) > 1 else logging.WARNING
-                    log.log(level, "decoders are confined by %s", _listed(zygote.sandbox))
+                    _log_confinement(zygote.sandbox)
             return zygote
 
     def _retire(self, zygote: "ZygoteProcess") -> None:
@@ -205,5 +205,13 @@ class DecoderPool:
         zygote.retire()
 
 
-def _listed(words: tuple[str, ...]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+def _log_confinement(force: tuple[str, ...]) -> None:
+    if len(force) > 1:
+        log.info("decoders are confined by %s and %s", ", ".join(force[:-1]), force[-1])
+    else:
+        log.warning(
+            "decoders are confined by limits alone, as this system has neither Landlock nor seccomp: a file that takes "
+            "one over can do what this program's user can. Let in only people whose files you trust (docs/security.md)"
+        )
+    if not hasattr(os, "memfd_create"):
+        log.warning("this system has no anonymous memory: pixels lie in unnamed files of %s", tempfile.gettempdir())
