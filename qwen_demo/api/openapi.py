@@ -77,6 +77,8 @@ class ModelBody(BaseModel):
     created: int
     owned_by: str
     max_model_len: int
+    min_pixels: int
+    max_pixels: int
 
 
 class ModelList(BaseModel):

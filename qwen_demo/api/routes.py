@@ -194,6 +194,8 @@ def _model(service: Service) -> dict[str, Any]:
         "created": 0,
         "owned_by": "qwen-demo",
         "max_model_len": model.context_tokens,
+        "min_pixels": model.min_pixels,
+        "max_pixels": model.max_pixels,
     }
 
 

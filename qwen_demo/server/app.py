@@ -44,6 +44,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
     services = [service, second] if second else [service]
     uploads = upload_dir(settings)
     loader = MediaLoader.of(settings)
+    service.metrics.watch_decoders(loader.decoders)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

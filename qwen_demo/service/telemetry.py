@@ -4,6 +4,7 @@ Every label has a small, fixed set of values. Prompts and images are never logge
 """
 
 import contextvars
+import functools
 import json
 import logging
 import re
@@ -15,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Hi
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 
+from qwen_demo.media import DecoderPool
 from qwen_demo.types import Finished, Health
 
 SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 25, 50, 100, 200)
@@ -72,6 +74,23 @@ class Metrics:
 
     def _seconds(self, name: str, text: str, buckets: Sequence[float] = SECONDS) -> Histogram:
         return Histogram(name, text, buckets=buckets, registry=self.registry)
+
+    def watch_decoders(self, decoders: DecoderPool) -> None:
+        """Tell how long requests wait for a decoder, and how many wait and work now, for each kind of file."""
+        waited = Histogram(
+            "qwen_decoder_wait_seconds",
+            "Waiting for a free decoder, by kind of file.",
+            ["kind"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        waiting = Gauge("qwen_decoders_waiting", "Files that wait for a decoder.", ["kind"], registry=self.registry)
+        running = Gauge("qwen_decoders_running", "Decoders at work.", ["kind"], registry=self.registry)
+        for kind in decoders.at_once:
+            waited.labels(kind)
+            waiting.labels(kind).set_function(functools.partial(decoders.waiting, kind))
+            running.labels(kind).set_function(functools.partial(decoders.working, kind))
+        decoders.waited = lambda kind, seconds: waited.labels(kind).observe(seconds)
 
     def eta_from(self, value: Callable[[], float]) -> None:
         self._eta.set_function(value)

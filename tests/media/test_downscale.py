@@ -16,7 +16,7 @@ from qwen_demo.media import deep_image_decoder, downscale
 from qwen_demo.models.pixels import seen_size
 from qwen_demo.settings import MIB, Settings
 from tests import hostile
-from tests.conftest import question, until
+from tests.conftest import question
 from tests.media.here import run_here
 
 SMALL = {"decoded_pixels": 10_000}
@@ -151,11 +151,18 @@ async def test_images_held_by_many_are_counted_and_given_back(loader):
     assert (await few.load_bytes(data)).size == (500, 400)
 
 
-async def test_who_leaves_in_the_middle_leaves_the_memory_counted_until_the_decoder_is_gone(loader):
-    all_of_it = loader()
-    data, budget = hostile.saved(quarters(3000, 2400), "PNG"), all_of_it.budget
+async def test_who_leaves_in_the_middle_leaves_the_memory_counted_until_the_decoder_is_gone(loader, monkeypatch):
+    all_of_it, decoded = loader(), asyncio.Event()
+
+    async def taken(*_):
+        decoded.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("qwen_demo.media.jobs.DecoderJob.raster", taken)
+    data, budget = hostile.saved(quarters(600, 400), "PNG"), all_of_it.budget
     loading = asyncio.create_task(all_of_it.load_bytes(data))
-    await until(lambda: budget.held_bytes > 3000 * 2400 * 7)
+    await decoded.wait()
+    assert budget.held_bytes > 600 * 400 * 7 and all_of_it.decoders.running
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loading

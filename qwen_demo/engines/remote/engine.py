@@ -16,7 +16,9 @@ import httpx2
 import openai
 
 from qwen_demo.engines.remote.errors import translate
-from qwen_demo.engines.remote.request import Json, chat_body
+from qwen_demo.engines.remote.outgoing import MODEL_BOUNDS, Outgoing, refused_fields
+from qwen_demo.engines.remote.request import Json
+from qwen_demo.engines.remote.schema_check import SchemaCheck
 from qwen_demo.engines.remote.upstreams import Upstream, Upstreams, cause
 from qwen_demo.errors import EngineFailed, ModelLoadError, NotReady, SettingsError
 from qwen_demo.sentences import Sentence
@@ -38,6 +40,7 @@ log = logging.getLogger(__name__)
 
 # What this engine works on at once is the other side's affair; this bounds open connections only.
 SLOTS = 512
+MAX_PIXELS = 2560 * 28 * 28  # unless `--max-pixels` says otherwise
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -52,6 +55,7 @@ class _Progress:
     """What a stream has given so far."""
 
     arrived: float
+    prepared: float = 0.0
     first: float = 0.0
     reason: str = ""
     usage: Usage | None = None
@@ -78,6 +82,7 @@ class RemoteEngine:
         except ModelLoadError:
             await self.close()
             raise
+        least, most = self._settings.min_pixels or MODEL_BOUNDS.min_pixels, self._settings.max_pixels or MAX_PIXELS
         self.info = replace(
             self.info,
             model_id=model.id,
@@ -85,8 +90,9 @@ class RemoteEngine:
             device=Sentence("another server"),
             dtype=Sentence("as served"),
             context_tokens=getattr(model, "max_model_len", None) or 0,
-            min_pixels=self._settings.min_pixels or 4 * 28 * 28,
-            max_pixels=self._settings.max_pixels or 2560 * 28 * 28,
+            # Another of ours tells its own.
+            min_pixels=max(least, getattr(model, "min_pixels", None) or 0),
+            max_pixels=min(most, getattr(model, "max_pixels", None) or most),
             logprobs=True,
             json_schema=True,
         )
@@ -109,14 +115,14 @@ class RemoteEngine:
         if self._state != "ready":
             raise NotReady(f"The model is not ready: {self._state}.")
         progress = _Progress(time.perf_counter())
-        arguments = await asyncio.to_thread(chat_body, request, self.info.model_id)
-        prepared = time.perf_counter()
+        outgoing, check = Outgoing(request, self.info), SchemaCheck(request)
         tried: set[Upstream] = set()
         while not progress.reason:
             with self._upstreams.borrowed(tried) as upstream:
                 last = len(tried) == len(self._upstreams)
                 try:
-                    async for delta in self._read(upstream, arguments, progress):
+                    async for delta in self._answer(upstream, outgoing, progress):
+                        check.add(delta)
                         yield delta
                 except (openai.APIConnectionError, httpx2.RequestError) as error:
                     upstream.trouble = cause(error)
@@ -127,7 +133,28 @@ class RemoteEngine:
                     translate(upstream, error, last=progress.first > 0 or last)
                 except json.JSONDecodeError as error:
                     raise EngineFailed(f"{upstream.name} sent an answer that is no JSON.") from error
-        yield self._finished(progress, prepared)
+        reason = await check.reason(_REASONS[progress.reason], upstream.name)
+        yield self._finished(progress, reason)
+
+    async def _answer(
+        self, upstream: Upstream, outgoing: Outgoing, progress: _Progress
+    ) -> AsyncGenerator[TextDelta, None]:
+        """Asks again without what the server refuses by name and need not have, and remembers the names."""
+        without = upstream.unknown
+        while True:
+            body = await outgoing.body(upstream.takes_bounds, without)
+            progress.prepared = progress.prepared or time.perf_counter()
+            try:
+                async for delta in self._read(upstream, body, progress):
+                    yield delta
+            except openai.APIError as error:
+                refused = refused_fields(error, body)
+                if progress.first or not refused:
+                    raise
+                without |= refused
+            else:
+                upstream.unknown |= without
+                return
 
     async def _read(self, upstream: Upstream, arguments: Json, progress: _Progress) -> AsyncGenerator[TextDelta, None]:
         """What came in one read is one delta, so that a busy process has fewer of them."""
@@ -193,8 +220,8 @@ class RemoteEngine:
         progress.first = progress.first or progress.last
         return TextDelta(words, _logprobs(choice.get("logprobs")))
 
-    def _finished(self, progress: _Progress, prepared: float) -> Finished:
-        first = progress.first or progress.last
+    def _finished(self, progress: _Progress, reason: FinishReason) -> Finished:
+        first, prepared = progress.first or progress.last, progress.prepared
         timing = Timing(
             preprocess_s=prepared - progress.arrived,
             prefill_s=first - prepared,
@@ -202,7 +229,7 @@ class RemoteEngine:
             decode_s=progress.last - first,
             total_s=progress.last - progress.arrived,
         )
-        return Finished(_REASONS[progress.reason], progress.usage or Usage(0, 0, 0), timing)
+        return Finished(reason, progress.usage or Usage(0, 0, 0), timing)
 
 
 def _joined(pieces: list[TextDelta]) -> TextDelta:
