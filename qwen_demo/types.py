@@ -4,8 +4,9 @@ Small immutable values and the `Engine` protocol. An `Image` or `Video` is built
 `qwen_demo.media` alone, so holding one proves that it passed every limit.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal, Protocol, runtime_checkable
 
 import PIL.Image
@@ -14,6 +15,10 @@ from qwen_demo.raster import Raster
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "repetition", "content_filter", "tool_calls"]
+
+# Of one answer, where they are asked for: a small model would call for ever.
+MOST_CALLS = 16
+NO_PARAMETERS = '{"type": "object", "properties": {}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ class Tool:
 
     name: str
     description: str = ""
-    parameters: str = '{"type": "object", "properties": {}}'
+    parameters: str = NO_PARAMETERS
     strict: bool = False
 
 
@@ -176,6 +181,21 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What an answer must be: JSON that follows a schema, or calls that follow their tools' schemas.
+
+    Attributes:
+        json_schema: as text; None where only calls will do.
+        tools: what may be called; empty where only JSON will do.
+        most_calls: so many at most.
+    """
+
+    json_schema: str | None
+    tools: tuple[Tool, ...] = ()
+    most_calls: int = MOST_CALLS
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One question with everything that leads to its answer.
 
@@ -206,6 +226,14 @@ class ChatRequest:
         """Those of `tools` that `tool_choice` allows."""
         names = self.tool_choice.names
         return tuple(tool for tool in self.tools if not names or tool.name in names)
+
+    @property
+    def held(self) -> Held | None:
+        """What the answer must be; None where it is free."""
+        schema = None if self.tools and self.tool_choice.required else self.sampling.json_schema
+        if schema is None and not (self.tools and self.tool_choice.required):
+            return None
+        return Held(schema, self.callable_tools, MOST_CALLS if self.parallel_tool_calls else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,9 +390,10 @@ class Engine(Protocol):
     """Something that answers requests.
 
     `stream` yields `TextDelta` any number of times, then exactly one `Finished`, or raises a
-    `QwenDemoError`. Calls of tools are still text, in the model's own form, which the service reads; an engine
-    that is told of them by another server yields `ToolCallDelta`. Closing the generator cancels the request and returns once its slot is
-    free. `info` is complete after `start`. All methods belong to one event loop.
+    `QwenDemoError`. Calls of tools are text there, in the model's own form, which the service
+    reads; what another server has read comes as `ToolCallDelta`. Closing the generator cancels
+    the request and returns once its slot is free. `info` is complete after `start`. All methods
+    belong to one event loop.
     """
 
     info: ModelInfo
@@ -386,6 +415,21 @@ class Answer:
     finished: Finished
     logprobs: tuple[TokenLogprob, ...] = field(default=())
     tool_calls: tuple[ToolCall, ...] = field(default=())
+
+
+def joined(deltas: Sequence[TextDelta | ToolCallDelta]) -> list[TextDelta | ToolCallDelta]:
+    """The same with what belongs together in one: text, and pieces of one call."""
+    made: list[TextDelta | ToolCallDelta] = []
+    for index, run in groupby(deltas, lambda delta: -1 if isinstance(delta, TextDelta) else delta.index):
+        pieces = list(run)
+        logprobs = tuple([token for piece in pieces for token in piece.logprobs])
+        if index < 0:
+            made.append(TextDelta("".join([p.text for p in pieces if isinstance(p, TextDelta)]), logprobs))
+        else:
+            of_call = [piece for piece in pieces if isinstance(piece, ToolCallDelta)]
+            arguments = "".join(piece.arguments for piece in of_call)
+            made.append(ToolCallDelta(index, of_call[0].id, of_call[0].name, arguments, logprobs))
+    return made
 
 
 async def collect(events: AsyncGenerator[Event, None]) -> Answer:

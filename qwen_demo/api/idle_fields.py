@@ -55,9 +55,6 @@ class NoThinking(Strict):
 class OpenAIFields(Strict):
     """Of OpenAI's own requests."""
 
-    tools: Dropped[Nothing] = None
-    tool_choice: Dropped[Literal["none", "auto"]] = None
-    parallel_tool_calls: Dropped[bool] = None
     functions: Dropped[Nothing] = None
     function_call: Dropped[Literal["none", "auto"]] = None
     logit_bias: Dropped[NoMembers] = None
@@ -141,8 +138,6 @@ class MessageFields(CacheFields):
     name: Dropped[str] = None
     id: Dropped[str] = None
     status: Dropped[str] = None
-    tool_calls: Dropped[Nothing] = None
-    function_call: Dropped[NoMembers] = None
     audio: Dropped[NoMembers] = None
     images: Dropped[Nothing] = None
     annotations: Dropped[list[Any]] = None
