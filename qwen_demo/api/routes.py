@@ -23,7 +23,7 @@ from qwen_demo.media import MediaLoader
 from qwen_demo.service.pacing import EVENT_STREAM, PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import request_id
-from qwen_demo.types import Answer, ChatRequest, Finished, TextDelta, collect
+from qwen_demo.types import Answer, ChatRequest, Finished, collect
 
 # How long a stream may hold back its status line, so that a refusal still gets the right one.
 STATUS_WAIT_S = 1.0
@@ -57,7 +57,7 @@ def _add_answers(router: APIRouter, service: Service, access: ApiAccess, loader:
             options = asked.stream_options
             return await _stream(service, making, completion, bool(options and options.include_usage))
         answer = await _collect(request, service, making, "chat_completions")
-        return JSONResponse(completion.whole(answer.text, answer.finished, answer.logprobs))
+        return JSONResponse(completion.whole(answer))
 
     @router.post(
         "/inference",
@@ -151,11 +151,11 @@ async def _chunks(
     yield event(completion.first())
     try:
         async for item in events:
-            if isinstance(item, TextDelta):
-                yield event(completion.piece(item.text, item.logprobs))
-            elif isinstance(item, Finished):
+            if isinstance(item, Finished):
                 usage = event(completion.usage(item)) if include_usage else b""
                 yield event(completion.last(item)) + usage + event("[DONE]")
+            elif item is not None:
+                yield event(completion.piece(item))
     except QwenDemoError as error:
         yield event(describe(error)[1])
     except Exception:

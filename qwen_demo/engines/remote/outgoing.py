@@ -12,7 +12,8 @@ from collections.abc import Collection
 import openai
 import PIL.Image
 
-from qwen_demo.engines.remote.request import Json, chat_body
+from qwen_demo.engines.remote.request import chat_body
+from qwen_demo.engines.remote.tools import Json
 from qwen_demo.models.pixels import PixelBounds
 from qwen_demo.types import ChatRequest, Image, ModelInfo
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import PIL.Image
 
-from qwen_demo.types import ChatRequest, Image, Part, Text
+from qwen_demo.engines.remote.tools import Json, tool_fields
+from qwen_demo.types import ChatRequest, Image, Message, Part, Text
 
-Json = dict[str, Any]
 Pixels = Callable[[Image], PIL.Image.Image]
 ALL_TOKENS = -1  # a `top_k` that keeps all, for vLLM, SGLang and this program
 
@@ -34,10 +34,7 @@ def chat_body(request: ChatRequest, model_id: str, pixels: Pixels) -> Json:
         extra |= {"continue_final_message": True, "add_generation_prompt": False}
     arguments: Json = {
         "model": model_id,
-        "messages": [
-            {"role": message.role, "content": [_part(part, pixels) for part in message.parts]}
-            for message in request.messages
-        ],
+        "messages": [_message(message, pixels) for message in request.messages],
         "max_tokens": sampling.max_new_tokens,
         "temperature": sampling.temperature,
         "stream": True,
@@ -52,12 +49,28 @@ def chat_body(request: ChatRequest, model_id: str, pixels: Pixels) -> Json:
     ):
         if value != unset:
             arguments[name] = value
-    if sampling.json_schema:
-        schema = {"name": "answer", "schema": json.loads(sampling.json_schema), "strict": True}
+    if request.held and request.held.json_schema:
+        schema = {"name": "answer", "schema": json.loads(request.held.json_schema), "strict": True}
         arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
     if sampling.top_logprobs is not None:
         arguments |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
-    return arguments
+    return arguments | tool_fields(request)
+
+
+def _message(message: Message, pixels: Pixels) -> Json:
+    content: Any = [_part(part, pixels) for part in message.parts]
+    if message.role == "tool" and all(isinstance(part, Text) for part in message.parts):
+        content = message.text  # many servers read nothing else here
+    body: Json = {"role": message.role, "content": content}
+    if message.tool_calls:
+        calls = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+        body |= {"content": content or None, "tool_calls": calls}
+    if message.tool_call_id:
+        body["tool_call_id"] = message.tool_call_id
+    return body
 
 
 def _part(part: Part, pixels: Pixels) -> Json:
