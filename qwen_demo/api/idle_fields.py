@@ -52,8 +52,30 @@ class NoThinking(Strict):
     thinking: Literal[False] = False
 
 
-class OpenAIFields(Strict):
-    """Of OpenAI's own requests."""
+class CacheOptions(Strict):
+    """How long a cache of the sender's idea would keep what."""
+
+    mode: Dropped[str] = None
+    ttl: Dropped[str] = None
+    prewarm: Dropped[Literal[False]] = None
+
+
+class CommonFields(Strict):
+    """Of requests to both of OpenAI's APIs."""
+
+    metadata: Dropped[dict[str, Any]] = None
+    user: Dropped[str] = None
+    safety_identifier: Dropped[str] = None
+    prompt_cache_key: Dropped[str] = None
+    prompt_cache_options: Dropped[CacheOptions] = None
+    prompt_cache_retention: Dropped[str] = None
+    service_tier: Dropped[Literal["auto", "default", "flex", "standard"]] = None
+    # Whatever says how much to think: the models here do not.
+    reasoning: Dropped[dict[Literal["context", "effort", "generate_summary", "mode", "summary"], str | None]] = None
+
+
+class OpenAIFields(CommonFields):
+    """Of OpenAI's chat completions."""
 
     tools: Dropped[Nothing] = None
     tool_choice: Dropped[Literal["none", "auto"]] = None
@@ -62,16 +84,8 @@ class OpenAIFields(Strict):
     function_call: Dropped[Literal["none", "auto"]] = None
     logit_bias: Dropped[NoMembers] = None
     store: Dropped[Literal[False]] = None
-    metadata: Dropped[dict[str, Any]] = None
-    user: Dropped[str] = None
-    safety_identifier: Dropped[str] = None
-    prompt_cache_key: Dropped[str] = None
-    prompt_cache_retention: Dropped[str] = None
-    service_tier: Dropped[Literal["auto", "default", "flex", "standard"]] = None
     modalities: Dropped[Annotated[list[Literal["text"]], Field(max_length=1)]] = None
-    # Whatever says how much to think: the models here do not.
     reasoning_effort: Dropped[str] = None
-    reasoning: Dropped[dict[Literal["effort", "summary", "generate_summary"], str | None]] = None
     verbosity: Dropped[Literal["medium"]] = None
     # A guess of the answer, which only makes it come sooner.
     prediction: Dropped[dict[str, Any]] = None
@@ -133,6 +147,7 @@ class CacheFields(Strict):
     """Of a message or a part of one: where a cache of the sender's idea would begin."""
 
     cache_control: Dropped[dict[str, Any]] = None
+    prompt_cache_breakpoint: Dropped[dict[str, Any]] = None
 
 
 class MessageFields(CacheFields):

@@ -97,25 +97,25 @@ class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
     def _one_meaning(self) -> Self:
         limits = {self.max_tokens, self.max_completion_tokens} - {None}
         if len(limits) > 1:
-            raise _contradiction("max_completion_tokens", "give max_tokens or max_completion_tokens, not both")
+            raise contradiction("max_completion_tokens", "give max_tokens or max_completion_tokens, not both")
         if self.top_logprobs and not self.logprobs:
-            raise _contradiction("top_logprobs", "it goes with logprobs: true")
+            raise contradiction("top_logprobs", "it goes with logprobs: true")
         if self.add_generation_prompt is False and not self.continue_final_message:
-            raise _contradiction("add_generation_prompt", "false goes with continue_final_message: true")
+            raise contradiction("add_generation_prompt", "false goes with continue_final_message: true")
         if self.continue_final_message:
             self._check_continuation()
         return self
 
     def _check_continuation(self) -> None:
         if self.add_generation_prompt:
-            raise _contradiction("add_generation_prompt", "true does not go with continue_final_message: true")
+            raise contradiction("add_generation_prompt", "true does not go with continue_final_message: true")
         if self.messages[-1].role != "assistant":
-            raise _contradiction("continue_final_message", "the last message is not the assistant's")
+            raise contradiction("continue_final_message", "the last message is not the assistant's")
         if self.response_format is not None and self.response_format.type != "text":
-            raise _contradiction("continue_final_message", "it does not go with a response_format of JSON")
+            raise contradiction("continue_final_message", "it does not go with a response_format of JSON")
 
 
-def _contradiction(field: str, words: str) -> PydanticCustomError:
+def contradiction(field: str, words: str) -> PydanticCustomError:
     return PydanticCustomError("contradiction", "{words}", {"words": words, "field": field})
 
 
