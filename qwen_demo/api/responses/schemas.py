@@ -2,12 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
 
 from qwen_demo.api.idle_fields import Dropped, OtherServersFields, StreamFields, Strict
 from qwen_demo.api.parts import Content
 from qwen_demo.api.responses.idle_fields import ItemFields, MessageItemFields, ResponseFields
 from qwen_demo.api.schemas import PixelBudget, SamplingFields, Stops, Word, contradiction
+from qwen_demo.http.errors import UNSUPPORTED
 
 LOGPROBS = "message.output_text.logprobs"
 # What may be asked for beside the answer. All but the log probabilities belong to tools of a server's own, to
@@ -39,24 +42,39 @@ class ReasoningItem(ItemFields):
     encrypted_content: Dropped[str] = None
 
 
+class ItemReference(BaseModel):
+    """To a stored item, which there is none of: refused in words that help."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refused(cls, _: Any) -> Any:
+        raise PydanticCustomError(
+            UNSUPPORTED,
+            "Nothing is stored here that an item_reference could stand for: send the item itself, as clients do when "
+            "they are told store: false",
+        )
+
+
 _KINDS = {"message": "<message>", "reasoning": "<reasoning>"}
 
 
 def _kind(item: Any) -> str | None:
     if not isinstance(item, dict):
         return None
-    kind = item.get("type", "message" if "role" in item else None)
+    kind = item.get("type") or ("message" if "role" in item else "item_reference" if "id" in item else None)
+    if kind == "item_reference":
+        return "<reference>"
     return _KINDS.get(kind) if isinstance(kind, str) else None
 
 
 Item = Annotated[
-    Annotated[MessageItem, Tag("<message>")] | Annotated[ReasoningItem, Tag("<reasoning>")],
+    Annotated[MessageItem, Tag("<message>")]
+    | Annotated[ReasoningItem, Tag("<reasoning>")]
+    | Annotated[SkipJsonSchema[ItemReference], Tag("<reference>")],
     Discriminator(
         _kind,
         custom_error_type="unknown_part",
-        custom_error_message="The type of an item must be one of "
-        + ", ".join(_KINDS)
-        + "; nothing is stored here that an item_reference could stand for",
+        custom_error_message="The type of an item must be one of " + ", ".join(_KINDS),
     ),
 ]
 Input = Annotated[
