@@ -77,9 +77,6 @@ class CommonFields(Strict):
 class OpenAIFields(CommonFields):
     """Of OpenAI's chat completions."""
 
-    tools: Dropped[Nothing] = None
-    tool_choice: Dropped[Literal["none", "auto"]] = None
-    parallel_tool_calls: Dropped[bool] = None
     functions: Dropped[Nothing] = None
     function_call: Dropped[Literal["none", "auto"]] = None
     logit_bias: Dropped[NoMembers] = None
@@ -156,8 +153,6 @@ class MessageFields(CacheFields):
     name: Dropped[str] = None
     id: Dropped[str] = None
     status: Dropped[str] = None
-    tool_calls: Dropped[Nothing] = None
-    function_call: Dropped[NoMembers] = None
     audio: Dropped[NoMembers] = None
     images: Dropped[Nothing] = None
     annotations: Dropped[list[Any]] = None

@@ -48,16 +48,28 @@ class LogprobsBody(BaseModel):
     content: list[TokenBody]
 
 
+class CalledBody(BaseModel):
+    name: str
+    arguments: str
+
+
+class CallBody(BaseModel):
+    id: str
+    type: Literal["function"]
+    function: CalledBody
+
+
 class AnswerMessage(BaseModel):
     role: Literal["assistant"]
-    content: str
+    content: str | None
     refusal: None
+    tool_calls: list[CallBody] | None = None
 
 
 class ChoiceBody(BaseModel):
     index: Literal[0]
     message: AnswerMessage
-    finish_reason: Literal["stop", "length", "content_filter"]
+    finish_reason: Literal["stop", "length", "content_filter", "tool_calls"]
     stop_reason: Literal["repetition"] | None
     logprobs: LogprobsBody | None
 

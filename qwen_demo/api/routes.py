@@ -25,7 +25,7 @@ from qwen_demo.media import MediaLoader
 from qwen_demo.service.pacing import PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import request_id
-from qwen_demo.types import ChatRequest, Finished, TextDelta
+from qwen_demo.types import ChatRequest, Finished
 
 CHAT = "chat_completions"
 
@@ -54,7 +54,7 @@ def _add_answers(router: APIRouter, service: Service, access: ApiAccess, loader:
             usage = bool(asked.stream_options and asked.stream_options.include_usage)
             return await streamed(service, making, CHAT, lambda events: _chunks(events, completion, usage))
         answer = await collected(request, service, making, CHAT)
-        return JSONResponse(completion.whole(answer.text, answer.finished, answer.logprobs))
+        return JSONResponse(completion.whole(answer))
 
     @router.post(
         "/inference",
@@ -130,11 +130,11 @@ async def _chunks(
     yield event(completion.first())
     try:
         async for item in events:
-            if isinstance(item, TextDelta):
-                yield event(completion.piece(item.text, item.logprobs))
-            elif isinstance(item, Finished):
+            if isinstance(item, Finished):
                 usage = event(completion.usage(item)) if include_usage else b""
                 yield event(completion.last(item)) + usage + event("[DONE]")
+            elif item is not None:
+                yield event(completion.piece(item))
     except QwenDemoError as error:
         yield event(describe(error)[1])
     except Exception:

@@ -6,21 +6,74 @@ dropped (`idle_fields.py`).
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from qwen_demo.api.idle_fields import MessageFields, OpenAIFields, OtherServersFields, StreamFields, Strict
+from qwen_demo.api.idle_fields import (
+    CacheFields,
+    Dropped,
+    MessageFields,
+    OpenAIFields,
+    OtherServersFields,
+    StreamFields,
+    Strict,
+)
 from qwen_demo.api.parts import Content
 
 MAX_STOPS = 4
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
+class CalledFunction(Strict):
+    name: str
+    # Some programs send the object itself.
+    arguments: str | dict[str, Any] = "{}"
+
+
+class MessageCall(CacheFields):
+    """A call of an earlier answer."""
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: CalledFunction
+    index: Dropped[int] = None
+    provider_specific_fields: Dropped[dict[str, Any]] = None
+
+
 class ChatMessage(MessageFields):
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Content = ""
     # Of an earlier answer: what was said instead of content.
     refusal: str = ""
+    tool_calls: list[MessageCall] = Field(default_factory=list)
+    # OpenAI's older word for one call.
+    function_call: CalledFunction | None = None
+    # Of what a tool answered.
+    tool_call_id: str = ""
+
+    @field_validator("function_call", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return value or None
+
+    @model_validator(mode="after")
+    def _said_by_whom(self) -> Self:
+        if self.tool_call_id and self.role != "tool":
+            raise contradiction("tool_call_id", "it goes with the role tool")
+        if self.tool_calls and self.role != "assistant":
+            raise contradiction("tool_calls", "it goes with the role assistant")
+        if self.function_call and (self.role != "assistant" or self.tool_calls):
+            raise contradiction("function_call", "it goes with the role assistant, without tool_calls")
+        return self
 
 
 class StreamOptions(StreamFields):
@@ -46,6 +99,52 @@ class ResponseFormat(Strict):
         if (self.type == "json_schema") != (self.json_schema is not None):
             raise ValueError("json_schema goes with the type json_schema, and is needed there")
         return self
+
+
+class FunctionBody(Strict):
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+    strict: bool = False
+
+
+class ToolBody(CacheFields):
+    type: Literal["function"] = "function"
+    function: FunctionBody
+
+
+class NamedFunction(Strict):
+    name: str
+
+
+class NamedTool(Strict):
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class AllowedTools(Strict):
+    mode: Literal["auto", "required"] = "auto"
+    tools: list[NamedTool] = Field(min_length=1)
+
+
+class AllowedChoice(Strict):
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
+def _choice(value: Any) -> str | None:
+    if isinstance(value, dict):
+        kind = value.get("type")
+        return "<allowed>" if kind == "allowed_tools" else "<named>"
+    return "<words>"
+
+
+WantedTools = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("<words>")]
+    | Annotated[NamedTool, Tag("<named>")]
+    | Annotated[AllowedChoice, Tag("<allowed>")],
+    Discriminator(_choice),
+]
 
 
 class PixelBudget(Strict):
@@ -88,6 +187,9 @@ class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
     logprobs: bool = False
     top_logprobs: int | None = None
     response_format: ResponseFormat | None = None
+    tools: list[ToolBody] = Field(default_factory=list)
+    tool_choice: WantedTools = "auto"
+    parallel_tool_calls: bool = True
     mm_processor_kwargs: PixelBudget = PixelBudget()
 
     add_generation_prompt: bool | None = None
@@ -111,6 +213,10 @@ class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
             raise contradiction("add_generation_prompt", "true does not go with continue_final_message: true")
         if self.messages[-1].role != "assistant":
             raise contradiction("continue_final_message", "the last message is not the assistant's")
+        if self.messages[-1].tool_calls or self.messages[-1].function_call:
+            raise contradiction("continue_final_message", "the last message ends with calls of tools")
+        if self.tools and self.tool_choice not in ("none", "auto"):
+            raise contradiction("continue_final_message", "it does not go with calls that must come")
         if self.response_format is not None and self.response_format.type != "text":
             raise contradiction("continue_final_message", "it does not go with a response_format of JSON")
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from qwen_demo.errors import EngineFailed, NotReady, OutOfMemory, QwenDemoError
 from qwen_demo.models.load import LoadedModel, load
+from qwen_demo.models.tools.hermes import stops
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Event, Finished, Health, ModelInfo, Sampling, TextDelta, Timing, Usage
@@ -55,9 +56,9 @@ class _Model:
             tokenizer,
             self.end_ids,
             max_new_tokens=max_new_tokens,
-            stop=request.sampling.stop,
+            stop=stops(request),
             repetition_guard=self._repetition_guard and request.repetition_guard,
-            must_be_whole=request.sampling.json_schema is not None,
+            must_be_whole=request.held is not None,
         )
         return AnswerStreamer(tokenizer, output)
 
@@ -202,6 +203,7 @@ class _Job:
                 self.model.run(
                     prompt,
                     sampling,
+                    self.request.held,
                     streamer=streamer,
                     should_stop=lambda: bool(streamer.output.reason) or self.cancelled.is_set(),
                 )

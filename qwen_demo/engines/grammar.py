@@ -1,9 +1,10 @@
-"""Answers that must be JSON: masks of the tokens that may come next, by the llguidance library.
+"""Answers that must be JSON or calls of tools: masks of the tokens that may come next, by the llguidance library.
 
 A `Constraint` follows one answer. The mask is computed on the CPU from the grammar's state, some
 tens of microseconds a token, and put over the logits before anything else looks at them.
 """
 
+import json
 import logging
 import threading
 from typing import Any
@@ -14,13 +15,20 @@ import llguidance.torch
 import torch
 
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.models.tools.hermes import CLOSE, OPEN, json_text
 from qwen_demo.sentences import Sentence
+from qwen_demo.types import Held, Tool
 
 log = logging.getLogger(__name__)
 
 # Where blanks are free a small model fills the answer with them.
 COMPACT: Any = {"whitespace_flexible": False}
+# The same for arguments, with the blanks that the model has learned to write there.
+AS_TRAINED: Any = COMPACT | {"item_separator": ", ", "key_separator": ": "}
+OPTIONS = "x-guidance"  # the library's own word in a schema, which is not the caller's to say
 LONGEST_SCHEMA = 65_536
+# What opens an object to more members than `properties` names.
+_OPENING = {"additionalProperties", "patternProperties", "unevaluatedProperties", "allOf", "anyOf", "oneOf", "$ref"}
 
 
 class Grammars:
@@ -37,46 +45,128 @@ class Grammars:
         self._prepared: llguidance.LLTokenizer | None = None
         self._lock = threading.Lock()
 
+    def of(self, held: Held | None) -> "Constraint | None":
+        """What holds an answer to that. Raises `InvalidRequest` as `constraint` does."""
+        if held is None:
+            return None
+        if not held.tools:
+            assert held.json_schema is not None, "an answer that is held to nothing"
+            return self.constraint(held.json_schema)
+        tokens = self._tokens()
+        schema = _loaded(held.json_schema) if held.json_schema else None
+        matcher = llguidance.LLMatcher(tokens, llguidance.LLMatcher.grammar_from_lark(self._lark(held, schema)))
+        if matcher.is_error():
+            if schema is not None:
+                self.constraint(json.dumps(schema))  # which of them it is
+            for tool in held.tools:
+                alone = llguidance.LLMatcher.grammar_from_lark(self._lark(Held(None, (tool,)), None))
+                if (one := llguidance.LLMatcher(tokens, alone)).is_error():
+                    raise _unusable(one.get_error(), tool)
+            raise _unusable(matcher.get_error(), held.tools[0])
+        return Constraint(matcher, self._vocabulary, "tools")
+
     def constraint(self, json_schema: str) -> "Constraint":
         """Raises `InvalidRequest` when the schema is not one, or uses what cannot be enforced."""
-        if len(json_schema) > LONGEST_SCHEMA:
-            raise InvalidRequest(
-                Sentence(
-                    "The JSON schema has {count} characters; at most {limit} are read.",
-                    count=len(json_schema),
-                    limit=LONGEST_SCHEMA,
-                ),
-                field="response_format",
-            )
+        try:
+            grammar = llguidance.LLMatcher.grammar_from_json_schema(_loaded(json_schema), defaults=COMPACT)
+        except ValueError as error:
+            raise _unusable(error) from error
+        matcher = llguidance.LLMatcher(self._tokens(), grammar)
+        if matcher.is_error():
+            raise _unusable(matcher.get_error())
+        return Constraint(matcher, self._vocabulary)
+
+    def _tokens(self) -> llguidance.LLTokenizer:
         with self._lock:
             if self._prepared is None:
                 self._prepared = llguidance.hf.from_tokenizer(
                     self._tokenizer, n_vocab=self._vocabulary, eos_token=self._end_ids
                 )
-        try:
-            grammar = llguidance.LLMatcher.grammar_from_json_schema(json_schema, defaults=COMPACT)
-        except ValueError as error:
-            raise InvalidRequest(_unusable(error), field="response_format") from error
-        matcher = llguidance.LLMatcher(self._prepared, grammar)
-        if matcher.is_error():
-            raise InvalidRequest(_unusable(matcher.get_error()), field="response_format")
-        return Constraint(matcher, self._vocabulary)
+            return self._prepared
+
+    def _lark(self, held: Held, schema: Any) -> str:
+        """Calls of the tools as `models/tools/hermes.py` writes them, or an answer of JSON, in Lark's notation."""
+        begin, end = self._mark(OPEN), self._mark(CLOSE)
+        tools = [
+            f"tool{n}: {_text(_head(tool))} %json {_parameters(tool)} {_text('}')}" for n, tool in enumerate(held.tools)
+        ]
+        names = " | ".join(f"tool{n}" for n in range(len(tools)))
+        rules = [
+            f"calls: call ({_text(chr(10))} call){{0,{held.most_calls - 1}}}",
+            f"call: {begin} {_text(chr(10))} ({names}) {_text(chr(10))} {end}",
+            *tools,
+        ]
+        if schema is None:
+            return "\n".join(["start: calls", *rules])
+        return "\n".join(["start: calls | answer", f"answer: %json {_json(schema, COMPACT)}", *rules])
+
+    def _mark(self, tag: str) -> str:
+        """Where the vocabulary has a token for it, only that token will do."""
+        token = self._tokenizer.get_added_vocab().get(tag)
+        return _text(tag) if token is None or not self._tokens().is_special_token(token) else f"<[{token}]>"
 
 
-def _unusable(why: object) -> Sentence:
-    return Sentence("The JSON schema cannot be used: {why}", why=str(why))
+def _loaded(json_schema: str) -> Any:
+    if len(json_schema) > LONGEST_SCHEMA:
+        raise InvalidRequest(
+            Sentence(
+                "The JSON schema has {count} characters; at most {limit} are read.",
+                count=len(json_schema),
+                limit=LONGEST_SCHEMA,
+            ),
+            field="response_format",
+        )
+    try:
+        schema = json.loads(json_schema)
+    except (ValueError, RecursionError) as error:
+        raise _unusable(error) from error
+    if isinstance(schema, dict):
+        schema.pop(OPTIONS, None)
+    return schema
+
+
+def _head(tool: Tool) -> str:
+    """A call, up to its arguments."""
+    return f'{{"name": {json_text(tool.name)}, "arguments": '
+
+
+def _parameters(tool: Tool) -> str:
+    """Its schema without members that it does not name, which a small model would invent."""
+    schema = json.loads(tool.parameters)
+    if not _OPENING.intersection(schema):
+        schema["additionalProperties"] = False
+    return _json(schema, AS_TRAINED)
+
+
+def _json(schema: Any, options: Any) -> str:
+    return json.dumps(schema | {OPTIONS: options} if isinstance(schema, dict) else schema)
+
+
+def _text(words: str) -> str:
+    """Words to the letter, in Lark's notation."""
+    return json.dumps(words)
+
+
+def _unusable(why: object, tool: Tool | None = None) -> InvalidRequest:
+    if tool is None:
+        words = Sentence("The JSON schema cannot be used: {why}", why=str(why))
+        return InvalidRequest(words, field="response_format")
+    return InvalidRequest(f"The parameters of the tool {tool.name} cannot be used: {why}", field="tools")
 
 
 class Constraint:
     """The grammar's state along one answer.
+
+    Args:
+        field: of the request, that it comes from.
 
     Attributes:
         failure: why the answer cannot go on: a dead end of the grammar, or an error of the library, which would
             allow the end token then. Once set, the logits stay as they are, and no token counts.
     """
 
-    def __init__(self, matcher: llguidance.LLMatcher, vocabulary: int):
-        self._matcher = matcher
+    def __init__(self, matcher: llguidance.LLMatcher, vocabulary: int, field: str = "response_format"):
+        self._matcher, self._field = matcher, field
         self._bits = llguidance.torch.allocate_token_bitmask(1, vocabulary)
         self.failure: InvalidRequest | None = None
 
@@ -107,5 +197,5 @@ class Constraint:
         self.failure = InvalidRequest(
             "The answer cannot go on under the JSON schema: its grammar came to a dead end or is too large. "
             "Ask with a simpler schema.",
-            field="response_format",
+            field=self._field,
         )

@@ -13,7 +13,7 @@ from qwen_demo.engines import sampling as sampling_
 from qwen_demo.engines.grammar import Grammars
 from qwen_demo.engines.output import Output
 from qwen_demo.models.prompt import Prompt
-from qwen_demo.types import Sampling
+from qwen_demo.types import Held, Sampling
 
 
 def end_ids(model) -> frozenset[int]:
@@ -110,6 +110,7 @@ def run(
     grammars: Grammars,
     prompt: Prompt,
     sampling: Sampling,
+    held: Held | None = None,
     *,
     streamer: BaseStreamer,
     should_stop: Callable[[], bool],
@@ -117,10 +118,11 @@ def run(
     """Generate until an end token, `sampling.max_new_tokens` or `should_stop`.
 
     Args:
+        held: what the answer must be.
         streamer: gets the prompt, then each token.
         should_stop: asked after each token.
     """
-    constraint = grammars.constraint(sampling.json_schema) if sampling.json_schema else None
+    constraint = grammars.of(held) if held else None
     config = GenerationConfig(max_new_tokens=sampling.max_new_tokens, do_sample=False)
     with torch.inference_mode():
         model.generate(

@@ -16,6 +16,7 @@ from typing import Any
 
 from qwen_demo.engines.small_question import small_question
 from qwen_demo.errors import DeadlineExceeded, EngineFailed, NotReady, Overloaded, QwenDemoError
+from qwen_demo.models.tools.reader import CallReader
 from qwen_demo.sentences import Sentence
 from qwen_demo.service.admission import Admission
 from qwen_demo.service.estimates import Rates
@@ -196,16 +197,18 @@ class Service:
             validate(request, self.settings, self._engine.info)
             tokens = self._admission.charge(request)
             self._queue.join(ticket, tokens)
+            calls = CallReader(request)
             async with aclosing(self._until_ended(request)) as events:
-                async for event in events:
+                async for made in events:
                     self._watchdog.saw_event()
                     self._queue.leave(ticket)
                     first_s = first_s or time.perf_counter() - started
-                    if isinstance(event, Finished):
-                        event = replace(event, timing=replace(event.timing, media_s=media_s))
-                        finished, outcome = event, event.reason
-                        self.rates.add(event)
-                    yield event
+                    for event in calls.read(made):
+                        if isinstance(event, Finished):
+                            event = replace(event, timing=replace(event.timing, media_s=media_s))
+                            finished, outcome = event, event.reason
+                            self.rates.add(event)
+                        yield event
         except QwenDemoError as error:
             outcome = error.code
             raise

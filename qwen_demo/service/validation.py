@@ -1,6 +1,7 @@
 """What every front must hold to, whoever asks: order, counts, lengths and ranges of a request."""
 
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.models.tools.hermes import texts
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, ModelInfo, Sampling, Text
@@ -21,6 +22,7 @@ def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
     if not any(part for message in request.messages if message.role != "assistant" for part in message.parts):
         raise InvalidRequest(Sentence("The question is empty: type something or add an image."), field="messages")
     _check_text([*(message.text for message in request.messages), *request.sampling.stop])
+    _check_text([*texts(request.tools, request.messages)])
     images = sum(not isinstance(part, Text) for message in request.messages for part in message.parts)
     if images > limits.max_images:
         raise InvalidRequest(
@@ -44,6 +46,11 @@ def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
         raise InvalidRequest(
             Sentence("The {engine} engine cannot hold an answer to a JSON schema.", engine=model.engine),
             field="response_format",
+        )
+    if request.tools and request.tool_choice.required and not model.json_schema:
+        raise InvalidRequest(
+            f"The {model.engine} engine cannot hold an answer to calls of tools: leave it to the model (auto).",
+            field="tool_choice",
         )
     _check_sampling(request.sampling)
 

@@ -13,7 +13,7 @@ from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.pacing import Pace, PacedStream
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
-from qwen_demo.types import ChatRequest, Event, Finished, Sampling
+from qwen_demo.types import ChatRequest, Event, Finished, Sampling, TextDelta
 from qwen_demo.ui import render
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.history import generation_params
@@ -86,7 +86,7 @@ async def answer(
                 elif event is None:
                     waiting = render.note(progress(ticket, service, words), pending=True)
                     yield ChatStep([*history, render.answer(text) if text else waiting], text)
-                else:
+                elif isinstance(event, TextDelta):
                     text += event.text
                     yield ChatStep([*history, render.answer(text)], text)
     except QwenDemoError as error:

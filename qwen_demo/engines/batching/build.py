@@ -22,6 +22,7 @@ from qwen_demo.engines.batching.runner import ModelRunner
 from qwen_demo.engines.grammar import Grammars
 from qwen_demo.engines.output import Output
 from qwen_demo.engines.tokens import end_ids
+from qwen_demo.models.tools.hermes import stops
 from qwen_demo.types import ChatRequest, Sampling
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
         encoder=encoder,
         slot_tokens=plan.slot_tokens,
         make_output=partial(_output, settings, prompts.tokenizer, ends),
-        make_constraint=Grammars(prompts.tokenizer, model.config.text_config.vocab_size, ends).constraint,
+        make_constraint=Grammars(prompts.tokenizer, model.config.text_config.vocab_size, ends).of,
         on_ready=loop.add,
         on_failed=refuse,
         on_threads=(
@@ -144,7 +145,7 @@ def _output(settings: "Settings", tokenizer, ends: frozenset[int], request: Chat
         tokenizer,
         ends,
         max_new_tokens=sampling.max_new_tokens,
-        stop=sampling.stop,
+        stop=stops(request),
         repetition_guard=settings.repetition_guard and request.repetition_guard,
-        must_be_whole=sampling.json_schema is not None,
+        must_be_whole=request.held is not None,
     )

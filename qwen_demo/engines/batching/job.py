@@ -88,7 +88,7 @@ class Job(SequenceState):
         sampling: with the length that memory and context leave; set with the prompt, as are `output`
             and `prefix_key`.
         prefix_key: of the prompt's tokens, [prompt_tokens] int64, see `prefix_cache.prefix_key`.
-        constraint: holds the answer to a JSON schema.
+        constraint: holds the answer to a JSON schema or to calls of tools.
     """
 
     request: ChatRequest
