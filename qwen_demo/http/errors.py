@@ -35,7 +35,7 @@ _MESSAGES = {
 }
 # What pydantic puts into a place for a choice between spellings, see `api/parts.py`: no caller wrote it.
 TAGS = ("<words>", "<parts>", "<text>", "<refusal>", "<image>", "<video>", "<url>", "<frames>", "<named>",
-        "<allowed>", "<message>", "<reasoning>", "<reference>", "<call>", "<output>", "<function>")  # fmt: skip
+        "<allowed>", "<message>", "<reasoning>", "<reference>", "<call>", "<output>")  # fmt: skip
 
 
 class ApiError(Exception):

@@ -9,19 +9,20 @@ from pydantic import BaseModel, ValidationError
 from qwen_demo.api import parts
 from qwen_demo.api.idle_fields import CommonFields, OtherServersFields
 from qwen_demo.api.openapi import ChatCompletion, ErrorBody, HealthBody, ModelBody, ReadyBody
-from qwen_demo.api.responses import schemas as responses
+from qwen_demo.api.responses import items
 from qwen_demo.api.responses.document import ResponseObject
+from qwen_demo.api.responses.schemas import ResponsesRequest
 from qwen_demo.api.schemas import ChatCompletionRequest, ChatMessage, InferenceRequest, InferenceResponse
 from qwen_demo.http.errors import UNSUPPORTED
 from tests.conftest import ROOT
 
-ITEMS = (responses.MessageItem, responses.ReasoningItem, responses.ItemReference)
+ITEMS = (items.MessageItem, items.CallItem, items.CallOutputItem, items.ReasoningItem, items.ItemReference)
 PARTS = (parts.TextPart, parts.RefusalPart, parts.ImagePart, parts.VideoPart)
 BOTH = (CommonFields, OtherServersFields)
 REQUESTS = {
     "`POST /v1/chat/completions`": (ChatCompletionRequest,),
     "A message": (ChatMessage,),
-    "`POST /v1/responses`": (responses.ResponsesRequest,),
+    "`POST /v1/responses`": (ResponsesRequest,),
     "An item": ITEMS,
     "Both": BOTH,
     "A part": PARTS,
@@ -58,7 +59,7 @@ def fields(*models: type[BaseModel], apart: tuple[type[BaseModel], ...] = ()) ->
 def expected(title: str) -> set[str]:
     models = REQUESTS[title]
     names = fields(*models, apart=tuple(model for model in APART if model not in models))
-    if models[0] in (ChatCompletionRequest, responses.ResponsesRequest):
+    if models[0] in (ChatCompletionRequest, ResponsesRequest):
         own = {
             name for base in type.mro(models[0]) if base not in BOTH for name in vars(base).get("__annotations__", {})
         }
@@ -95,7 +96,7 @@ def test_no_line_names_a_field_that_is_not_there(title):
     ("title", "model", "sent"),
     [
         ("`POST /v1/chat/completions`", ChatCompletionRequest, {"messages": [{"role": "user", "content": "x"}]}),
-        ("`POST /v1/responses`", responses.ResponsesRequest, {"input": "x"}),
+        ("`POST /v1/responses`", ResponsesRequest, {"input": "x"}),
     ],
 )
 def test_what_is_called_refused_is_refused_by_its_name(title, model, sent):

@@ -22,6 +22,15 @@ class OutputMessage(BaseModel):
     content: list[OutputText]
 
 
+class OutputCall(BaseModel):
+    id: str
+    type: Literal["function_call"]
+    status: Literal["completed", "incomplete"]
+    call_id: str
+    name: str
+    arguments: str
+
+
 class IncompleteDetails(BaseModel):
     reason: Literal["max_output_tokens", "content_filter"]
 
@@ -55,7 +64,7 @@ class ResponseObject(BaseModel):
     error: None
     incomplete_details: IncompleteDetails | None
     model: str
-    output: list[OutputMessage]
+    output: list[OutputMessage | OutputCall]
     usage: ResponseUsage
     store: Literal[False]
 

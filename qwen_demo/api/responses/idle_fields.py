@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from qwen_demo.api.idle_fields import CommonFields, Dropped, MessageFields, Nothing, Strict
+from qwen_demo.api.idle_fields import CacheFields, CommonFields, Dropped, MessageFields, NoMembers, Nothing, Strict
 from qwen_demo.http.errors import UNSUPPORTED
 
 
@@ -45,3 +45,27 @@ class MessageItemFields(MessageFields):
     """Of a message among the items."""
 
     phase: Dropped[str] = None
+    created_by: Dropped[str] = None
+    tool_calls: Dropped[Nothing] = None
+    function_call: Dropped[NoMembers] = None
+
+
+class CallFields(ItemFields):
+    """Of a call or of what it gave."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    namespace: Dropped[str] = None
+    caller: Dropped[dict[str, Any]] = None
+    awaited: Dropped[Literal[False]] = Field(default=None, alias="async")
+
+
+class FunctionFields(CacheFields):
+    """Of a function that may be called."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    # For tools that are searched, or called by a program of the server's: there is neither.
+    defer_loading: Dropped[Literal[False]] = None
+    allowed_callers: Dropped[Annotated[list[Literal["direct"]], Field(max_length=1)]] = None
+    awaited: Dropped[Literal[False]] = Field(default=None, alias="async")

@@ -20,7 +20,7 @@ from qwen_demo.media import MediaLoader
 from qwen_demo.service.pacing import PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import request_id
-from qwen_demo.types import Finished, TextDelta
+from qwen_demo.types import Finished
 
 FRONT = "responses"
 GONE = "Nothing is stored here, so there is no response {id!r}: an answer is given once, to whoever asked for it."
@@ -41,10 +41,7 @@ def add_responses(router: APIRouter, service: Service, access: ApiAccess, loader
             if asked.stream:
                 return await streamed(service, making, FRONT, lambda events: _events(events, response, translation))
             answer = await collected(request, service, making, FRONT)
-        if answer.text:
-            _run(response.add(TextDelta(answer.text, answer.logprobs)))
-        _run(response.end(answer.finished))
-        return JSONResponse(response.object)
+        return JSONResponse(response.whole(answer))
 
     @router.get("/v1/responses/{id}", responses=openapi.refusals(401, 404, 429, 500), status_code=404, tags=["answers"])
     @router.delete(
@@ -55,18 +52,12 @@ def add_responses(router: APIRouter, service: Service, access: ApiAccess, loader
         raise ApiError(404, "response_not_found", GONE.format(id=id[:200]))
 
 
-def _run(events: Iterator[object]) -> None:
-    for _ in events:
-        pass
-
-
 @contextmanager
 def _in_the_callers_words(translation: Translation) -> Iterator[None]:
     try:
         yield
     except InvalidRequest as error:
-        error.field = translation.sent(error.field)
-        raise
+        raise translation.retold(error) from error
 
 
 async def _events(
@@ -76,14 +67,11 @@ async def _events(
         yield named_event(each)
     try:
         async for item in events:
-            if isinstance(item, TextDelta):
-                for each in response.add(item):
-                    yield named_event(each)
-            elif isinstance(item, Finished):
-                for each in response.end(item):
+            if item is not None:
+                for each in response.end(item) if isinstance(item, Finished) else response.add(item):
                     yield named_event(each)
     except QwenDemoError as error:
-        for each in response.fail(error, translation.sent(getattr(error, "field", None))):
+        for each in response.fail(translation.retold(error) if isinstance(error, InvalidRequest) else error):
             yield named_event(each)
     except Exception:
         for each in response.fail(None):

@@ -2,13 +2,12 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from qwen_demo.api.idle_fields import Dropped, OtherServersFields, StreamFields, Strict
-from qwen_demo.api.parts import Content
-from qwen_demo.api.responses.idle_fields import ItemFields, MessageItemFields, ResponseFields
+from qwen_demo.api.responses.idle_fields import FunctionFields, ResponseFields
+from qwen_demo.api.responses.items import CallItem, Input, MessageItem, ReasoningItem
 from qwen_demo.api.schemas import PixelBudget, SamplingFields, Stops, Word, contradiction
 from qwen_demo.http.errors import UNSUPPORTED
 
@@ -27,59 +26,45 @@ Included = Literal[
 ]
 
 
-class MessageItem(MessageItemFields):
-    type: Literal["message"] = "message"
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Content
+def _runs_nothing(value: Any) -> Any:
+    if value != "function":
+        raise PydanticCustomError(UNSUPPORTED, "It must be 'function': this server runs no tools of its own")
+    return value
 
 
-class ReasoningItem(ItemFields):
-    """Of another model's answer: not read."""
-
-    type: Literal["reasoning"]
-    summary: Dropped[list[Any]] = None
-    content: Dropped[list[Any]] = None
-    encrypted_content: Dropped[str] = None
+FunctionType = Annotated[Literal["function"], BeforeValidator(_runs_nothing)]
 
 
-class ItemReference(BaseModel):
-    """To a stored item, which there is none of: refused in words that help."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refused(cls, _: Any) -> Any:
-        raise PydanticCustomError(
-            UNSUPPORTED,
-            "Nothing is stored here that an item_reference could stand for: send the item itself, as clients do when "
-            "they are told store: false",
-        )
+class FunctionTool(FunctionFields):
+    type: FunctionType = "function"
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+    strict: bool = False
 
 
-_KINDS = {"message": "<message>", "reasoning": "<reasoning>"}
+class ChosenFunction(Strict):
+    type: FunctionType
+    name: str
 
 
-def _kind(item: Any) -> str | None:
-    if not isinstance(item, dict):
-        return None
-    kind = item.get("type") or ("message" if "role" in item else "item_reference" if "id" in item else None)
-    if kind == "item_reference":
-        return "<reference>"
-    return _KINDS.get(kind) if isinstance(kind, str) else None
+class AllowedFunctions(Strict):
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"] = "auto"
+    tools: list[ChosenFunction] = Field(min_length=1)
 
 
-Item = Annotated[
-    Annotated[MessageItem, Tag("<message>")]
-    | Annotated[ReasoningItem, Tag("<reasoning>")]
-    | Annotated[SkipJsonSchema[ItemReference], Tag("<reference>")],
-    Discriminator(
-        _kind,
-        custom_error_type="unknown_part",
-        custom_error_message="The type of an item must be one of " + ", ".join(_KINDS),
-    ),
-]
-Input = Annotated[
-    Annotated[str, Tag("<words>")] | Annotated[Annotated[list[Item], Field(min_length=1)], Tag("<parts>")],
-    Discriminator(lambda value: "<words>" if isinstance(value, str) else "<parts>"),
+def _choice(value: Any) -> str:
+    if not isinstance(value, dict):
+        return "<words>"
+    return "<allowed>" if value.get("type") == "allowed_tools" else "<named>"
+
+
+Choice = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("<words>")]
+    | Annotated[ChosenFunction, Tag("<named>")]
+    | Annotated[AllowedFunctions, Tag("<allowed>")],
+    Discriminator(_choice),
 ]
 
 
@@ -119,9 +104,9 @@ class ResponsesRequest(SamplingFields, ResponseFields, OtherServersFields):
     stream: bool = False
     stream_options: StreamFields | None = None
     mm_processor_kwargs: PixelBudget = PixelBudget()
-    tools: Dropped[Annotated[list[Any], Field(max_length=0)]] = None
-    tool_choice: Dropped[Literal["none", "auto"]] = None
-    parallel_tool_calls: Dropped[bool] = None
+    tools: list[FunctionTool] = Field(default_factory=list)
+    tool_choice: Choice = "auto"
+    parallel_tool_calls: bool = True
 
     @model_validator(mode="after")
     def _one_meaning(self) -> Self:
@@ -129,6 +114,6 @@ class ResponsesRequest(SamplingFields, ResponseFields, OtherServersFields):
             raise contradiction("top_logprobs", f"it goes with {LOGPROBS} in include")
         if not isinstance(self.input, str):
             last = next((item for item in reversed(self.input) if not isinstance(item, ReasoningItem)), None)
-            if isinstance(last, MessageItem) and last.role == "assistant":
+            if isinstance(last, CallItem) or (isinstance(last, MessageItem) and last.role == "assistant"):
                 raise contradiction("input", "the last item is the assistant's; end with one that asks for an answer")
         return self
