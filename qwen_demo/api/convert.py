@@ -96,8 +96,8 @@ def _tools(body: ChatCompletionRequest) -> tuple[tuple[Tool, ...], ToolChoice, b
     made = (_tool(each, f"tools.{n}.function") for n, each in enumerate(body.tools))
     tools = tools_.tools(made, len(body.tools), "tools")
     wanted, parallel = body.tool_choice, body.parallel_tool_calls
+    choice = tools_.tool_choice(wanted not in ("none", "auto"), (), tools, "tool_choice")
     if isinstance(wanted, str):
-        choice = tools_.tool_choice(wanted == "required", (), tools, "tool_choice")
         return (() if wanted == "none" else tools), choice, parallel
     if isinstance(wanted, NamedTool):
         return tools, tools_.tool_choice(True, [wanted.function.name], tools, "tool_choice.function.name"), False

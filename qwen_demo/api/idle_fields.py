@@ -24,6 +24,20 @@ def _or_refused(value: Any, check: Callable[[Any], Any]) -> Any:
         ) from None
 
 
+def _instead(word: str) -> WrapValidator:
+    """For a word that OpenAI has given up for another."""
+
+    def check_or_tell(value: Any, check: Callable[[Any], Any]) -> Any:
+        try:
+            return check(value)
+        except ValidationError:
+            raise PydanticCustomError(
+                UNSUPPORTED, "This server takes {word} instead, as OpenAI does", {"word": word}
+            ) from None
+
+    return WrapValidator(check_or_tell)
+
+
 Dropped = Annotated[T | None, WrapValidator(_or_refused), Field(exclude=True)]
 Nothing = Annotated[list[Any], Field(max_length=0)]
 NoMembers = Annotated[dict[str, Any], Field(max_length=0)]
@@ -77,8 +91,8 @@ class CommonFields(Strict):
 class OpenAIFields(CommonFields):
     """Of OpenAI's chat completions."""
 
-    functions: Dropped[Nothing] = None
-    function_call: Dropped[Literal["none", "auto"]] = None
+    functions: Annotated[Nothing | None, _instead("tools"), Field(exclude=True)] = None
+    function_call: Annotated[Literal["none", "auto"] | None, _instead("tool_choice"), Field(exclude=True)] = None
     logit_bias: Dropped[NoMembers] = None
     store: Dropped[Literal[False]] = None
     modalities: Dropped[Annotated[list[Literal["text"]], Field(max_length=1)]] = None

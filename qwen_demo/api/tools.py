@@ -119,10 +119,15 @@ def in_order(messages: Sequence[Message], place: str = "messages") -> tuple[Mess
         for number, message in group:
             for call in message.tool_calls:
                 places[call.id] = calls = calls + 1
+            if of_tools and not calls:
+                field = f"{place}.{number}.role"
+                raise InvalidRequest(f"{field}: no message before it calls a tool.", field=field)
             if of_tools and message.tool_call_id and message.tool_call_id not in places:
                 field = f"{place}.{number}.tool_call_id"
+                known = ", ".join(list(places)[-10:])
                 raise InvalidRequest(
-                    f"{field}: no message before it calls a tool with the id {message.tool_call_id[:80]!r}.",
+                    f"{field}: no message before it calls a tool with the id {message.tool_call_id[:80]!r}. "
+                    f"There is: {known[:400]}.",
                     field=field,
                 )
         if of_tools and all(message.tool_call_id for _, message in group):

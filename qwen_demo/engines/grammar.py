@@ -92,8 +92,9 @@ class Grammars:
         ]
         names = " | ".join(f"tool{n}" for n in range(len(tools)))
         rules = [
-            f"calls: call ({_text(chr(10))} call){{0,{held.most_calls - 1}}}",
-            f"call: {begin} {_text(chr(10))} ({names}) {_text(chr(10))} {end}",
+            f"calls: call (LINE call){{0,{held.most_calls - 1}}}" if held.most_calls > 1 else "calls: call",
+            f"call: {begin} LINE ({names}) LINE {end}",
+            f"LINE: {_text(chr(10))}",
             *tools,
         ]
         if schema is None:

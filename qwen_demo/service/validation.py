@@ -1,5 +1,7 @@
 """What every front must hold to, whoever asks: order, counts, lengths and ranges of a request."""
 
+from collections.abc import Iterable
+
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.models.tools.hermes import texts
 from qwen_demo.sentences import Sentence
@@ -21,8 +23,9 @@ def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
         )
     if not any(part for message in request.messages if message.role != "assistant" for part in message.parts):
         raise InvalidRequest(Sentence("The question is empty: type something or add an image."), field="messages")
-    _check_text([*(message.text for message in request.messages), *request.sampling.stop])
-    _check_text([*texts(request.tools, request.messages)])
+    _check_text([*(message.text for message in request.messages), *texts((), request.messages)], "messages")
+    _check_text(request.sampling.stop, "stop")
+    _check_text(texts(request.tools, ()), "tools")
     images = sum(not isinstance(part, Text) for message in request.messages for part in message.parts)
     if images > limits.max_images:
         raise InvalidRequest(
@@ -55,14 +58,12 @@ def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
     _check_sampling(request.sampling)
 
 
-def _check_text(texts: list[str]) -> None:
-    for text in texts:
+def _check_text(words: Iterable[str], field: str) -> None:
+    for text in words:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise InvalidRequest(
-                "A text holds half a surrogate pair, which is no character.", field="messages"
-            ) from error
+            raise InvalidRequest("A text holds half a surrogate pair, which is no character.", field=field) from error
 
 
 def _check_sampling(sampling: Sampling) -> None:

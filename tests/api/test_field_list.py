@@ -78,7 +78,7 @@ def bullets(text: str) -> list[str]:
 
 @pytest.mark.parametrize("title", REQUESTS)
 def test_every_field_has_its_line(title):
-    text = sections()[title]
+    text = sections()[title] + sections()["Tools"]
     names = expected(title)
     assert names
     assert not sorted(name for name in names if not re.search(rf"`{name}[`:]", text))

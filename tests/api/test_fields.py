@@ -55,8 +55,7 @@ def test_a_field_that_asks_for_nothing_is_taken(app, fields):
 @pytest.mark.parametrize(
     ("fields", "name"),
     [
-        ({"tools": [FUNCTION]}, "tools"),
-        ({"tool_choice": "required"}, "tool_choice"),
+        ({"function_call": {"name": "f"}}, "function_call"),
         ({"functions": [FUNCTION["function"]]}, "functions"),
         ({"logit_bias": {"1": 5}}, "logit_bias"),
         ({"store": True}, "store"),
@@ -113,7 +112,6 @@ def test_a_refusal_of_an_earlier_answer_is_what_was_said(app):
 @pytest.mark.parametrize(
     ("fields", "name"),
     [
-        ({"role": "assistant", "tool_calls": [{"id": "1", "type": "function"}]}, "messages.0.tool_calls"),
         ({"role": "user", "nmae": "x"}, "messages.0.nmae"),
         ({"role": "assistant", "audio": {"id": "1"}}, "messages.0.audio"),
         ({"role": "assistant", "prefix": True}, "messages.0.prefix"),

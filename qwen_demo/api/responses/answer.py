@@ -35,7 +35,7 @@ class GrowingResponse:
     def __init__(self, request_id: str, model: str, asked: ResponsesRequest):
         self._id, self._with_logprobs = request_id, LOGPROBS in asked.include
         self._sent = 0
-        self._item: _Message | _Call | None = None
+        self._item: _GrowingMessage | _GrowingCall | None = None
         self.object: dict[str, Any] = {
             "id": f"resp_{request_id}",
             "object": "response",
@@ -59,7 +59,7 @@ class GrowingResponse:
         if item is None or not item.takes(delta):
             yield from self._close("completed")
             name = f"{self._id}_{len(self.object['output'])}"
-            item = self._item = _Message(name) if isinstance(delta, TextDelta) else _Call(name, delta)
+            item = self._item = _GrowingMessage(name) if isinstance(delta, TextDelta) else _GrowingCall(name, delta)
             yield from self._told(item.opened())
         yield from self._told(item.grown(delta, self._with_logprobs))
 
@@ -68,7 +68,7 @@ class GrowingResponse:
         status = "incomplete" if cut else "completed"
         if self._item is None:
             # An answer without a word is a message without one.
-            self._item = _Message(f"{self._id}_0")
+            self._item = _GrowingMessage(f"{self._id}_0")
             yield from self._told(self._item.opened())
         yield from self._close(status)
         self.object["status"], self.object["completed_at"] = status, None if cut else int(time.time())
@@ -114,7 +114,7 @@ class GrowingResponse:
         return {**self.object, "output": [*self.object["output"]]}
 
 
-class _Message:
+class _GrowingMessage:
     """One that is being said. What it tells are kinds of events and their members."""
 
     def __init__(self, name: str):
@@ -150,7 +150,7 @@ class _Message:
         return {"id": name, "type": "message", "status": "in_progress", "role": "assistant", "content": []}
 
 
-class _Call:
+class _GrowingCall:
     """One that is being made."""
 
     def __init__(self, name: str, first: ToolCallDelta):

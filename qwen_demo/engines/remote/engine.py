@@ -16,7 +16,8 @@ import httpx2
 import openai
 
 from qwen_demo.engines.remote.errors import translate
-from qwen_demo.engines.remote.request import Json, chat_body
+from qwen_demo.engines.remote.request import chat_body
+from qwen_demo.engines.remote.tools import CallPieces, Json
 from qwen_demo.engines.remote.upstreams import Upstream, Upstreams, cause
 from qwen_demo.errors import EngineFailed, ModelLoadError, NotReady, SettingsError
 from qwen_demo.sentences import Sentence
@@ -31,7 +32,9 @@ from qwen_demo.types import (
     TextDelta,
     Timing,
     TokenLogprob,
+    ToolCallDelta,
     Usage,
+    joined,
 )
 
 log = logging.getLogger(__name__)
@@ -43,7 +46,10 @@ _REASONS: dict[str, FinishReason] = {
     "length": "length",
     "repetition": "repetition",
     "content_filter": "content_filter",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
 }
+Delta = TextDelta | ToolCallDelta
 END_S = 0.1  # for the end of a body whose last event has come
 
 
@@ -56,6 +62,7 @@ class _Progress:
     reason: str = ""
     usage: Usage | None = None
     last: float = field(default=0.0)
+    calls: CallPieces = field(default_factory=CallPieces)
 
 
 class RemoteEngine:
@@ -129,7 +136,7 @@ class RemoteEngine:
                     raise EngineFailed(f"{upstream.name} sent an answer that is no JSON.") from error
         yield self._finished(progress, prepared)
 
-    async def _read(self, upstream: Upstream, arguments: Json, progress: _Progress) -> AsyncGenerator[TextDelta, None]:
+    async def _read(self, upstream: Upstream, arguments: Json, progress: _Progress) -> AsyncGenerator[Delta, None]:
         """What came in one read is one delta, so that a busy process has fewer of them."""
         reply = await upstream.client.post(
             "/chat/completions", body=arguments, cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
@@ -140,12 +147,12 @@ class RemoteEngine:
             rest, over = b"", False
             while not over and (data := await anext(received, None)) is not None:
                 *lines, rest = (rest + data).split(b"\n")
-                pieces: list[TextDelta] = []
+                pieces: list[Delta] = []
                 try:
                     over = self._take_all(lines, reply.response.request, progress, pieces)
                 finally:  # what came before an error comes before it here as well
-                    if pieces:
-                        yield _joined(pieces)
+                    for delta in joined(pieces):
+                        yield delta
             await _read_out(received)
         finally:
             await reply.close()
@@ -154,9 +161,7 @@ class RemoteEngine:
         if progress.reason not in _REASONS:  # abort, where it gave the answer up
             raise NotReady(f"{upstream.name} broke its answer off ({progress.reason}). Ask again in a moment.")
 
-    def _take_all(
-        self, lines: list[bytes], request: httpx2.Request, progress: _Progress, pieces: list[TextDelta]
-    ) -> bool:
+    def _take_all(self, lines: list[bytes], request: httpx2.Request, progress: _Progress, pieces: list[Delta]) -> bool:
         """Adds to `pieces` what lines of an event stream say; gives whether that was all."""
         for line in lines:
             if not line.startswith(b"data:"):
@@ -168,11 +173,10 @@ class RemoteEngine:
                 continue
             if error := chunk.get("error"):
                 raise openai.APIError(str(error), request, body=error)
-            if delta := self._take(chunk, progress):
-                pieces.append(delta)
+            pieces += self._take(chunk, progress)
         return False
 
-    def _take(self, chunk: Json, progress: _Progress) -> TextDelta | None:
+    def _take(self, chunk: Json, progress: _Progress) -> list[Delta]:
         progress.last = time.perf_counter()
         if usage := chunk.get("usage"):
             details = usage.get("prompt_tokens_details") or {}
@@ -183,15 +187,18 @@ class RemoteEngine:
                 details.get("cached_tokens") or 0,
             )
         if not chunk.get("choices"):
-            return None
+            return []
         choice = chunk["choices"][0]
         if reason := choice.get("finish_reason"):
             progress.reason = "repetition" if choice.get("stop_reason") == "repetition" else reason
-        words = (choice.get("delta") or {}).get("content")
-        if not words:
-            return None
-        progress.first = progress.first or progress.last
-        return TextDelta(words, _logprobs(choice.get("logprobs")))
+        delta = choice.get("delta") or {}
+        words, logprobs = delta.get("content"), _logprobs(choice.get("logprobs"))
+        told: list[Delta] = [TextDelta(words, logprobs)] if words else []
+        told += progress.calls.take(delta.get("tool_calls"))
+        if told:
+            progress.first = progress.first or progress.last
+            told[0] = replace(told[0], logprobs=logprobs)
+        return told
 
     def _finished(self, progress: _Progress, prepared: float) -> Finished:
         first = progress.first or progress.last
@@ -203,13 +210,6 @@ class RemoteEngine:
             total_s=progress.last - progress.arrived,
         )
         return Finished(_REASONS[progress.reason], progress.usage or Usage(0, 0, 0), timing)
-
-
-def _joined(pieces: list[TextDelta]) -> TextDelta:
-    if len(pieces) == 1:
-        return pieces[0]
-    logprobs = tuple(token for piece in pieces for token in piece.logprobs)
-    return TextDelta("".join(piece.text for piece in pieces), logprobs)
 
 
 async def _read_out(received: AsyncIterator[bytes]) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import PIL.Image
 
-from qwen_demo.types import ChatRequest, Image, Part, Text
-
-Json = dict[str, Any]
+from qwen_demo.engines.remote.tools import Json, tool_fields
+from qwen_demo.types import ChatRequest, Image, Message, Part, Text
 
 
 def chat_body(request: ChatRequest, model_id: str) -> Json:
@@ -30,9 +29,7 @@ def chat_body(request: ChatRequest, model_id: str) -> Json:
         extra |= {"continue_final_message": True, "add_generation_prompt": False}
     arguments: Json = {
         "model": model_id,
-        "messages": [
-            {"role": message.role, "content": [_part(part) for part in message.parts]} for message in request.messages
-        ],
+        "messages": [_message(message) for message in request.messages],
         "max_tokens": sampling.max_new_tokens,
         "temperature": sampling.temperature,
         "stream": True,
@@ -48,12 +45,28 @@ def chat_body(request: ChatRequest, model_id: str) -> Json:
     ):
         if value != unset:
             arguments[name] = value
-    if sampling.json_schema:
-        schema = {"name": "answer", "schema": json.loads(sampling.json_schema), "strict": True}
+    if request.held and request.held.json_schema:
+        schema = {"name": "answer", "schema": json.loads(request.held.json_schema), "strict": True}
         arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
     if sampling.top_logprobs is not None:
         arguments |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
-    return arguments
+    return arguments | tool_fields(request)
+
+
+def _message(message: Message) -> Json:
+    content: Any = [_part(part) for part in message.parts]
+    if message.role == "tool" and all(isinstance(part, Text) for part in message.parts):
+        content = message.text  # many servers read nothing else here
+    body: Json = {"role": message.role, "content": content}
+    if message.tool_calls:
+        calls = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+        body |= {"content": content or None, "tool_calls": calls}
+    if message.tool_call_id:
+        body["tool_call_id"] = message.tool_call_id
+    return body
 
 
 def _part(part: Part) -> Json:

@@ -46,7 +46,7 @@ def heard(asked: ChatRequest, *pieces: str, reason: str = "stop") -> tuple[str, 
     reader = CallReader(asked, lambda: f"call-{next(numbers)}")
     text, calls = "", {}
     events = [TextDelta(piece) for piece in pieces] + [Finished(reason, Usage(1, 0, 1), Timing())]
-    for event in [told for event in events for told in reader.read(event)]:
+    for event in [told for made in events for told in reader.read(made)]:
         if isinstance(event, TextDelta):
             assert event.text
             text += event.text
@@ -142,7 +142,10 @@ def test_an_end_that_the_model_forgot_or_doubled_is_forgiven(ending, text):
         ('{"name": "time", "arguments": null}', "{}"),
         ('{"name": "time", "arguments": "{\\"a\\": 1}"}', '{"a": 1}'),
         ('{"name": "time", "arguments": {"a": "x\ny"}}', '{"a": "x\\ny"}'),
-        ('{"name": "time", "arguments": {"a": "</tool_call> } \\" <tool_call>"}}', '{"a": "</tool_call> } \\" <tool_call>"}'),
+        (
+            '{"name": "time", "arguments": {"a": "</tool_call> } \\" <tool_call>"}}',
+            '{"a": "</tool_call> } \\" <tool_call>"}',
+        ),
         ('{"name": "time", "arguments": {"a": "\\ud800"}}', '{"a": "\\ud800"}'),
         ('{"name": "time", "arguments": {"a": "城"}}', '{"a": "城"}'),
     ],
@@ -193,8 +196,18 @@ def test_no_log_probability_of_a_call_is_lost_before_its_end():
 
 ANSWERS = st.lists(
     st.sampled_from(
-        [OPEN, CLOSE, call(), call("time", '{"a": {"b": ["}", "\\\\"]}}'), *WRONG[:6], '{"name": "time"', "}", '"', "\\"]
-        + ["\n", " ", "<", "<tool", "hello ", "城 <b>", '{"name": "weather", "arguments": {', "[", "]"]
+        [
+            OPEN,
+            CLOSE,
+            call(),
+            call("time", '{"a": {"b": ["}", "\\\\"]}}'),
+            *WRONG[:6],
+            '{"name": "time"',
+            "}",
+            '"',
+            "\\",
+            *["\n", " ", "<", "<tool", "hello ", "城 <b>", '{"name": "weather", "arguments": {', "[", "]"],
+        ]
     ),
     max_size=8,
 ).map("".join)

@@ -1,0 +1,218 @@
+"""Calls that must come are held by a grammar in every engine that holds a model, and go through the others."""
+
+import asyncio
+import copy
+import json
+from dataclasses import replace
+
+import pytest
+from tokenizers import AddedToken
+
+from qwen_demo.engines.batching.engine import BatchingEngine
+from qwen_demo.engines.generate import GenerateEngine
+from qwen_demo.engines.grammar import Grammars
+from qwen_demo.engines.scripted import Script
+from qwen_demo.engines.tokens import end_ids
+from qwen_demo.errors import InvalidRequest
+from qwen_demo.service.service import Service
+from qwen_demo.settings import Settings
+from qwen_demo.types import (
+    ChatRequest,
+    Held,
+    Message,
+    Sampling,
+    Text,
+    TextDelta,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+    collect,
+)
+from tests.api.conftest import start  # noqa: F401 a fixture
+from tests.conftest import question
+from tests.engines.test_grammar import ENDLESS, write
+from tests.engines.test_remote import HELLO, other_program, remote
+
+COUNT = {
+    "type": "object",
+    "properties": {"n": {"type": "integer", "minimum": 1, "maximum": 9}, "colour": {"enum": ["red", "blue"]}},
+    "required": ["n", "colour"],
+}
+TOOLS = (Tool("count", "Counts.", json.dumps(COUNT)), Tool("count_all"))
+MUST, NAMED = ToolChoice(True), ToolChoice(True, ("count",))
+
+
+@pytest.fixture(params=[GenerateEngine, BatchingEngine])
+async def service(request, loaded):
+    settings = Settings(max_running=4, warmup=False, canary_s=0)
+    service = Service(settings, request.param(settings, lambda *_: loaded))
+    service.start()
+    await service.loaded()
+    yield service
+    await service.close()
+
+
+def check(calls: tuple[ToolCall, ...]) -> None:
+    for call in calls:
+        arguments = json.loads(call.arguments)
+        if call.name == "count_all":
+            assert arguments == {}
+        else:
+            assert call.name == "count"
+            assert set(arguments) == {"n", "colour"}
+            assert arguments["n"] in range(1, 10) and arguments["colour"] in ("red", "blue")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 2.0])
+async def test_calls_that_must_come_follow_their_schemas(service, temperature):
+    asked = question("How many?", temperature=temperature, seed=3, max_new_tokens=300)
+    fields = [{"tool_choice": MUST}, {"tool_choice": MUST, "parallel_tool_calls": False}, {"tool_choice": NAMED}]
+    fields[2]["parallel_tool_calls"] = False
+    answers = await asyncio.gather(*[collect(service.answer(replace(asked, tools=TOOLS, **each))) for each in fields])
+    for answer in answers:
+        assert (answer.text, answer.finished.reason) == ("", "tool_calls")
+        check(answer.tool_calls)
+    assert [len(answer.tool_calls) for answer in answers[1:]] == [1, 1]
+    assert answers[2].tool_calls[0].name == "count"
+
+
+async def test_with_a_schema_for_the_answer_it_is_that_or_calls(service):
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    held = json.dumps(schema | {"additionalProperties": False})
+    asked = question("How many?", json_schema=held, max_new_tokens=200)
+    answer = await collect(service.answer(replace(asked, tools=TOOLS)))
+    if answer.tool_calls:
+        check(answer.tool_calls)
+    else:
+        assert answer.finished.reason == "stop" and set(json.loads(answer.text)) == {"ok"}
+    must = await collect(service.answer(replace(asked, tools=TOOLS, tool_choice=NAMED, parallel_tool_calls=False)))
+    check(must.tool_calls)
+    assert must.tool_calls
+
+
+async def test_a_schema_that_cannot_be_held_names_its_tool(service):
+    bad = Tool("bad", parameters=json.dumps({"type": "object", "properties": {"a": {"$ref": "https://example.org"}}}))
+    with pytest.raises(InvalidRequest, match="tool bad cannot be used") as refused:
+        await collect(service.answer(replace(question("How many?"), tools=(*TOOLS, bad), tool_choice=MUST)))
+    assert refused.value.field == "tools"
+    free = replace(question("How many?", max_new_tokens=4), tools=(*TOOLS, bad))
+    assert (await collect(service.answer(free))).finished.reason
+
+
+async def test_a_grammar_without_an_end_is_an_error_of_the_tools(service):
+    endless = Tool("endless", parameters=json.dumps(json.loads(ENDLESS) | {"type": "object"}))
+    with pytest.raises(InvalidRequest, match="dead end") as refused:
+        await collect(service.answer(replace(question("?", max_new_tokens=300), tools=(endless,), tool_choice=MUST)))
+    assert refused.value.field == "tools"
+
+
+async def test_what_comes_before_a_call_and_after_is_counted(service):
+    plain = await collect(service.answer(question("How many?", max_new_tokens=1)))
+    told = await collect(service.answer(replace(question("How many?", max_new_tokens=1), tools=TOOLS)))
+    assert told.finished.usage.prompt_tokens > plain.finished.usage.prompt_tokens + 100
+    assert told.finished.usage.completion_tokens == 1
+
+
+@pytest.fixture(scope="module")
+def with_marks(loaded) -> Grammars:
+    """As with Qwen2.5's own vocabulary, where each tag is one token."""
+    tokenizer = copy.deepcopy(loaded.prompts.tokenizer)
+    marks = [AddedToken(tag, special=False, normalized=False) for tag in ("<tool_call>", "</tool_call>")]
+    tokenizer.add_tokens(marks)
+    return Grammars(tokenizer, len(tokenizer), end_ids(loaded.model))
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_a_vocabulary_with_tokens_for_the_tags_uses_them(with_marks, loaded, most):
+    tokenizer = with_marks._tokenizer
+    ids = write(with_marks.of(Held(None, TOOLS, most)), end_ids(loaded.model))
+    assert ids[0] == tokenizer.get_added_vocab()["<tool_call>"]
+    assert 1 <= ids.count(ids[0]) == ids.count(tokenizer.get_added_vocab()["</tool_call>"]) <= most
+    assert tokenizer.decode(ids).startswith('<tool_call>\n{"name": "count')
+
+
+def test_the_librarys_own_options_are_not_the_callers_to_say(loaded):
+    grammars = Grammars(loaded.prompts.tokenizer, loaded.model.config.text_config.vocab_size, end_ids(loaded.model))
+    loose = {"x-guidance": {"key_separator": "=", "lenient": True}, **COUNT, "additionalProperties": False}
+    for constraint in (
+        grammars.constraint(json.dumps(loose)),
+        grammars.of(Held(None, (Tool("count", parameters=json.dumps(loose)),), 1)),
+    ):
+        text = loaded.prompts.tokenizer.decode(write(constraint, end_ids(loaded.model))[:-1])
+        inside = text.removeprefix('<tool_call>\n{"name": "count", "arguments": ').removesuffix("}\n</tool_call>")
+        assert set(json.loads(inside)) == {"n", "colour"}
+
+
+def asked(**fields) -> ChatRequest:
+    calls = Message("assistant", (), (ToolCall("a", "count", '{"n": 1}'),))
+    messages = (*question("How many?").messages, calls, Message("tool", (Text("3"),), tool_call_id="a"))
+    return ChatRequest(messages, Sampling(), **{"tools": TOOLS, **fields})
+
+
+async def test_tools_and_calls_go_through_another_server(start):  # noqa: F811
+    upstream = start(Script(["I look.", "<tool_call>", '{"name": "count", "arguments": {"n": 1}}', "</tool_call>"]))
+    engine = await remote(upstream.url + "/v1")
+    answer = await collect(engine.stream(asked(parallel_tool_calls=False)))
+    await engine.close()
+    assert (answer.text, answer.finished.reason) == ("I look.", "tool_calls")
+    (call,) = answer.tool_calls
+    assert (call.name, call.arguments, call.id != "") == ("count", '{"n": 1}', True)
+    (seen,) = upstream.engine.requests
+    assert (seen.tools, seen.messages, seen.parallel_tool_calls) == (TOOLS, asked().messages, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [
+        ({}, {"tool_choice": "auto"}),
+        ({"tool_choice": MUST}, {"tool_choice": "required"}),
+        ({"tool_choice": NAMED}, {"tool_choice": {"type": "function", "function": {"name": "count"}}}),
+        ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
+    ],
+)
+def test_the_other_server_is_told_the_choice(fields, sent):
+    from qwen_demo.engines.remote.request import chat_body
+
+    body = chat_body(asked(**fields), "x")
+    assert sent.items() <= body.items()
+    assert next(tool["function"]["name"] for tool in body["tools"]) == "count"
+    assert body["messages"][-1] == {"role": "tool", "content": "3", "tool_call_id": "a"}
+    assert "tools" not in chat_body(asked(tools=()), "x")
+
+
+def piece(function: dict | None, **fields) -> dict:
+    delta = {"tool_calls": [{**fields, "function": function}]}
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+
+
+def end(reason: str = "tool_calls") -> dict:
+    return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+
+
+WHOLE = piece({"arguments": "{}"}, index=0)
+ODD = [
+    [piece({"name": "f", "arguments": ""}, index=0, id="a"), WHOLE],
+    [piece({"name": "f"}, id="a"), piece({"arguments": "{"}), piece({"arguments": "}"})],
+    [piece({"name": "f", "arguments": {}}, index=1, id="a")],
+    [piece({"name": "f", "arguments": None}, index=0, id="a"), piece(None, index=0, id=None), WHOLE],
+]
+
+
+@pytest.mark.parametrize("pieces", ODD, ids=range(len(ODD)))
+@pytest.mark.parametrize("reason", ["tool_calls", "function_call"])
+async def test_pieces_of_calls_are_read_as_servers_send_them(pieces, reason):
+    async with other_program(HELLO, *pieces, end(reason), b"data: [DONE]") as url:
+        engine = await remote(url)
+        events = [event async for event in engine.stream(asked())]
+        await engine.close()
+    assert isinstance(events[0], TextDelta)
+    assert {event.index for event in events if isinstance(event, ToolCallDelta)} == {0}
+
+    async def again():
+        for event in events:
+            yield event
+
+    answer = await collect(again())
+    assert answer.tool_calls == (ToolCall("a", "f", "{}"),)
+    assert answer.finished.reason == "tool_calls"
