@@ -81,7 +81,7 @@ def test_every_field_has_its_line(title):
     text = sections()[title] + sections()["Tools"]
     names = expected(title)
     assert names
-    assert not sorted(name for name in names if not re.search(rf"`{name}[`:]", text))
+    assert not sorted(name for name in names if not re.search(rf"[`\"]{name}[`\":]", text))
 
 
 @pytest.mark.parametrize("title", REQUESTS)

@@ -124,6 +124,7 @@ class _Turns:
             self.places |= {
                 f"messages.{number}.content": f"{place}.output",
                 f"messages.{number}.tool_call_id": f"{place}.call_id",
+                f"messages.{number}.role": f"{place}.call_id",
             }
 
     def _call(self, item: CallItem, place: str) -> None:
