@@ -34,24 +34,24 @@ class Markup:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class PromptTurn:
     role: str
     parts: tuple[Part | Markup, ...]
 
 
-def turns(request: ChatRequest) -> list[Turn]:
+def turns(request: ChatRequest) -> list[PromptTurn]:
     """The conversation with tools, calls and what tools answered in its words."""
-    made: list[Turn] = []
+    made: list[PromptTurn] = []
     messages = list(request.messages)
     if request.tools:
         first = messages.pop(0).parts if messages[0].role == "system" else (Markup(DEFAULT_SYSTEM),)
         lines = "\n".join(json_text(signature(tool)) for tool in request.tools)
-        made.append(Turn("system", (*first, Markup(_BEFORE_TOOLS), Text(lines), Markup(_AFTER_TOOLS))))
+        made.append(PromptTurn("system", (*first, Markup(_BEFORE_TOOLS), Text(lines), Markup(_AFTER_TOOLS))))
     for of_tools, group in groupby(messages, lambda message: message.role == "tool"):
         if of_tools:
-            made.append(Turn("user", tuple(_responses(group))))
+            made.append(PromptTurn("user", tuple(_responses(group))))
         else:
-            made += [Turn(message.role, (*message.parts, *_calls(message))) for message in group]
+            made += [PromptTurn(message.role, (*message.parts, *_calls(message))) for message in group]
     return made
 
 
