@@ -186,5 +186,6 @@ class PartFields(CacheFields):
 
     id: Dropped[str] = None
     annotations: Dropped[list[Any]] = None
-    logprobs: Dropped[Nothing] = None
+    logprobs: Dropped[list[Any]] = None
+    parsed: Dropped[Anything] = None
     provider_specific_fields: Dropped[dict[str, Any]] = None

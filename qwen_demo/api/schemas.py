@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from qwen_demo.api.idle_fields import (
+    Anything,
     CacheFields,
     Dropped,
     MessageFields,
@@ -37,6 +38,8 @@ class CalledFunction(Strict):
     name: str
     # Some programs send the object itself.
     arguments: str | dict[str, Any] = "{}"
+    # OpenAI's client adds what it read in them.
+    parsed_arguments: Dropped[Anything] = None
 
 
 class MessageCall(CacheFields):

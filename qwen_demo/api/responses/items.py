@@ -6,7 +6,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from qwen_demo.api.idle_fields import Dropped
+from qwen_demo.api.idle_fields import Anything, Dropped
 from qwen_demo.api.parts import Content
 from qwen_demo.api.responses.idle_fields import CallFields, ItemFields, MessageItemFields
 from qwen_demo.http.errors import UNSUPPORTED
@@ -25,6 +25,8 @@ class CallItem(CallFields):
     call_id: str
     name: str
     arguments: str
+    # OpenAI's client adds what it read in them.
+    parsed_arguments: Dropped[Anything] = None
 
 
 class CallOutputItem(CallFields):
