@@ -9,7 +9,9 @@ from qwen_demo.api.idle_fields import CacheFields, CommonFields, Dropped, Messag
 from qwen_demo.http.errors import UNSUPPORTED
 
 
-def _stored(_: Any) -> Any:
+def _stored(value: Any) -> None:
+    if not value:
+        return
     raise PydanticCustomError(UNSUPPORTED, "Nothing is stored here: send all turns in input and leave this field out")
 
 

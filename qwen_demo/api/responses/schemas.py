@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from qwen_demo.api.idle_fields import Dropped, OtherServersFields, StreamFields, Strict
+from qwen_demo.api.idle_fields import Dropped, OtherServersFields, Strict
 from qwen_demo.api.responses.idle_fields import FunctionFields, ResponseFields
 from qwen_demo.api.responses.items import CallItem, Input, MessageItem, ReasoningItem
-from qwen_demo.api.schemas import PixelBudget, SamplingFields, Stops, Word, contradiction
+from qwen_demo.api.schemas import PixelBudget, SamplingFields, Stops, StreamOptions, Word, contradiction
 from qwen_demo.http.errors import UNSUPPORTED
 
 LOGPROBS = "message.output_text.logprobs"
@@ -102,7 +102,8 @@ class ResponsesRequest(SamplingFields, ResponseFields, OtherServersFields):
     include: list[Included] = Field(default_factory=list)
     top_logprobs: int = 0
     stream: bool = False
-    stream_options: StreamFields | None = None
+    # Its usage is always told.
+    stream_options: StreamOptions | None = None
     mm_processor_kwargs: PixelBudget = PixelBudget()
     tools: list[FunctionTool] = Field(default_factory=list)
     tool_choice: Choice = "auto"

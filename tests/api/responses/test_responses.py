@@ -200,7 +200,8 @@ def test_log_probabilities_are_asked_for_by_include(holds_schemas):
         {"truncation": "disabled", "service_tier": "auto", "user": "a", "safety_identifier": "b"},
         {"prompt_cache_key": "a", "prompt_cache_retention": "24h", "prompt_cache_options": {"mode": "implicit"}},
         {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "max_tool_calls": 3},
-        {"stream_options": {"include_obfuscation": False}, "text": {}, "top_logprobs": 0},
+        {"stream_options": {"include_obfuscation": False, "include_usage": True}, "text": {}, "top_logprobs": 0},
+        {"previous_response_id": "", "instructions": "", "tool_choice": None, "temperature": None, "metadata": None},
         {"context_management": [], "client_metadata": {"a": "b"}, "moderation": None},
     ],
     ids=lambda fields: ", ".join(fields),
@@ -267,7 +268,7 @@ def asked(*parts) -> dict:
         ({"text": {"format": {"type": "json_object"}}}, "text.format"),
         ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
-        ({"stream": True, "stream_options": {"include_usage": True}}, "stream_options.include_usage"),
+        ({"stream": True, "stream_options": {"continuous_usage_stats": True}}, "stream_options.continuous_usage_stats"),
     ],
 )
 def test_the_field_that_was_sent_is_named(app, fields, name):
