@@ -66,23 +66,37 @@ class NoThinking(Strict):
     thinking: Literal[False] = False
 
 
-class OpenAIFields(Strict):
-    """Of OpenAI's own requests."""
+class CacheOptions(Strict):
+    """How long a cache of the sender's idea would keep what."""
+
+    mode: Dropped[str] = None
+    ttl: Dropped[str] = None
+    prewarm: Dropped[Literal[False]] = None
+
+
+class CommonFields(Strict):
+    """Of requests to both of OpenAI's APIs."""
+
+    metadata: Dropped[dict[str, Any]] = None
+    user: Dropped[str] = None
+    safety_identifier: Dropped[str] = None
+    prompt_cache_key: Dropped[str] = None
+    prompt_cache_options: Dropped[CacheOptions] = None
+    prompt_cache_retention: Dropped[str] = None
+    service_tier: Dropped[Literal["auto", "default", "flex", "standard"]] = None
+    # Whatever says how much to think: the models here do not.
+    reasoning: Dropped[dict[Literal["context", "effort", "generate_summary", "mode", "summary"], str | None]] = None
+
+
+class OpenAIFields(CommonFields):
+    """Of OpenAI's chat completions."""
 
     functions: Annotated[Nothing | None, _instead("tools"), Field(exclude=True)] = None
     function_call: Annotated[Literal["none", "auto"] | None, _instead("tool_choice"), Field(exclude=True)] = None
     logit_bias: Dropped[NoMembers] = None
     store: Dropped[Literal[False]] = None
-    metadata: Dropped[dict[str, Any]] = None
-    user: Dropped[str] = None
-    safety_identifier: Dropped[str] = None
-    prompt_cache_key: Dropped[str] = None
-    prompt_cache_retention: Dropped[str] = None
-    service_tier: Dropped[Literal["auto", "default", "flex", "standard"]] = None
     modalities: Dropped[Annotated[list[Literal["text"]], Field(max_length=1)]] = None
-    # Whatever says how much to think: the models here do not.
     reasoning_effort: Dropped[str] = None
-    reasoning: Dropped[dict[Literal["effort", "summary", "generate_summary"], str | None]] = None
     verbosity: Dropped[Literal["medium"]] = None
     # A guess of the answer, which only makes it come sooner.
     prediction: Dropped[dict[str, Any]] = None
@@ -144,6 +158,7 @@ class CacheFields(Strict):
     """Of a message or a part of one: where a cache of the sender's idea would begin."""
 
     cache_control: Dropped[dict[str, Any]] = None
+    prompt_cache_breakpoint: Dropped[dict[str, Any]] = None
 
 
 class MessageFields(CacheFields):
@@ -171,5 +186,6 @@ class PartFields(CacheFields):
 
     id: Dropped[str] = None
     annotations: Dropped[list[Any]] = None
-    logprobs: Dropped[Nothing] = None
+    logprobs: Dropped[list[Any]] = None
+    parsed: Dropped[Anything] = None
     provider_specific_fields: Dropped[dict[str, Any]] = None

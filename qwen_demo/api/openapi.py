@@ -99,7 +99,8 @@ class ModelList(BaseModel):
 
 
 class HealthBody(BaseModel):
-    status: Literal["ok"]
+    status: Literal["ok", "failed"]
+    detail: str
     state: Literal["loading", "ready", "restarting", "failed", "closing"]
     model: str
     device: str

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from qwen_demo.api.idle_fields import (
+    Anything,
     CacheFields,
     Dropped,
     MessageFields,
@@ -37,6 +38,8 @@ class CalledFunction(Strict):
     name: str
     # Some programs send the object itself.
     arguments: str | dict[str, Any] = "{}"
+    # OpenAI's client adds what it read in them.
+    parsed_arguments: Dropped[Anything] = None
 
 
 class MessageCall(CacheFields):
@@ -68,11 +71,11 @@ class ChatMessage(MessageFields):
     @model_validator(mode="after")
     def _said_by_whom(self) -> Self:
         if self.tool_call_id and self.role != "tool":
-            raise _contradiction("tool_call_id", "it goes with the role tool")
+            raise contradiction("tool_call_id", "it goes with the role tool")
         if self.tool_calls and self.role != "assistant":
-            raise _contradiction("tool_calls", "it goes with the role assistant")
+            raise contradiction("tool_calls", "it goes with the role assistant")
         if self.function_call and (self.role != "assistant" or self.tool_calls):
-            raise _contradiction("function_call", "it goes with the role assistant, without tool_calls")
+            raise contradiction("function_call", "it goes with the role assistant, without tool_calls")
         return self
 
 
@@ -199,29 +202,29 @@ class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
     def _one_meaning(self) -> Self:
         limits = {self.max_tokens, self.max_completion_tokens} - {None}
         if len(limits) > 1:
-            raise _contradiction("max_completion_tokens", "give max_tokens or max_completion_tokens, not both")
+            raise contradiction("max_completion_tokens", "give max_tokens or max_completion_tokens, not both")
         if self.top_logprobs and not self.logprobs:
-            raise _contradiction("top_logprobs", "it goes with logprobs: true")
+            raise contradiction("top_logprobs", "it goes with logprobs: true")
         if self.add_generation_prompt is False and not self.continue_final_message:
-            raise _contradiction("add_generation_prompt", "false goes with continue_final_message: true")
+            raise contradiction("add_generation_prompt", "false goes with continue_final_message: true")
         if self.continue_final_message:
             self._check_continuation()
         return self
 
     def _check_continuation(self) -> None:
         if self.add_generation_prompt:
-            raise _contradiction("add_generation_prompt", "true does not go with continue_final_message: true")
+            raise contradiction("add_generation_prompt", "true does not go with continue_final_message: true")
         if self.messages[-1].role != "assistant":
-            raise _contradiction("continue_final_message", "the last message is not the assistant's")
+            raise contradiction("continue_final_message", "the last message is not the assistant's")
         if self.messages[-1].tool_calls or self.messages[-1].function_call:
-            raise _contradiction("continue_final_message", "the last message ends with calls of tools")
+            raise contradiction("continue_final_message", "the last message ends with calls of tools")
         if self.tools and self.tool_choice not in ("none", "auto"):
-            raise _contradiction("continue_final_message", "it does not go with calls that must come")
+            raise contradiction("continue_final_message", "it does not go with calls that must come")
         if self.response_format is not None and self.response_format.type != "text":
-            raise _contradiction("continue_final_message", "it does not go with a response_format of JSON")
+            raise contradiction("continue_final_message", "it does not go with a response_format of JSON")
 
 
-def _contradiction(field: str, words: str) -> PydanticCustomError:
+def contradiction(field: str, words: str) -> PydanticCustomError:
     return PydanticCustomError("contradiction", "{words}", {"words": words, "field": field})
 
 

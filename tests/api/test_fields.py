@@ -3,12 +3,9 @@
 import re
 
 import pytest
-from pydantic import BaseModel
 
-from qwen_demo.api import idle_fields, parts, schemas
 from qwen_demo.types import Image, Text, Video
 from tests.api.test_chat_completions import HELLO, data_url
-from tests.conftest import ROOT
 
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 
@@ -265,15 +262,3 @@ def test_an_empty_message_to_continue_is_an_answer_from_its_begin(app):
 )
 def test_what_cannot_be_continued_is_refused(app, change, field):
     assert refusal(app, {"messages": [USER, ANSWER], "continue_final_message": True, **change})["param"] == field
-
-
-def _models() -> list[type[BaseModel]]:
-    named = [each for module in (schemas, parts, idle_fields) for each in vars(module).values()]
-    return [each for each in named if isinstance(each, type) and issubclass(each, idle_fields.Strict)]
-
-
-def test_the_page_on_the_api_names_every_field():
-    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    fields = {info.alias or name for model in _models() for name, info in model.model_fields.items()}
-    assert len(fields) > 80
-    assert not sorted(name for name in fields if f"`{name}`" not in text and f"`{name}:" not in text)
