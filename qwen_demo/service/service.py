@@ -9,15 +9,16 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from qwen_demo.engines.small_question import small_question
 from qwen_demo.errors import DeadlineExceeded, EngineFailed, NotReady, Overloaded, QwenDemoError
+from qwen_demo.fairness import current_account
 from qwen_demo.sentences import Sentence
-from qwen_demo.service.admission import Admission
+from qwen_demo.service.admission import Admission, Visit
 from qwen_demo.service.estimates import Rates
 from qwen_demo.service.queue import Ticket, WaitingQueue
 from qwen_demo.service.telemetry import Metrics, request_id
@@ -134,7 +135,13 @@ class Service:
 
     def _health(self) -> Health:
         health = self._engine.health()
-        return replace(health, ready=health.ready and self._state == "ready" and not self._watchdog.trouble)
+        ready = health.ready and self._state == "ready" and not self._watchdog.trouble
+        return replace(health, ready=ready, waiting=self._waiting)
+
+    @property
+    def _waiting(self) -> int:
+        """Requests that wait for the engine, in its line or in that before it."""
+        return self._engine.health().waiting + self._admission.turns.waiting
 
     def status(self) -> Status:
         health = self._engine.health()
@@ -146,7 +153,7 @@ class Service:
         if state == "ready" and (self._watchdog.trouble or not health.ready):
             state = "failed" if health.failed or health.ready else "restarting"
             detail = health.detail if not health.ready else self._watchdog.trouble
-        return Status(state, detail, health.running, health.waiting, self._engine.info)
+        return Status(state, detail, health.running, self._waiting, self._engine.info)
 
     @property
     def is_lost(self) -> bool:
@@ -160,15 +167,19 @@ class Service:
 
     def ahead_of(self, ticket: Ticket) -> int | None:
         """How many wait before that request; None where it does not wait for the engine."""
-        return self._queue.ahead(ticket, self._engine.health().waiting)
+        return self._queue.ahead(ticket, self._waiting)
 
     def eta_s(self, ahead: int | None = None) -> float:
         """Seconds after which a request that comes now, or has `ahead` before it, is likely to be worked on."""
-        health = self._engine.health()
-        return self.rates.seconds_in_line(health.waiting if ahead is None else ahead, health.slots)
+        return self.rates.seconds_in_line(self._waiting if ahead is None else ahead, self._engine.health().slots)
 
     async def answer(
-        self, request: ChatRequest | Awaitable[ChatRequest], *, front: str = "page", ticket: Ticket | None = None
+        self,
+        request: ChatRequest | Awaitable[ChatRequest],
+        *,
+        front: str = "page",
+        ticket: Ticket | None = None,
+        opens_files: bool = True,
     ) -> AsyncGenerator[Event, None]:
         """Stream one answer. Raises `QwenDemoError`; closing it frees the engine's slot.
 
@@ -177,32 +188,48 @@ class Service:
                 nothing is downloaded or decoded for a request that is turned away.
             front: who asks, for the metrics.
             ticket: tells where the request stands, see `ahead_of`.
+            opens_files: whether the awaitable may; those that do share a part of the room.
         """
         try:
-            self._admit()
+            visit = self._admit(opens_files and not isinstance(request, ChatRequest))
         except QwenDemoError as error:
             _discard(request)
             self.metrics.rejected(error.code)
             raise
         started = time.perf_counter()
-        outcome, finished, tokens, first_s = "cancelled", None, 0, 0.0
+        deadline = asyncio.get_running_loop().time() + self.settings.request_timeout_s
+        outcome, finished, first_s, placed = "cancelled", None, 0.0, False
         identity = request_id() or secrets.token_hex(8)
         ticket = ticket or Ticket()
         try:
-            if not isinstance(request, ChatRequest):
-                request = await request
-            media_s = time.perf_counter() - started
-            request = replace(request, request_id=identity)
-            validate(request, self.settings, self._engine.info)
-            tokens = self._admission.charge(request)
-            self._queue.join(ticket, tokens)
-            async with aclosing(self._until_ended(request)) as events:
+            async with self._in_time(deadline):
+                if not isinstance(request, ChatRequest):
+                    request = await request
+                self._admission.opened(visit)
+                media_s = time.perf_counter() - started
+                self.metrics.opened(media_s)
+                request = replace(request, request_id=identity)
+                validate(request, self.settings, self._engine.info)
+                self._admission.charge(visit, request)
+                self._queue.join(ticket, visit.tokens)
+                await self._admission.turns.take(visit.account)
+            placed = True
+            line_s = time.perf_counter() - started - media_s
+            async with aclosing(self._until_ended(request, deadline)) as events:
                 async for event in events:
                     self._watchdog.saw_event()
                     self._queue.leave(ticket)
                     first_s = first_s or time.perf_counter() - started
                     if isinstance(event, Finished):
-                        event = replace(event, timing=replace(event.timing, media_s=media_s))
+                        timing = event.timing
+                        timing = replace(
+                            timing,
+                            media_s=media_s,
+                            queue_s=timing.queue_s + line_s,
+                            ttft_s=timing.ttft_s + line_s,
+                            total_s=timing.total_s + line_s,
+                        )
+                        event = replace(event, timing=timing)
                         finished, outcome = event, event.reason
                         self.rates.add(event)
                     yield event
@@ -214,12 +241,34 @@ class Service:
             raise
         finally:
             self._queue.leave(ticket)
-            self._admission.leave(tokens)
+            if placed:
+                self._admission.turns.give_back(visit.account)
+            self._admission.leave(visit)
             if outcome in (Overloaded.code, NotReady.code):
                 self.metrics.rejected(outcome)
             self._record(identity, front, outcome, finished, first_s, time.perf_counter() - started)
 
-    def _admit(self) -> None:
+    @asynccontextmanager
+    async def _in_time(self, deadline: float) -> AsyncIterator[None]:
+        """Raises `DeadlineExceeded`: opening files and waiting for a place count as much as the answer."""
+        try:
+            async with asyncio.timeout_at(deadline) as timer:
+                yield
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            raise self._too_late() from None
+
+    def _too_late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            Sentence(
+                "The answer took longer than {limit_s:g} s and was ended. Ask for a "
+                "shorter answer or smaller images (an operator can raise --request-timeout-s).",
+                limit_s=self.settings.request_timeout_s,
+            )
+        )
+
+    def _admit(self, opens_files: bool) -> Visit:
         if not self._health().ready:
             status = self.status()
             raise NotReady(
@@ -229,9 +278,9 @@ class Service:
                     detail=status.detail,
                 )
             )
-        self._admission.enter()
+        return self._admission.enter(current_account.get(), opens_files)
 
-    async def _until_ended(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+    async def _until_ended(self, request: ChatRequest, deadline: float) -> AsyncGenerator[Event, None]:
         # One timer for the whole answer: `asyncio.timeout` around each token costs more than sending it.
         # The task is looked up at each step, as a reader may take every event in a task of its own.
         working: asyncio.Task[Any] | None = None
@@ -247,14 +296,7 @@ class Service:
                 leaving = asyncio.ensure_future(events.aclose())
 
         events = self._engine.stream(request)
-        too_long = DeadlineExceeded(
-            Sentence(
-                "The answer took longer than {limit_s:g} s and was ended. Ask for a "
-                "shorter answer or smaller images (an operator can raise --request-timeout-s).",
-                limit_s=self.settings.request_timeout_s,
-            )
-        )
-        timer = asyncio.get_running_loop().call_later(self.settings.request_timeout_s, end, too_long)
+        timer = asyncio.get_running_loop().call_at(deadline, end, self._too_late())
         self._enders.add(end)
         try:
             while over is None:

@@ -58,6 +58,7 @@ class Metrics:
         )
         self._latency = self._seconds("inference_latency_seconds", "Arrival to the end of the answer.")
         self._first = self._seconds("qwen_time_to_first_token_seconds", "Arrival to the first token.")
+        self._opened = self._seconds("qwen_media_seconds", "Opening a request's files, waiting for a decoder included.")
         self._queued = self._seconds("qwen_queue_seconds", "Waiting for a place in the engine.")
         self._gap = self._seconds("qwen_inter_token_seconds", "Mean time between tokens of an answer.", GAPS)
         for name, text, value in (
@@ -78,6 +79,10 @@ class Metrics:
 
     def rejected(self, reason: str) -> None:
         self._rejected.labels(reason).inc()
+
+    def opened(self, seconds: float) -> None:
+        """Count one request that was admitted and whose files, if any, are open."""
+        self._opened.observe(seconds)
 
     def ended(self, front: str, outcome: str, finished: Finished | None, first_s: float, total_s: float) -> None:
         """Count one request that was admitted; seconds since its arrival to the first token and to the end."""
