@@ -6,12 +6,23 @@ on each of them. Work of the program itself has no name and is bound by the whol
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
+from typing import Any
 
 Account = tuple[str, ...]
 
 current_account: ContextVar[Account] = ContextVar("current_account", default=())
+# In a request's scope, for work that is done in another task than the request's.
+ACCOUNT = "qwen_demo.account"
+
+
+def also_on(name: str, scope: MutableMapping[str, Any]) -> None:
+    """From here on what this request takes counts on `name` as well: a key, or a user of the page."""
+    account: Account = scope.get(ACCOUNT, ())
+    if name not in account:
+        account = scope[ACCOUNT] = (*account, name)
+    current_account.set(account)
 
 
 def most_of(total: int, share: float) -> int:

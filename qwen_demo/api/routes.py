@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Awaitable
+from json import JSONDecodeError
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -31,7 +32,7 @@ STATUS_WAIT_S = 1.0
 
 def build_router(service: Service, access: ApiAccess, loader: MediaLoader) -> APIRouter:
     """All routes of the API on one service."""
-    router = APIRouter(route_class=route_class(loader.budget, loader.settings.max_request_bytes))
+    router = APIRouter(route_class=route_class(access, loader.settings.max_request_bytes))
     _add_answers(router, service, access, loader)
     _add_operations(router, service, access)
     add_unknown_paths(router)
@@ -166,7 +167,7 @@ async def _chunks(
 async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
     try:
         if not request.headers.get("content-type", "").startswith(FORM):
-            return await convert.inference_request(InferenceRequest.model_validate_json(await request.body()), loader)
+            return await convert.inference_request(InferenceRequest.model_validate(await request.json()), loader)
         async with request.form(max_files=1, max_fields=8, max_part_size=loader.settings.max_image_bytes) as form:
             file = form.get("file") or form.get("image")
             upload = file if isinstance(file, UploadFile) else None
@@ -178,6 +179,8 @@ async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
         with convert.named("file"):
             image = await loader.load_bytes(data, kind="image", name=upload.filename or "image")
         return convert.inference_question(asked, loader, image)
+    except JSONDecodeError as error:
+        raise RequestValidationError([{"type": "json_invalid", "loc": (), "msg": error.msg}]) from error
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
     except OSError as error:

@@ -120,21 +120,22 @@ class Share:
 
     Attributes:
         account: whose request takes it.
+        count: bytes.
     """
 
     def __init__(self, budget: MemoryBudget):
-        self._budget, self._count = budget, 0
+        self._budget, self.count = budget, 0
         self.account = current_account.get()
 
     def grow(self, count: int, own: int = 0) -> None:
         """Raises `Overloaded`; the share stays as it was."""
-        if not self._budget._makes_room(self.account, count, self._count + own):
+        if not self._budget._makes_room(self.account, count, self.count + own):
             raise Overloaded(self._refusal(count), retry_after_s=RETRY_AFTER_S)
         self._budget._add(self.account, count)
-        self._count += count
+        self.count += count
 
     def _refusal(self, count: int) -> Sentence:
-        budget, size = self._budget, max(1, (self._count + count) // MIB)
+        budget, size = self._budget, max(1, (self.count + count) // MIB)
         held, limit = budget.held_bytes // MIB, budget.total_bytes // MIB
         if budget.held_bytes + count <= budget.total_bytes:
             return Sentence(
@@ -162,8 +163,8 @@ class Share:
         weakref.finalize(owner, self._budget._collected.append, (self.account, count)).atexit = False
 
     def free(self) -> None:
-        self._budget._add(self.account, -self._count)
-        self._count = 0
+        self._budget._add(self.account, -self.count)
+        self.count = 0
 
     def __enter__(self) -> Self:
         return self

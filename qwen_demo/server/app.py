@@ -15,6 +15,7 @@ from qwen_demo import __version__
 from qwen_demo.api.openapi import correct as correct_openapi
 from qwen_demo.api.routes import build_router
 from qwen_demo.http.access import ApiAccess
+from qwen_demo.http.accounts import Accounts
 from qwen_demo.http.cors import add_cors
 from qwen_demo.http.credentials import Login
 from qwen_demo.http.errors import install as install_errors
@@ -78,6 +79,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         BoundedBody,
         paths=("/v1/", "/inference", "/gradio_api/", "/login"),
         streamed=("/gradio_api/upload",),
+        events=("/gradio_api/",),
         max_bytes=settings.max_request_bytes,
         timeout_s=settings.body_timeout_s,
         budget=loader.budget,
@@ -90,6 +92,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         timeout_s=settings.body_timeout_s,
         mcp_access=access if settings.page_users_file else None,
     )
+    app.add_middleware(Accounts, at_once=settings.caller_connections)
     add_cors(app, settings.cors_origins)
     app.add_middleware(CompressedPage)
     app.add_middleware(HeadAsGet)

@@ -101,7 +101,9 @@ class Admission:
             )
         own = self._tokens_by_caller.of(visit.account)
         if own and own + tokens > most_of(limit, share):
-            raise self._of_one_caller(Sentence("Prompts of yours of {tokens} tokens are running or waiting", tokens=own))
+            raise self._of_one_caller(
+                Sentence("Prompts of yours of {tokens} tokens are running or waiting", tokens=own)
+            )
         self.prompt_tokens += tokens
         self._tokens_by_caller.add(visit.account, tokens)
         visit.tokens = tokens
