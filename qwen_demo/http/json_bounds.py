@@ -126,7 +126,7 @@ class _Walk:
     def _count(self, count: int) -> None:
         self.values += count
         if self.values > 2 * self._max_values:
-            raise ApiError(413, "http_413", f"The JSON has more than {self._max_values} values.")
+            raise ApiError(400, "invalid_request", f"The JSON has more than {self._max_values} values.")
 
 
 async def check_event(content: bytes) -> int:

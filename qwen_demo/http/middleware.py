@@ -175,7 +175,7 @@ class BoundedBody:
 
     async def _refuse(self, status: int, message: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {"Connection": "close"}
-        kind, code = "invalid_request_error", f"http_{status}"
+        kind, code = "invalid_request_error", "invalid_request" if status == 400 else f"http_{status}"
         if status == 429:
             kind, code = "rate_limit_error", Overloaded.code
             headers["Retry-After"] = f"{RETRY_AFTER_S:.0f}"

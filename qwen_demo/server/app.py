@@ -48,6 +48,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        from qwen_demo.ui.gradio_events import keep_read
         from qwen_demo.ui.gradio_internals import keep_swept
 
         service.start()
@@ -57,6 +58,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         background = [
             asyncio.create_task(keep_trimmed(uploads, settings.max_upload_bytes)),
             asyncio.create_task(keep_swept(app.state.page)),
+            asyncio.create_task(keep_read(app.state.page)),
         ]
         yield
         for task in background:
@@ -129,12 +131,14 @@ def _mount_page(app: FastAPI, services: Sequence[Service], reader: Reader) -> Fa
 
 
 def build_page_of(services: Sequence[Service], reader: Reader) -> "LocalizedBlocks":
+    from qwen_demo.ui.gradio_events import hold_events
     from qwen_demo.ui.gradio_internals import bound_queue
     from qwen_demo.ui.page import build_page
 
     settings = services[0].settings
     demo = build_page(services, reader)
     bound_queue(demo, settings.max_waiting)
+    hold_events(demo, settings.caller_share)
     return demo
 
 

@@ -9,16 +9,16 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
 
 from qwen_demo.engines.small_question import small_question
-from qwen_demo.errors import DeadlineExceeded, EngineFailed, NotReady, Overloaded, QwenDemoError
+from qwen_demo.errors import EngineFailed, NotReady, Overloaded, QwenDemoError
 from qwen_demo.fairness import current_account
 from qwen_demo.sentences import Sentence
 from qwen_demo.service.admission import Admission, Visit
+from qwen_demo.service.deadline import Deadline, End
 from qwen_demo.service.estimates import Rates
 from qwen_demo.service.queue import Ticket, WaitingQueue
 from qwen_demo.service.telemetry import Metrics, request_id
@@ -32,6 +32,7 @@ from qwen_demo.types import (
     Finished,
     Health,
     ModelInfo,
+    Timing,
     collect,
 )
 
@@ -64,7 +65,7 @@ class Service:
         self._engine = engine
         self._state = "loading"
         self._tasks: list[asyncio.Task[None]] = []
-        self._enders: set[Callable[[QwenDemoError], None]] = set()  # one for each answer that is being written
+        self._enders: set[End] = set()  # one for each answer that is being written
         self._queue = WaitingQueue()
         self._watchdog = Watchdog(engine, settings.canary_s)
         self._admission = Admission(settings, engine, self.eta_s)
@@ -197,12 +198,12 @@ class Service:
             self.metrics.rejected(error.code)
             raise
         started = time.perf_counter()
-        deadline = asyncio.get_running_loop().time() + self.settings.request_timeout_s
+        deadline = Deadline(self.settings.request_timeout_s)
         outcome, finished, first_s, placed = "cancelled", None, 0.0, False
         identity = request_id() or secrets.token_hex(8)
         ticket = ticket or Ticket()
         try:
-            async with self._in_time(deadline):
+            async with deadline.before_the_answer():
                 if not isinstance(request, ChatRequest):
                     request = await request
                 self._admission.opened(visit)
@@ -215,21 +216,13 @@ class Service:
                 await self._admission.turns.take(visit.account)
             placed = True
             line_s = time.perf_counter() - started - media_s
-            async with aclosing(self._until_ended(request, deadline)) as events:
+            async with aclosing(deadline.during(self._engine.stream(request), self._enders)) as events:
                 async for event in events:
                     self._watchdog.saw_event()
                     self._queue.leave(ticket)
                     first_s = first_s or time.perf_counter() - started
                     if isinstance(event, Finished):
-                        timing = event.timing
-                        timing = replace(
-                            timing,
-                            media_s=media_s,
-                            queue_s=timing.queue_s + line_s,
-                            ttft_s=timing.ttft_s + line_s,
-                            total_s=timing.total_s + line_s,
-                        )
-                        event = replace(event, timing=timing)
+                        event = replace(event, timing=_since_arrival(event.timing, media_s, line_s))
                         finished, outcome = event, event.reason
                         self.rates.add(event)
                     yield event
@@ -248,26 +241,6 @@ class Service:
                 self.metrics.rejected(outcome)
             self._record(identity, front, outcome, finished, first_s, time.perf_counter() - started)
 
-    @asynccontextmanager
-    async def _in_time(self, deadline: float) -> AsyncIterator[None]:
-        """Raises `DeadlineExceeded`: opening files and waiting for a place count as much as the answer."""
-        try:
-            async with asyncio.timeout_at(deadline) as timer:
-                yield
-        except TimeoutError:
-            if not timer.expired():
-                raise
-            raise self._too_late() from None
-
-    def _too_late(self) -> DeadlineExceeded:
-        return DeadlineExceeded(
-            Sentence(
-                "The answer took longer than {limit_s:g} s and was ended. Ask for a "
-                "shorter answer or smaller images (an operator can raise --request-timeout-s).",
-                limit_s=self.settings.request_timeout_s,
-            )
-        )
-
     def _admit(self, opens_files: bool) -> Visit:
         if not self._health().ready:
             status = self.status()
@@ -279,44 +252,6 @@ class Service:
                 )
             )
         return self._admission.enter(current_account.get(), opens_files)
-
-    async def _until_ended(self, request: ChatRequest, deadline: float) -> AsyncGenerator[Event, None]:
-        # One timer for the whole answer: `asyncio.timeout` around each token costs more than sending it.
-        # The task is looked up at each step, as a reader may take every event in a task of its own.
-        working: asyncio.Task[Any] | None = None
-        leaving: asyncio.Future[None] | None = None
-        over: QwenDemoError | None = None
-
-        def end(error: QwenDemoError) -> None:
-            nonlocal over, leaving
-            over = over or error
-            if working is not None:
-                working.cancel()
-            else:  # its reader has stopped in the middle, and the slot must not wait for it
-                leaving = asyncio.ensure_future(events.aclose())
-
-        events = self._engine.stream(request)
-        timer = asyncio.get_running_loop().call_at(deadline, end, self._too_late())
-        self._enders.add(end)
-        try:
-            while over is None:
-                working = asyncio.current_task()
-                try:
-                    event = await anext(events, None)
-                except asyncio.CancelledError:
-                    if over is None or working.uncancel():
-                        raise
-                    break
-                finally:
-                    working = None
-                if event is None:
-                    return
-                yield event
-        finally:
-            timer.cancel()
-            self._enders.discard(end)
-            await (leaving or events.aclose())
-        raise over
 
     def _record(
         self, identity: str, front: str, outcome: str, finished: Finished | None, first_s: float, seconds: float
@@ -331,6 +266,12 @@ class Service:
                 "answer": usage.completion_tokens,
             }
         log.info("request ended", extra={"fields": fields})
+
+
+def _since_arrival(timing: Timing, media_s: float, line_s: float) -> Timing:
+    """An engine's times with those before it: of opening files, and of waiting for a place in the engine."""
+    with_line = {name: getattr(timing, name) + line_s for name in ("queue_s", "ttft_s", "total_s")}
+    return replace(timing, media_s=media_s, **with_line)
 
 
 def _discard(request: ChatRequest | Awaitable[ChatRequest]) -> None:
