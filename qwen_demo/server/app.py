@@ -33,6 +33,9 @@ from qwen_demo.ui.conversation import Reader
 if TYPE_CHECKING:
     from qwen_demo.ui.gradio_internals import LocalizedBlocks
 
+# In one upload; a choice of more images than the model looks at is told so by the page.
+MAX_UPLOAD_FILES = 16
+
 
 def build_app(settings: Settings, engine: Engine | None = None, second: Service | None = None) -> FastAPI:
     """The whole application. `app.state.service` is the service behind it.
@@ -91,6 +94,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         origins=settings.cors_origins,
         uploads=uploads,
         max_upload_bytes=settings.max_images * _largest_file(settings),
+        max_upload_files=max(MAX_UPLOAD_FILES, settings.max_images),
         timeout_s=settings.body_timeout_s,
         mcp_access=access if settings.page_users_file else None,
     )
