@@ -11,6 +11,7 @@ Plain ASGI, before anything reads a body. It keeps out
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -55,6 +56,8 @@ class RouteGuard:
         max_upload_bytes, max_upload_files: of one upload request.
         timeout_s: longest pause within an upload.
         mcp_access: who may call MCP; None lets everybody, as to a page without a login.
+        logged_in: whether a request bears the page's login; None where it has none. Gradio asks for it on every route
+            but the one that holds a connection for as long as a page is open.
     """
 
     def __init__(
@@ -67,9 +70,10 @@ class RouteGuard:
         max_upload_files: int,
         timeout_s: float,
         mcp_access: ApiAccess | None = None,
+        logged_in: Callable[[Request], bool] | None = None,
     ):
         self._app, self._origins = app, origins
-        self._mcp_access = mcp_access
+        self._mcp_access, self._logged_in = mcp_access, logged_in
         self._upload = UploadGuard(
             app, folder=uploads, max_bytes=max_upload_bytes, max_files=max_upload_files, timeout_s=timeout_s
         )
@@ -87,6 +91,8 @@ class RouteGuard:
         if path.rstrip("/") == "/login" and scope["method"] == "POST" and not await self._may_log_in(scope):
             text = "Too many attempts to log in from this address. Wait a minute."
             return await _refuse(429, text, scope, receive, send, {"Retry-After": "60"})
+        if self._logged_in and path.lower().startswith("/gradio_api/heartbeat") and not self._logged_in(Request(scope)):
+            return await _refuse(401, "Log in first.", scope, receive, send)
         if path.lower().startswith("/gradio_api/mcp"):
             return await self._mcp(scope, receive, send)
         if path.rstrip("/") == "/gradio_api/upload":

@@ -25,6 +25,7 @@ from qwen_demo.http.route_guard import RouteGuard
 from qwen_demo.http.uploads import keep_trimmed
 from qwen_demo.media import MediaLoader
 from qwen_demo.server.engines import build_compared, build_server_engine
+from qwen_demo.service.loop_watch import LoopWatch
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings, apply_environment, page_environment
 from qwen_demo.types import Engine
@@ -46,6 +47,8 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
     service = Service(settings, engine)
     second = second or build_compared(settings, engine)
     services = [service, second] if second else [service]
+    from qwen_demo.ui.gradio_events import is_logged_in
+
     uploads = upload_dir(settings)
     loader = MediaLoader.of(settings)
 
@@ -58,7 +61,11 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         if second:
             second.start(after=service)
         warming = asyncio.create_task(loader.decoders.start())
+        watch = LoopWatch()
+        service.metrics.loop_stop_from(lambda: watch.longest_s(asyncio.get_running_loop().time()))
+        service.metrics.held_from(lambda: loader.budget.held_bytes)
         background = [
+            asyncio.create_task(watch.watch()),
             asyncio.create_task(keep_trimmed(uploads, settings.max_upload_bytes)),
             asyncio.create_task(keep_swept(app.state.page)),
             asyncio.create_task(keep_read(app.state.page)),
@@ -97,6 +104,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         max_upload_files=max(MAX_UPLOAD_FILES, settings.max_images),
         timeout_s=settings.body_timeout_s,
         mcp_access=access if settings.page_users_file else None,
+        logged_in=(lambda request: is_logged_in(app.state.gradio, request)) if settings.page_users_file else None,
     )
     app.add_middleware(Accounts, at_once=settings.caller_connections)
     add_cors(app, settings.cors_origins)
@@ -128,6 +136,7 @@ def _mount_page(app: FastAPI, services: Sequence[Service], reader: Reader) -> Fa
     make_lean(page)
     mounted = next(route.app for route in app.routes if isinstance(route, Mount))
     assert isinstance(mounted, App)
+    app.state.gradio = mounted
     put_calls_first(mounted)
     if settings.page_users_file:
         give_pass(page, mounted)

@@ -68,6 +68,12 @@ class Metrics:
         ):
             Gauge(name, text, registry=self.registry).set_function(value)
         self._eta = Gauge("qwen_eta_seconds", "Expected wait of a request that comes now.", registry=self.registry)
+        self._loop_stop = Gauge(
+            "qwen_event_loop_longest_stop_seconds",
+            "Longest time in the last minute in which nobody was answered.",
+            registry=self.registry,
+        )
+        self._held = Gauge("qwen_memory_held_bytes", "Of the memory budget, taken by callers.", registry=self.registry)
         self._stats = _Stats(health)
         self.registry.register(self._stats)
 
@@ -76,6 +82,14 @@ class Metrics:
 
     def eta_from(self, value: Callable[[], float]) -> None:
         self._eta.set_function(value)
+
+    def loop_stop_from(self, value: Callable[[], float]) -> None:
+        """`value` is asked at each scrape, on the event loop."""
+        self._loop_stop.set_function(value)
+
+    def held_from(self, value: Callable[[], float]) -> None:
+        """`value` gives bytes."""
+        self._held.set_function(value)
 
     def rejected(self, reason: str) -> None:
         self._rejected.labels(reason).inc()

@@ -139,13 +139,8 @@ class Access(BaseModel):
     memory_budget_mib: int = Field(
         2048, ge=1, description="memory for bodies and images of all callers together; more are told to come back"
     )
-    caller_share: float = Field(
-        0.75,
-        gt=0,
-        le=1,
-        description="part of memory, waiting room, slots and connections that one caller (key or address) may take",
-    )
-    caller_connections: int = Field(512, ge=8, description="connections and requests of one address at the same time")
+    caller_share: float = Field(0.75, gt=0, le=1, description="part of memory, room and slots for one key or address")
+    caller_connections: int = Field(512, ge=8, description="connections and requests of one address at a time")
 
 
 class Batching(BaseModel):

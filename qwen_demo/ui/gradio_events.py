@@ -10,12 +10,16 @@ import os
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from starlette.requests import Request
 
 from qwen_demo.fairness import ACCOUNT, Account, Tally, Turns, current_account, most_of
 from qwen_demo.http.middleware import BODY_SHARE
+
+if TYPE_CHECKING:
+    from gradio.routes import App
 
 # Gradio's own names are UUIDs, pages' some ten characters.
 MAX_SESSION_NAME = 128
@@ -84,6 +88,12 @@ def account_of(request: Any, username: str | None = None) -> Account:
     scope = getattr(inner if hasattr(inner, "scope") else request, "scope", None) or {}
     account: Account = scope.get(ACCOUNT, ())
     return (*account, f"user:{username}") if username else account
+
+
+def is_logged_in(app: "App", request: Request) -> bool:
+    """Whether a request bears the cookie of somebody who has logged in to the page."""
+    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
+    return any(app.tokens.get(request.cookies.get(name)) for name in names)
 
 
 def _let_go(event: object) -> None:
