@@ -56,8 +56,9 @@ def _add_answers(router: APIRouter, service: Service, access: ApiAccess, loader:
         making = convert.chat_request(asked, loader)
         if asked.stream:
             options = asked.stream_options
-            return await _stream(service, making, completion, bool(options and options.include_usage))
-        answer = await _collect(request, service, making, "chat_completions")
+            wants_usage = bool(options and options.include_usage)
+            return await _stream(service, making, completion, wants_usage, convert.opens_files(asked))
+        answer = await _collect(request, service, making, "chat_completions", convert.opens_files(asked))
         return JSONResponse(completion.whole(answer.text, answer.finished, answer.logprobs))
 
     @router.post(
@@ -127,16 +128,22 @@ def _add_operations(router: APIRouter, service: Service, access: ApiAccess) -> N
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-async def _collect(request: Request, service: Service, making: Awaitable[ChatRequest], front: str) -> Answer:
-    return await while_connected(request.receive, collect(service.answer(making, front=front)))
+async def _collect(
+    request: Request, service: Service, making: Awaitable[ChatRequest], front: str, opens_files: bool = True
+) -> Answer:
+    events = service.answer(making, front=front, opens_files=opens_files)
+    return await while_connected(request.receive, collect(events))
 
 
 async def _stream(
-    service: Service, making: Awaitable[ChatRequest], completion: convert.Completion, include_usage: bool
+    service: Service,
+    making: Awaitable[ChatRequest],
+    completion: convert.Completion,
+    include_usage: bool,
+    opens_files: bool,
 ) -> Response:
-    events = PacedStream(
-        service.answer(making, front="chat_completions"), lambda: EVENT_STREAM.pause_s(service.in_flight)
-    )
+    answering = service.answer(making, front="chat_completions", opens_files=opens_files)
+    events = PacedStream(answering, lambda: EVENT_STREAM.pause_s(service.in_flight))
     try:
         await events.begun(STATUS_WAIT_S)
     except BaseException:
