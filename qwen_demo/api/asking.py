@@ -24,17 +24,25 @@ def model_asked(service: Service, name: str) -> str:
     return model
 
 
-async def collected(request: Request, service: Service, making: Making, front: str) -> Answer:
-    return await while_connected(request.receive, collect(service.answer(making, front=front)))
+async def collected(request: Request, service: Service, making: Making, front: str, opens_files: bool = True) -> Answer:
+    events = service.answer(making, front=front, opens_files=opens_files)
+    return await while_connected(request.receive, collect(events))
 
 
 async def streamed(
-    service: Service, making: Making, front: str, write: Callable[[PacedStream], AsyncGenerator[bytes, None]]
+    service: Service,
+    making: Making,
+    front: str,
+    write: Callable[[PacedStream], AsyncGenerator[bytes, None]],
+    opens_files: bool = True,
 ) -> Response:
-    """Args:
-    write: gives what is sent for what the engine says. Whoever sends it closes the engine's stream.
     """
-    events = PacedStream(service.answer(making, front=front), lambda: EVENT_STREAM.pause_s(service.in_flight))
+    Args:
+        write: gives what is sent for what the engine says. Whoever sends it closes the engine's stream.
+        opens_files: see `Service.answer`.
+    """
+    answering = service.answer(making, front=front, opens_files=opens_files)
+    events = PacedStream(answering, lambda: EVENT_STREAM.pause_s(service.in_flight))
     try:
         await events.begun(STATUS_WAIT_S)
     except BaseException:

@@ -112,6 +112,12 @@ def _tool(body: ToolBody, place: str) -> Tool:
     return tools_.tool(function.name, function.description, function.parameters, function.strict, place)
 
 
+def opens_files(body: ChatCompletionRequest) -> bool:
+    """Whether there is more than words in it."""
+    contents = [message.content for message in body.messages if not isinstance(message.content, str)]
+    return any(not isinstance(part, TextPart | RefusalPart) for content in contents for part in content)
+
+
 async def inference_request(body: InferenceRequest, loader: MediaLoader) -> ChatRequest:
     if body.image and body.image_url:
         raise InvalidRequest("Give image or image_url, not both.", field="image")

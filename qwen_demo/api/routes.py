@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator
+from json import JSONDecodeError
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -32,7 +33,7 @@ CHAT = "chat_completions"
 
 def build_router(service: Service, access: ApiAccess, loader: MediaLoader) -> APIRouter:
     """All routes of the API on one service."""
-    router = APIRouter(route_class=route_class(loader.budget, loader.settings.max_request_bytes))
+    router = APIRouter(route_class=route_class(access, loader.settings.max_request_bytes))
     _add_answers(router, service, access, loader)
     add_responses(router, service, access, loader)
     _add_operations(router, service, access)
@@ -52,8 +53,12 @@ def _add_answers(router: APIRouter, service: Service, access: ApiAccess, loader:
         making = convert.chat_request(asked, loader)
         if asked.stream:
             usage = bool(asked.stream_options and asked.stream_options.include_usage)
-            return await streamed(service, making, CHAT, lambda events: _chunks(events, completion, usage))
-        answer = await collected(request, service, making, CHAT)
+
+            def chunks(events: PacedStream) -> AsyncGenerator[bytes, None]:
+                return _chunks(events, completion, usage)
+
+            return await streamed(service, making, CHAT, chunks, convert.opens_files(asked))
+        answer = await collected(request, service, making, CHAT, convert.opens_files(asked))
         return JSONResponse(completion.whole(answer))
 
     @router.post(
@@ -145,7 +150,7 @@ async def _chunks(
 async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
     try:
         if not request.headers.get("content-type", "").startswith(FORM):
-            return await convert.inference_request(InferenceRequest.model_validate_json(await request.body()), loader)
+            return await convert.inference_request(InferenceRequest.model_validate(await request.json()), loader)
         async with request.form(max_files=1, max_fields=8, max_part_size=loader.settings.max_image_bytes) as form:
             file = form.get("file") or form.get("image")
             upload = file if isinstance(file, UploadFile) else None
@@ -157,6 +162,8 @@ async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
         with convert.named("file"):
             image = await loader.load_bytes(data, kind="image", name=upload.filename or "image")
         return convert.inference_question(asked, loader, image)
+    except JSONDecodeError as error:
+        raise RequestValidationError([{"type": "json_invalid", "loc": (), "msg": error.msg}]) from error
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
     except OSError as error:

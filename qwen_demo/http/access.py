@@ -11,12 +11,14 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 
 from qwen_demo.errors import Overloaded, SettingsError
+from qwen_demo.fairness import also_on
 from qwen_demo.http.credentials import hash_of_key, read_pairs
 from qwen_demo.http.errors import ApiError
 from qwen_demo.media.callers import current_caller
 from qwen_demo.settings import Settings
 
 WRONG_KEYS = parse("10/minute")
+CALLER = "qwen_demo.caller"  # in the scope
 # Whoever has one IPv6 address has its whole network of this length.
 IPV6_NETWORK = 64
 _OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
@@ -66,9 +68,13 @@ class ApiAccess:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, request: Request) -> Caller:
-        """Who asks; what is decoded for this request is decoded for them. Raises as `admit`."""
-        caller = await self.admit(request)
+        """Who asks; what is decoded for this request is decoded for them. Asked again, the same. Raises as `admit`."""
+        if known := request.scope.get(CALLER):
+            return known
+        caller = request.scope[CALLER] = await self.admit(request)
         current_caller.set(decoding_caller(request, caller.name))
+        if self.needs_key:
+            also_on(caller.name, request.scope)
         return caller
 
     async def admit(self, request: Request) -> Caller:

@@ -10,9 +10,8 @@ Plain ASGI, before anything reads a body. It keeps out
 - guessing of passwords, and uploads that would fill the disk.
 """
 
-import asyncio
 import re
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,17 +21,15 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from qwen_demo.errors import DiskFull, Overloaded, QwenDemoError
+from qwen_demo.errors import Overloaded, QwenDemoError
 from qwen_demo.http.access import ApiAccess, caller_address
 from qwen_demo.http.cors import is_allowed
 from qwen_demo.http.errors import ApiError, body, describe
-from qwen_demo.http.uploads import remove_remains
+from qwen_demo.http.upload_guard import UploadGuard
 
 LOGINS = parse("10/minute")
-# What stays free on the disk of the uploads.
-RESERVE_BYTES = 512 << 20
 
 _USED = re.compile(
     r"/gradio_api/(info|openapi\.json|app_id|user|token|login_check|startup-events|theme\.css|reset|cancel"
@@ -56,9 +53,11 @@ class RouteGuard:
     Args:
         origins: other web origins whose pages may send requests, see `cors.is_allowed`.
         uploads: folder of uploads.
-        max_upload_bytes: of one upload request, all its files together.
+        max_upload_bytes, max_upload_files: of one upload request.
         timeout_s: longest pause within an upload.
         mcp_access: who may call MCP; None lets everybody, as to a page without a login.
+        logged_in: whether a request bears the page's login; None where it has none. Gradio asks for it on every route
+            but the one that holds a connection for as long as a page is open.
     """
 
     def __init__(
@@ -68,13 +67,16 @@ class RouteGuard:
         origins: tuple[str, ...],
         uploads: Path,
         max_upload_bytes: int,
+        max_upload_files: int,
         timeout_s: float,
         mcp_access: ApiAccess | None = None,
+        logged_in: Callable[[Request], bool] | None = None,
     ):
-        self._app, self._origins, self._uploads = app, origins, uploads
-        self._max_upload_bytes, self._timeout_s = max_upload_bytes, timeout_s
-        self._mcp_access = mcp_access
-        self._uploading = 0
+        self._app, self._origins = app, origins
+        self._mcp_access, self._logged_in = mcp_access, logged_in
+        self._upload = UploadGuard(
+            app, folder=uploads, max_bytes=max_upload_bytes, max_files=max_upload_files, timeout_s=timeout_s
+        )
         self._logins = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,10 +91,12 @@ class RouteGuard:
         if path.rstrip("/") == "/login" and scope["method"] == "POST" and not await self._may_log_in(scope):
             text = "Too many attempts to log in from this address. Wait a minute."
             return await _refuse(429, text, scope, receive, send, {"Retry-After": "60"})
+        if self._logged_in and path.lower().startswith("/gradio_api/heartbeat") and not self._logged_in(Request(scope)):
+            return await _refuse(401, "Log in first.", scope, receive, send)
         if path.lower().startswith("/gradio_api/mcp"):
             return await self._mcp(scope, receive, send)
         if path.rstrip("/") == "/gradio_api/upload":
-            return await self._upload(headers, scope, receive, send)
+            return await self._upload(scope, receive, send)
         return await self._app(scope, receive, send)
 
     def _same_site(self, headers: Headers, path: str) -> bool:
@@ -119,48 +123,6 @@ class RouteGuard:
             except Overloaded as error:
                 return await _tell(error, scope, receive, send)
         return await self._app(_at_own_address(scope), receive, send)
-
-    async def _upload(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
-        announced = headers.get("content-length", "0")
-        if not announced.isdecimal() or int(announced) > self._max_upload_bytes:
-            text = f"An upload may have {self._max_upload_bytes} bytes."
-            return await _refuse(413, text, scope, receive, send)
-        if shutil.disk_usage(self._uploads).free < RESERVE_BYTES + int(announced):
-            return await _tell(DiskFull(), scope, receive, send)
-        size = 0
-
-        async def bounded() -> Message:
-            nonlocal size
-            try:
-                message = await asyncio.wait_for(receive(), self._timeout_s)
-            except TimeoutError:
-                return {"type": "http.disconnect"}
-            size += len(message.get("body", b""))
-            return message if size <= self._max_upload_bytes else {"type": "http.disconnect"}
-
-        failure: list[Message] = []
-
-        async def unless_failed(message: Message) -> None:
-            if failure or (message["type"] == "http.response.start" and message["status"] >= 500):
-                failure.append(message)
-            else:
-                await send(message)
-
-        full = False
-        self._uploading += 1
-        try:
-            await self._app(scope, bounded, unless_failed)
-        except OSError as error:
-            if not (full := error.errno in DiskFull.numbers):
-                raise
-        finally:
-            self._uploading -= 1
-            if failure and not self._uploading:
-                await asyncio.to_thread(remove_remains, self._uploads)
-            for message in () if full else failure:
-                await send(message)
-        if full:
-            await _tell(DiskFull(), scope, receive, send)
 
 
 def _is_used(path: str) -> bool:

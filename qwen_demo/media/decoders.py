@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 from qwen_demo.errors import NotReady, Overloaded
+from qwen_demo.fairness import Account, Turns, current_account
 from qwen_demo.media.callers import current_caller
 from qwen_demo.media.jobs import DecoderJob, Task
 from qwen_demo.media.resting import MAX_JOBS, Resting
@@ -59,7 +60,8 @@ class DecoderPool:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._free = {kind: asyncio.Semaphore(count) for kind, count in self.at_once.items()}
+        # A caller who has none at work gets one beyond: nobody waits behind another's slow files alone.
+        self._turns = {kind: Turns(lambda n=count: n, lambda n=count: n, count) for kind, count in self.at_once.items()}
         self._waiting = dict.fromkeys(self.at_once, 0)
         self._working = dict.fromkeys(self.at_once, 0)
         self._starting = {kind: asyncio.Lock() for kind in self._programs}
@@ -112,11 +114,11 @@ class DecoderPool:
             NotReady: they cannot be started.
         """
         self._check_loop()
-        free = self._free[task.kind]
+        account = current_account.get()
         try:
             with self._counted(task.kind):
                 async with asyncio.timeout(WAIT_S):
-                    await free.acquire()
+                    await self._turns[task.kind].take(account)
         except TimeoutError as exc:
             raise Overloaded(
                 Sentence("All decoders are busy. Try again in {seconds:.0f} s.", seconds=RETRY_AFTER_S),
@@ -126,9 +128,9 @@ class DecoderPool:
         try:
             running = await self._begun(task, file)
         except BaseException:
-            self._leave(task.kind)
+            self._leave(task.kind, account)
             raise
-        running.over.add_done_callback(lambda _: self._leave(task.kind))
+        running.over.add_done_callback(lambda _: self._leave(task.kind, account))
         try:
             yield running
         finally:
@@ -166,12 +168,12 @@ class DecoderPool:
                 return DecoderJob(decoder, task.timeout_s)
         zygote = await self._zygote(task.kind)
         # Those at work, this one included, and those at rest are no more than may work at once.
-        resting.end_all_but(self.at_once[task.kind] - self._working[task.kind])
+        resting.end_all_but(max(0, self.at_once[task.kind] - self._working[task.kind]))
         return DecoderJob(zygote.fork(task, file, caller), task.timeout_s)
 
-    def _leave(self, kind: str) -> None:
+    def _leave(self, kind: str, account: Account) -> None:
         self._working[kind] -= 1
-        self._free[kind].release()
+        self._turns[kind].give_back(account)
 
     async def close(self) -> None:
         """End all processes, jobs in the middle included."""

@@ -15,6 +15,7 @@ from qwen_demo import __version__
 from qwen_demo.api.openapi import correct as correct_openapi
 from qwen_demo.api.routes import build_router
 from qwen_demo.http.access import ApiAccess
+from qwen_demo.http.accounts import Accounts
 from qwen_demo.http.cors import add_cors
 from qwen_demo.http.credentials import Login
 from qwen_demo.http.errors import install as install_errors
@@ -24,6 +25,7 @@ from qwen_demo.http.route_guard import RouteGuard
 from qwen_demo.http.uploads import keep_trimmed
 from qwen_demo.media import MediaLoader
 from qwen_demo.server.engines import build_compared, build_server_engine
+from qwen_demo.service.loop_watch import LoopWatch
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings, apply_environment, page_environment
 from qwen_demo.types import Engine
@@ -31,6 +33,9 @@ from qwen_demo.ui.conversation import Reader
 
 if TYPE_CHECKING:
     from qwen_demo.ui.gradio_internals import LocalizedBlocks
+
+# In one upload; a choice of more images than the model looks at is told so by the page.
+MAX_UPLOAD_FILES = 16
 
 
 def build_app(settings: Settings, engine: Engine | None = None, second: Service | None = None) -> FastAPI:
@@ -42,21 +47,29 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
     service = Service(settings, engine)
     second = second or build_compared(settings, engine)
     services = [service, second] if second else [service]
+    from qwen_demo.ui.gradio_events import is_logged_in
+
     uploads = upload_dir(settings)
     loader = MediaLoader.of(settings)
     service.metrics.watch_decoders(loader.decoders)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        from qwen_demo.ui.gradio_events import keep_read
         from qwen_demo.ui.gradio_internals import keep_swept
 
         service.start()
         if second:
             second.start(after=service)
         warming = asyncio.create_task(loader.decoders.start())
+        watch = LoopWatch()
+        service.metrics.loop_stop_from(lambda: watch.longest_s(asyncio.get_running_loop().time()))
+        service.metrics.held_from(lambda: loader.budget.held_bytes)
         background = [
+            asyncio.create_task(watch.watch()),
             asyncio.create_task(keep_trimmed(uploads, settings.max_upload_bytes)),
             asyncio.create_task(keep_swept(app.state.page)),
+            asyncio.create_task(keep_read(app.state.page)),
         ]
         yield
         for task in background:
@@ -79,6 +92,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         BoundedBody,
         paths=("/v1/", "/inference", "/gradio_api/", "/login"),
         streamed=("/gradio_api/upload",),
+        events=("/gradio_api/",),
         max_bytes=settings.max_request_bytes,
         timeout_s=settings.body_timeout_s,
         budget=loader.budget,
@@ -88,9 +102,12 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         origins=settings.cors_origins,
         uploads=uploads,
         max_upload_bytes=settings.max_images * _largest_file(settings),
+        max_upload_files=max(MAX_UPLOAD_FILES, settings.max_images),
         timeout_s=settings.body_timeout_s,
         mcp_access=access if settings.page_users_file else None,
+        logged_in=(lambda request: is_logged_in(app.state.gradio, request)) if settings.page_users_file else None,
     )
+    app.add_middleware(Accounts, at_once=settings.caller_connections)
     add_cors(app, settings.cors_origins)
     app.add_middleware(CompressedPage)
     app.add_middleware(HeadAsGet)
@@ -120,6 +137,7 @@ def _mount_page(app: FastAPI, services: Sequence[Service], reader: Reader) -> Fa
     make_lean(page)
     mounted = next(route.app for route in app.routes if isinstance(route, Mount))
     assert isinstance(mounted, App)
+    app.state.gradio = mounted
     put_calls_first(mounted)
     if settings.page_users_file:
         give_pass(page, mounted)
@@ -127,12 +145,14 @@ def _mount_page(app: FastAPI, services: Sequence[Service], reader: Reader) -> Fa
 
 
 def build_page_of(services: Sequence[Service], reader: Reader) -> "LocalizedBlocks":
+    from qwen_demo.ui.gradio_events import hold_events
     from qwen_demo.ui.gradio_internals import bound_queue
     from qwen_demo.ui.page import build_page
 
     settings = services[0].settings
     demo = build_page(services, reader)
     bound_queue(demo, settings.max_waiting)
+    hold_events(demo, settings.caller_share)
     return demo
 
 

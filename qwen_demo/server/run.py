@@ -20,7 +20,8 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from qwen_demo.engines import zerogpu
 from qwen_demo.errors import SettingsError
-from qwen_demo.http.timeout_protocol import TimeoutProtocol
+from qwen_demo.http.connections import Connections, quiet_at_the_limit
+from qwen_demo.http.timeout_protocol import bounded
 from qwen_demo.media import MediaLoader
 from qwen_demo.server.app import build_app, build_page_of, page_options, upload_dir
 from qwen_demo.service.service import Service
@@ -66,6 +67,7 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: Settings, listening: socket.socket) -> int:
     began = time.perf_counter()
+    quiet_at_the_limit(asyncio.get_running_loop())
     app = build_app(settings)
     services: list[Service] = app.state.services
     server = _Server(uvicorn_config(app, settings))
@@ -108,6 +110,8 @@ def _tell(service: Service, seconds: float, what: str) -> None:
 
 
 def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    proxies = [name.strip() for name in settings.trusted_proxies.split(",")]
+    connections = Connections(settings.caller_connections, settings.caller_share, proxies)
     # Open pages hold a connection for ever; after the drain they need not be waited for.
     return uvicorn.Config(
         app,
@@ -117,7 +121,7 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=1,
         timeout_keep_alive=settings.keep_alive_s,
-        http=TimeoutProtocol,
+        http=bounded(connections),
         ws="none",
     )
 

@@ -60,6 +60,7 @@ class Metrics:
         )
         self._latency = self._seconds("inference_latency_seconds", "Arrival to the end of the answer.")
         self._first = self._seconds("qwen_time_to_first_token_seconds", "Arrival to the first token.")
+        self._opened = self._seconds("qwen_media_seconds", "Opening a request's files, waiting for a decoder included.")
         self._queued = self._seconds("qwen_queue_seconds", "Waiting for a place in the engine.")
         self._gap = self._seconds("qwen_inter_token_seconds", "Mean time between tokens of an answer.", GAPS)
         for name, text, value in (
@@ -69,6 +70,12 @@ class Metrics:
         ):
             Gauge(name, text, registry=self.registry).set_function(value)
         self._eta = Gauge("qwen_eta_seconds", "Expected wait of a request that comes now.", registry=self.registry)
+        self._loop_stop = Gauge(
+            "qwen_event_loop_longest_stop_seconds",
+            "Longest time in the last minute in which nobody was answered.",
+            registry=self.registry,
+        )
+        self._held = Gauge("qwen_memory_held_bytes", "Of the memory budget, taken by callers.", registry=self.registry)
         self._stats = _Stats(health)
         self.registry.register(self._stats)
 
@@ -95,8 +102,20 @@ class Metrics:
     def eta_from(self, value: Callable[[], float]) -> None:
         self._eta.set_function(value)
 
+    def loop_stop_from(self, value: Callable[[], float]) -> None:
+        """`value` is asked at each scrape, on the event loop."""
+        self._loop_stop.set_function(value)
+
+    def held_from(self, value: Callable[[], float]) -> None:
+        """`value` gives bytes."""
+        self._held.set_function(value)
+
     def rejected(self, reason: str) -> None:
         self._rejected.labels(reason).inc()
+
+    def opened(self, seconds: float) -> None:
+        """Count one request that was admitted and whose files, if any, are open."""
+        self._opened.observe(seconds)
 
     def ended(self, front: str, outcome: str, finished: Finished | None, first_s: float, total_s: float) -> None:
         """Count one request that was admitted; seconds since its arrival to the first token and to the end."""

@@ -136,9 +136,9 @@ class Access(BaseModel):
     )
     max_request_bytes: Bytes = Field(64 * MIB, ge=1024, description="largest body of a REST request")
     body_timeout_s: float = Field(60.0, gt=0, description="longest time the body of a REST request may take")
-    memory_budget_mib: int = Field(
-        2048, ge=1, description="memory for bodies and images of all callers together; more are told to come back"
-    )
+    memory_budget_mib: int = Field(2048, ge=1, description="memory for bodies and images of all callers together")
+    caller_share: float = Field(0.75, gt=0, le=1, description="part of memory, room and slots for one key or address")
+    caller_connections: int = Field(512, ge=8, description="connections and requests of one address at a time")
 
 
 class Batching(BaseModel):

@@ -14,7 +14,7 @@ from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Event, Finished, Sampling, TextDelta
 from qwen_demo.ui import render
-from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.conversation import Reader, names_files
 from qwen_demo.ui.file_types import media_type
 from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.i18n import texts
@@ -73,7 +73,8 @@ async def answer(
         sent = without_files(history, choices.off)
         request = chat_request(reader, sent, choices.sampling, choices.system_prompt, choices.max_pixels)
         ticket = Ticket()
-        async with aclosing(paced(service.answer(request, ticket=ticket), service, _flush_s(history))) as events:
+        answering = service.answer(request, ticket=ticket, opens_files=names_files(sent))
+        async with aclosing(paced(answering, service, _flush_s(history))) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     note = render.statistics(event, choices.max_pixels, words)

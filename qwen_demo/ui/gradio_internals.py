@@ -65,7 +65,7 @@ def bound_queue(demo: gr.Blocks, max_waiting: int) -> None:
     demo.max_threads = capacity
     demo.state_session_capacity = SESSIONS_KEPT
     # "auto" tells all who wait about each one that begins; nobody waits long in this queue.
-    demo.queue(status_update_rate=1, max_size=capacity, default_concurrency_limit=capacity)
+    demo.queue(status_update_rate=1, max_size=capacity, default_concurrency_limit=capacity, api_open=False)
     demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = QUEUE_LOOKS_S, PROGRESS_LOOKS_S
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 import uvicorn
 
-from qwen_demo.http import route_guard, timeout_protocol
+from qwen_demo.http import timeout_protocol, uploads
 from qwen_demo.http.credentials import hash_of_password
 from qwen_demo.server.run import uvicorn_config
 from qwen_demo.settings import Settings
@@ -208,10 +208,10 @@ def test_bodies_of_the_page_have_the_apis_bounds(start):
 
 def test_uploads_leave_room_on_the_disk(app, monkeypatch):
     with app.client() as http:
-        monkeypatch.setattr(route_guard, "RESERVE_BYTES", 1 << 60)
+        monkeypatch.setattr(uploads, "RESERVE_BYTES", 1 << 60)
         assert http.post("/gradio_api/upload", files={"files": ("a.png", b"x")}).status_code == 507
         assert http.post("/v1/chat/completions", json=HELLO).status_code == 200
-        monkeypatch.setattr(route_guard, "RESERVE_BYTES", 0)
+        monkeypatch.setattr(uploads, "RESERVE_BYTES", 0)
         assert http.post("/gradio_api/upload", files={"files": ("a.png", b"x")}).status_code == 200
 
 

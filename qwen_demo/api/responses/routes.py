@@ -36,11 +36,15 @@ def add_responses(router: APIRouter, service: Service, access: ApiAccess, loader
         """OpenAI's Responses API, without a memory: each request brings all turns."""
         response = GrowingResponse(request_id(), model_asked(service, asked.model), asked)
         translation = translated(asked)
-        making = convert.chat_request(translation.chat, loader)
+        making, opens_files = convert.chat_request(translation.chat, loader), convert.opens_files(translation.chat)
+
+        def events(answer: PacedStream) -> AsyncGenerator[bytes, None]:
+            return _events(answer, response, translation)
+
         with _in_the_callers_words(translation):
             if asked.stream:
-                return await streamed(service, making, FRONT, lambda events: _events(events, response, translation))
-            answer = await collected(request, service, making, FRONT)
+                return await streamed(service, making, FRONT, events, opens_files)
+            answer = await collected(request, service, making, FRONT, opens_files)
         return JSONResponse(response.whole(answer))
 
     @router.get("/v1/responses/{id}", responses=openapi.refusals(401, 404, 429, 500), status_code=404, tags=["answers"])

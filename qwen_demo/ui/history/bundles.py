@@ -24,12 +24,12 @@ from qwen_demo.ui import chat, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.difference import difference
 from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.history.generation_params import GenerationParams
 from qwen_demo.ui.history.transcript import File, Turn
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words
-from qwen_demo.ui.render import difference
 
 FORMAT: Final = "qwen-demo-bundle"
 MAX_BYTES = 24 << 20  # of all images together

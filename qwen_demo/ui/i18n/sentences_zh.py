@@ -99,6 +99,17 @@ SENTENCES = {
     # limits of a request
     "{count} requests are running or waiting": "有 {count} 个请求正在处理或等待",
     "Prompts of {tokens} tokens are running or waiting": "共 {tokens} 个 token 的提示正在处理或等待",
+    "{count} requests of yours are running or waiting": "您有 {count} 个请求正在处理或等待",
+    "Prompts of yours of {tokens} tokens are running or waiting": "您共有 {tokens} 个 token 的提示正在处理或等待",
+    "Files of {count} requests are being opened": "正在打开 {count} 个请求的文件",
+    "{what}, which is all that one caller may have here. Try again in about {seconds:.0f} s (an operator can raise "
+    "--caller-share).": "{what}，已到每位访问者的上限。请约 {seconds:.0f} 秒后再试（管理员可以调高 --caller-share）。",
+    "Your images and requests that are being read take {held} MiB, and this one {size} MiB; those of one caller may take "
+    "{limit} MiB. Try again in {seconds:.0f} s, or send less (an operator can raise --memory-budget-mib or "
+    "--caller-share).": (
+        "您正在读取的图片和请求占用 {held} MiB，这一个需要 {size} MiB；每位访问者的上限为 {limit} MiB。"
+        "请 {seconds:.0f} 秒后再试，或减少内容（管理员可以调高 --memory-budget-mib 或 --caller-share）。"
+    ),
     "{what}, which is all that this server takes. Try again in about {seconds:.0f} s.": (
         "{what}，已到本服务器的上限。请约 {seconds:.0f} 秒后再试。"
     ),
