@@ -209,7 +209,7 @@ class UploadGuard:
 async def _answer(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
     if isinstance(error, _Refused):
         status, kind = error.status, "rate_limit_error" if error.status == 429 else "invalid_request_error"
-        content, headers = body(error.message, kind, f"http_{status}"), {}
+        content, headers = body(error.message, kind, f"http_{status}"), dict[str, str]()
     else:
         assert isinstance(error, QwenDemoError)
         status, content, headers = describe(error)

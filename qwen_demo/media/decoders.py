@@ -60,8 +60,7 @@ class DecoderPool:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        # A caller who has none at work gets one beyond: nobody waits behind another's slow files alone.
-        self._turns = {kind: Turns(lambda n=count: n, lambda n=count: n, count) for kind, count in self.at_once.items()}
+        self._turns = {kind: _turns(count) for kind, count in self.at_once.items()}
         self._waiting = dict.fromkeys(self.at_once, 0)
         self._working = dict.fromkeys(self.at_once, 0)
         self._starting = {kind: asyncio.Lock() for kind in self._programs}
@@ -217,3 +216,8 @@ def _log_confinement(force: tuple[str, ...]) -> None:
         )
     if not hasattr(os, "memfd_create"):
         log.warning("this system has no anonymous memory: pixels lie in unnamed files of %s", tempfile.gettempdir())
+
+
+def _turns(count: int) -> Turns:
+    """A caller who has none at work gets one beyond: nobody waits behind another's slow files alone."""
+    return Turns(lambda: count, lambda: count, reserved=count)

@@ -62,8 +62,8 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         if second:
             second.start(after=service)
         warming = asyncio.create_task(loader.decoders.start())
-        watch = LoopWatch()
-        service.metrics.loop_stop_from(lambda: watch.longest_s(asyncio.get_running_loop().time()))
+        watch, loop = LoopWatch(), asyncio.get_running_loop()
+        service.metrics.loop_stop_from(lambda: watch.longest_s(loop.time()))
         service.metrics.held_from(lambda: loader.budget.held_bytes)
         background = [
             asyncio.create_task(watch.watch()),
