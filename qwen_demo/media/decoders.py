@@ -27,6 +27,7 @@ from qwen_demo.sentences import Sentence
 PROGRAMS = {
     "image": "qwen_demo.media.image_decoder",
     "deep image": "qwen_demo.media.deep_image_decoder",
+    "heic image": "qwen_demo.media.heif_decoder",
     "video": "qwen_demo.media.video_decoder",
     "pdf": "qwen_demo.media.pdf_decoder",
 }

@@ -9,7 +9,7 @@ from qwen_demo.settings import MIB, Settings
 
 Kind = Literal["image", "video"]
 
-IMAGE_FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", *(("AVIF",) if avif.AVAILABLE else ()))
+IMAGE_FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", *(("AVIF",) if avif.AVAILABLE else ()), "HEIC")
 VIDEO_FORMATS = ("MP4", "MOV", "WebM", "MKV", "AVI", "GIF")
 
 # Those that have a decoder, and others that people send, so that a refusal can say what it is.
@@ -144,11 +144,7 @@ def refusal_of_format(name: str, found: str | None, wanted: Kind | None) -> Medi
 
 def _remedy(found: str | None) -> Sentence | None:
     """How its owner gets something that is accepted."""
-    if found in ("HEIC", "HEIF"):
-        return Sentence(
-            "Save it as JPEG; an iPhone makes JPEG itself with Settings > Camera > Formats > Most Compatible."
-        )
-    if found in _OTHER_IMAGES or found in ("BigTIFF", "RAW", "PostScript"):
+    if found in _OTHER_IMAGES or found in ("HEIF", "BigTIFF", "RAW", "PostScript"):
         return Sentence("Save it as PNG or JPEG.")
     if found == "SVG":
         return Sentence("It is a drawing without pixels: export it as PNG.")

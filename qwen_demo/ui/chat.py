@@ -15,7 +15,7 @@ from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Event, Finished, Sampling, TextDelta
 from qwen_demo.ui import render
 from qwen_demo.ui.conversation import Reader, names_files
-from qwen_demo.ui.file_types import media_type
+from qwen_demo.ui.file_types import shown_type
 from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words
@@ -184,7 +184,7 @@ def _question_index(history: History, index: int) -> int:
 
 def _file(path: str) -> dict:
     """With a media type the chat shows the image, without it a link."""
-    return {"type": "file", "file": {"path": path, "mime_type": media_type(path)}}
+    return {"type": "file", "file": {"path": path, "mime_type": shown_type(path)}}
 
 
 def parts_of(message: dict) -> list[dict]:

@@ -15,6 +15,7 @@ IMAGES = {
     **dict.fromkeys((".bmp", ".dib"), "image/bmp"),
     **dict.fromkeys((".tif", ".tiff"), "image/tiff"),
     **dict.fromkeys((".avif", ".avifs"), "image/avif"),
+    **dict.fromkeys((".heic", ".heif", ".hif"), "image/heic"),
 }
 VIDEOS = {
     **dict.fromkeys((".mp4", ".m4v", ".mp4v"), "video/mp4"),
@@ -29,6 +30,15 @@ VIDEOS = {
 IMAGE_FILES = ["image", *IMAGES]
 DOCUMENT_FILES = [".pdf", *IMAGE_FILES]
 MEDIA_FILES = ["image", "video", *IMAGES, *VIDEOS]
+
+
+_UNSHOWN = ("image/tiff", "image/heic")
+
+
+def shown_type(name: str) -> str | None:
+    """The same, of what every browser shows itself."""
+    found = media_type(name)
+    return None if found in _UNSHOWN else found
 
 
 def media_type(name: str) -> str | None:

@@ -53,8 +53,8 @@ async def test_avif_whose_first_brand_is_a_general_one_is_opened(loader, major):
 @pytest.mark.parametrize(
     ("data", "kind", "words"),
     [
-        (ftyp(b"hevc", b"mif1"), "image", ("is HEIC", "Save it as JPEG", "Most Compatible")),
-        (ftyp(b"mif1", b"heix"), None, ("is HEIC", "Save it as JPEG")),
+        (ftyp(b"mif1", b"miaf"), "image", ("is HEIF", "Save it as PNG or JPEG")),
+        (ftyp(b"hevc", b"mif1"), "video", ("is HEIC", "Send a video")),
         (b"\xff\x0a" + bytes(62), "image", ("is JPEG XL", "Save it as PNG or JPEG")),
         (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(52), "image", ("is JPEG XL",)),
         (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(52), "image", ("is JPEG 2000",)),

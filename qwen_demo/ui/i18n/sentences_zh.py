@@ -149,8 +149,10 @@ SENTENCES = {
     "{name} is {seen}. Send {accepted}.": "{name} 是 {seen}。请发送{accepted}。",
     "of an unknown kind": "未知类型的文件",
     "{refusal} {remedy}": "{refusal}{remedy}",
-    "Save it as JPEG; an iPhone makes JPEG itself with Settings > Camera > Formats > Most Compatible.": (
-        "请另存为 JPEG；在 iPhone 的“设置 > 相机 > 格式”中选择“兼容性最佳”，照片就会存为 JPEG。"
+    "{name} is HEIC and cannot be read: the file is damaged, cut short, or made in a way that is not accepted. Save it as "
+    "JPEG; an iPhone makes JPEG itself with Settings > Camera > Formats > Most Compatible.": (
+        "{name} 是 HEIC，无法读取：文件已损坏、不完整或格式不受支持。请另存为 JPEG；在 iPhone 的“设置 > 相机 > "
+        "格式”中选择“兼容性最佳”，照片就会存为 JPEG。"
     ),
     "Save it as PNG or JPEG.": "请另存为 PNG 或 JPEG。",
     "It is a drawing without pixels: export it as PNG.": "它是没有像素的矢量图：请导出为 PNG。",
