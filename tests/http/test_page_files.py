@@ -36,7 +36,7 @@ def test_no_event_takes_a_file_that_was_not_uploaded(app, attack, secret):
     for path in (secret, "/etc/passwd", str(ROOT / "app.py"), f"{app.uploads}/../../etc/passwd"):
         for target, data, value in payloads(path):
             answer = attacker.event(target, data, value)
-            assert answer.status_code == 500 or ("passwd" not in answer.text and "secret" not in answer.text)
+            assert answer.status_code == 400 or ("passwd" not in answer.text and "secret" not in answer.text)
     # The images of the examples, which the server itself put there, and nothing else.
     assert {path.name for path in app.uploads.rglob("*") if path.is_file()} <= set(os.listdir(ROOT / "examples"))
 
@@ -55,7 +55,7 @@ def test_an_example_that_is_not_there_is_no_file(app, attack):
     attacker = attack(app)
     for index in (-99, 99, "x", [99]):
         answer = attacker.event(EXAMPLE, [[]], {"files": ["/etc/passwd"]}, index=index)
-        assert answer.status_code == 500
+        assert answer.status_code == 400
         assert "passwd" not in answer.text
 
 
@@ -216,7 +216,7 @@ def test_an_upload_lands_in_the_folder_whatever_its_name(app, attack):
     http = attack(app).http
     for name in NAMES:
         answer = http.post("/gradio_api/upload", files={"files": (name, b"hello")})
-        assert answer.status_code in (200, 400, 500), name
+        assert answer.status_code in (200, 400), name
         assert "x" not in answer.headers
         for path in json.loads(answer.text) if answer.status_code == 200 else ():
             assert path.startswith(f"{app.uploads}/")
