@@ -138,7 +138,7 @@ def launch(
         return server_name, server_port, f"http://{host}:{server_port}/", Running(whole(app))
 
     http_server.start_server = start_server  # type: ignore[assignment]  # Gradio leaves no other way
-    page.launch(quiet=True, **options)
+    page.launch(**options)
 
 
 # ---- what Gradio prints
