@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 def serve(settings: Settings, listening: socket.socket) -> int:
     """Run on a socket that listens (`listening_socket`) until a signal; returns the exit code."""
-    gradio_internals.quiet()
     _open_many_files()
     if zerogpu.is_active():
         return _launch_on_zerogpu(settings, listening)
@@ -57,9 +56,16 @@ class _Server(uvicorn.Server):
 
     Attributes:
         draining: waits for the running answers; kept here so that nobody collects it.
+        on_started: called once it takes requests.
     """
 
     draining: asyncio.Task[None] | None = None
+    on_started: Callable[[], None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.on_started:
+            self.on_started()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -144,6 +150,7 @@ def _launch_on_zerogpu(settings: Settings, listening: socket.socket) -> int:
         raise SettingsError(
             "--compare-engine and --compare-quantization cannot be used here: ZeroGPU lends its GPU to one engine."
         )
+    began = time.perf_counter()
     engine = GenerateEngine(settings)
     engine.load()
     service = Service(settings, engine)
@@ -154,8 +161,9 @@ def _launch_on_zerogpu(settings: Settings, listening: socket.socket) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     def whole(gradio: "App") -> uvicorn.Server:
-        _tell(service, 0.0, "Ready")
-        return _Server(uvicorn_config(front.mount(page, gradio, own_address(listening)), settings))
+        server = _Server(uvicorn_config(front.mount(page, gradio, own_address(listening)), settings))
+        server.on_started = lambda: _tell(service, time.perf_counter() - began, "Ready")
+        return server
 
     port = listening.getsockname()[1]
     print(f"Qwen2.5-VL demo: http://{settings.host}:{port}{settings.root_path}", flush=True)

@@ -64,7 +64,7 @@ def take_over_output() -> None:
     def restore() -> None:
         # Children may hold the pipe open, so its end does not tell that all was read; this does.
         with contextlib.suppress(OSError):
-            os.write(2, _END + b"\n")
+            os.write(2, b"\n" + _END + b"\n")
             reader.join(2.0)
             for descriptor in _STANDARD:
                 os.dup2(real.fileno(), descriptor)
@@ -100,6 +100,11 @@ def _is_ours(line: bytes) -> bool:
     except ValueError:
         return False
     return isinstance(found, dict) and all(isinstance(found.get(name), str) for name in _OURS)
+
+
+def log_without_words(log: logging.Logger, message: str, error: BaseException) -> None:
+    """An error whose own words may be a stranger's, whoever writes the log."""
+    log.error("%s: %s", message, type(error).__name__, extra={"trace": error_lines(error)})
 
 
 def escaped(text: str) -> str:
@@ -194,13 +199,17 @@ class _Printed(io.TextIOBase):
         return 2
 
 
+def _trace(record: logging.LogRecord) -> list[str]:
+    given: list[str] = getattr(record, "trace", [])
+    return given or (error_lines(record.exc_info[1]) if record.exc_info and record.exc_info[1] else [])
+
+
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = "".join(f" {key}={escaped(str(value))}" for key, value in getattr(record, "fields", {}).items())
         line = f"{record.levelname} {escaped(record.name)}: {escaped(record.getMessage())}{fields}"
-        error = record.exc_info[1] if record.exc_info else None
         # What stands at the left edge is ours.
-        return "\n".join([line, *(f"  | {each}" for each in (error_lines(error) if error else ()))])
+        return "\n".join([line, *(f"  | {each}" for each in _trace(record))])
 
 
 class _Json(logging.Formatter):
@@ -213,8 +222,8 @@ class _Json(logging.Formatter):
             **({"request": request_id()} if request_id() else {}),
             **getattr(record, "fields", {}),
         }
-        if record.exc_info and record.exc_info[1]:
-            line["exception"] = "\n".join(error_lines(record.exc_info[1]))
+        if trace := _trace(record):
+            line["exception"] = "\n".join(trace)
         text = json.dumps(line, ensure_ascii=False, default=str)
         # What JSON lets stand and other programs take for the end of a line.
         return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -10,6 +10,7 @@ import datetime
 import logging
 import re
 import secrets
+import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +23,7 @@ from gradio import processing_utils
 from gradio.utils import get_upload_folder
 
 from qwen_demo.http.page_faults import MISFITS, REFUSED
+from qwen_demo.service.logs import log_without_words
 from qwen_demo.ui.i18n import labels, languages
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ def mount(app: "Starlette", gradio: "App", around: "Callable[[ASGIApp], ASGIApp]
     cors = [each for each in gradio.user_middleware if each.cls is CustomCORSMiddleware]
     assert len(cors) == 1, "another Gradio: find what answers other sites"
     cors[0].kwargs["parent_app"] = app  # it leaves other sites to the application around it, if it knows that one
+    _quiet()
     own = app.router.lifespan_context
 
     @asynccontextmanager
@@ -148,13 +151,14 @@ class _Quiet:
     """In the place of `traceback` in Gradio's modules: what goes wrong is logged, without what was sent."""
 
     def print_exc(self, *_: Any, **__: Any) -> None:
-        log.exception("an event of the page failed")
+        if error := sys.exception():
+            log_without_words(log, "an event of the page failed", error)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(traceback, name)
 
 
-def quiet() -> None:
+def _quiet() -> None:
     """For this process: Gradio's modules that answer requests print neither tracebacks nor words."""
     from gradio import mcp, queueing, route_utils, routes
 

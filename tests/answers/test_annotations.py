@@ -62,7 +62,9 @@ def test_csv_comes_back_as_it_was(some):
 SIGNS = "=+-@＝＋－＠"
 
 
-@pytest.mark.parametrize("before", ["", " ", "\t", "\r", "\n", "a;", "a,", "a|", 'a"', "a'", "a; ", 'a";"', "a\u2028", "\ufeff"])
+@pytest.mark.parametrize(
+    "before", ["", " ", "\t", "\r", "\n", "a;", "a,", "a|", 'a"', "a'", "a; ", 'a";"', "a\u2028", "\ufeff"]
+)
 @pytest.mark.parametrize("sign", SIGNS)
 def test_csv_holds_no_formulas_however_its_reader_parts_the_cells(sign, before):
     text = annotations.as_csv([Detection((1, 2), f"{before}{sign}HYPERLINK(1)")], "=p", SIZE)

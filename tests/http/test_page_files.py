@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 
 import pytest
 
@@ -267,3 +268,28 @@ def test_the_configuration_says_nothing_of_secrets_or_sources(start, attack, tmp
         assert "site-packages" not in text, path
         # The example images are named by where they lie; nothing else of this machine is.
         assert str(ROOT) not in text.replace(f"{ROOT}/examples/", ""), path
+
+
+def test_no_answer_tells_whether_a_file_of_the_machine_exists(app, attack, secret):
+    """A name that is there and one that is not get the same words, in every spelling of every event."""
+    attacker = attack(app)
+    pairs = [(secret, secret.replace("secret", "nobody")), ("/etc/passwd", "/etc/nobody"), ("/root/.ssh", "/root/.no")]
+    for there, missing in pairs:
+        for (target, data, value), (_, other_data, other_value) in zip(payloads(there), payloads(missing), strict=True):
+            told, other = attacker.event(target, data, value), attacker.event(target, other_data, other_value)
+            assert told.status_code == other.status_code, (target, data)
+            # But for the seconds that it took.
+            texts = [re.sub(r"\d+\.\d+(e-\d+)?", "", text) for text in (told.text.replace(there, missing), other.text)]
+            assert texts[0] == texts[1], (target, data)
+        for spelled in (str, lambda path: {"path": path}, file_data, lambda path: {"path": path, "url": path}):
+            parts = [
+                [{"type": kind, name: spelled(path)} for path in (there, missing)]
+                for kind, name in (("file", "file"), ("image", "image"), ("path", "path"), ("video", "video"))
+            ]
+            for told, other in [[attacker.call("ask", image=spelled(path)) for path in (there, missing)]] + [
+                [attacker.call("chat", messages=[{"role": "user", "content": [part]}]) for part in pair]
+                for pair in parts
+            ]:
+                names = [path.rpartition("/")[2] for path in (there, missing)]
+                assert told.replace(*names) == other, spelled
+                assert "event: error" in told
