@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio import processing_utils
+from gradio import processing_utils, routes
+from gradio.route_utils import FileUploadProgress
+from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
 
 from qwen_demo.http.page_faults import MISFITS, REFUSED
@@ -45,6 +47,10 @@ SESSIONS_KEPT = 1000
 # moved, of which this page has none. That takes 5 % of a core, asked or not.
 QUEUE_LOOKS_S, PROGRESS_LOOKS_S = 0.02, 1.0
 SWEEP_EVERY_S = 10.0
+# Gradio's own names of sessions have at most 36 characters.
+SESSION_NAME_CHARACTERS = 64
+# Uploads whose progress a page may ask for; Gradio keeps each that nobody asked for.
+UPLOADS_TRACKED = 256
 # A closed page may come back, as when a telephone wakes up.
 CLOSED_PAGE_KEPT_S = 600.0
 CALL_KEPT_S = 10.0
@@ -160,7 +166,7 @@ class _Quiet:
 
 def _quiet() -> None:
     """For this process: Gradio's modules that answer requests print neither tracebacks nor words."""
-    from gradio import mcp, queueing, route_utils, routes
+    from gradio import mcp, queueing, route_utils
 
     for module in (routes, route_utils, queueing):
         assert getattr(module, "traceback", None) in (traceback, _QUIET), "another Gradio: see what it prints"
@@ -233,10 +239,20 @@ class _LeanPage:
         return _LeanConfig(self._demo.default_config)
 
 
+class _Sessions(StateHolder):
+    """Sessions by their names, which callers choose."""
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        if len(session_id) > SESSION_NAME_CHARACTERS:
+            raise KeyError("a session has a longer name than any of Gradio's")
+        return super().__getitem__(session_id)
+
+
 def make_lean(demo: gr.Blocks) -> None:
-    """Sessions of this mounted page begin without copies, and make none."""
+    """Sessions of this mounted page begin without copies, and make none; their names are short."""
     assert demo.state_holder.blocks is demo, "another Gradio: see what its sessions copy"
     demo.state_holder.blocks = _LeanPage(demo)  # type: ignore[assignment]  # all that sessions use of it
+    demo.state_holder.__class__ = _Sessions
 
 
 def put_calls_first(app: "App") -> None:
@@ -290,6 +306,26 @@ def save_upload(data: bytes, name: str) -> str:
     return processing_utils.save_bytes_to_cache(data, name, get_upload_folder())
 
 
+class _Progress(FileUploadProgress):
+    """How far uploads are, as their pages ask; of those that nobody asks for the oldest are forgotten."""
+
+    def track(self, upload_id: str) -> None:
+        super().track(upload_id)
+        while len(self._statuses) > UPLOADS_TRACKED:
+            self.stop_tracking(next(iter(self._statuses)))
+
+    def stop_tracking(self, upload_id: str) -> None:
+        super().stop_tracking(upload_id)
+        self._signals.pop(upload_id, None)
+
+    async def is_tracked(self, upload_id: str) -> bool:
+        try:
+            return await super().is_tracked(upload_id)
+        finally:
+            if upload_id not in self._statuses:
+                self._signals.pop(upload_id, None)
+
+
 def guard(demo: gr.Blocks) -> None:
     """Check all payloads of `demo`, and replace Gradio's downloader for this process.
 
@@ -302,6 +338,8 @@ def guard(demo: gr.Blocks) -> None:
     assert hasattr(processing_utils, "async_ssrf_protected_download"), "another Gradio: find its downloader"
     processing_utils.async_ssrf_protected_download = _as_it_is
     processing_utils.async_ssrf_protected_get = _refuse
+    if not isinstance(routes.file_upload_statuses, _Progress):
+        routes.file_upload_statuses = _Progress()
     demo.has_launched = True
     preprocess = demo.preprocess_data
 
