@@ -306,7 +306,7 @@ def save_upload(data: bytes, name: str) -> str:
     return processing_utils.save_bytes_to_cache(data, name, get_upload_folder())
 
 
-class _Progress(FileUploadProgress):
+class _UploadProgress(FileUploadProgress):
     """How far uploads are, as their pages ask; of those that nobody asks for the oldest are forgotten."""
 
     def track(self, upload_id: str) -> None:
@@ -338,8 +338,8 @@ def guard(demo: gr.Blocks) -> None:
     assert hasattr(processing_utils, "async_ssrf_protected_download"), "another Gradio: find its downloader"
     processing_utils.async_ssrf_protected_download = _as_it_is
     processing_utils.async_ssrf_protected_get = _refuse
-    if not isinstance(routes.file_upload_statuses, _Progress):
-        routes.file_upload_statuses = _Progress()
+    if not isinstance(routes.file_upload_statuses, _UploadProgress):
+        routes.file_upload_statuses = _UploadProgress()
     demo.has_launched = True
     preprocess = demo.preprocess_data
 

@@ -103,7 +103,7 @@ def test_names_of_sessions_are_short(start, sweeper):
 def test_the_progress_of_uploads_that_nobody_asks_for_is_forgotten(start, monkeypatch):
     monkeypatch.setattr(gradio_internals, "UPLOADS_TRACKED", 3)
     tracked = gradio_internals.routes.file_upload_statuses
-    assert isinstance(tracked, gradio_internals._Progress)
+    assert isinstance(tracked, gradio_internals._UploadProgress)
     app = start()
     with app.client() as http:
         for number in range(6):
@@ -121,7 +121,7 @@ def test_the_progress_of_uploads_that_nobody_asks_for_is_forgotten(start, monkey
 
 
 async def test_who_asks_for_an_upload_that_is_not_there_leaves_nothing(monkeypatch):
-    progress = gradio_internals._Progress()
+    progress = gradio_internals._UploadProgress()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await progress.is_tracked("never")
