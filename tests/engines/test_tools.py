@@ -45,7 +45,8 @@ MUST, NAMED = ToolChoice(True), ToolChoice(True, ("count",))
 
 @pytest.fixture(params=[GenerateEngine, BatchingEngine])
 async def service(request, loaded):
-    settings = Settings(max_running=4, warmup=False, canary_s=0)
+    about = {"slots": 4, "slot_tokens": 1024, "threads": 1}
+    settings = Settings(max_running=4, warmup=False, canary_s=0, **about)
     service = Service(settings, request.param(settings, lambda *_: loaded))
     service.start()
     await service.loaded()
@@ -126,7 +127,7 @@ def with_marks(loaded) -> Grammars:
 @pytest.mark.parametrize("most", [1, 3])
 def test_a_vocabulary_with_tokens_for_the_tags_uses_them(with_marks, loaded, most):
     tokenizer = with_marks._tokenizer
-    ids = write(with_marks.of(Held(None, TOOLS, most)), end_ids(loaded.model))
+    ids = write(with_marks.of(Held(None, TOOLS, most), 400), end_ids(loaded.model))
     assert ids[0] == tokenizer.get_added_vocab()["<tool_call>"]
     assert 1 <= ids.count(ids[0]) == ids.count(tokenizer.get_added_vocab()["</tool_call>"]) <= most
     assert tokenizer.decode(ids).startswith('<tool_call>\n{"name": "count')
@@ -137,7 +138,7 @@ def test_the_librarys_own_options_are_not_the_callers_to_say(loaded):
     loose = {"x-guidance": {"key_separator": "=", "lenient": True}, **COUNT, "additionalProperties": False}
     for constraint in (
         grammars.constraint(json.dumps(loose)),
-        grammars.of(Held(None, (Tool("count", parameters=json.dumps(loose)),), 1)),
+        grammars.of(Held(None, (Tool("count", parameters=json.dumps(loose)),), 1), 400),
     ):
         text = loaded.prompts.tokenizer.decode(write(constraint, end_ids(loaded.model))[:-1])
         inside = text.removeprefix('<tool_call>\n{"name": "count", "arguments": ').removesuffix("}\n</tool_call>")
