@@ -6,6 +6,7 @@ tens of microseconds a token, and put over the logits before anything else looks
 
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,10 @@ COMPACT: Any = {"whitespace_flexible": False}
 AS_TRAINED: Any = COMPACT | {"item_separator": ", ", "key_separator": ": "}
 OPTIONS = "x-guidance"  # the library's own word in a schema, which is not the caller's to say
 LONGEST_SCHEMA = 65_536
+# Those that it holds an answer to; words of a schema that hold values and no schemas.
+_FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"}
+_VALUES = {"const", "enum", "default", "examples", "example", "required"}
+_PLACE = re.compile(r"(?:at )?\d+\(\d+\): |failed to compile JSON schema: ")
 # What opens an object to more members than `properties` names.
 _OPENING = {"additionalProperties", "patternProperties", "unevaluatedProperties", "allOf", "anyOf", "oneOf", "$ref"}
 
@@ -154,10 +159,25 @@ def _head(tool: Tool) -> str:
 
 def _parameters(tool: Tool) -> str:
     """Its schema without members that it does not name, which a small model would invent."""
-    schema = json.loads(tool.parameters)
+    schema = _without_notes(json.loads(tool.parameters)) | {"type": "object"}
     if not _OPENING.intersection(schema):
         schema["additionalProperties"] = False
     return _json(schema, AS_TRAINED)
+
+
+def _without_notes(schema: Any) -> Any:
+    """Without what the library refuses and what holds nothing: formats that only tell people something, as numbers of
+    OpenAPI have them, and names that are strings."""
+    if isinstance(schema, list):
+        return [_without_notes(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value if key in _VALUES else _without_notes(value)
+        for key, value in schema.items()
+        if not (key == "format" and isinstance(value, str) and value not in _FORMATS)
+        and not (key == "propertyNames" and value == {"type": "string"})
+    }
 
 
 def _json(schema: Any, options: Any) -> str:
@@ -169,9 +189,11 @@ def _text(words: str) -> str:
     return json.dumps(words)
 
 
-def _unusable(why: object, tool: Tool | None = None) -> InvalidRequest:
+def _unusable(error: object, tool: Tool | None = None) -> InvalidRequest:
+    # The library adds its own grammar, line by line.
+    why = _PLACE.sub("", str(error).partition("\n")[0])[:400]
     if tool is None:
-        words = Sentence("The JSON schema cannot be used: {why}", why=str(why))
+        words = Sentence("The JSON schema cannot be used: {why}", why=why)
         return InvalidRequest(words, field="response_format")
     return InvalidRequest(f"The parameters of the tool {tool.name} cannot be used: {why}", field="tools")
 

@@ -145,6 +145,53 @@ def test_the_librarys_own_options_are_not_the_callers_to_say(loaded):
         assert set(json.loads(inside)) == {"n", "colour"}
 
 
+def test_what_programs_write_into_schemas_and_what_holds_nothing_is_taken(loaded):
+    grammars = Grammars(loaded.prompts.tokenizer, loaded.model.config.text_config.vocab_size, end_ids(loaded.model))
+    count = {"type": "integer", "format": "int32", "minimum": 1, "maximum": 3, "default": 1, "title": "N"}
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": ["object", "null"],
+        "properties": {"format": count, "map": {"const": {"format": "int32", "propertyNames": {"type": "string"}}}},
+        "propertyNames": {"type": "string"},
+        "required": ["format", "map"],
+    }
+    constraint = grammars.of(Held(None, (Tool("f", parameters=json.dumps(schema)),), 1), 300)
+    text = loaded.prompts.tokenizer.decode(write(constraint, end_ids(loaded.model))[:-1])
+    inside = json.loads(text.removeprefix("<tool_call>").removesuffix("</tool_call>"))
+    assert inside["arguments"]["format"] in (1, 2, 3)
+    assert inside["arguments"]["map"] == schema["properties"]["map"]["const"]
+
+
+HOSTILE = [
+    {"type": "string", "pattern": "^((a{1,1000}){1,1000}b)*$"},
+    {"type": "string", "minLength": 10**9},
+    {"type": "array", "items": {"type": "integer"}, "minItems": 10**9},
+    {"enum": [f"v{n}" for n in range(5_000)]},
+    {"type": "integer", "multipleOf": 999_999_937},
+    {"type": "integer", "minimum": -(10**300)},
+    {"not": {}},
+    {"$ref": "#"},
+    {"$ref": "#/$defs/none"},
+    {"anyOf": [{"properties": {f"k{n}": {"type": "string"} for n in range(40)}} for _ in range(40)]},
+    {"const": "\ud800"},
+    {"const": '} | start: "x" %json {'},
+]
+
+
+@pytest.mark.parametrize("schema", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_schema_ends_in_a_call_or_in_an_error_that_says_little(loaded, schema):
+    grammars = Grammars(loaded.prompts.tokenizer, loaded.model.config.text_config.vocab_size, end_ids(loaded.model))
+    parameters = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    try:
+        constraint = grammars.of(Held(None, (Tool("f", parameters=json.dumps(parameters)),), 1), 100)
+    except InvalidRequest as refused:
+        assert str(refused).startswith("The parameters of the tool f cannot be used: ")
+        assert "tool_call" not in str(refused) and len(str(refused)) < 500
+        return
+    text = loaded.prompts.tokenizer.decode(write(constraint, end_ids(loaded.model), 100))
+    assert constraint.failure or text.startswith('<tool_call>\n{"name": "f", "arguments": {"a": ')
+
+
 def asked(**fields) -> ChatRequest:
     calls = Message("assistant", (), (ToolCall("a", "count", '{"n": 1}'),))
     messages = (*question("How many?").messages, calls, Message("tool", (Text("3"),), tool_call_id="a"))
