@@ -178,7 +178,9 @@ def _model(service: Service) -> dict[str, Any]:
 
 def _inference_body() -> dict[str, Any]:
     schema = InferenceRequest.model_json_schema()
-    form = {**schema, "properties": {**schema["properties"], "file": {"type": "string", "format": "binary"}}}
+    # All that a form holds is text, so nothing has the wrong type.
+    own = {"prompt": {"description": "text"}, "file": {"type": "string", "format": "binary"}}
+    form = {**schema, "properties": schema["properties"] | own}
     return {
         "required": True,
         "content": {"application/json": {"schema": schema}, FORM: {"schema": form}},
