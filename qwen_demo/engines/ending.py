@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import llguidance
 import llguidance.torch
+import numpy as np
 import torch
 
 from qwen_demo.engines.output import LOOP_CHECK_EVERY, runs_in_a_loop
@@ -123,16 +124,17 @@ class Ending:
     def _steps_to_end(self) -> int:
         """About: the model may spell what must come in other tokens."""
         matcher, steps, place = self.matcher.deep_copy(), 0, self._place
-        bits = llguidance.torch.allocate_token_bitmask(1, len(self.closers.texts))
-        places = torch.arange(len(self.closers.texts))
+        vocabulary = len(self.closers.texts)
+        bits = llguidance.torch.allocate_token_bitmask(1, vocabulary)
+        ranks = self.closers.ranks.numpy()
         while steps < MOST_STEPS and not matcher.is_accepting() and not matcher.is_error():
             chosen = matcher.compute_ff_tokens()
             if not chosen:
                 llguidance.torch.fill_next_token_bitmask(matcher, bits)
-                allowed = (bits[0, places // 32] >> (places % 32)) & 1 == 1
+                allowed = np.unpackbits(bits.numpy().view(np.uint8), bitorder="little")[:vocabulary]
                 if not allowed.any():
                     break
-                chosen = [int(torch.where(allowed, self.closers.ranks[min(place, IN_STRING)], 255).argmin())]
+                chosen = [int(np.where(allowed, ranks[min(place, IN_STRING)], 255).argmin())]
             if not matcher.consume_tokens(chosen):
                 break
             steps += len(chosen)
