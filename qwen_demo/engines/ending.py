@@ -19,6 +19,7 @@ from qwen_demo.engines.output import LOOP_CHECK_EVERY, runs_in_a_loop
 MOST_STEPS = 512
 SPARE = 4
 _CLOSING, _OPENING = '}]"', frozenset(',"{[')
+_TELLING = _OPENING.union(_CLOSING)
 _NOT = 4  # the rank of what closes nothing
 OUTSIDE, IN_STRING, ESCAPED = range(3)
 _MARKS = re.compile(r'\\.|\\$|"', re.DOTALL)
@@ -42,7 +43,9 @@ class Closers:
             if token >= vocabulary:
                 continue
             self.texts[token] = text
-            if text and not text.strip(_CLOSING):
+            if _TELLING.isdisjoint(text):
+                continue
+            if not text.strip(_CLOSING):
                 self.ranks[0, token] = 1 + _CLOSING.index(text[0])
                 self.ranks[1, token] = 1 if text[0] == '"' else _NOT
             self.opens[0, token] = not _OPENING.isdisjoint(text)
