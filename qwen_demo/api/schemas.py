@@ -117,6 +117,8 @@ class FunctionBody(Strict):
 class ToolBody(CacheFields):
     type: Literal["function"] = "function"
     function: FunctionBody
+    # Where OpenAI's other API has it.
+    strict: bool = False
 
 
 class NamedFunction(Strict):
@@ -124,7 +126,7 @@ class NamedFunction(Strict):
 
 
 class NamedTool(Strict):
-    type: Literal["function"]
+    type: Literal["function"] = "function"
     function: NamedFunction
 
 

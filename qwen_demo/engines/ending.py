@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import llguidance
 import llguidance.torch
+import numpy as np
 import torch
 
 from qwen_demo.engines.output import LOOP_CHECK_EVERY, runs_in_a_loop
@@ -18,6 +19,7 @@ from qwen_demo.engines.output import LOOP_CHECK_EVERY, runs_in_a_loop
 MOST_STEPS = 512
 SPARE = 4
 _CLOSING, _OPENING = '}]"', frozenset(',"{[')
+_TELLING = _OPENING.union(_CLOSING)
 _NOT = 4  # the rank of what closes nothing
 OUTSIDE, IN_STRING, ESCAPED = range(3)
 _MARKS = re.compile(r'\\.|\\$|"', re.DOTALL)
@@ -41,7 +43,9 @@ class Closers:
             if token >= vocabulary:
                 continue
             self.texts[token] = text
-            if text and not text.strip(_CLOSING):
+            if _TELLING.isdisjoint(text):
+                continue
+            if not text.strip(_CLOSING):
                 self.ranks[0, token] = 1 + _CLOSING.index(text[0])
                 self.ranks[1, token] = 1 if text[0] == '"' else _NOT
             self.opens[0, token] = not _OPENING.isdisjoint(text)
@@ -123,16 +127,17 @@ class Ending:
     def _steps_to_end(self) -> int:
         """About: the model may spell what must come in other tokens."""
         matcher, steps, place = self.matcher.deep_copy(), 0, self._place
-        bits = llguidance.torch.allocate_token_bitmask(1, len(self.closers.texts))
-        places = torch.arange(len(self.closers.texts))
+        vocabulary = len(self.closers.texts)
+        bits = llguidance.torch.allocate_token_bitmask(1, vocabulary)
+        ranks = self.closers.ranks.numpy()
         while steps < MOST_STEPS and not matcher.is_accepting() and not matcher.is_error():
             chosen = matcher.compute_ff_tokens()
             if not chosen:
                 llguidance.torch.fill_next_token_bitmask(matcher, bits)
-                allowed = (bits[0, places // 32] >> (places % 32)) & 1 == 1
+                allowed = np.unpackbits(bits.numpy().view(np.uint8), bitorder="little")[:vocabulary]
                 if not allowed.any():
                     break
-                chosen = [int(torch.where(allowed, self.closers.ranks[min(place, IN_STRING)], 255).argmin())]
+                chosen = [int(np.where(allowed, ranks[min(place, IN_STRING)], 255).argmin())]
             if not matcher.consume_tokens(chosen):
                 break
             steps += len(chosen)

@@ -79,7 +79,7 @@ class Grammars:
                     raise _unusable(one.get_error(), tool)
             raise _unusable(matcher.get_error(), held.tools[0])
         constraint = Constraint(matcher, self._vocabulary, "tools")
-        constraint.ending = self._ending(matcher, max_new_tokens, on_cut, held.repetition_guard)
+        constraint.ending = Ending(matcher, self._what_closes(), max_new_tokens, on_cut, held.repetition_guard)
         return constraint
 
     def constraint(self, json_schema: str) -> "Constraint":
@@ -101,12 +101,11 @@ class Grammars:
                 )
             return self._prepared
 
-    def _ending(self, *asked: Any) -> Ending:
+    def _what_closes(self) -> Closers:
         with self._lock:
             if self._closers is None:
                 self._closers = Closers(self._tokenizer, self._vocabulary, self._end_ids)
-        matcher, *rest = asked
-        return Ending(matcher, self._closers, *rest)
+            return self._closers
 
     def _lark(self, held: Held, schema: Any) -> str:
         """Calls of the tools as `models/tools/hermes.py` writes them, or an answer of JSON, in Lark's notation."""

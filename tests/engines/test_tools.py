@@ -115,6 +115,17 @@ async def test_what_comes_before_a_call_and_after_is_counted(service):
     assert told.finished.usage.completion_tokens == 1
 
 
+async def test_the_turn_after_a_call_finds_the_one_before_it_in_the_cache(service):
+    asked = replace(question("How many?", max_new_tokens=100), tools=TOOLS)
+    first = await collect(service.answer(replace(asked, tool_choice=NAMED, parallel_tool_calls=False)))
+    told = Message("tool", (Text("three"),), tool_call_id=first.tool_calls[0].id)
+    messages = (*asked.messages, Message("assistant", (), first.tool_calls), told)
+    usage = (await collect(service.answer(replace(asked, messages=messages)))).finished.usage
+    assert usage.prompt_tokens > first.finished.usage.prompt_tokens + first.finished.usage.completion_tokens
+    if service.status().model.engine == "batching":
+        assert usage.cached_tokens >= first.finished.usage.prompt_tokens
+
+
 @pytest.fixture(scope="module")
 def with_marks(loaded) -> Grammars:
     """As with Qwen2.5's own vocabulary, where each tag is one token."""
