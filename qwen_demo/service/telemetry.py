@@ -1,15 +1,9 @@
-"""What operators see: Prometheus metrics, request ids, one log line a request.
-
-Every label has a small, fixed set of values. Prompts and images are never logged.
-"""
+"""What operators see: Prometheus metrics and request ids. Every label has a small, fixed set of values."""
 
 import contextvars
 import functools
-import json
-import logging
 import re
 import secrets
-import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
@@ -151,33 +145,3 @@ class _Stats:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         for name, value in sorted(self._health().stats.items()):
             yield GaugeMetricFamily(f"qwen_engine_{name}", f"The engine's {name.replace('_', ' ')}.", value=value)
-
-
-def set_up_logging(*, as_json: bool, level: int = logging.INFO) -> None:
-    """Log to standard error, each line with the id of its request."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if as_json else _Plain("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("httpx", "mcp", "uvicorn"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-class _Plain(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{key}={value}" for key, value in getattr(record, "fields", {}).items())
-        return super().format(record) + (f" {fields}" if fields else "")
-
-
-class _Json(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": self.formatTime(record),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            **({"request": request_id()} if request_id() else {}),
-            **getattr(record, "fields", {}),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)

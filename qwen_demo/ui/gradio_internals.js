@@ -27,6 +27,10 @@ const REPAIRS = {
     const better = named(text?.data?.trim() ?? "");
     if (better) text.data = ` ${better}`;
   },
+  // Names that an answer gives to its HTML, which scripts would take for the page's own; drawings refer to theirs.
+  "#chat .md :is([id], [name]):not(svg, svg *)": (node) => { node.removeAttribute("id"); node.removeAttribute("name"); },
+  // Fields of an answer, whose own style could show them again.
+  "#chat .md :is(input, textarea, select, dialog)[style]": (node) => node.removeAttribute("style"),
   "[aria-label], [title]": (node) => {
     for (const attribute of ["aria-label", "title"]) {
       const name = node.getAttribute(attribute), better = name && named(name);

@@ -30,7 +30,7 @@ OUTSIDE = "127.0.0.2"
 def three():
     """Processes, started at once."""
     with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(3) as pool:
-        flags = ("--engine", "scripted", "--max-running", "64", "--canary-s", "0")
+        flags = ("--engine", "scripted", "--max-running", "64", "--canary-s", "0", "--trusted-proxies", "127.0.0.1")
         yield list(pool.map(lambda _: stack.enter_context(running(*flags)), range(3)))
 
 

@@ -163,7 +163,7 @@ async def test_no_path_leads_out_of_the_roots(loader, uploads, name):
     (uploads / "folder-link").symlink_to(uploads.parent)
     (uploads.parent / "uploads-2").mkdir()
     (uploads.parent / "uploads-2" / "a.png").write_bytes(PNG)
-    with pytest.raises(MediaRefused, match="not in a folder") as caught:
+    with pytest.raises(MediaRefused, match="cannot be opened") as caught:
         await loader().load_path(uploads / name, allowed_roots=[uploads])
     assert str(uploads.parent) not in str(caught.value)
 
