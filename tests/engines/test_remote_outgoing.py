@@ -16,7 +16,7 @@ from qwen_demo.errors import EngineFailed, InvalidRequest
 from qwen_demo.media import make_image
 from qwen_demo.models.pixels import PixelBounds
 from qwen_demo.settings import Settings
-from qwen_demo.types import ChatRequest, Message, Sampling, Text, collect
+from qwen_demo.types import ChatRequest, Message, Sampling, Text, Tool, collect
 from tests.api.conftest import start  # noqa: F401 a fixture
 from tests.conftest import image, question
 
@@ -30,7 +30,7 @@ class Server:
     Args:
         owner: what it calls itself.
         refuses: fields that it answers with `refusal`.
-        answer: its words.
+        answer: its words, or the delta that holds them.
         refusal: the body of that answer, for the name of a field.
     """
 
@@ -57,7 +57,8 @@ class Server:
         writer.close()
 
     def _events(self):
-        for delta, reason in (({"content": self.answer}, None), ({}, "stop")):
+        begun = self.answer if isinstance(self.answer, dict) else {"content": self.answer}
+        for delta, reason in ((begun, None), ({}, "stop")):
             yield b"data: " + json.dumps({"choices": [{"delta": delta, "finish_reason": reason}]}).encode() + b"\n\n"
         yield b"data: [DONE]\n\n"
 
@@ -234,6 +235,15 @@ async def test_a_begun_answer_fits_together_with_its_beginning():
     async with remote(Server(answer='"red"}')) as engine:
         request = ChatRequest(messages, Sampling(json_schema=SCHEMA), continue_final_message=True)
         assert (await collect(engine.stream(request))).finished.reason == "stop"
+
+
+async def test_an_answer_that_calls_a_tool_instead_of_the_json_is_no_failure():
+    tools = (Tool("look", parameters='{"type": "object", "properties": {}}'),)
+    request = ChatRequest(question("hi").messages, Sampling(json_schema=SCHEMA), tools=tools)
+    call = {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "look", "arguments": "{}"}}]}
+    for delta in (call, {"content": '<tool_call>\n{"name": "look", "arguments": {}}\n</tool_call>'}):
+        async with remote(Server(answer=delta)) as engine:
+            assert (await collect(engine.stream(request))).finished.reason == "stop"
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,19 @@ PADDED = base64.b64encode(ODD + bytes(-len(ODD) % 3 + 1)).decode()
         lambda data: base64.b64encode(data).decode().rstrip("="),
         lambda data: base64.urlsafe_b64encode(data).decode(),
         lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="),
+        lambda data: "data:image/png;base64," + base64.b64encode(data).decode(),
+        lambda data: "DATA:image/png;charset=utf-8; base64, " + base64.b64encode(data).decode(),
     ],
-    ids=["wrapped", "CRLF", "blanks", "no padding", "URL alphabet", "URL alphabet without padding"],
+    ids=[
+        "wrapped",
+        "CRLF",
+        "blanks",
+        "no padding",
+        "URL alphabet",
+        "URL alphabet without padding",
+        "data: URL",
+        "odd data: URL",
+    ],
 )
 def test_base64_as_phones_and_shells_write_it_is_read(loose):
     data = base64.b64decode(PADDED)

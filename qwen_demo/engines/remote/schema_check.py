@@ -7,22 +7,26 @@ from typing import Any
 import jsonschema_rs
 
 from qwen_demo.errors import EngineFailed
-from qwen_demo.types import ChatRequest, FinishReason, TextDelta
+from qwen_demo.types import ChatRequest, FinishReason, TextDelta, ToolCallDelta
 
+_CALL = "<tool_call>"  # of a server that leaves calls in the model's own form
 _BACKTRACKS = 100_000  # of a schema's regular expressions, which are a caller's own
 
 
 class SchemaCheck:
-    """Reads an answer along; does nothing for a request without a schema."""
+    """Reads an answer along; does nothing for a request without a schema, and for an answer that calls tools."""
 
     def __init__(self, request: ChatRequest):
-        self._schema, self._has_stop = request.sampling.json_schema, bool(request.sampling.stop)
+        self._schema = request.held.json_schema if request.held else None
+        self._has_tools, self._has_stop = bool(request.tools), bool(request.sampling.stop)
         # What is gone on from may be part of the JSON.
         self._begun = request.messages[-1].text if request.continue_final_message else ""
         self._pieces: list[str] = []
 
     def add(self, delta: object) -> None:
-        if self._schema and isinstance(delta, TextDelta):
+        if self._schema and isinstance(delta, ToolCallDelta):
+            self._schema = None
+        elif self._schema and isinstance(delta, TextDelta):
             self._pieces.append(delta.text)
 
     async def reason(self, told: FinishReason, server: str) -> FinishReason:
@@ -34,6 +38,8 @@ class SchemaCheck:
         if told != "stop" or self._schema is None:
             return told
         text = "".join(self._pieces)
+        if self._has_tools and _CALL in text:  # which the service reads
+            return told
         if await asyncio.to_thread(self._fits, text) or (
             self._begun and await asyncio.to_thread(self._fits, self._begun + text)
         ):
