@@ -33,6 +33,7 @@ os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 import torch
 
 from qwen_demo.models import torchvision_shim
+from qwen_demo.models.patches import Patches
 from qwen_demo.types import ModelInfo
 
 torchvision_shim.install()
@@ -101,6 +102,7 @@ def settings(**changes) -> SimpleNamespace:
         "cuda_graphs": True,
         "fast_path": True,
         "kernels": True,
+        "mixed_steps": True,
         "step_timeout_s": 600.0,
         "repetition_guard": True,
         "warmup": True,
@@ -297,12 +299,14 @@ class RandomPrompts:
         self._config = model.config
         self._get_rope_index = model.model.get_rope_index
         # Drawn once: drawing an image's patches takes longer than reading them on a GPU.
-        self._noise = torch.randn(4096 + 1024, 3 * 2 * 14 * 14, generator=torch.Generator().manual_seed(0))
+        shape = (4096 + 1024, 3 * 2 * 14 * 14)
+        self._noise = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+        self.patches = Patches(torch.full(shape[1:], 127.5), torch.full(shape[1:], 64.0), 14, 2, 2)
 
     def _pixels(self, patches: int, dice: torch.Generator) -> torch.Tensor:
         start = int(torch.randint(0, 1024, (), generator=dice))
         if patches > 4096:
-            return torch.randn(patches, self._noise.shape[1], generator=dice)
+            return torch.randint(0, 256, (patches, self._noise.shape[1]), generator=dice, dtype=torch.uint8)
         return self._noise[start : start + patches]
 
     def room(self, prompt, max_new_tokens: int) -> int:
@@ -327,7 +331,7 @@ class RandomPrompts:
                     ids += [self._config.vision_start_token_id]
                     seconds = 2 / part.fps if frames else 0.0
                     pixels = self._pixels(patches, dice)
-                    media.append(Medium(part.digest, grid, len(ids), patches // 4, pixels, seconds))
+                    media.append(Medium(part.digest, grid, len(ids), patches // 4, pixels, seconds, self.patches))
                     ids += [token] * (patches // 4) + [self._config.vision_end_token_id]
         input_ids = torch.tensor(ids)
         types = (input_ids == self._config.image_token_id).int() + 2 * (input_ids == self._config.video_token_id).int()

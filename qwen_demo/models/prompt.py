@@ -9,12 +9,13 @@ transformers would keep their offset on the model, where concurrent requests sha
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import PIL.Image
 import torch
 
 from qwen_demo.errors import ContextTooLong
+from qwen_demo.models.patches import Patches
 from qwen_demo.models.pixels import PixelBounds
 from qwen_demo.sentences import Sentence
 from qwen_demo.types import ChatRequest, Image, Message, ModelInfo, Text, Video
@@ -31,8 +32,9 @@ class Medium:
         digest: of the pixels, see `Image.digest`.
         grid_thw: patches in time, height and width, before merging.
         start, tokens: its place in the prompt, in tokens.
-        pixels: [patches, channels * temporal_patch * patch * patch] float32.
+        pixels: [patches, channels * temporal_patch * patch * patch], float32, or uint8 that `patches` scales.
         seconds_per_grid: time between two temporal patches; 0 for a still.
+        patches: how bytes become numbers; None where they are.
     """
 
     digest: str
@@ -41,10 +43,16 @@ class Medium:
     tokens: int
     pixels: torch.Tensor
     seconds_per_grid: float = 0.0
+    patches: Patches | None = None
 
     @property
     def is_video(self) -> bool:
         return self.seconds_per_grid > 0
+
+    @property
+    def scaled(self) -> torch.Tensor:
+        """The pixels in float32."""
+        return self.pixels if self.patches is None else self.patches.scaled(self.pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ class Prompt:
         ):
             media = [medium for medium in self.media if medium.is_video is kind]
             if media:
-                inputs[pixels_name] = torch.cat([medium.pixels for medium in media])
+                inputs[pixels_name] = torch.cat([medium.scaled for medium in media])
                 inputs[grid_name] = torch.tensor([medium.grid_thw for medium in media])
         return {name: tensor.to(device) for name, tensor in inputs.items()}
 
@@ -110,6 +118,7 @@ class PromptBuilder:
         self._get_rope_index = get_rope_index
         self._pad_ids = {processor.image_token_id: IMAGE, processor.video_token_id: VIDEO}
         self._merge = processor.image_processor.merge_size**2
+        self.patches = Patches.as_processor(processor)
         self._special = re.compile("|".join(re.escape(token) for token in self.tokenizer.get_added_vocab()))
 
     def build(self, request: ChatRequest) -> Prompt:
@@ -141,18 +150,27 @@ class PromptBuilder:
 
     def _patches(self, part: Image | Video, bounds: PixelBounds) -> Medium:
         if isinstance(part, Image):
-            images = [_resized(part.pixels, part.size, bounds)]
+            images, seconds = [_resized(part.pixels, part.size, bounds)], 0.0
+            if self.patches is not None:
+                return self._cut(part.digest, images, seconds)
             made = self.processor.image_processor(images=images, do_resize=False, return_tensors="pt")
-            grid, pixels, seconds = made["image_grid_thw"][0], made["pixel_values"], 0.0
+            grid, pixels = made["image_grid_thw"][0], made["pixel_values"]
         else:
             processor = self.processor.video_processor
             frame_bounds = bounds.of_frames(part.raster.count)
             frames = [_resized(frame, part.raster.size, frame_bounds) for frame in part.frames]
+            seconds = processor.temporal_patch_size / part.fps
+            if self.patches is not None:
+                return self._cut(part.digest, frames, seconds)
             made = processor(videos=[frames], do_resize=False, do_sample_frames=False, return_tensors="pt")
             grid, pixels = made["video_grid_thw"][0], made["pixel_values_videos"]
-            seconds = processor.temporal_patch_size / part.fps
         t, h, w = grid.tolist()
         return Medium(part.digest, (t, h, w), 0, t * h * w // self._merge, pixels, seconds)
+
+    def _cut(self, digest: str, images: list[PIL.Image.Image], seconds: float) -> Medium:
+        assert self.patches is not None
+        pixels, (t, h, w) = self.patches.cut(images)
+        return Medium(digest, (t, h, w), 0, t * h * w // self._merge, pixels, seconds, self.patches)
 
     def _token_ids(self, messages: tuple[Message, ...], *, continues: bool = False) -> list[int]:
         """Ids of the rendered template; an image is still one pad token.
@@ -203,9 +221,7 @@ class PromptBuilder:
             if kind is not TEXT:
                 made = next(left)
                 count = made.tokens
-                media.append(
-                    Medium(made.digest, made.grid_thw, len(expanded), count, made.pixels, made.seconds_per_grid)
-                )
+                media.append(replace(made, start=len(expanded)))
             expanded += [token] * count
             types += [kind] * count
         assert len(media) == len(patches), "the template placed fewer images than the messages hold"

@@ -169,6 +169,7 @@ class Batching(BaseModel):
     )
     cuda_graphs: bool = Field(True, description="replay recorded decode steps on CUDA")
     kernels: bool = Field(True, description="Triton kernels on CUDA, where they give the plain path's results")
+    mixed_steps: bool = Field(True, description="answers and prompts in one recorded pass on CUDA, queued ahead")
     fast_path: bool = Field(True, description="fused forward passes instead of transformers' modules")
     step_timeout_s: float = Field(120.0, gt=0, description="a step that takes longer makes the engine unhealthy")
     repetition_guard: bool = Field(True, description="end answers that run in a loop")

@@ -164,6 +164,10 @@ class GatedMlp:
             return self.down.add(self._up.mul(x, self._gate(x, "swish")), residual)
         return self.down.add(self.silu_and_mul(self.gate_up(x)), residual)
 
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Without the residual; not for packed weights."""
+        return self.down(self.silu_and_mul(self.gate_up(x)))
+
 
 def silu_and_mul(both: torch.Tensor) -> torch.Tensor:
     """[rows, 2 * width], gates first -> [rows, width]."""

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from qwen_demo.engines.batching.job import PrefillChunk, SequenceState
-from qwen_demo.engines.batching.kv_cache import DecodeView, KVCache, PrefillView
+from qwen_demo.engines.batching.kv_cache import DecodeView, KVCache, MixedView, PrefillView
 from qwen_demo.engines.batching.model import attention as plain_attention
 from qwen_demo.engines.batching.model.decoder import LeanDecoder
 from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
-from qwen_demo.engines.batching.model.kernels.step import KernelStep, linears
+from qwen_demo.engines.batching.model.kernels.step import KernelStep, MixedRows, linears
 from qwen_demo.engines.batching.model.vision import apply_rope
 
 log = logging.getLogger(__name__)
@@ -140,9 +140,26 @@ def _pass_errors(decoder: LeanDecoder, step: KernelStep, cache: KVCache, random)
         made = step.prefill(x, positions, view)
         errors = {"prefill": max(difference(made, expected), difference(cache.layer(0), stored))}
         made = step.decode(x, positions, view.slots, view.places)
-        return errors | {"decode": difference(made, expected)}
+        return errors | {"decode": difference(made, expected), "mixed": _mixed_error(decoder, step, cache, x, positions)}
     finally:
         decoder.layers = layers
+
+
+def _mixed_error(decoder: LeanDecoder, step: KernelStep, cache: KVCache, x, positions) -> float:
+    """A token of slot 0, an idle slot's, and two chunks of slot 1, in one pass."""
+    device, dtype = x.device, x.dtype
+    places = torch.tensor([25, cache.length], device=device)
+    chunks = [PrefillChunk(SequenceState(slot=1), 60, 69), PrefillChunk(SequenceState(slot=1), 0, 5)]
+    prompts = PrefillView(cache, chunks, dtype)
+    view = MixedView(DecodeView(cache, places, 64, dtype), prompts, 2)
+    expected = decoder.hidden(x, positions, view)
+    stored = cache.layer(0).clone()
+    blocks = torch.tensor([[2, 9, 1, 60], [11, 5, 1, 0], [0, 0, 0, 0]], device=device)
+    slots = torch.cat([torch.arange(2, device=device), prompts.slots])
+    rows = MixedRows(x, positions, slots, torch.cat([places, prompts.places]), 2, blocks)
+    made = step.mixed(rows)
+    read = [0, *range(2, 16)]  # an idle slot's result means nothing
+    return max(difference(made[read], expected[read]), difference(cache.layer(0), stored))
 
 
 def product_errors(decoder: LeanDecoder, sizes: list[int]) -> dict[str, float]:

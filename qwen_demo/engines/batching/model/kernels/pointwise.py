@@ -46,13 +46,14 @@ def add_norm(state, delta, norm, *, parts: int, deinterleaved: bool) -> torch.Te
     Args:
         state: [rows, width].
         delta: None for parts 0; [rows, width] for 1; else [parts, rows, width] float32.
-        norm: has `weight` [width] and `eps`.
+        norm: has `weight` [width] and `eps`, or transformers' name of it.
     """
     rows, width = state.shape
     out = torch.empty_like(state)
     block = triton.next_power_of_2(width)
+    eps = norm.eps if hasattr(norm, "eps") else norm.variance_epsilon
     _add_norm[(rows,)](
-        state, state if delta is None else delta, norm.weight, out, rows, norm.eps,
+        state, state if delta is None else delta, norm.weight, out, rows, eps,
         WIDTH=width, BLOCK=block, PARTS=parts, DEINTERLEAVED=deinterleaved, num_warps=8,
     )  # fmt: skip
     return out

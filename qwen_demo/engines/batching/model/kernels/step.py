@@ -1,11 +1,32 @@
 """The lean decoder's passes from kernels. `checks.py` decides whether they may run."""
 
+from typing import NamedTuple
+
 import torch
 
 from qwen_demo.engines.batching.kv_cache import KVCache, PrefillView
 from qwen_demo.engines.batching.model.decoder import LeanDecoder
 from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
 from qwen_demo.engines.batching.model.linear import FusedNf4, Plain
+
+
+class MixedRows(NamedTuple):
+    """The rows of a pass over answers and prompts.
+
+    Attributes:
+        x: [rows, hidden] embeddings.
+        positions: [3, rows] int64.
+        slots, places: [rows] int64.
+        single: how many of the first rows are single tokens, each of its own slot.
+        blocks: [blocks, 4] int64, runs among the other rows, see `attention.attend_blocks`.
+    """
+
+    x: torch.Tensor
+    positions: torch.Tensor
+    slots: torch.Tensor
+    places: torch.Tensor
+    single: int
+    blocks: torch.Tensor
 
 
 class KernelStep:
@@ -54,6 +75,20 @@ class KernelStep:
 
         return self._layers(x, positions, slots, places, attend, product=self.product)
 
+    def mixed(self, rows: MixedRows) -> torch.Tensor:
+        """Single tokens and runs of prompts' tokens in one pass; the rest as `decode`."""
+        single, scaling = rows.single, self._decoder.scaling
+
+        def attend(query, keys, values, layer):
+            out = query.new_empty(query.shape[0], query.shape[1] * query.shape[2])
+            attention.attend(
+                query[:single], keys, values, rows.slots[:single], rows.places[:single], scaling=scaling, out=out[:single]
+            )
+            attention.attend_blocks(query, keys, values, rows.blocks, scaling=scaling, out=out)
+            return out
+
+        return self._layers(rows.x, rows.positions, rows.slots, rows.places, attend, product=False)
+
     def prefill(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView) -> torch.Tensor:
         """Chunks of prompts, of any length, as `view` has them; the rest as `LeanDecoder.hidden`."""
 
@@ -88,11 +123,17 @@ class KernelStep:
         """Let these encoder blocks use what kernels they can."""
         for block in blocks:
             block.mlp.silu_and_mul, block.apply_rope = pointwise.silu_and_mul, pointwise.apply_rope
+            block.add_norm = _add_norm
 
     def half_cos_sin(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """[3, rows] int64 -> [rows, head_dim / 2] float32 each."""
         angles, scale = self._decoder.angles(positions), self._decoder.rotary.attention_scaling
         return angles.cos() * scale, angles.sin() * scale
+
+
+def _add_norm(x: torch.Tensor, delta: torch.Tensor | None, norm) -> torch.Tensor:
+    """For the vision encoder: `pointwise.add_norm` with transformers' RMS norm."""
+    return pointwise.add_norm(x, delta, norm, parts=int(delta is not None), deinterleaved=False)
 
 
 def linears(layer) -> tuple:
