@@ -97,10 +97,10 @@ async def measure(options: argparse.Namespace, trace: Path) -> dict[str, Any]:
         before = engine.loop.steps
         await asyncio.sleep(options.seconds)
         steps = engine.loop.steps - before
-        await asyncio.to_thread(profiler.stop)
+        profiler.stop()  # on the thread that began it
         for each in users:
             each.cancel()
-        await asyncio.wait(users)
+        await asyncio.gather(*users, return_exceptions=True)
         profiler.export_chrome_trace(str(trace))
     return {"users": options.users, "steps": steps, **summary(json.loads(trace.read_text())["traceEvents"])}
 

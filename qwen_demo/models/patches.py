@@ -1,7 +1,7 @@
-"""Pixels of an image or clip as the vision encoder takes them in: cut into patches as bytes, scaled where they are read.
+"""Pixels of an image or clip as the vision encoder takes them in: bytes, cut into patches and scaled where they are read.
 
-The same numbers as the processor's, bit for bit (`Patches.as_processor` compares them once for each model), in a fraction
-of its time and a fourth of its memory; a GPU scales them itself.
+The same numbers as the processor's, bit for bit (`Patches.as_processor` compares them once for each model). Until then a
+request holds an eighth of their memory, and a GPU does the work itself.
 """
 
 import logging
@@ -63,25 +63,36 @@ class Patches:
         still = processor.image_processor(images=[image], do_resize=False, return_tensors="pt")
         moving = processor.video_processor(videos=[clip], do_resize=False, do_sample_frames=False, return_tensors="pt")
         return all(
-            self.cut(frames)[1] == tuple(grid.tolist()) and torch.equal(self.scaled(self.cut(frames)[0]), pixels)
+            self.grid(frames) == tuple(grid.tolist()) and torch.equal(self.scaled(self.cut(frames)), pixels)
             for frames, grid, pixels in (
-                ([image], still["image_grid_thw"][0], still["pixel_values"]),
-                (clip, moving["video_grid_thw"][0], moving["pixel_values_videos"]),
+                (stacked([image]), still["image_grid_thw"][0], still["pixel_values"]),
+                (stacked(clip), moving["video_grid_thw"][0], moving["pixel_values_videos"]),
             )
         )
 
-    def cut(self, images: Sequence[PIL.Image.Image]) -> tuple[torch.Tensor, Grid]:
-        """Frames of one size, whole patches each -> [patches, values] uint8 and how many there are on each axis."""
-        frames = [torch.from_numpy(np.array(image.convert("RGB"))) for image in images]
-        frames += [frames[-1]] * (-len(frames) % self.frames)
-        height, width, _ = frames[0].shape
-        grid = len(frames) // self.frames, height // self.side, width // self.side
-        squares = (grid[1] // self.merge, self.merge, self.side, grid[2] // self.merge, self.merge, self.side)
-        stacked = torch.stack(frames).view(grid[0], self.frames, *squares, 3)
-        return stacked.permute(0, 2, 5, 3, 6, 8, 1, 4, 7).reshape(grid[0] * grid[1] * grid[2], -1), grid
+    def grid(self, frames: torch.Tensor) -> Grid:
+        """How many patches [frames, height, width, 3] make on each axis."""
+        count, height, width, _ = frames.shape
+        return -(-count // self.frames), height // self.side, width // self.side
+
+    def cut(self, frames: torch.Tensor) -> torch.Tensor:
+        """[frames, height, width, 3], whole patches each -> [patches, values], on their device."""
+        t, h, w = self.grid(frames)
+        missing = t * self.frames - len(frames)
+        if missing:
+            frames = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)])
+        squares = (h // self.merge, self.merge, self.side, w // self.merge, self.merge, self.side)
+        return frames.view(t, self.frames, *squares, 3).permute(0, 2, 5, 3, 6, 8, 1, 4, 7).reshape(t * h * w, -1)
 
     def scaled(self, pixels: torch.Tensor) -> torch.Tensor:
-        """[patches, values] uint8 -> the same in float32, on their device; other types are scaled already."""
-        if pixels.dtype != torch.uint8:
-            return pixels
+        """[patches, values] uint8 -> the same in float32, on their device."""
         return pixels.to(torch.float32).sub_(self.mean.to(pixels.device)).div_(self.std.to(pixels.device))
+
+    def read(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Frames as bytes, cut and scaled; patches that are numbers already, as they are."""
+        return self.scaled(self.cut(pixels)) if pixels.dtype == torch.uint8 else pixels
+
+
+def stacked(images: Sequence[PIL.Image.Image]) -> torch.Tensor:
+    """Images of one size -> [frames, height, width, 3] uint8."""
+    return torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images]))

@@ -7,6 +7,7 @@ Qwen2.5-VL report 2025, section 2.1) are computed here and passed on explicitly,
 transformers would keep their offset on the model, where concurrent requests share it.
 """
 
+import math
 import re
 import secrets
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import PIL.Image
 import torch
 
 from qwen_demo.errors import ContextTooLong
-from qwen_demo.models.patches import Patches
+from qwen_demo.models.patches import Patches, stacked
 from qwen_demo.models.pixels import PixelBounds
 from qwen_demo.sentences import Sentence
 from qwen_demo.types import ChatRequest, Image, Message, ModelInfo, Text, Video
@@ -32,9 +33,9 @@ class Medium:
         digest: of the pixels, see `Image.digest`.
         grid_thw: patches in time, height and width, before merging.
         start, tokens: its place in the prompt, in tokens.
-        pixels: [patches, channels * temporal_patch * patch * patch], float32, or uint8 that `patches` scales.
+        pixels: [frames, height, width, 3] uint8, or [patches, channels * temporal_patch * patch * patch] float32.
         seconds_per_grid: time between two temporal patches; 0 for a still.
-        patches: how bytes become numbers; None where they are.
+        patches: how bytes become patches; None where they are.
     """
 
     digest: str
@@ -50,9 +51,12 @@ class Medium:
         return self.seconds_per_grid > 0
 
     @property
-    def scaled(self) -> torch.Tensor:
-        """The pixels in float32."""
-        return self.pixels if self.patches is None else self.patches.scaled(self.pixels)
+    def patch_count(self) -> int:
+        return math.prod(self.grid_thw)
+
+    def read(self) -> torch.Tensor:
+        """The patches in float32."""
+        return self.pixels if self.patches is None else self.patches.read(self.pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class Prompt:
         ):
             media = [medium for medium in self.media if medium.is_video is kind]
             if media:
-                inputs[pixels_name] = torch.cat([medium.scaled for medium in media])
+                inputs[pixels_name] = torch.cat([medium.read() for medium in media])
                 inputs[grid_name] = torch.tensor([medium.grid_thw for medium in media])
         return {name: tensor.to(device) for name, tensor in inputs.items()}
 
@@ -169,7 +173,8 @@ class PromptBuilder:
 
     def _cut(self, digest: str, images: list[PIL.Image.Image], seconds: float) -> Medium:
         assert self.patches is not None
-        pixels, (t, h, w) = self.patches.cut(images)
+        pixels = stacked(images)
+        t, h, w = self.patches.grid(pixels)
         return Medium(digest, (t, h, w), 0, t * h * w // self._merge, pixels, seconds, self.patches)
 
     def _token_ids(self, messages: tuple[Message, ...], *, continues: bool = False) -> list[int]:
@@ -228,8 +233,8 @@ class PromptBuilder:
         return torch.tensor(expanded), torch.tensor(types, dtype=torch.int32), media
 
     def _positions(self, ids, types, media: list[Medium]) -> tuple[torch.Tensor, int]:
-        if not media:
-            return torch.arange(len(ids)).expand(3, -1), 0
+        if not any(medium.is_video for medium in media):
+            return _positions_with_stills(len(ids), media)
         stills = [medium.grid_thw for medium in media if not medium.is_video]
         clips = [medium for medium in media if medium.is_video]
         positions, delta = self._get_rope_index(
@@ -242,6 +247,23 @@ class PromptBuilder:
         return positions[:, 0], int(delta)
 
 
+def _positions_with_stills(length: int, media: list[Medium]) -> tuple[torch.Tensor, int]:
+    """As `get_rope_index`: words count on in all rows, an image takes as many positions as its longer side has tokens."""
+    parts, written, position = [], 0, 0
+    for medium in media:
+        words = medium.start - written
+        parts.append(torch.arange(position, position + words).expand(3, -1))
+        position += words
+        height, width = (side // MERGE for side in medium.grid_thw[1:])
+        rows = torch.arange(height).repeat_interleave(width)
+        columns = torch.arange(width).repeat(height)
+        parts.append(torch.stack([torch.zeros_like(rows), rows, columns]) + position)
+        position += max(height, width)
+        written = medium.start + medium.tokens
+    parts.append(torch.arange(position, position + length - written).expand(3, -1))
+    return torch.cat(parts, dim=1), position - written
+
+
 def _resized(pixels: PIL.Image.Image, size: tuple[int, int], bounds: PixelBounds) -> PIL.Image.Image:
     """As `qwen_vl_utils` makes it for Qwen2.5-VL: bicubic, both sides multiples of the patch side.
 
@@ -252,6 +274,8 @@ def _resized(pixels: PIL.Image.Image, size: tuple[int, int], bounds: PixelBounds
     from qwen_vl_utils import process_vision_info, smart_resize
 
     seen = bounds.seen(*size)
+    if pixels.size == seen and pixels.mode == "RGB":
+        return pixels
     area = seen[0] * seen[1]
     limits = {"min_pixels": min(bounds.min_pixels, area), "max_pixels": max(bounds.max_pixels, area)}
     # What was scaled down may round otherwise, and of long and thin images the library would make nothing.

@@ -43,10 +43,10 @@ class Model(BaseModel):
     revision: Annotated[str | None, Usually("the newest")] = Field(
         None, description="branch, tag or commit of the hub model"
     )
-    quantization: Literal["auto", "nf4", "nf4-vision", "int8", "none"] = Field(
+    quantization: Literal["auto", "nf4", "nf4-vision", "int8", "fp8", "none"] = Field(
         "auto",
         description="bitsandbytes weights; auto is nf4 for a full-size model on CUDA, else none; "
-        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB",
+        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB; fp8 is for cards of compute capability 8.9",
     )
     attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
         "auto", description="attention implementation of transformers"

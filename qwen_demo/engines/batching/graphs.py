@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from qwen_demo.engines.batching.kv_cache import KVCache
+from qwen_demo.engines.batching.scheduler import FEW
 
 BATCHES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 # Not needed where attention reads the lengths on the device (`by_length=False`).
@@ -23,8 +24,8 @@ SHORT = (8, 16, 32, 64)
 # Rows of recorded passes over answers and prompts, a pass takes the next larger one; matrix products of whole tiles cost
 # least a row (7B in bf16 on an H100, ms of all layers: 448 rows 16, 512 rows 10, 576 rows 13).
 ROWS = (128, 256, 384, 512, 768, 1024, 1152, 1280, 1536, 2048)
-# Answers among them.
-ANSWERS = (16,)
+# Answers among them; with few, a pass of twice the rows is cheaper for what it reads.
+ANSWERS = (FEW,)
 MOST_MIXED = 64
 
 

@@ -69,8 +69,14 @@ class EngineLoop:
     ):
         self.runner = runner
         self._queued: deque[tuple[list[Job | None], Choice, float]] = deque()
+        mixed = runner.mixed
         self.scheduler: Scheduler[Job] = Scheduler(
-            plan.slots, plan.slot_tokens, plan.slots * plan.slot_tokens, plan.prefill_tokens, 0 if runner.mixed is None else runner.mixed.prompt_tokens
+            plan.slots,
+            plan.slot_tokens,
+            plan.slots * plan.slot_tokens,
+            plan.prefill_tokens,
+            mixed.prompt_tokens if mixed else 0,
+            mixed.quiet_tokens if mixed else 0,
         )
         self.slots = SlotTable(plan.slots, runner, reuse=reuse, max_age_s=max_age_s)
         self._encoder_cache = encoder_cache

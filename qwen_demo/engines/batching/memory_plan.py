@@ -28,8 +28,9 @@ LEAST_SLOT_TOKENS = 512
 SLOTS = {"cuda": 64, "mps": 8, "cpu": 32}
 PREFILL_TOKENS = {"cuda": 1280, "mps": 512, "cpu": 128}
 # Where answers and prompts share a pass: rows of one in which some answer, and of any. The first bounds the gap between
-# two tokens while others' prompts are read; weights that each pass unpacks anew want longer ones.
-MIXED_ROWS, MIXED_UNPACKED_ROWS, MIXED_MOST_ROWS = 512, 1024, 2048
+# two tokens while others' prompts are read; quick products, and weights that each pass unpacks anew, want longer ones.
+MIXED_ROWS = {"Linear": 512, "Fp8Linear": 768, "Linear4bit": 1024}
+MIXED_MOST_ROWS = 2048
 # Recorded passes keep their memory; with less than this for keys and values it serves those better.
 MIXED_FROM_BYTES = 2 * GIB
 # Main memory is shared with the rest of the machine, and large caches there are no faster.
@@ -142,9 +143,8 @@ def _may_mix(settings: "Settings", devices: Sequence[torch.device], slots: int) 
 def _step(settings: "Settings", model: Any, max_pixels: int, slots: int, pass_tokens: int) -> tuple[int, int]:
     """Prompt tokens of a busy step, and the bytes that are set aside for steps."""
     kind = layer_devices(model)[0].type
-    layer = model.model.language_model.layers[0]
-    unpacks = any(type(module).__name__ == "Linear4bit" for module in layer.modules())
-    mixed_rows = MIXED_UNPACKED_ROWS if unpacks else MIXED_ROWS
+    kind_of_layer = type(model.model.language_model.layers[0].mlp.down_proj).__name__
+    mixed_rows = MIXED_ROWS.get(kind_of_layer, MIXED_ROWS["Linear"])
     prefill_tokens = settings.prefill_tokens or (mixed_rows - slots if pass_tokens else PREFILL_TOKENS[kind])
     longest = max(prefill_tokens, pass_tokens)
     working = step_bytes(model.config, model.dtype, max_pixels, longest, slots) + SPARE_BYTES[kind]

@@ -100,7 +100,7 @@ class MixedStep:
         prefill_tokens, prompt_tokens: of prompts in a pass beside answers, and in any.
 
     Attributes:
-        prompt_tokens: the same.
+        prompt_tokens, quiet_tokens: of prompts in a pass at most, and beside few answers.
         graphs: recorded passes; None where recording failed.
     """
 
@@ -114,6 +114,7 @@ class MixedStep:
         self.answers = answer_sizes(self._slots)
         self.alone = decode_batches(self._slots)
         self.prompt_tokens = prompt_tokens
+        self.quiet_tokens = min(prompt_tokens, 2 * (prefill_tokens + self._slots) - self.answers[0])
         self.graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] | None = None if kernels is None else {}
         self._pool: Any = None
         self._stream: torch.cuda.Stream | None = None

@@ -32,7 +32,7 @@ class SideStream:
 
     Attributes:
         reader: the stream on which results are read; None is the device's default one.
-        patches: what scales pixels that come as bytes.
+        patches: what cuts and scales images that come as bytes.
     """
 
     def __init__(self, device: torch.device, dtype: torch.dtype):
@@ -61,7 +61,7 @@ class SideStream:
 
     def _there(self, pixels: torch.Tensor) -> torch.Tensor:
         pixels = pixels.to(self._device)
-        return (pixels if self.patches is None else self.patches.scaled(pixels)).to(self._dtype)
+        return (pixels if self.patches is None else self.patches.read(pixels)).to(self._dtype)
 
 
 class VisionEncoder:

@@ -15,8 +15,9 @@ from qwen_demo.engines.batching.mixed import MixedStep, SlotState
 from qwen_demo.engines.batching.model import decoder as decoders
 from qwen_demo.engines.batching.model.kernels import attention, checks
 from qwen_demo.engines.batching.model.kernels.step import KernelStep
-from qwen_demo.engines.batching.model.linear import FusedNf4, Modules, Plain
+from qwen_demo.engines.batching.model.linear import Fp8, FusedNf4, Modules, Plain
 from qwen_demo.engines.batching.model.stages import PipelineStages, StagedDecoder
+from qwen_demo.models import fp8
 from qwen_demo.models.prompt import Medium, Prompt
 
 
@@ -31,6 +32,12 @@ def model_of(kind: type, quantization: str = ""):
 
 def made(kind: type, quantization: str = "") -> decoders.LeanDecoder:
     return decoders.LeanDecoder(model_of(kind, quantization))
+
+
+def in_fp8() -> decoders.LeanDecoder:
+    model = model_of(Fp8)
+    fp8.quantise(model)
+    return decoders.LeanDecoder(model)
 
 
 def stage_errors() -> dict[str, float]:
@@ -111,11 +118,12 @@ def mixed_errors(decoder: decoders.LeanDecoder) -> dict[str, float]:
 @torch.inference_mode()
 def main() -> None:
     attention.PROGRAMS = 8  # the interpreter runs them one after another
-    plain, quantised = made(Plain), made(FusedNf4, "nf4")
+    plain, quantised, eight = made(Plain), made(FusedNf4, "nf4"), in_fp8()
     print(
         json.dumps(
             {
                 "fits": [KernelStep.fits(decoder) for decoder in (plain, quantised, made(Modules))],
+                "fp8": checks.kernel_errors(eight, rows=2),
                 "step": checks.kernel_errors(plain, rows=2),
                 "stages": stage_errors(),
                 "mixed": mixed_errors(plain),

@@ -1,13 +1,13 @@
 """The lean decoder's passes from kernels. `checks.py` decides whether they may run."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from qwen_demo.engines.batching.kv_cache import KVCache, PrefillView
 from qwen_demo.engines.batching.model.decoder import LeanDecoder
 from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
-from qwen_demo.engines.batching.model.linear import FusedNf4, Plain
+from qwen_demo.engines.batching.model.linear import Fp8, FusedNf4, Plain
 
 
 class MixedRows(NamedTuple):
@@ -41,6 +41,7 @@ class KernelStep:
     def __init__(self, decoder: LeanDecoder, cache: KVCache, *, product: bool):
         self._decoder, self._cache = decoder, cache
         self.product = product
+        self._fp8 = isinstance(decoder.layers[0].qkv, Fp8)
 
     @staticmethod
     def fits(decoder) -> bool:
@@ -48,7 +49,7 @@ class KernelStep:
         if not isinstance(decoder, LeanDecoder):
             return False
         layer = decoder.layers[0]
-        if not all(isinstance(linear, Plain | FusedNf4) for linear in linears(layer)):
+        if not all(isinstance(linear, Plain | FusedNf4 | Fp8) for linear in linears(layer)):
             return False
         # What is added to the residual comes without a bias, and heads are whole runs of 64 columns.
         bare = layer.out.bias is None and layer.mlp.down.bias is None
@@ -102,20 +103,27 @@ class KernelStep:
         cos, sin = self.half_cos_sin(positions)
         state, delta, parts = x.clone(), None, 0
 
-        def times(linear, x: torch.Tensor, *, split: bool = True) -> tuple[torch.Tensor, int]:
+        def times(linear, x: Any, *, split: bool = True) -> tuple[torch.Tensor, int]:
             return nf4.product(x, linear, split=split) if product else (linear(x), 1)
+
+        def norm(norm) -> Any:
+            if self._fp8:
+                return pointwise.add_norm_fp8(state, delta, norm)
+            return pointwise.add_norm(state, delta, norm, parts=parts, deinterleaved=product)
+
+        def opened(both: torch.Tensor) -> Any:
+            return pointwise.silu_and_mul_fp8(both) if self._fp8 else pointwise.silu_and_mul(both, deinterleaved=product)
 
         for index, layer in enumerate(decoder.layers):
             keys, values = self._cache.layer(index)
-            normed = pointwise.add_norm(state, delta, layer.norm_1, parts=parts, deinterleaved=product)
-            qkv, parts = times(layer.qkv, normed)
+            qkv, parts = times(layer.qkv, norm(layer.norm_1))
             query = pointwise.apply_rope_and_store(
                 qkv, layer.qkv.bias, cos, sin, slots, places, keys, values, heads=decoder.heads, parts=parts
             )
-            delta, parts = times(layer.out, attend(query, keys, values, index))
-            normed = pointwise.add_norm(state, delta, layer.norm_2, parts=parts, deinterleaved=product)
-            both, _ = times(layer.mlp.gate_up, normed, split=False)
-            delta, parts = times(layer.mlp.down, pointwise.silu_and_mul(both, deinterleaved=product))
+            attended = attend(query, keys, values, index)
+            delta, parts = times(layer.out, pointwise.quantise(attended) if self._fp8 else attended)
+            both, _ = times(layer.mlp.gate_up, norm(layer.norm_2), split=False)
+            delta, parts = times(layer.mlp.down, opened(both))
         normed = pointwise.add_norm(state, delta, decoder.norm, parts=parts, deinterleaved=False)
         return normed if decoder.ends else state
 
