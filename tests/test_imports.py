@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "qwen_demo"
 # Each room may import from itself and from rooms of a lower rank.
 RANKS = {
     "errors": 0,
+    "fairness": 0,
     "sentences": 0,
     "types": 0,
     "raster": 0,

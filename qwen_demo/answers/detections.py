@@ -17,7 +17,7 @@ Size = tuple[int, int]
 MAX_DETECTIONS = 500
 MAX_LABEL_CHARACTERS = 200
 # Long before that an answer is no list of boxes any more.
-MAX_TEXT_CHARACTERS = 200_000
+MAX_TEXT_CHARACTERS = 50_000
 MAX_COORDINATE = 1e7
 
 _NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"

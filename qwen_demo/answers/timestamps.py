@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 MAX_TIMESTAMPS = 200
-MAX_TEXT_CHARACTERS = 200_000
+MAX_TEXT_CHARACTERS = 50_000
 MAX_LABEL_CHARACTERS = 160
 # A clip's last second is often named by its rounded length.
 SLACK_S = 1.0

@@ -1,8 +1,12 @@
-"""Bodies as callers send them: JSON under another label or none, gzip and deflate, unpacked within the bounds."""
+"""Bodies as callers send them: JSON under another label or none, gzip and deflate, unpacked within the bounds.
+
+Who may ask is looked at before a body is unpacked or parsed.
+"""
 
 import asyncio
+import json
 import zlib
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
@@ -10,19 +14,24 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message
 
+from qwen_demo.http import json_bounds
 from qwen_demo.http.errors import ApiError
-from qwen_demo.media.memory_budget import MemoryBudget
+from qwen_demo.http.middleware import BODY_SHARE
 
 FORM = "multipart/form-data"
 # To zlib: a gzip header and checksum, or zlib's own; deflate without either is tried where that fails.
 _WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 
 
-def route_class(budget: MemoryBudget, max_bytes: int) -> type[APIRoute]:
+# A form is parsed in Python: so much of it before others have a turn.
+_PIECE = 16 << 10
+
+
+def route_class(access: Callable[[Request], Awaitable[object]], max_bytes: int) -> type[APIRoute]:
     """Routes whose bodies FastAPI reads as JSON, whatever they are called.
 
     Args:
-        budget: of memory, which what was unpacked counts in until the answer is made.
+        access: who asks, of routes that depend on it. Raises what refuses them.
         max_bytes: of a body, unpacked.
     """
 
@@ -30,17 +39,19 @@ def route_class(budget: MemoryBudget, max_bytes: int) -> type[APIRoute]:
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
             takes_form = FORM in str(self.openapi_extra or {})
+            guarded = any(needed.call is access for needed in self.dependant.dependencies)
 
             async def read_and_handle(request: Request) -> Response:
                 if request.method != "POST":
                     return await handle(request)
-                with budget.take() as share:
-                    sent = await request.body()
-                    content = await _unpacked(sent, request.headers, max_bytes)
-                    if content is not sent:
-                        share.grow(2 * len(content))
-                    _check_label(content, request.headers, takes_form)
-                    return await handle(_plain(request, content))
+                if guarded:
+                    await access(request)
+                sent = await request.body()
+                content = await _unpacked(sent, request.headers, max_bytes)
+                if content is not sent and (share := request.scope.get(BODY_SHARE)):
+                    share.grow(2 * len(content))
+                _check_label(content, request.headers, takes_form)
+                return await handle(_plain(request, content))
 
             return read_and_handle
 
@@ -89,15 +100,41 @@ def _check_label(content: bytes, headers: Headers, takes_form: bool) -> None:
     )
 
 
+class PlainRequest(Request):
+    """A request whose body is read within the bounds of JSON."""
+
+    _parsed: Any = None
+
+    async def json(self) -> Any:
+        """Raises `ApiError` over a bound, and `json.JSONDecodeError`."""
+        if self._parsed is None:
+            try:
+                self._parsed = await json_bounds.read(await self.body())
+            except json.JSONDecodeError:
+                raise
+            except (ValueError, RecursionError) as error:
+                raise json.JSONDecodeError("it cannot be read", "", 0) from error
+        return self._parsed
+
+
 def _plain(request: Request, content: bytes) -> Request:
     """The same request with this body, called JSON unless it is a form."""
     headers = MutableHeaders(raw=[pair for pair in request.scope["headers"] if pair[0] != b"content-encoding"])
-    if not headers.get("content-type", "").lower().startswith(FORM):
+    is_form = headers.get("content-type", "").lower().startswith(FORM)
+    if not is_form:
         headers["content-type"] = "application/json"
     headers["content-length"] = str(len(content))
-    whole: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+    pieces = _pieces(content, _PIECE if is_form else len(content))
 
     async def receive() -> Message:
-        return whole.pop() if whole else await request.receive()
+        return await anext(pieces, None) or await request.receive()
 
-    return Request({**request.scope, "headers": headers.raw}, receive)
+    return PlainRequest({**request.scope, "headers": headers.raw}, receive)
+
+
+async def _pieces(content: bytes, size: int) -> AsyncGenerator[Message, None]:
+    for at in range(0, max(1, len(content)), max(1, size)):
+        if at:
+            await asyncio.sleep(0)
+        more = at + size < len(content)
+        yield {"type": "http.request", "body": content[at : at + size], "more_body": more}

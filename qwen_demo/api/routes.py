@@ -1,7 +1,8 @@
 """The routes. Each reads its schema, asks the service, and writes what `convert.py` makes of the answer."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
+from json import JSONDecodeError
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -12,27 +13,29 @@ from starlette.datastructures import UploadFile
 
 from qwen_demo import __version__
 from qwen_demo.api import convert, openapi
+from qwen_demo.api.asking import collected, model_asked, streamed
 from qwen_demo.api.bodies import FORM, route_class
+from qwen_demo.api.responses.routes import add_responses
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
 from qwen_demo.api.unknown_paths import add_unknown_paths
 from qwen_demo.errors import DiskFull, QwenDemoError
 from qwen_demo.http.access import ApiAccess, Caller
 from qwen_demo.http.errors import UNEXPECTED, ApiError, body, describe
-from qwen_demo.http.sse import EventStream, event, while_connected
+from qwen_demo.http.sse import event
 from qwen_demo.media import MediaLoader
-from qwen_demo.service.pacing import EVENT_STREAM, PacedStream
+from qwen_demo.service.pacing import PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import request_id
-from qwen_demo.types import Answer, ChatRequest, Finished, TextDelta, collect
+from qwen_demo.types import ChatRequest, Finished
 
-# How long a stream may hold back its status line, so that a refusal still gets the right one.
-STATUS_WAIT_S = 1.0
+CHAT = "chat_completions"
 
 
 def build_router(service: Service, access: ApiAccess, loader: MediaLoader) -> APIRouter:
     """All routes of the API on one service."""
-    router = APIRouter(route_class=route_class(loader.budget, loader.settings.max_request_bytes))
+    router = APIRouter(route_class=route_class(access, loader.settings.max_request_bytes))
     _add_answers(router, service, access, loader)
+    add_responses(router, service, access, loader)
     _add_operations(router, service, access)
     add_unknown_paths(router)
     return router
@@ -46,18 +49,17 @@ def _add_answers(router: APIRouter, service: Service, access: ApiAccess, loader:
         caller: Caller = Depends(access),  # noqa: B008 FastAPI's way
     ) -> Response:
         """OpenAI's chat completions, with images as https: or data: URLs."""
-        model = service.status().model.model_id
-        if asked.model not in ("", model):
-            raise ApiError(
-                404, "model_not_found", f"There is no model {asked.model!r} here; this server has {model!r}."
-            )
-        completion = convert.Completion(request_id(), model, asked.logprobs)
+        completion = convert.Completion(request_id(), model_asked(service, asked.model), asked.logprobs)
         making = convert.chat_request(asked, loader)
         if asked.stream:
-            options = asked.stream_options
-            return await _stream(service, making, completion, bool(options and options.include_usage))
-        answer = await _collect(request, service, making, "chat_completions")
-        return JSONResponse(completion.whole(answer.text, answer.finished, answer.logprobs))
+            usage = bool(asked.stream_options and asked.stream_options.include_usage)
+
+            def chunks(events: PacedStream) -> AsyncGenerator[bytes, None]:
+                return _chunks(events, completion, usage)
+
+            return await streamed(service, making, CHAT, chunks, convert.opens_files(asked))
+        answer = await collected(request, service, making, CHAT, convert.opens_files(asked))
+        return JSONResponse(completion.whole(answer))
 
     @router.post(
         "/inference",
@@ -68,7 +70,7 @@ def _add_answers(router: APIRouter, service: Service, access: ApiAccess, loader:
     async def inference(request: Request, caller: Caller = Depends(access)) -> InferenceResponse:  # noqa: B008
         """One question about one image: JSON, or a multipart form with the image as a file."""
         began = time.perf_counter()
-        answer = await _collect(request, service, _read_inference(request, loader), "inference")
+        answer = await collected(request, service, _read_inference(request, loader), "inference")
         return InferenceResponse(
             request_id=request_id(),
             response=answer.text,
@@ -126,24 +128,6 @@ def _add_operations(router: APIRouter, service: Service, access: ApiAccess) -> N
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-async def _collect(request: Request, service: Service, making: Awaitable[ChatRequest], front: str) -> Answer:
-    return await while_connected(request.receive, collect(service.answer(making, front=front)))
-
-
-async def _stream(
-    service: Service, making: Awaitable[ChatRequest], completion: convert.Completion, include_usage: bool
-) -> Response:
-    events = PacedStream(
-        service.answer(making, front="chat_completions"), lambda: EVENT_STREAM.pause_s(service.in_flight)
-    )
-    try:
-        await events.begun(STATUS_WAIT_S)
-    except BaseException:
-        await events.aclose()
-        raise
-    return EventStream(_chunks(events, completion, include_usage), events)
-
-
 async def _chunks(
     events: PacedStream, completion: convert.Completion, include_usage: bool
 ) -> AsyncGenerator[bytes, None]:
@@ -151,11 +135,11 @@ async def _chunks(
     yield event(completion.first())
     try:
         async for item in events:
-            if isinstance(item, TextDelta):
-                yield event(completion.piece(item.text, item.logprobs))
-            elif isinstance(item, Finished):
+            if isinstance(item, Finished):
                 usage = event(completion.usage(item)) if include_usage else b""
                 yield event(completion.last(item)) + usage + event("[DONE]")
+            elif item is not None:
+                yield event(completion.piece(item))
     except QwenDemoError as error:
         yield event(describe(error)[1])
     except Exception:
@@ -166,7 +150,7 @@ async def _chunks(
 async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
     try:
         if not request.headers.get("content-type", "").startswith(FORM):
-            return await convert.inference_request(InferenceRequest.model_validate_json(await request.body()), loader)
+            return await convert.inference_request(InferenceRequest.model_validate(await request.json()), loader)
         async with request.form(max_files=1, max_fields=8, max_part_size=loader.settings.max_image_bytes) as form:
             file = form.get("file") or form.get("image")
             upload = file if isinstance(file, UploadFile) else None
@@ -178,6 +162,8 @@ async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
         with convert.named("file"):
             image = await loader.load_bytes(data, kind="image", name=upload.filename or "image")
         return convert.inference_question(asked, loader, image)
+    except JSONDecodeError as error:
+        raise RequestValidationError([{"type": "json_invalid", "loc": (), "msg": error.msg}]) from error
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
     except OSError as error:
@@ -194,12 +180,16 @@ def _model(service: Service) -> dict[str, Any]:
         "created": 0,
         "owned_by": "qwen-demo",
         "max_model_len": model.context_tokens,
+        "min_pixels": model.min_pixels,
+        "max_pixels": model.max_pixels,
     }
 
 
 def _inference_body() -> dict[str, Any]:
     schema = InferenceRequest.model_json_schema()
-    form = {**schema, "properties": {**schema["properties"], "file": {"type": "string", "format": "binary"}}}
+    # All that a form holds is text, so nothing in it has the wrong type.
+    texts = {name: {"title": member["title"]} for name, member in schema["properties"].items()}
+    form = {**schema, "properties": texts | {"file": {"type": "string", "format": "binary"}}}
     return {
         "required": True,
         "content": {"application/json": {"schema": schema}, FORM: {"schema": form}},

@@ -10,13 +10,16 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_demo.errors import Overloaded
-from qwen_demo.http.errors import body
+from qwen_demo.http import json_bounds
+from qwen_demo.http.errors import ApiError, body
 from qwen_demo.media.memory_budget import RETRY_AFTER_S, MemoryBudget, Share
 from qwen_demo.service.telemetry import begin_request
 
-DISCARDED_BYTES, DISCARD_S = 64 << 20, 2.0
+DISCARDED_BYTES, DISCARD_S = 256 << 20, 2.0
 # What a body takes: its bytes, and the text that is made of them.
 COPIES = 2
+# In the scope: the `Share` of a request's body, until its answer has ended.
+BODY_SHARE = "qwen_demo.body_share"
 
 
 class RequestId:
@@ -96,6 +99,7 @@ class BoundedBody:
     Args:
         paths: prefixes that it applies to.
         streamed: prefixes among them that it leaves alone; `RouteGuard` bounds uploads.
+        events: prefixes among them whose bodies are JSON for Gradio, which has no bounds.
         max_bytes: of one body.
         timeout_s: for a whole body.
         budget: of memory, for all callers' bodies and images together.
@@ -110,9 +114,10 @@ class BoundedBody:
         timeout_s: float,
         budget: MemoryBudget,
         streamed: tuple[str, ...] = (),
+        events: tuple[str, ...] = (),
     ):
         self._app, self._paths, self._max_bytes, self._timeout_s = app, paths, max_bytes, timeout_s
-        self._budget, self._streamed = budget, streamed
+        self._budget, self._streamed, self._events = budget, streamed, events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -126,6 +131,10 @@ class BoundedBody:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     whole = await self._read(receive, share)
+                if whole and path.startswith(self._events or ("\0",)):
+                    share.grow(await json_bounds.check_event(whole))
+            except ApiError as error:
+                return await self._refuse(error.status, str(error), scope, receive, send)
             except ClientDisconnect:
                 return None
             except TimeoutError:
@@ -136,6 +145,7 @@ class BoundedBody:
                 return await self._refuse(429, str(error), scope, receive, send)
             if whole is None:
                 return await self._refuse(413, self._too_large(), scope, receive, send)
+            scope[BODY_SHARE] = share
             messages: list[Message] = [{"type": "http.request", "body": whole, "more_body": False}]
             del whole
 
@@ -165,7 +175,7 @@ class BoundedBody:
 
     async def _refuse(self, status: int, message: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {"Connection": "close"}
-        kind, code = "invalid_request_error", f"http_{status}"
+        kind, code = "invalid_request_error", "invalid_request" if status == 400 else f"http_{status}"
         if status == 429:
             kind, code = "rate_limit_error", Overloaded.code
             headers["Retry-After"] = f"{RETRY_AFTER_S:.0f}"

@@ -10,40 +10,36 @@ Plain ASGI, before anything reads a body. It keeps out
 - guessing of passwords, and uploads that would fill the disk.
 """
 
-import asyncio
 import re
-import shutil
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from fastapi.responses import JSONResponse
-from limits import parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qwen_demo.errors import DiskFull, Overloaded, QwenDemoError
+from qwen_demo.errors import Overloaded, QwenDemoError
 from qwen_demo.http.access import ApiAccess, caller_address
+from qwen_demo.http.arrival import OwnCalls
 from qwen_demo.http.cors import is_allowed
 from qwen_demo.http.errors import ApiError, body, describe
-from qwen_demo.http.uploads import remove_remains
+from qwen_demo.http.rates import Rate
+from qwen_demo.http.upload_guard import UploadGuard
 
-LOGINS = parse("10/minute")
-# What stays free on the disk of the uploads.
-RESERVE_BYTES = 512 << 20
+LOGINS = "10/minute"
 
 _USED = re.compile(
-    r"/gradio_api/(info|openapi\.json|app_id|user|token|login_check|startup-events|theme\.css|reset|cancel"
+    r"/gradio_api/(info|openapi\.json|app_id|user|login_check|startup-events|theme\.css|reset|cancel"
     r"|heartbeat/[^/]+|queue/(join|data|status)|(call|run|api)/[^:]+|upload|upload_progress"
     r"|file=(?![a-z][a-z0-9+.-]*:).+|mcp(/.*)?)/?",
     re.IGNORECASE | re.DOTALL,
 )
 _CLOSED = ("/monitoring", "/custom_component", "/runs")
-_FORWARDED = (b"host", b"forwarded", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-for")
-# Gradio would send them on with its call to itself.
-_SECRETS = (b"authorization", b"x-api-key", b"cookie")
+# Gradio would send them on with its call to itself, and call where the first one says.
+_NOT_SENT_ON = (b"host", b"authorization", b"x-api-key", b"cookie")
+# Longest query of a route of Gradio's: it keeps the ids of uploads.
+_QUERY_BYTES = 2048
 _MCP_CLOSED = (
     "This page has a login, and MCP callers cannot log in: they need an API key, and this server has none. "
     "Start it with --api-keys-file, or use gradio_client with auth=(name, password)."
@@ -56,9 +52,12 @@ class RouteGuard:
     Args:
         origins: other web origins whose pages may send requests, see `cors.is_allowed`.
         uploads: folder of uploads.
-        max_upload_bytes: of one upload request, all its files together.
+        max_upload_bytes, max_upload_files: of one upload request.
         timeout_s: longest pause within an upload.
         mcp_access: who may call MCP; None lets everybody, as to a page without a login.
+        own_calls: lets Gradio call this server on behalf of an MCP caller.
+        logged_in: whether a request bears the page's login; None where it has none. Gradio asks for it on every route
+            but the one that holds a connection for as long as a page is open.
     """
 
     def __init__(
@@ -68,14 +67,18 @@ class RouteGuard:
         origins: tuple[str, ...],
         uploads: Path,
         max_upload_bytes: int,
+        max_upload_files: int,
         timeout_s: float,
+        own_calls: OwnCalls,
         mcp_access: ApiAccess | None = None,
+        logged_in: Callable[[Request], bool] | None = None,
     ):
-        self._app, self._origins, self._uploads = app, origins, uploads
-        self._max_upload_bytes, self._timeout_s = max_upload_bytes, timeout_s
-        self._mcp_access = mcp_access
-        self._uploading = 0
-        self._logins = MovingWindowRateLimiter(MemoryStorage())
+        self._app, self._origins, self._own_calls = app, origins, own_calls
+        self._mcp_access, self._logged_in = mcp_access, logged_in
+        self._upload = UploadGuard(
+            app, folder=uploads, max_bytes=max_upload_bytes, max_files=max_upload_files, timeout_s=timeout_s
+        )
+        self._logins = Rate(LOGINS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,13 +89,16 @@ class RouteGuard:
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not self._same_site(headers, path):
             text = "Another web site sent this request (an operator can allow it with --cors-origins)."
             return await _refuse(403, text, scope, receive, send)
-        if path.rstrip("/") == "/login" and scope["method"] == "POST" and not await self._may_log_in(scope):
-            text = "Too many attempts to log in from this address. Wait a minute."
-            return await _refuse(429, text, scope, receive, send, {"Retry-After": "60"})
+        if len(scope["query_string"]) > _QUERY_BYTES and path.startswith("/gradio_api"):
+            return await _refuse(414, f"A query may have {_QUERY_BYTES} bytes.", scope, receive, send)
+        if path.rstrip("/") == "/login" and scope["method"] == "POST":
+            return await self._log_in(scope, receive, send)
+        if self._logged_in and path.lower().startswith("/gradio_api/heartbeat") and not self._logged_in(Request(scope)):
+            return await _refuse(401, "Log in first.", scope, receive, send)
         if path.lower().startswith("/gradio_api/mcp"):
             return await self._mcp(scope, receive, send)
         if path.rstrip("/") == "/gradio_api/upload":
-            return await self._upload(headers, scope, receive, send)
+            return await self._upload(scope, receive, send)
         return await self._app(scope, receive, send)
 
     def _same_site(self, headers: Headers, path: str) -> bool:
@@ -102,10 +108,21 @@ class RouteGuard:
             return True
         if origin is None or is_allowed(origin, path, self._origins):
             return origin is not None
-        return urlsplit(origin).netloc in (headers.get("host"), headers.get("x-forwarded-host"))
+        return origin in (f"{scheme}://{headers.get('host')}" for scheme in ("http", "https"))
 
-    async def _may_log_in(self, scope: Scope) -> bool:
-        return await self._logins.hit(LOGINS, caller_address(scope.get("client")))
+    async def _log_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Attempts are counted before their password is looked at, as many may come at once; one that fits is not."""
+        caller = caller_address(scope.get("client"))
+        if wait_s := self._logins.hit(caller):
+            text = "Too many attempts to log in from this address. Wait a minute."
+            return await _refuse(429, text, scope, receive, send, {"Retry-After": f"{wait_s + 1:.0f}"})
+
+        async def forgiving(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                self._logins.forgive(caller)
+            await send(message)
+
+        return await self._app(scope, receive, forgiving)
 
     async def _mcp(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._mcp_access and not self._mcp_access.needs_key:
@@ -118,62 +135,20 @@ class RouteGuard:
                 return await JSONResponse(content, error.status, error.headers)(scope, receive, send)
             except Overloaded as error:
                 return await _tell(error, scope, receive, send)
-        return await self._app(_at_own_address(scope), receive, send)
+        return await self._app(self._at_own_address(scope), receive, send)
 
-    async def _upload(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
-        announced = headers.get("content-length", "0")
-        if not announced.isdecimal() or int(announced) > self._max_upload_bytes:
-            text = f"An upload may have {self._max_upload_bytes} bytes."
-            return await _refuse(413, text, scope, receive, send)
-        if shutil.disk_usage(self._uploads).free < RESERVE_BYTES + int(announced):
-            return await _tell(DiskFull(), scope, receive, send)
-        size = 0
-
-        async def bounded() -> Message:
-            nonlocal size
-            try:
-                message = await asyncio.wait_for(receive(), self._timeout_s)
-            except TimeoutError:
-                return {"type": "http.disconnect"}
-            size += len(message.get("body", b""))
-            return message if size <= self._max_upload_bytes else {"type": "http.disconnect"}
-
-        failure: list[Message] = []
-
-        async def unless_failed(message: Message) -> None:
-            if failure or (message["type"] == "http.response.start" and message["status"] >= 500):
-                failure.append(message)
-            else:
-                await send(message)
-
-        full = False
-        self._uploading += 1
-        try:
-            await self._app(scope, bounded, unless_failed)
-        except OSError as error:
-            if not (full := error.errno in DiskFull.numbers):
-                raise
-        finally:
-            self._uploading -= 1
-            if failure and not self._uploading:
-                await asyncio.to_thread(remove_remains, self._uploads)
-            for message in () if full else failure:
-                await send(message)
-        if full:
-            await _tell(DiskFull(), scope, receive, send)
+    def _at_own_address(self, scope: Scope) -> Scope:
+        host, port = scope.get("server") or ("127.0.0.1", None)
+        own = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _NOT_SENT_ON]
+        headers = [(b"host", own.encode()), self._own_calls.header(scope), *kept]
+        return {**scope, "scheme": "http", "headers": headers}
 
 
 def _is_used(path: str) -> bool:
     if path.startswith("/gradio_api"):
         return _USED.fullmatch(path) is not None
     return not path.startswith(_CLOSED)
-
-
-def _at_own_address(scope: Scope) -> Scope:
-    host, port = scope.get("server") or ("127.0.0.1", None)
-    own = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _FORWARDED + _SECRETS]
-    return {**scope, "scheme": "http", "headers": [(b"host", own.encode()), *kept]}
 
 
 async def _tell(error: QwenDemoError, scope: Scope, receive: Receive, send: Send) -> None:

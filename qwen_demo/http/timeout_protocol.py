@@ -6,8 +6,11 @@ reader that takes nothing: the answer would keep its place in the model's batch.
 """
 
 import asyncio
+import json
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from qwen_demo.http.connections import Connections
 
 HEAD_TIMEOUT_S = 20.0
 # And what came in one read with its end. httptools has no such bound.
@@ -20,14 +23,26 @@ class TimeoutProtocol(HttpToolsProtocol):
     """Closes a connection whose next request has begun, or should have, but whose headers do not end, or are too many.
 
     It also closes one whose answer is not taken: for the application, its caller has left then.
+
+    Attributes:
+        bounds: of how many there may be; None is no bound. See `bounded`.
     """
 
+    bounds: Connections | None = None
+    _counted = False
     _head_bytes = 0
     _late: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
+        if self.bounds is not None:
+            socket = transport.get_extra_info("socket")
+            status = self.bounds.enter(self.client, socket.fileno() if socket else 0)
+            if status:
+                transport.write(_refusal(status))
+                return transport.close()
+            self._counted = True
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -54,6 +69,9 @@ class TimeoutProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
         self._stop_reading_clock()
+        if self._counted and self.bounds is not None:
+            self._counted = False
+            self.bounds.leave(self.client)
         super().connection_lost(exc)
 
     def _stop_reading_clock(self) -> None:
@@ -73,3 +91,26 @@ class TimeoutProtocol(HttpToolsProtocol):
         self._late = None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
+
+
+def bounded(bounds: Connections) -> type[TimeoutProtocol]:
+    """The protocol of one server."""
+    return type("BoundedProtocol", (TimeoutProtocol,), {"bounds": bounds})
+
+
+def _refusal(status: int) -> bytes:
+    """An answer to whoever connects; no request was read."""
+    phrase, text = {
+        429: (
+            "Too Many Requests",
+            "This address has too many connections (an operator can raise --caller-connections).",
+        ),
+        503: ("Service Unavailable", "The server has no room for another connection."),
+    }[status]
+    error = {"message": text, "type": "rate_limit_error", "param": None, "code": "overloaded", "request_id": ""}
+    content = json.dumps({"error": error}).encode()
+    head = (
+        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+        "Retry-After: 5\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + content

@@ -57,7 +57,8 @@ class MediaLoader:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """With a budget and decoders of its own; `aclose` ends them."""
-        return cls(settings, MemoryBudget(settings.memory_budget_mib * MIB), DecoderPool(settings.decoders))
+        budget = MemoryBudget(settings.memory_budget_mib * MIB, settings.caller_share)
+        return cls(settings, budget, DecoderPool(settings.decoders))
 
     async def aclose(self) -> None:
         """Let go of what is kept, and end the decoders."""

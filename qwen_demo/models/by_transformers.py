@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from qwen_demo.errors import ModelLoadError
-from qwen_demo.models import machine
+from qwen_demo.models import fp8, machine
 from qwen_demo.models.checkpoint import Checkpoint
 from qwen_demo.models.progress import ReadingProgress
 from qwen_demo.models.reading import ReadingOrder
@@ -34,6 +34,9 @@ def read(order: ReadingOrder) -> tuple[Any, str]:
     with told(order), variables_set(ahead):
         model = _from_pretrained(order, place, arguments)
     _compute_in(model, order.dtype)
+    if quantization == "fp8":
+        order.progress("Quantising to eight-bit floats")
+        fp8.quantise(model)
     if place != order.device:
         model.to(order.device)
     return model, quantization

@@ -93,12 +93,15 @@ def load_beside(first: Callable[[], ModelInfo]) -> Callable[[Settings, Progress]
 
 
 def _load(choice: Choice, settings: Settings, progress: Progress) -> LoadedModel:
+    from qwen_demo.models import fp8
     from qwen_demo.models.checkpoint import Checkpoint
     from qwen_demo.models.hub.fetch import folder_of
     from qwen_demo.models.processor import load_processor
     from qwen_demo.models.prompt import PromptBuilder
     from qwen_demo.models.reading import ReadingOrder
 
+    if choice.quantization == "fp8":
+        fp8.refuse_elsewhere()
     folder = folder_of(choice, settings, progress)
     config = _config(choice, folder)
     processor = load_processor(folder)

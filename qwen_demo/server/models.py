@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from qwen_demo.errors import ModelLoadError, SettingsError
@@ -13,7 +13,7 @@ from qwen_demo.models.hub.catalog import GIB, KNOWN, KnownModel
 from qwen_demo.models.hub.download import GB, Download, DownloadProgress, DownloadStopped
 from qwen_demo.models.hub.listing import Listing, list_files
 from qwen_demo.server.command_parser import CommandParser
-from qwen_demo.settings import Settings, apply_environment, process_environment
+from qwen_demo.settings import apply_environment, process_environment, read_settings
 
 SHORT = {"3b": "Qwen/Qwen2.5-VL-3B-Instruct", "7b": "Qwen/Qwen2.5-VL-7B-Instruct"}
 # Of a model that is not among the known: four-bit layers, whole vision encoder and table of words.
@@ -26,7 +26,7 @@ def show(argv: Sequence[str], prog: str) -> int:
     parser.add_argument("--quick", action="store_true", help="do not measure, which takes seconds")
     options = parser.parse_args(argv)
     print("embedded: comes with the program, 0.05 GB; reads text and simple drawings, no photographs")
-    for model in reversed(KNOWN.values()):
+    for model in reversed(list(KNOWN.values())):
         print(describe(model, measure=not options.quick))
     print(f"Fetch one with: {prog.rsplit(' ', 1)[0]} pull 3b; it answers with --model auto, or by its name.")
     return 0
@@ -76,7 +76,7 @@ def pull(argv: Sequence[str], prog: str) -> int:
     model_id = SHORT.get(options.model.lower(), options.model)
     if model_id.count("/") != 1:
         raise SettingsError(f"{options.model} is no hub id (owner/name). Give 3b, 7b, or one such as {SHORT['3b']}.")
-    token = Settings().hf_token
+    token = read_settings({}).hf_token
     secret = token.get_secret_value() if token else None
     listing = list_files(model_id, options.revision, secret)
     if not options.anyway:
@@ -123,7 +123,7 @@ class Bar:
 
 
 @contextmanager
-def _stopped_by_interrupt(stop: Callable[[], None]):
+def _stopped_by_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """Ctrl-C and SIGTERM end a download between two pieces, so that what has come can be used."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen_demo.server.command_parser import CommandParser
-from qwen_demo.settings import Settings, apply_environment, process_environment
+from qwen_demo.settings import apply_environment, process_environment, read_settings
 from qwen_demo.types import ChatRequest, Message, Part, Sampling, Text
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def quantize(argv: Sequence[str], prog: str) -> int:
     from qwen_demo.models.hub.fetch import folder_of
     from qwen_demo.models.quantize import write_quantized
 
-    settings = Settings(model=options.model, revision=options.revision, quantization="none")
+    settings = read_settings({"model": options.model, "revision": options.revision, "quantization": "none"})
     folder = folder_of(choose(settings), settings, _tell)
     write_quantized(Checkpoint.of(folder), options.to, options.out, _tell)
     print(options.out)
@@ -108,8 +108,10 @@ def compare(before: Path, after: Path, kind: str, images: Sequence[Part]) -> Rep
         ChatRequest((Message("user", (image, Text(QUESTION))),), Sampling(max_new_tokens=ANSWER_TOKENS))
         for image in images
     ]
-    first = measure(load(Settings(model=str(before), quantization="none", weights_cache_gib=0), _tell), requests)
-    second = measure(load(Settings(model=str(after), weights_cache_gib=0), _tell), requests)
+    first = measure(
+        load(read_settings({"model": str(before), "quantization": "none", "weights_cache_gib": 0}), _tell), requests
+    )
+    second = measure(load(read_settings({"model": str(after), "weights_cache_gib": 0}), _tell), requests)
     return Report(kind, Figures.of(before, first), Figures.of(after, second), Distance.between(first, second))
 
 
@@ -122,7 +124,7 @@ def usual_images() -> list[Path]:
 async def _opened(paths: Sequence[Path]) -> list[Part]:
     from qwen_demo.media import MediaLoader
 
-    async with aclosing(MediaLoader.of(Settings())) as loader:
+    async with aclosing(MediaLoader.of(read_settings({}))) as loader:
         return [await loader.load_path(path, allowed_roots=[path.resolve().parent]) for path in paths]
 
 

@@ -9,15 +9,17 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
 
 from qwen_demo.engines.small_question import small_question
-from qwen_demo.errors import DeadlineExceeded, EngineFailed, NotReady, Overloaded, QwenDemoError
+from qwen_demo.errors import EngineFailed, NotReady, Overloaded, QwenDemoError
+from qwen_demo.fairness import current_account
+from qwen_demo.models.tools.reader import CallReader
 from qwen_demo.sentences import Sentence
-from qwen_demo.service.admission import Admission
+from qwen_demo.service.admission import Admission, Visit
+from qwen_demo.service.deadline import Deadline, End
 from qwen_demo.service.estimates import Rates
 from qwen_demo.service.queue import Ticket, WaitingQueue
 from qwen_demo.service.telemetry import Metrics, request_id
@@ -31,6 +33,7 @@ from qwen_demo.types import (
     Finished,
     Health,
     ModelInfo,
+    Timing,
     collect,
 )
 
@@ -63,7 +66,7 @@ class Service:
         self._engine = engine
         self._state = "loading"
         self._tasks: list[asyncio.Task[None]] = []
-        self._enders: set[Callable[[QwenDemoError], None]] = set()  # one for each answer that is being written
+        self._enders: set[End] = set()  # one for each answer that is being written
         self._queue = WaitingQueue()
         self._watchdog = Watchdog(engine, settings.canary_s)
         self._admission = Admission(settings, engine, self.eta_s)
@@ -134,7 +137,13 @@ class Service:
 
     def _health(self) -> Health:
         health = self._engine.health()
-        return replace(health, ready=health.ready and self._state == "ready" and not self._watchdog.trouble)
+        ready = health.ready and self._state == "ready" and not self._watchdog.trouble
+        return replace(health, ready=ready, waiting=self._waiting)
+
+    @property
+    def _waiting(self) -> int:
+        """Requests that wait for the engine, in its line or in that before it."""
+        return self._engine.health().waiting + self._admission.turns.waiting
 
     def status(self) -> Status:
         health = self._engine.health()
@@ -146,7 +155,7 @@ class Service:
         if state == "ready" and (self._watchdog.trouble or not health.ready):
             state = "failed" if health.failed or health.ready else "restarting"
             detail = health.detail if not health.ready else self._watchdog.trouble
-        return Status(state, detail, health.running, health.waiting, self._engine.info)
+        return Status(state, detail, health.running, self._waiting, self._engine.info)
 
     @property
     def is_lost(self) -> bool:
@@ -160,15 +169,19 @@ class Service:
 
     def ahead_of(self, ticket: Ticket) -> int | None:
         """How many wait before that request; None where it does not wait for the engine."""
-        return self._queue.ahead(ticket, self._engine.health().waiting)
+        return self._queue.ahead(ticket, self._waiting)
 
     def eta_s(self, ahead: int | None = None) -> float:
         """Seconds after which a request that comes now, or has `ahead` before it, is likely to be worked on."""
-        health = self._engine.health()
-        return self.rates.seconds_in_line(health.waiting if ahead is None else ahead, health.slots)
+        return self.rates.seconds_in_line(self._waiting if ahead is None else ahead, self._engine.health().slots)
 
     async def answer(
-        self, request: ChatRequest | Awaitable[ChatRequest], *, front: str = "page", ticket: Ticket | None = None
+        self,
+        request: ChatRequest | Awaitable[ChatRequest],
+        *,
+        front: str = "page",
+        ticket: Ticket | None = None,
+        opens_files: bool = True,
     ) -> AsyncGenerator[Event, None]:
         """Stream one answer. Raises `QwenDemoError`; closing it frees the engine's slot.
 
@@ -177,35 +190,45 @@ class Service:
                 nothing is downloaded or decoded for a request that is turned away.
             front: who asks, for the metrics.
             ticket: tells where the request stands, see `ahead_of`.
+            opens_files: whether the awaitable may; those that do share a part of the room.
         """
         try:
-            self._admit()
+            visit = self._admit(opens_files and not isinstance(request, ChatRequest))
         except QwenDemoError as error:
             _discard(request)
             self.metrics.rejected(error.code)
             raise
         started = time.perf_counter()
-        outcome, finished, tokens, first_s = "cancelled", None, 0, 0.0
+        deadline = Deadline(self.settings.request_timeout_s)
+        outcome, finished, first_s, placed = "cancelled", None, 0.0, False
         identity = request_id() or secrets.token_hex(8)
         ticket = ticket or Ticket()
         try:
-            if not isinstance(request, ChatRequest):
-                request = await request
-            media_s = time.perf_counter() - started
-            request = replace(request, request_id=identity)
-            validate(request, self.settings, self._engine.info)
-            tokens = self._admission.charge(request)
-            self._queue.join(ticket, tokens)
-            async with aclosing(self._until_ended(request)) as events:
-                async for event in events:
+            async with deadline.before_the_answer():
+                if not isinstance(request, ChatRequest):
+                    request = await request
+                self._admission.opened(visit)
+                media_s = time.perf_counter() - started
+                self.metrics.opened(media_s)
+                request = replace(request, request_id=identity)
+                validate(request, self.settings, self._engine.info)
+                self._admission.charge(visit, request)
+                self._queue.join(ticket, visit.tokens)
+                await self._admission.turns.take(visit.account)
+            placed = True
+            line_s = time.perf_counter() - started - media_s
+            calls = CallReader(request)
+            async with aclosing(deadline.during(self._engine.stream(request), self._enders)) as events:
+                async for made in events:
                     self._watchdog.saw_event()
                     self._queue.leave(ticket)
                     first_s = first_s or time.perf_counter() - started
-                    if isinstance(event, Finished):
-                        event = replace(event, timing=replace(event.timing, media_s=media_s))
-                        finished, outcome = event, event.reason
-                        self.rates.add(event)
-                    yield event
+                    for event in calls.read(made):
+                        if isinstance(event, Finished):
+                            event = replace(event, timing=_since_arrival(event.timing, media_s, line_s))
+                            finished, outcome = event, event.reason
+                            self.rates.add(event)
+                        yield event
         except QwenDemoError as error:
             outcome = error.code
             raise
@@ -214,12 +237,14 @@ class Service:
             raise
         finally:
             self._queue.leave(ticket)
-            self._admission.leave(tokens)
+            if placed:
+                self._admission.turns.give_back(visit.account)
+            self._admission.leave(visit)
             if outcome in (Overloaded.code, NotReady.code):
                 self.metrics.rejected(outcome)
             self._record(identity, front, outcome, finished, first_s, time.perf_counter() - started)
 
-    def _admit(self) -> None:
+    def _admit(self, opens_files: bool) -> Visit:
         if not self._health().ready:
             status = self.status()
             raise NotReady(
@@ -229,52 +254,7 @@ class Service:
                     detail=status.detail,
                 )
             )
-        self._admission.enter()
-
-    async def _until_ended(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        # One timer for the whole answer: `asyncio.timeout` around each token costs more than sending it.
-        # The task is looked up at each step, as a reader may take every event in a task of its own.
-        working: asyncio.Task[Any] | None = None
-        leaving: asyncio.Future[None] | None = None
-        over: QwenDemoError | None = None
-
-        def end(error: QwenDemoError) -> None:
-            nonlocal over, leaving
-            over = over or error
-            if working is not None:
-                working.cancel()
-            else:  # its reader has stopped in the middle, and the slot must not wait for it
-                leaving = asyncio.ensure_future(events.aclose())
-
-        events = self._engine.stream(request)
-        too_long = DeadlineExceeded(
-            Sentence(
-                "The answer took longer than {limit_s:g} s and was ended. Ask for a "
-                "shorter answer or smaller images (an operator can raise --request-timeout-s).",
-                limit_s=self.settings.request_timeout_s,
-            )
-        )
-        timer = asyncio.get_running_loop().call_later(self.settings.request_timeout_s, end, too_long)
-        self._enders.add(end)
-        try:
-            while over is None:
-                working = asyncio.current_task()
-                try:
-                    event = await anext(events, None)
-                except asyncio.CancelledError:
-                    if over is None or working.uncancel():
-                        raise
-                    break
-                finally:
-                    working = None
-                if event is None:
-                    return
-                yield event
-        finally:
-            timer.cancel()
-            self._enders.discard(end)
-            await (leaving or events.aclose())
-        raise over
+        return self._admission.enter(current_account.get(), opens_files)
 
     def _record(
         self, identity: str, front: str, outcome: str, finished: Finished | None, first_s: float, seconds: float
@@ -289,6 +269,12 @@ class Service:
                 "answer": usage.completion_tokens,
             }
         log.info("request ended", extra={"fields": fields})
+
+
+def _since_arrival(timing: Timing, media_s: float, line_s: float) -> Timing:
+    """An engine's times with those before it: of opening files, and of waiting for a place in the engine."""
+    with_line = {name: getattr(timing, name) + line_s for name in ("queue_s", "ttft_s", "total_s")}
+    return replace(timing, media_s=media_s, **with_line)
 
 
 def _discard(request: ChatRequest | Awaitable[ChatRequest]) -> None:

@@ -1,10 +1,8 @@
 """What a setting's value may be written as, and what `--help` says of it."""
 
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
@@ -17,21 +15,6 @@ class Usually:
     """What a default means, for `--help`, where the value itself would not say it."""
 
     words: str
-
-
-def usual_host() -> str:
-    """Loopback, unless the place says otherwise as Hugging Face Spaces and Gradio's own images do."""
-    return os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
-
-
-def usual_port() -> Any:
-    # A text, for pydantic to judge as one that a person gave.
-    return os.environ.get("GRADIO_SERVER_PORT") or "7860"
-
-
-def usual_weights_cache() -> Path:
-    """Where programs of this user keep what can be made anew."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qwen-demo" / "weights"
 
 
 def _number_of_bytes(value: object) -> object:
@@ -53,6 +36,15 @@ def _origins_that_can_match(value: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+def _prefix(value: str) -> str:
+    """As paths begin: with a slash in front and none at the end."""
+    prefix = value.rstrip("/")
+    if prefix and not re.fullmatch(r"(?:/[\w.~-]+)+", prefix, re.ASCII):
+        raise ValueError(f"{value} is no prefix of a path: write it as /qwen")
+    return prefix
+
+
 Bytes = Annotated[int, BeforeValidator(_number_of_bytes)]
 Commas = Annotated[tuple[str, ...], NoDecode]
 Origins = Annotated[tuple[str, ...], NoDecode, AfterValidator(_origins_that_can_match)]
+RootPath = Annotated[str, AfterValidator(_prefix)]

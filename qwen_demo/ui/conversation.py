@@ -84,6 +84,14 @@ class Reader:
         return await self._loader.load_path(path, allowed_roots=self._roots, kind="video" if clip else None, clip=clip)
 
 
+def names_files(history: Any) -> bool:
+    """Whether there may be more than words in a history of any shape."""
+    entries = history if isinstance(history, list | tuple) else [history]
+    contents = [entry.get("content") if isinstance(entry, dict) else entry for entry in entries]
+    parts = [part for content in contents for part in (content if isinstance(content, list) else [content])]
+    return any(not (isinstance(part, str) or (isinstance(part, dict) and part.get("type") == "text")) for part in parts)
+
+
 def _entry(value: Any) -> dict:
     entry = _plain(value)
     if isinstance(entry, str):

@@ -10,7 +10,7 @@ from qwen_demo.errors import InvalidRequest, QwenDemoError
 from qwen_demo.service.service import Service
 from qwen_demo.types import Sampling, TextDelta
 from qwen_demo.ui.chat import chat_request, paced
-from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.conversation import Reader, names_files
 
 
 class Endpoints:
@@ -87,7 +87,8 @@ class Endpoints:
         text = ""
         try:
             request = chat_request(self._reader, history, sampling, system_prompt, max_pixels)
-            async with aclosing(paced(self._service.answer(request, front="gradio"), self._service)) as events:
+            answering = self._service.answer(request, front="gradio", opens_files=names_files(history))
+            async with aclosing(paced(answering, self._service)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         text += event.text

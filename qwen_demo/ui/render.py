@@ -1,7 +1,5 @@
 """Engine events and errors -> what the page shows of them, as pure functions."""
 
-import difflib
-import re
 from dataclasses import dataclass
 from html import escape
 
@@ -19,10 +17,6 @@ Message = dict
 # A model that failed may be started again.
 LOADING_RECHECK_S, FAILED_RECHECK_S = 1.0, 3.0
 _BUDGET = "max_pixels="
-# Pieces of a difference; of longer answers the rest is not compared.
-MAX_PIECES, MAX_COMPARED_CHARACTERS = 200, 20_000
-# Above so many words, those that come again and again are not matched one by one: time would grow with the square.
-_MANY_WORDS = 2000
 
 
 def answer(text: str) -> Message:
@@ -145,29 +139,3 @@ def about(status: Status, words: Words = texts) -> str:
     lines = [f"- **{words.ABOUT_ROWS[key]}**: {value}" for key, value in rows.items() if value]
     about = [words.EMBEDDED_ABILITIES, words.EMBEDDED_REMEDY] if model.embedded else []
     return "\n\n".join([*about, "\n".join(lines)])
-
-
-def difference(before: str, after: str) -> list[list[str]]:
-    """What differs between two answers: by words, in scripts without spaces by characters.
-
-    Pieces are [kind, text]; kind is same, gone or new. What is left after `MAX_PIECES` is one change.
-    """
-    old, new = _words(before[:MAX_COMPARED_CHARACTERS]), _words(after[:MAX_COMPARED_CHARACTERS])
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=max(len(old), len(new)) > _MANY_WORDS)
-    pieces: list[list[str]] = []
-    for kind, a1, a2, b1, b2 in matcher.get_opcodes():
-        if kind == "equal":
-            pieces.append(["same", "".join(old[a1:a2])])
-            continue
-        if last := len(pieces) >= MAX_PIECES - 3:
-            a2, b2 = len(old), len(new)
-        pieces += [["gone", "".join(old[a1:a2])]] if a2 > a1 else []
-        pieces += [["new", "".join(new[b1:b2])]] if b2 > b1 else []
-        if last:
-            break
-    return pieces
-
-
-def _words(text: str) -> list[str]:
-    """Words with the space after them; characters of scripts without spaces alone."""
-    return re.findall(r"[\u3040-\u9fff]|[^\s\u3040-\u9fff]+\s*|\s+", text)

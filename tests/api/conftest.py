@@ -60,7 +60,8 @@ class App:
         assert not self._thread.is_alive(), "the server did not end"
 
 
-PLAIN = {"warmup": False, "canary_s": 0, "grace_s": 1}
+# All of a test's callers have one address.
+PLAIN = {"warmup": False, "canary_s": 0, "grace_s": 1, "caller_share": 1.0}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import secrets
 import threading
 
 import httpx
@@ -108,8 +109,21 @@ class Attacker:
                     body = {"data": data, "fn_index": dependency["id"], "session_hash": SESSION}
                     if value is not None:
                         body["event_data"] = {"value": value, "index": index}
+                    if dependency["queue"]:
+                        return self._queued(body)
                     return self.http.post("/gradio_api/run/predict", json=body)
         raise AssertionError(f"the page has no event {target}")
+
+    def _queued(self, body: dict) -> httpx.Response:
+        """What an event of the queue ended with, as the direct route would have answered."""
+        body["session_hash"] = f"{SESSION}-{secrets.token_hex(4)}"
+        joined = self.http.post("/gradio_api/queue/join", json=body)
+        if joined.status_code != 200:
+            return joined
+        text = self.http.get("/gradio_api/queue/data", params={"session_hash": body["session_hash"]}).text
+        told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+        last = next(message for message in told if message["msg"] == "process_completed")
+        return httpx.Response(200 if last["success"] else 500, json=last["output"])
 
     def call(self, endpoint: str, **arguments) -> str:
         """What a public endpoint streams back."""

@@ -8,7 +8,7 @@ import time
 import pytest
 import uvicorn
 
-from qwen_demo.http import route_guard, timeout_protocol
+from qwen_demo.http import timeout_protocol, uploads
 from qwen_demo.http.credentials import hash_of_password
 from qwen_demo.server.run import uvicorn_config
 from qwen_demo.settings import Settings
@@ -49,10 +49,9 @@ def test_no_other_site_can_send_a_form_either(start):
                             {"origin": EVIL, "sec-fetch-site": "same-site"}):  # fmt: skip
                 assert http.post(path, content=b"{}", headers=headers).status_code == 403, (path, headers)
         for headers in ({}, {"origin": app.url}, {"origin": EVIL, "sec-fetch-site": "same-origin"},
-                        {"origin": "https://friend.example", "sec-fetch-site": "cross-site"},
-                        {"origin": "https://demo.org", "x-forwarded-host": "demo.org"}):  # fmt: skip
+                        {"origin": "https://friend.example", "sec-fetch-site": "cross-site"}):  # fmt: skip
             assert http.post("/v1/chat/completions", json=HELLO, headers=headers).status_code == 200, headers
-    assert len(app.engine.requests) == 5
+    assert len(app.engine.requests) == 4
 
 
 def test_every_answer_tells_browsers_what_it_may_do(app):
@@ -208,10 +207,10 @@ def test_bodies_of_the_page_have_the_apis_bounds(start):
 
 def test_uploads_leave_room_on_the_disk(app, monkeypatch):
     with app.client() as http:
-        monkeypatch.setattr(route_guard, "RESERVE_BYTES", 1 << 60)
+        monkeypatch.setattr(uploads, "RESERVE_BYTES", 1 << 60)
         assert http.post("/gradio_api/upload", files={"files": ("a.png", b"x")}).status_code == 507
         assert http.post("/v1/chat/completions", json=HELLO).status_code == 200
-        monkeypatch.setattr(route_guard, "RESERVE_BYTES", 0)
+        monkeypatch.setattr(uploads, "RESERVE_BYTES", 0)
         assert http.post("/gradio_api/upload", files={"files": ("a.png", b"x")}).status_code == 200
 
 
@@ -328,7 +327,6 @@ def test_bombs_through_the_api_cost_no_memory(app):
             "bomb.gif",
             "bomb.tiff",
             "bomb.webp",
-            "bomb-text.png",
             "100000x1.png",
             "cut.png",
             "svg.png",
@@ -337,10 +335,10 @@ def test_bombs_through_the_api_cost_no_memory(app):
             assert http.post("/inference", json={"prompt": "a", "image": code}).status_code == 400, name
         grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         assert grown_mib < 400  # the smallest of these bombs would take 900 MiB
-        for name in ("1x1.png", "zip.png", "html.gif"):
+        for name in ("1x1.png", "zip.png", "html.gif", "bomb-text.png"):  # of the last the pixels alone are read
             code = base64.b64encode(STILLS[name]()).decode()
             assert http.post("/inference", json={"prompt": "a", "image": code}).status_code == 200, name
-    assert len(app.engine.requests) == 3
+    assert len(app.engine.requests) == 4
 
 
 def test_special_tokens_reach_the_engine_as_the_text_that_they_are(app):

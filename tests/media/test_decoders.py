@@ -201,6 +201,27 @@ async def test_who_leaves_the_queue_holds_up_nobody(pool):
     await asyncio.wait([left, *hanging])
 
 
+async def test_waiting_for_a_decoder_is_counted_and_told_also_where_it_was_in_vain(pool):
+    told = []
+    pool.waited = lambda kind, seconds: told.append((kind, seconds))
+    hanging = [asyncio.create_task(ask(pool, "time.sleep(600)")) for _ in range(2)]
+    await until(lambda: pool.running == 2)
+    begun = asyncio.get_running_loop().time()
+    left, served = (asyncio.create_task(ask(pool, "answer = {'well': 1}")) for _ in range(2))
+    await until(lambda: pool.waiting("probe") == 2)
+    assert (pool.working("probe"), len(told)) == (2, 2)
+    left.cancel()
+    await until(lambda: pool.waiting("probe") == 1)
+    hanging[0].cancel()
+    assert await served == {"well": 1}
+    waited = asyncio.get_running_loop().time() - begun
+    assert (pool.waiting("probe"), len(told)) == (0, 4)
+    assert [kind for kind, _ in told] == ["probe"] * 4
+    assert all(0 < seconds <= waited for _, seconds in told[2:])
+    hanging[1].cancel()
+    await asyncio.wait([left, *hanging])
+
+
 async def test_videos_do_not_hold_up_images():
     pool = media.DecoderPool(1, programs={"probe": "tests.media.probe", "image": "qwen_demo.media.image_decoder"})
     loader = media.MediaLoader(Settings(_env_file=None), media.MemoryBudget(MIB << 10), pool)

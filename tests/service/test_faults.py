@@ -13,7 +13,7 @@ import pytest
 
 from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed, OutOfMemory
-from qwen_demo.http import route_guard
+from qwen_demo.http import uploads
 from tests.api.conftest import start
 from tests.conftest import until
 
@@ -162,7 +162,7 @@ def test_an_engine_that_dies_under_running_streams_ends_each_with_the_reason(sta
 
 def test_a_full_disk_refuses_uploads_and_nothing_else(start, monkeypatch):
     app = start()
-    writing = route_guard.shutil.disk_usage
+    writing = uploads.shutil.disk_usage
     image = {"files": ("a.png", b"x" * 100_000)}
 
     def full(*_, **__):
@@ -177,7 +177,7 @@ def test_a_full_disk_refuses_uploads_and_nothing_else(start, monkeypatch):
             assert "Traceback" not in answer.text
             assert http.post("/v1/chat/completions", json=HELLO).status_code == 200
         with monkeypatch.context() as disk:
-            disk.setattr(route_guard.shutil, "disk_usage", lambda _: writing("/")._replace(free=0))
+            disk.setattr(uploads.shutil, "disk_usage", lambda _: writing("/")._replace(free=0))
             assert http.post("/gradio_api/upload", files=image).status_code == 507
             assert http.post("/inference", json={"prompt": "hi"}).status_code == 200
             assert is_ready(app)

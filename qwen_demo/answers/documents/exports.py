@@ -5,6 +5,9 @@ from html import escape
 from qwen_demo.answers.documents.parse import Document, Element
 from qwen_demo.answers.documents.tree import Node, span, write
 
+# Cells of a table in Markdown, each of those that one spans counted; after them every cell is one.
+MAX_GRID = 20_000
+
 
 def rows(document: Document) -> list[dict]:
     """One object an element: number, kind, text, its box in pixels of the page, its HTML."""
@@ -101,14 +104,19 @@ def _table(table: Node) -> str:
     """Cells that span several stand in the first; Markdown has no other way."""
     grid: list[list[str]] = []
     below: dict[tuple[int, int], bool] = {}
+    room = MAX_GRID
     for number, row in enumerate(part for part in table.walk() if part.tag == "tr"):
         line: list[str] = []
         for cell in (child for child in row.children if isinstance(child, Node) and child.tag in ("td", "th")):
             while below.pop((number, len(line)), False):
                 line.append("")
             start = len(line)
-            line += [_inline(cell), *[""] * (span(cell, "colspan") - 1)]
-            for down in range(1, span(cell, "rowspan")):
+            across, rows_down = span(cell, "colspan"), span(cell, "rowspan")
+            room -= across * rows_down
+            if room < 0:
+                across = rows_down = 1
+            line += [_inline(cell), *[""] * (across - 1)]
+            for down in range(1, rows_down):
                 below.update({(number + down, column): True for column in range(start, len(line))})
         while below.pop((number, len(line)), False):
             line.append("")

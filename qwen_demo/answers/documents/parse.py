@@ -32,7 +32,7 @@ _CLASSES = {
     "language-formula": "formula",
 }
 _CONTAINERS = frozenset(["div", "section", "article", "main", "ol", "ul", "dl", "address", "blockquote", "figure"])
-_FENCE = re.compile(r"^\s*```[ \t]*(html|markdown|md)?[ \t]*\n(.*?)(?:\n```\s*)?$", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"^\s*+```[ \t]*+(?:(html|markdown|md)[ \t]*+)?\n(.*?)(?:\n```\s*)?$", re.DOTALL | re.IGNORECASE)
 # Raw HTML in Markdown stays text: what is HTML is parsed as HTML.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 30}).enable(
     ["table", "strikethrough"]

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import nh3
 
-MAX_TEXT_CHARACTERS = 100_000
+MAX_TEXT_CHARACTERS = 50_000
 MAX_DEPTH = 60
 MAX_CELLS = 5000
 MAX_SPAN = 100

@@ -99,6 +99,17 @@ SENTENCES = {
     # limits of a request
     "{count} requests are running or waiting": "有 {count} 个请求正在处理或等待",
     "Prompts of {tokens} tokens are running or waiting": "共 {tokens} 个 token 的提示正在处理或等待",
+    "{count} requests of yours are running or waiting": "您有 {count} 个请求正在处理或等待",
+    "Prompts of yours of {tokens} tokens are running or waiting": "您共有 {tokens} 个 token 的提示正在处理或等待",
+    "Files of {count} requests are being opened": "正在打开 {count} 个请求的文件",
+    "{what}, which is all that one caller may have here. Try again in about {seconds:.0f} s (an operator can raise "
+    "--caller-share).": "{what}，已到每位访问者的上限。请约 {seconds:.0f} 秒后再试（管理员可以调高 --caller-share）。",
+    "Your images and requests that are being read take {held} MiB, and this one {size} MiB; those of one caller may take "
+    "{limit} MiB. Try again in {seconds:.0f} s, or send less (an operator can raise --memory-budget-mib or "
+    "--caller-share).": (
+        "您正在读取的图片和请求占用 {held} MiB，这一个需要 {size} MiB；每位访问者的上限为 {limit} MiB。"
+        "请 {seconds:.0f} 秒后再试，或减少内容（管理员可以调高 --memory-budget-mib 或 --caller-share）。"
+    ),
     "{what}, which is all that this server takes. Try again in about {seconds:.0f} s.": (
         "{what}，已到本服务器的上限。请约 {seconds:.0f} 秒后再试。"
     ),
@@ -137,6 +148,19 @@ SENTENCES = {
     # files
     "{name} is {seen}. Send {accepted}.": "{name} 是 {seen}。请发送{accepted}。",
     "of an unknown kind": "未知类型的文件",
+    "{refusal} {remedy}": "{refusal}{remedy}",
+    "{name} is HEIC and cannot be read: the file is damaged, cut short, or made in a way that is not accepted. Save it as "
+    "JPEG; an iPhone makes JPEG itself with Settings > Camera > Formats > Most Compatible.": (
+        "{name} 是 HEIC，无法读取：文件已损坏、不完整或格式不受支持。请另存为 JPEG；在 iPhone 的“设置 > 相机 > "
+        "格式”中选择“兼容性最佳”，照片就会存为 JPEG。"
+    ),
+    "Save it as PNG or JPEG.": "请另存为 PNG 或 JPEG。",
+    "It is a drawing without pixels: export it as PNG.": "它是没有像素的矢量图：请导出为 PNG。",
+    "Send its pages as images, or open it under Documents on the page.": (
+        "请把其中的页面作为图片发送，或在网页的“文档”中打开它。"
+    ),
+    "Convert it to MP4 with H.264.": "请转换为 H.264 编码的 MP4。",
+    "Unpack it and send what is in it.": "请解压后发送其中的文件。",
     "an image: {images}": "图片：{images}",
     "a video: {videos}": "视频：{videos}",
     "an image ({images}) or a video ({videos})": "图片（{images}）或视频（{videos}）",

@@ -13,9 +13,9 @@ from qwen_demo.types import Finished, Timing, Usage
 from qwen_demo.ui import waterfall
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.difference import MAX_PIECES, difference
 from qwen_demo.ui.panels.compare import compare, timings
 from qwen_demo.ui.panels.compare.compare import SideChoice
-from qwen_demo.ui.render import MAX_PIECES, difference
 from tests.conftest import draw
 
 HOSTILE = '</p><script>alert(1)</script> <img src=x onerror="alert(2)"> &amp; <ins>not ours</ins>'

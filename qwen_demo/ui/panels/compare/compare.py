@@ -18,6 +18,8 @@ from qwen_demo.types import Sampling
 from qwen_demo.ui import assets, chat, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.difference import difference
+from qwen_demo.ui.file_types import MEDIA_FILES
 from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.i18n import texts
@@ -25,7 +27,6 @@ from qwen_demo.ui.i18n.languages import Words, translate, words_for
 from qwen_demo.ui.panels import answering
 from qwen_demo.ui.panels.compare import timings
 from qwen_demo.ui.panels.context import context
-from qwen_demo.ui.render import difference
 
 SIDES = ("A", "B")
 ENGINES = ("first", "second")  # values of the choice; its labels say what they are
@@ -89,7 +90,7 @@ def draw(settings: Settings, engines: int) -> CompareWidgets:
     question = gr.MultimodalTextbox(
         label=texts.COMPARE_QUESTION,
         placeholder=texts.PLACEHOLDER,
-        file_types=["image", "video"],
+        file_types=MEDIA_FILES,
         file_count="multiple",
         sources=["upload"],
         submit_btn=False,
@@ -149,8 +150,7 @@ async def answers(
             if len(ended) < len(sides):
                 yield {"sides": list(sides)}
                 continue
-            # Long texts take a while to compare.
-            pieces = await asyncio.to_thread(difference, *(side["text"] for side in sides))
+            pieces = difference(*(side["text"] for side in sides))
             same = sides[0]["text"] == sides[1]["text"]
             yield {"sides": sides, "same": same, "difference": pieces, "timings": timings.compare(ended[0], ended[1])}
 

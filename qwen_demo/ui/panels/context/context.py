@@ -24,6 +24,8 @@ from qwen_demo.ui.i18n.languages import Words
 ATTACHED_FILES = "question => JSON.stringify(((question && question.files) || []).map(file => file.path))"
 # Of an image, before the model's own bound is known.
 MAX_BUDGET_TOKENS = 4096
+# Far more than any model looks at; each is looked up on the disk.
+MAX_ATTACHED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def attached_paths(attached: str) -> list[str]:
         files = json.loads(attached or "[]")
     except (ValueError, RecursionError):
         return []
-    return [file for file in files if isinstance(file, str)] if isinstance(files, list) else []
+    return [file for file in files[:MAX_ATTACHED] if isinstance(file, str)] if isinstance(files, list) else []
 
 
 def files_of(history: History, attached: Sequence[str]) -> list[tuple[int, str]]:

@@ -13,6 +13,7 @@ import gradio as gr
 import PIL.Image
 
 from qwen_demo.answers import documents
+from qwen_demo.answers.documents.parse import MAX_ELEMENTS
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.media import Page
 from qwen_demo.service.service import Service
@@ -20,6 +21,7 @@ from qwen_demo.types import ChatRequest, Message, Sampling, Text
 from qwen_demo.ui import assets, render
 from qwen_demo.ui.attachments import MAX_VIEW_SIDE, Attachment, save_jpeg
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.file_types import DOCUMENT_FILES
 from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
@@ -27,6 +29,7 @@ from qwen_demo.ui.panels import answering
 
 MAX_ELEMENT_CHARACTERS = 120
 MAX_FORMULAS = 30
+MAX_FORMULA_CHARACTERS = 2000
 _NO_FORMULA = re.compile(r"[$`]|\\(?:href|url|html\w*|includegraphics)\b")
 
 
@@ -47,7 +50,7 @@ def draw() -> DocumentWidgets:
         with gr.Column(scale=2, min_width=300):
             file = gr.File(
                 label=texts.DOCUMENT_FILE,
-                file_types=[".pdf", "image"],
+                file_types=DOCUMENT_FILES,
                 type="filepath",
                 height=150,
                 elem_id="page-file",
@@ -132,7 +135,7 @@ def read_document(text: str, page: Page, path: str, service: Service) -> dict:
                 "kind": element.kind,
                 "text": element.text[:MAX_ELEMENT_CHARACTERS],
                 "region": element.region,
-                "formula": element.text[:2000] if element.kind == "formula" else "",
+                "formula": element.text[:MAX_FORMULA_CHARACTERS] if element.kind == "formula" else "",
             }
             for element in document.elements
         ],
@@ -160,8 +163,12 @@ def formulas_of(value: Any) -> str:
     """Markdown with the document's formulas, for Gradio's own KaTeX; what could end a formula is taken out."""
     elements = value.get("elements", []) if isinstance(value, dict) else []
     rows = []
-    for element in elements:
-        source = _NO_FORMULA.sub(" ", str(element.get("formula", ""))).replace("<", r"\lt ").replace(">", r"\gt ")
+    for element in elements[:MAX_ELEMENTS]:
+        source = (
+            _NO_FORMULA.sub(" ", str(element.get("formula", ""))[:MAX_FORMULA_CHARACTERS])
+            .replace("<", r"\lt ")
+            .replace(">", r"\gt ")
+        )
         if source := " ".join(re.sub(r"&(?=[a-zA-Z#])", "& ", source).split()):
             rows.append(f"{int(element['number'])}\n$${source}$$")
     return "\n\n".join(rows[:MAX_FORMULAS])

@@ -1,0 +1,45 @@
+"""On whose account each request counts, and how many of one address there are at a time. Plain ASGI.
+
+Stands behind whatever settles a caller's address, and before everything that holds something for a caller. What a
+request holds counts on its address, and on its key once that was looked at (`fairness.also_on`).
+"""
+
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from qwen_demo.fairness import ACCOUNT, Tally, current_account
+from qwen_demo.http.access import caller_address
+from qwen_demo.http.errors import body
+
+RETRY_AFTER_S = 5
+
+
+class Accounts:
+    """Refuses (429) more than `at_once` requests of one address; open pages, streams and downloads count."""
+
+    def __init__(self, app: ASGIApp, *, at_once: int):
+        self._app, self._at_once = app, at_once
+        self._running = Tally()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        account = scope[ACCOUNT] = (caller_address(scope.get("client")),)
+        current_account.set(account)
+        if self._running.of(account) >= self._at_once:
+            return await self._refuse(scope, receive, send)
+        self._running.add(account, 1)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._running.add(account, -1)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"].state.service.metrics.rejected("connections")
+        text = (
+            f"{self._at_once} requests of this address are open, which is all that one may have "
+            "(an operator can raise --caller-connections)."
+        )
+        headers = {"Connection": "close", "Retry-After": str(RETRY_AFTER_S)}
+        response = JSONResponse(body(text, "rate_limit_error", "overloaded"), 429, headers)
+        await response(scope, receive, send)
