@@ -95,6 +95,7 @@ def load_beside(first: Callable[[], ModelInfo]) -> Callable[[Settings, Progress]
 def _load(choice: Choice, settings: Settings, progress: Progress) -> LoadedModel:
     from qwen_demo.models import fp8
     from qwen_demo.models.checkpoint import Checkpoint
+    from qwen_demo.models.finite import ensure_finite
     from qwen_demo.models.hub.fetch import folder_of
     from qwen_demo.models.processor import load_processor
     from qwen_demo.models.prompt import PromptBuilder
@@ -118,7 +119,6 @@ def _load(choice: Choice, settings: Settings, progress: Progress) -> LoadedModel
         revision=choice.revision,
         reason=choice.reason,
         device=machine.device_name(device, settings.device_map),
-        dtype=str(model.dtype).removeprefix("torch."),
         quantization=quantization,
         attention=attention,
         context_tokens=checkpoint.context_tokens,
@@ -128,7 +128,10 @@ def _load(choice: Choice, settings: Settings, progress: Progress) -> LoadedModel
         embedded=choice.embedded,
     )
     prompts = PromptBuilder(processor, model.model.get_rope_index, info)
-    return LoadedModel(model, prompts, info, model.get_input_embeddings().weight.device)
+    place = model.get_input_embeddings().weight.device
+    if not machine.on_zerogpu():
+        ensure_finite(model, prompts, place)
+    return LoadedModel(model, prompts, replace(info, dtype=str(model.dtype).removeprefix("torch.")), place)
 
 
 def _config(choice: Choice, folder: Path) -> Any:
