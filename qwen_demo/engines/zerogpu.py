@@ -29,7 +29,7 @@ LEAST_S = 5
 RETRY_S = 60.0
 
 
-class Pace:
+class BorrowingPace:
     """How long calls take here, so that none asks for more of a visitor's quota than it needs.
 
     Attributes:
@@ -69,7 +69,7 @@ def borrowed(model, device, grammars: "Grammars") -> Callable:
 
     from qwen_demo.engines import tokens
 
-    pace = Pace()
+    pace = BorrowingPace()
 
     def duration_s(prompt: "Prompt", sampling: Sampling, held: Held | None = None) -> int:
         return pace.seconds(sampling.max_new_tokens)

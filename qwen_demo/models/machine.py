@@ -85,6 +85,15 @@ def least_seconds(work, times: int = 4) -> float:
     return least
 
 
+def free_memory(device: str) -> int:
+    """Bytes that a model may still take on a device."""
+    if not device.startswith("cuda"):
+        return available_memory()
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
 def available_memory() -> int:
     """Main memory that this process may still take, its container's limit included."""
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

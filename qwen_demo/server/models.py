@@ -52,9 +52,7 @@ def describe(model: KnownModel, *, measure: bool) -> str:
 def needs(model: KnownModel) -> tuple[str, float, float]:
     """The kind of weights that `auto` takes here, GiB that they need and GiB that are free."""
     if (device := machine.device()).startswith("cuda"):
-        import torch
-
-        return "nf4", memory.needed_gib(model.model_id, "nf4"), torch.cuda.mem_get_info(device)[0] / GIB
+        return "nf4", memory.needed_gib(model.model_id, "nf4"), machine.free_memory(device) / GIB
     kind = "none"
     if device == "cpu":
         from qwen_demo.models.cpu.speed import quickest_four_bits
@@ -81,7 +79,7 @@ def pull(argv: Sequence[str], prog: str) -> int:
     listing = list_files(model_id, options.revision, secret)
     if not options.anyway:
         refuse_what_does_not_fit(listing)
-    download = Download(listing, secret, Bar(sys.stderr.isatty()).show)
+    download = Download(listing, secret, PullBar(sys.stderr.isatty()).show)
     with _stopped_by_interrupt(download.stop):
         try:
             folder = download.run()
@@ -105,7 +103,7 @@ def refuse_what_does_not_fit(listing: Listing) -> None:
         )
 
 
-class Bar:
+class PullBar:
     """Progress on standard error: one line that changes on a terminal, ten lines elsewhere."""
 
     def __init__(self, is_terminal: bool):

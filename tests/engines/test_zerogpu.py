@@ -27,12 +27,12 @@ def test_elsewhere_it_is_not_used():
 
 
 def test_before_anything_is_measured_the_length_of_the_answer_counts():
-    short, long = (zerogpu.Pace().seconds(tokens) for tokens in (16, 1024))
+    short, long = (zerogpu.BorrowingPace().seconds(tokens) for tokens in (16, 1024))
     assert zerogpu.START_S <= short < long <= zerogpu.LONGEST_S
 
 
 def test_what_calls_took_is_what_is_asked_for():
-    pace = zerogpu.Pace()
+    pace = zerogpu.BorrowingPace()
     pace.took(2.0, 100, 3.0)
     assert pace.seconds(100) == round(zerogpu.MARGIN * (2.0 + 0.03 * 100))
     for _ in range(20):
@@ -41,7 +41,7 @@ def test_what_calls_took_is_what_is_asked_for():
 
 
 def test_a_slow_start_counts_at_once_and_an_answer_of_one_token_measures_no_rate():
-    pace = zerogpu.Pace()
+    pace = zerogpu.BorrowingPace()
     pace.took(1.0, 100, 2.0)
     before = pace.token_s
     pace.took(9.0, 0, 0.0)
@@ -50,7 +50,7 @@ def test_a_slow_start_counts_at_once_and_an_answer_of_one_token_measures_no_rate
 
 
 def test_nothing_is_asked_for_beyond_the_bounds():
-    pace = zerogpu.Pace()
+    pace = zerogpu.BorrowingPace()
     pace.took(0.01, 10, 0.01)
     assert pace.seconds(1) == zerogpu.LEAST_S
     assert pace.seconds(10**6) == zerogpu.LONGEST_S
