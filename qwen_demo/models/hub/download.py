@@ -101,6 +101,10 @@ class Download:
         self._removes = True
         self._stop.set()
 
+    @property
+    def is_cancelled(self) -> bool:
+        return self._removes
+
     def missing(self) -> list[RemoteFile]:
         return [file for file in self.listing.files if not self._blob(file).exists()]
 
