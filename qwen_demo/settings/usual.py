@@ -26,4 +26,6 @@ def usual_proxies() -> str:
 
 def usual_weights_cache() -> Path:
     """Where programs of this user keep what can be made anew."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qwen-demo" / "weights"
+    # Where there is no home at all, the folder is never made: what is not kept is quantised again.
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "qwen-demo" / "weights"

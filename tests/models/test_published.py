@@ -1,5 +1,6 @@
 """Checkpoints as they come: every published layout is loaded, or refused with words that help."""
 
+import asyncio
 import json
 
 import pytest
@@ -293,6 +294,8 @@ async def test_the_engines_give_the_same_greedy_answer(weights, tmp_path, layout
         engine = kind(settings("embedded", **changes), loader=lambda *_: one)
         await engine.start()
         answers.append([(await collect(engine.stream(request))).text for request in requests])
+        together = await asyncio.gather(*(collect(engine.stream(request)) for request in requests))
+        assert [answer.text for answer in together] == answers[-1]
         await engine.close()
     assert answers[0] == answers[1] == answers[2]
     assert "blue" in answers[0][0]

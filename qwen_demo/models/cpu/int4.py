@@ -6,10 +6,12 @@ dtype, for which the packed layout must be known; it depends on the machine.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
+
+from qwen_demo.models.cpu.nf4 import stacked_bias
 
 GROUP = 64
 # The product works on whole blocks of this many outputs.
@@ -101,6 +103,27 @@ class Int4Linear(nn.Module):
         """Of what `quantize` gives."""
         return cls(pack(numbers), torch.stack([scale.T, zero.T], dim=-1).to(FUSED_DTYPE).contiguous(), bias)
 
+    @classmethod
+    def stacked(cls, layers: Sequence["Int4Linear"]) -> "Int4Linear":
+        """Several layers of the same input as one, their outputs side by side. The layers' weights become views."""
+        sizes = [layer.out_features for layer in layers]
+        made = cls(
+            torch.cat([layer.packed for layer in layers]),
+            torch.cat([layer.scale_zero for layer in layers], dim=1),
+            stacked_bias(layers),
+        )
+        parts = zip(layers, made.packed.split(sizes), made.scale_zero.split(sizes, dim=1), strict=True)
+        for layer, packed, scale_zero in parts:
+            layer.packed, layer.scale_zero = packed, scale_zero
+        return made
+
+    @staticmethod
+    def can_be_stacked(layers: Sequence["Int4Linear"]) -> bool:
+        """Whether their blocks are whole and their groups of one size."""
+        block = layout_block()
+        whole = bool(block) and all(layer.out_features % block == 0 for layer in layers)
+        return whole and len({layer.group for layer in layers}) == 1
+
     @property
     def weight(self) -> torch.Tensor:
         """What stands for a layer's weight where its device is asked for."""
@@ -115,7 +138,7 @@ class Int4Linear(nn.Module):
 
     def _fused(self, x: torch.Tensor) -> torch.Tensor:
         product = torch.ops.aten._weight_int4pack_mm_for_cpu
-        out = product(x.to(FUSED_DTYPE).contiguous(), self.packed, self.group, self.scale_zero).to(x.dtype)
+        out = product(x.to(FUSED_DTYPE).contiguous(), self.packed, self.group, self.scale_zero.contiguous()).to(x.dtype)
         return out if self.bias is None else out.add_(self.bias)
 
     def _unpacked(self, x: torch.Tensor, block: int) -> torch.Tensor:

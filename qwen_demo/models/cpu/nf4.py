@@ -7,6 +7,7 @@ always reads many rows.
 
 import functools
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -122,6 +123,25 @@ class Nf4Linear(nn.Module):
         scales = scales.view(out_features, -1).T.to(torch.bfloat16).contiguous()
         return cls(pack(codes, out_features), scales, bias)
 
+    @classmethod
+    def stacked(cls, layers: Sequence["Nf4Linear"]) -> "Nf4Linear":
+        """Several layers of the same input as one, their outputs side by side. The layers' weights become views."""
+        sizes = [layer.out_features for layer in layers]
+        made = cls(
+            torch.cat([layer.packed for layer in layers]),
+            torch.cat([layer.scales for layer in layers], dim=1),
+            stacked_bias(layers),
+        )
+        parts = zip(layers, made.packed.split(sizes), made.scales.split(sizes, dim=1), strict=True)
+        for layer, packed, scales in parts:
+            layer.packed, layer.scales = packed, scales
+        return made
+
+    @staticmethod
+    def can_be_stacked(layers: Sequence["Nf4Linear"]) -> bool:
+        """Always: all are whole blocks of outputs."""
+        return bool(layers)
+
     @property
     def weight(self) -> torch.Tensor:
         """What stands for a layer's weight where its device is asked for."""
@@ -131,13 +151,22 @@ class Nf4Linear(nn.Module):
         rows = x.reshape(-1, self.in_features).contiguous()
         shape = (self.out_features, self.in_features)
         product: Any = torch.ops.bitsandbytes.gemv_4bit.default
-        out = product(rows, self.packed, shape, self.scales, self._code, BLOCK).to(x.dtype)
+        out = product(rows, self.packed, shape, self.scales.contiguous(), self._code, BLOCK).to(x.dtype)
         if self.bias is not None:
             out = out.add_(self.bias)
         return out.view(*x.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}"
+
+
+def stacked_bias(layers: Sequence[Any]) -> torch.Tensor | None:
+    """Of layers side by side; None if none has one."""
+    known = [layer.bias for layer in layers if layer.bias is not None]
+    if not known:
+        return None
+    none = known[0].new_zeros
+    return torch.cat([none(layer.out_features) if layer.bias is None else layer.bias for layer in layers])
 
 
 class UnpackedNf4Linear(nn.Module):
