@@ -38,9 +38,9 @@ def test_each_model_is_named_with_what_it_needs_here(here, capsys):
     assert embedded.startswith("embedded: comes with the program")
     assert (
         small
-        == f"{SMALL}: fetched; int4 needs 4.5 GiB of 8.0 free, fits; about 7 s to the first token, then 16 tokens/s"
+        == f"{SMALL}: fetched; int4 needs 4.4 GiB of 8.0 free, fits; about 7 s to the first token, then 16 tokens/s"
     )
-    assert "16.6 GB to fetch; int4 needs 6.7 GiB of 8.0 free, fits; about 13 s" in large
+    assert "16.6 GB to fetch; int4 needs 6.5 GiB of 8.0 free, fits; about 13 s" in large
     assert "pull 3b" in hint
 
 

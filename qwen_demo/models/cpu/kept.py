@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from qwen_demo.models.checkpoint import Checkpoint
+from qwen_demo.models.cpu.head import RescoredHead
 from qwen_demo.models.cpu.layers import KINDS, WeightsPlan
 from qwen_demo.models.cpu.stored import StoredEmbedding
 from qwen_demo.models.reading import ReadingOrder
@@ -28,9 +29,9 @@ from qwen_demo.sentences import Sentence
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, WORDS_FILE = "manifest.json", "words.safetensors"
-WORDS = "model.language_model.embed_tokens.weight"
+WORDS, HEAD = "model.language_model.embed_tokens.weight", "lm_head"
 GIB, GB = 1 << 30, 10**9
 # Written at once: the library makes a copy of it.
 SHARD_BYTES = 1 << 28
@@ -111,7 +112,11 @@ class KeptWeights:
             beside.mkdir(parents=True)
             for number, shard in enumerate(_shards(state)):
                 save_file(shard, beside / f"weights-{number:03}.safetensors")
-            save_file({WORDS: words.weight}, beside / WORDS_FILE)
+            whole = {WORDS: words.weight}
+            head = model.get_submodule(HEAD)
+            if isinstance(head, RescoredHead) and head.rows is not words.weight:
+                whole[HEAD] = head.rows
+            save_file(whole, beside / WORDS_FILE)
             manifest = {"key": self._key, "bytes": size, "layers": _classes(model)}
             (beside / MANIFEST).write_text(json.dumps(manifest))
             beside.rename(self.folder)
@@ -130,6 +135,9 @@ class KeptWeights:
         for name, tensor in read.items():
             module, _, leaf = name.rpartition(".")
             parts.setdefault(module, {})[leaf] = tensor
+        if (coarse := f"{HEAD}.coarse") in parts:
+            head = KINDS[classes[coarse]](**parts.pop(coarse))
+            model.set_submodule(HEAD, RescoredHead(head, torch.empty(0, 0)))
         for module, tensors in parts.items():
             if (kind := classes.get(module)) is not None:
                 model.set_submodule(module, KINDS[kind](**tensors))
@@ -143,7 +151,12 @@ class KeptWeights:
 
     def _map_words(self, model: Any) -> None:
         with safe_open(self.folder / WORDS_FILE, "pt") as opened:
-            model.set_submodule(WORDS.removesuffix(".weight"), StoredEmbedding(opened.get_tensor(WORDS), self._dtype))
+            words = opened.get_tensor(WORDS)
+            whole = opened.get_tensor(HEAD) if HEAD in opened.keys() else words  # noqa: SIM118 no mapping
+        model.set_submodule(WORDS.removesuffix(".weight"), StoredEmbedding(words, self._dtype))
+        head = model.get_submodule(HEAD)
+        if isinstance(head, RescoredHead):
+            model.set_submodule(HEAD, RescoredHead(head.coarse, whole))
 
     def _forget_old(self) -> None:
         """Entries that nobody used for long, and what a program that ended left half written."""

@@ -4,8 +4,8 @@
 |---|---|---|---|
 | `none` | compute dtype | compute dtype | compute dtype |
 | `int8` | eight bits | as the files are | eight bits |
-| `nf4`, `int4` | four bits | as the files are | eight bits |
-| `nf4-vision` | four bits | NF4 | eight bits |
+| `nf4`, `int4` | four bits | as the files are | four bits, whole for the likeliest words |
+| `nf4-vision` | four bits | NF4 | four bits, whole for the likeliest words |
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from qwen_demo.models.cpu import int4, nf4
+from qwen_demo.models.cpu.head import RescoredHead
 from qwen_demo.models.cpu.int4 import Int4Linear
 from qwen_demo.models.cpu.int8 import Int8Linear
 from qwen_demo.models.cpu.nf4 import Nf4Linear, UnpackedNf4Linear
@@ -58,7 +59,7 @@ def linear(role: Role, source: Source, bias: torch.Tensor | None, plan: WeightsP
     bias = None if bias is None else bias.to(plan.dtype)
     if plan.kind != "none":
         if role == "head":
-            return Int8Linear.of_source(source)
+            return _head(source, plan)
         if role == "text" and (made := _quantized(source, bias, plan.kind)):
             return made
         if role == "vision" and plan.kind == "nf4-vision":
@@ -67,6 +68,14 @@ def linear(role: Role, source: Source, bias: torch.Tensor | None, plan: WeightsP
     if plan.kind != "none" and weight.dtype != plan.dtype and weight.dtype in (torch.bfloat16, torch.float16):
         return StoredLinear(weight.clone(), bias)
     return plain(weight.to(plan.dtype, copy=True), bias)
+
+
+def _head(source: Source, plan: WeightsPlan) -> nn.Module:
+    """Four bits with whole weights behind them, which the source must go on holding; else eight bits."""
+    coarse = _quantized(source, None, plan.kind) if plan.kind != "int8" and isinstance(source, Dense) else None
+    if coarse is None or not isinstance(source, Dense):
+        return Int8Linear.of_source(source)
+    return RescoredHead(coarse, source.weight)
 
 
 def plain(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:

@@ -14,6 +14,7 @@ from torch import nn
 from qwen_demo.errors import ModelLoadError
 from qwen_demo.models.checkpoint import Checkpoint, StoredWeight
 from qwen_demo.models.cpu import layers, sources
+from qwen_demo.models.cpu.head import RescoredHead
 from qwen_demo.models.cpu.layers import WeightsPlan
 from qwen_demo.models.cpu.stored import StoredEmbedding
 from qwen_demo.models.progress import ReadingProgress
@@ -47,7 +48,7 @@ def read_into(
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     tied = checkpoint.ties_embeddings
     for name in sorted(linears, key=lambda name: _place(checkpoint, name)):
-        if name == HEAD and tied:
+        if name == HEAD and (tied or plan.kind != "none"):
             continue
         parts = checkpoint_parts(checkpoint, name)
         tensors = _opened(parts)
@@ -86,11 +87,14 @@ def _read_words(model: Any, checkpoint: Checkpoint, plan: WeightsPlan, *, tied: 
         if tied:
             model.get_submodule(HEAD).weight = weight
         return
-    if tied:
-        model.set_submodule(HEAD, layers.linear("head", sources.Dense(table), None, plan))
-    # A second mapping: of the first every page has been read.
+    head = {"weight": checkpoint.weights[f"{WORDS}.weight"]} if tied else checkpoint_parts(checkpoint, HEAD)
+    made = layers.linear("head", sources.read(_opened(head)), None, plan)
+    # Second mappings: of the first ones every page has been read.
     table = _tensor(checkpoint, f"{WORDS}.weight")
     model.set_submodule(WORDS, StoredEmbedding(table, plan.dtype))
+    if isinstance(made, RescoredHead):
+        made.rows = table if tied else mapped(head["weight"])
+    model.set_submodule(HEAD, made)
 
 
 def _place(checkpoint: Checkpoint, name: str) -> tuple[str, str]:

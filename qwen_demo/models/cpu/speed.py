@@ -100,6 +100,5 @@ def expected(model: KnownModel, kind: str, dtype: torch.dtype) -> Expectation:
     """By the measured products alone, which are nearly all of the time."""
     speeds = measured(dtype)
     layers = speeds[{"nf4-vision": "nf4"}.get(kind, kind)]
-    head = speeds["none" if kind == "none" else "int8"]
     first = PHOTO_PATCHES * model.vision * speeds["none"].read + PHOTO_TOKENS * model.layers * layers.read
-    return Expectation(first, 1 / (model.layers * layers.written + model.words * head.written))
+    return Expectation(first, 1 / (model.layers * layers.written + model.words * layers.written))

@@ -7,7 +7,7 @@ GIB = 1 << 30
 # Bytes for a weight. Four bits come with a scale for each block of 64.
 LAYER_BYTES = {"none": 2.0, "int8": 1.0, "nf4": 0.53125, "nf4-vision": 0.53125, "int4": 0.5625}
 VISION_BYTES = {"nf4-vision": 0.5625}
-HEAD_BYTES = {"none": 2.0}
+HEAD_BYTES = {"none": 2.0, "int8": 1.0}
 # Of a process besides the weights: the libraries, keys and values of a few users, a large image on its way.
 PROCESS_GIB = 1.5
 
@@ -38,7 +38,7 @@ class KnownModel:
         The table of words is mapped from its file, except where it is the output layer too and that is not quantised.
         """
         weights = self.layers * LAYER_BYTES[kind] + self.vision * VISION_BYTES.get(kind, vision_bytes)
-        weights += self.words * (HEAD_BYTES.get(kind, 1.0) if self.tied or kind != "none" else 4.0)
+        weights += self.words * (HEAD_BYTES.get(kind, LAYER_BYTES[kind]) if self.tied or kind != "none" else 4.0)
         return int(weights + PROCESS_GIB * GIB)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,21 @@ def test_the_table_of_words_is_mapped_not_read(order):
     table = second.model.language_model.embed_tokens.weight
     assert "words.safetensors" in Path("/proc/self/maps").read_text()
     assert table.dtype == torch.bfloat16
+
+
+def test_an_output_layer_of_its_own_is_kept_too(tmp_path, order, monkeypatch):
+    weights = published.weights()
+    weights["lm_head.weight"] = weights["model.language_model.embed_tokens.weight"].flip(0)
+    folder = published.write(tmp_path / "untied", weights, tie_word_embeddings=False)
+    one = order()
+    own = replace(one, checkpoint=Checkpoint.of(folder), config=AutoConfig.from_pretrained(folder))
+    first, _ = load.read(own)
+    monkeypatch.setattr(load, "read_into", lambda *_: pytest.fail("quantised again"))
+    second, _ = load.read(own)
+    assert torch.equal(second.lm_head.rows, weights["lm_head.weight"])
+    ids = torch.arange(20)[None]
+    with torch.inference_mode():
+        assert torch.equal(second(input_ids=ids).logits, first(input_ids=ids).logits)
 
 
 def test_other_weights_other_files_and_other_layouts_are_other_entries(order, folder, monkeypatch):
