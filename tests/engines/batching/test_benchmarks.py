@@ -46,7 +46,7 @@ def test_a_checkpoint_of_random_weights_goes_through_the_products_loader(tmp_pat
     loaded = from_disk(settings(model=str(tmp_path), quantization="nf4", threads=1), context_tokens=512)
     assert loaded.info.quantization == "nf4" and loaded.info.context_tokens == 512
     layer = loaded.model.model.language_model.layers[0]
-    assert type(layer.mlp.up_proj).__name__ == "Linear4bit"
+    assert type(layer.mlp.up_proj).__name__ in ("Nf4Linear", "UnpackedNf4Linear")
     # A prompt of the embedded model's template puts an image where this model looks for one.
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert tokenizer.token_to_id("<|image_pad|>") == loaded.model.config.image_token_id
