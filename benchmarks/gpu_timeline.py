@@ -102,7 +102,8 @@ async def measure(options: argparse.Namespace, trace: Path) -> dict[str, Any]:
             each.cancel()
         await asyncio.gather(*users, return_exceptions=True)
         profiler.export_chrome_trace(str(trace))
-    return {"users": options.users, "steps": steps, **summary(json.loads(trace.read_text())["traceEvents"])}
+    events = json.loads(await asyncio.to_thread(trace.read_text))["traceEvents"]
+    return {"users": options.users, "steps": steps, **summary(events)}
 
 
 def main(argv: list[str] | None = None) -> int:

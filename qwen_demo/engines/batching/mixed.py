@@ -128,8 +128,9 @@ class MixedStep:
         shape = (most, self._slots, self._block_count)
         pinned = self.device.type == "cuda"
 
-        def numbers(device: "torch.device | str", **how: bool) -> Numbers:
-            made = Numbers(*shape, torch.zeros(Numbers.size(*shape), dtype=torch.int64, device=device, **how))
+        def numbers(device: "torch.device | str", pin_memory: bool = False) -> Numbers:
+            size = Numbers.size(*shape)
+            made = Numbers(*shape, torch.zeros(size, dtype=torch.int64, device=device, pin_memory=pin_memory))
             made.places.fill_(self._cache.length)
             made.last.fill_(-1)
             return made
@@ -285,7 +286,7 @@ class MixedStep:
                 self._logits = made.new_empty(self._slots, made.shape[-1])
             side.synchronize()
             # Only this thread's calls belong to the recording: the vision encoder runs in another one.
-            graph.capture_begin(*([self._pool] if self._pool else []), capture_error_mode="thread_local")
+            graph.capture_begin(self._pool, capture_error_mode="thread_local")
             try:
                 self._logits[:answers].copy_(self._pass(answers, prompts))
             finally:

@@ -94,7 +94,7 @@ class RecordedEncoder:
         self._encoder.forward(self._pixels[:size], layout)
         torch.cuda.current_stream().synchronize()
         graph = torch.cuda.CUDAGraph()
-        graph.capture_begin(*([self._pool] if self._pool else []), capture_error_mode="thread_local")
+        graph.capture_begin(self._pool, capture_error_mode="thread_local")
         try:
             self._results[size] = self._encoder.forward(self._pixels[:size], layout)
         finally:
