@@ -20,7 +20,7 @@ from qwen_demo.engines.batching.mixed import MixedStep, SlotState, ends
 from qwen_demo.engines.batching.model.attention import MIN_ROWS, padded_length
 from qwen_demo.engines.batching.model.decoder import LeanDecoder, StockDecoder
 from qwen_demo.engines.batching.model.stages import PipelineStages, StagedDecoder, on_device
-from qwen_demo.engines.batching.sampler import Choice, SampledTokens, Sampler, swap_columns
+from qwen_demo.engines.batching.sampler import PendingTokens, SampledTokens, Sampler, swap_columns
 from qwen_demo.models.prompt import Prompt
 from qwen_demo.types import Sampling
 
@@ -189,7 +189,7 @@ class ModelRunner:
         return choice.read()
 
     @torch.inference_mode()
-    def queue(self, chunks: Sequence[PrefillChunk[Job]], batch: int) -> Choice:
+    def queue(self, chunks: Sequence[PrefillChunk[Job]], batch: int) -> PendingTokens:
         """Start a pass over chunks of prompts and the next tokens of the slots 0 to `batch`; nobody waits for it.
 
         A prompt that is whole with its chunk gets the first token of its answer, its slot decodes from now on.
