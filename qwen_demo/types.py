@@ -188,11 +188,13 @@ class Held:
         json_schema: as text; None where only calls will do.
         tools: what may be called; empty where only JSON will do.
         most_calls: so many at most.
+        repetition_guard: calls that run in a loop are brought to their end.
     """
 
     json_schema: str | None
     tools: tuple[Tool, ...] = ()
     most_calls: int = MOST_CALLS
+    repetition_guard: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,8 @@ class ChatRequest:
         schema = None if self.tools and self.tool_choice.required else self.sampling.json_schema
         if schema is None and not (self.tools and self.tool_choice.required):
             return None
-        return Held(schema, self.callable_tools, MOST_CALLS if self.parallel_tool_calls else 1)
+        most = MOST_CALLS if self.parallel_tool_calls else 1
+        return Held(schema, self.callable_tools, most, self.repetition_guard)
 
 
 @dataclass(frozen=True, slots=True)

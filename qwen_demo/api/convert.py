@@ -109,7 +109,8 @@ def _tools(body: ChatCompletionRequest) -> tuple[tuple[Tool, ...], ToolChoice, b
 
 def _tool(body: ToolBody, place: str) -> Tool:
     function = body.function
-    return tools_.tool(function.name, function.description, function.parameters, function.strict, place)
+    strict = function.strict or body.strict
+    return tools_.tool(function.name, function.description, function.parameters, strict, place)
 
 
 def opens_files(body: ChatCompletionRequest) -> bool:

@@ -187,7 +187,9 @@ def _model(service: Service) -> dict[str, Any]:
 
 def _inference_body() -> dict[str, Any]:
     schema = InferenceRequest.model_json_schema()
-    form = {**schema, "properties": {**schema["properties"], "file": {"type": "string", "format": "binary"}}}
+    # All that a form holds is text, so nothing in it has the wrong type.
+    texts = {name: {"title": member["title"]} for name, member in schema["properties"].items()}
+    form = {**schema, "properties": texts | {"file": {"type": "string", "format": "binary"}}}
     return {
         "required": True,
         "content": {"application/json": {"schema": schema}, FORM: {"schema": form}},

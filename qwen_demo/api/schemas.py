@@ -22,11 +22,14 @@ from qwen_demo.api.idle_fields import (
     Anything,
     CacheFields,
     Dropped,
+    Flag,
     MessageFields,
+    Number,
     OpenAIFields,
     OtherServersFields,
     StreamFields,
     Strict,
+    Whole,
 )
 from qwen_demo.api.parts import Content
 
@@ -48,7 +51,7 @@ class MessageCall(CacheFields):
     id: str = ""
     type: Literal["function"] = "function"
     function: CalledFunction
-    index: Dropped[int] = None
+    index: Dropped[Whole] = None
     provider_specific_fields: Dropped[dict[str, Any]] = None
 
 
@@ -80,7 +83,7 @@ class ChatMessage(MessageFields):
 
 
 class StreamOptions(StreamFields):
-    include_usage: bool = False
+    include_usage: Flag = False
 
 
 class JsonSchema(Strict):
@@ -90,7 +93,7 @@ class JsonSchema(Strict):
     description: str | None = None
     # pydantic's own models have a method called schema.
     json_schema: dict[str, Any] = Field(alias="schema")
-    strict: bool = True
+    strict: Flag = True
 
 
 class ResponseFormat(Strict):
@@ -108,12 +111,14 @@ class FunctionBody(Strict):
     name: str
     description: str = ""
     parameters: dict[str, Any] | None = None
-    strict: bool = False
+    strict: Flag = False
 
 
 class ToolBody(CacheFields):
     type: Literal["function"] = "function"
     function: FunctionBody
+    # Where OpenAI's other API has it.
+    strict: bool = False
 
 
 class NamedFunction(Strict):
@@ -121,7 +126,7 @@ class NamedFunction(Strict):
 
 
 class NamedTool(Strict):
-    type: Literal["function"]
+    type: Literal["function"] = "function"
     function: NamedFunction
 
 
@@ -153,19 +158,19 @@ WantedTools = Annotated[
 class PixelBudget(Strict):
     """vLLM's name for the bounds of an image's area."""
 
-    min_pixels: int | None = Field(default=None, ge=784)
-    max_pixels: int | None = Field(default=None, ge=784)
+    min_pixels: Whole | None = Field(default=None, ge=784)
+    max_pixels: Whole | None = Field(default=None, ge=784)
 
 
 class SamplingFields(Strict):
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    seed: int | None = None
+    temperature: Number = 0.0
+    top_p: Number = 1.0
+    top_k: Whole = 0
+    min_p: Number = 0.0
+    repetition_penalty: Number = 1.0
+    presence_penalty: Number = 0.0
+    frequency_penalty: Number = 0.0
+    seed: Whole | None = None
 
 
 Stops = Annotated[
@@ -181,22 +186,22 @@ class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
 
     model: str = ""
     messages: list[ChatMessage] = Field(min_length=1)
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
+    max_tokens: Whole | None = Field(None, ge=1)
+    max_completion_tokens: Whole | None = Field(None, ge=1)
     n: Literal[1] = 1
     stop: Stops = Field(default_factory=list)
-    stream: bool = False
+    stream: Flag = False
     stream_options: StreamOptions | None = None
-    logprobs: bool = False
-    top_logprobs: int | None = None
+    logprobs: Flag = False
+    top_logprobs: Whole | None = None
     response_format: ResponseFormat | None = None
     tools: list[ToolBody] = Field(default_factory=list)
     tool_choice: WantedTools = "auto"
-    parallel_tool_calls: bool = True
+    parallel_tool_calls: Flag = True
     mm_processor_kwargs: PixelBudget = PixelBudget()
 
-    add_generation_prompt: bool | None = None
-    continue_final_message: bool = False
+    add_generation_prompt: Flag | None = None
+    continue_final_message: Flag = False
 
     @model_validator(mode="after")
     def _one_meaning(self) -> Self:
@@ -234,8 +239,8 @@ class InferenceRequest(Strict):
     prompt: str
     image_url: str | None = None
     image: str | None = Field(None, description="base64 of an image file")
-    max_tokens: int = Field(512, ge=1)
-    temperature: float = 0.0
+    max_tokens: Whole = Field(512, ge=1)
+    temperature: Number = 0.0
 
 
 class InferenceResponse(BaseModel):

@@ -20,7 +20,7 @@ from qwen_demo.models.load import LoadedModel, load
 from qwen_demo.models.tools.hermes import stops
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
-from qwen_demo.types import ChatRequest, Event, Finished, Health, ModelInfo, Sampling, TextDelta, Timing, Usage
+from qwen_demo.types import ChatRequest, Event, Finished, Health, Held, ModelInfo, Sampling, TextDelta, Timing, Usage
 
 if TYPE_CHECKING:
     from qwen_demo.engines.tokens import AnswerStreamer
@@ -47,18 +47,22 @@ class _Model:
         else:
             self.run = partial(tokens.run, loaded.model, loaded.device, grammars)
 
+    def held(self, request: ChatRequest) -> Held | None:
+        held = request.held
+        return replace(held, repetition_guard=held.repetition_guard and self._repetition_guard) if held else None
+
     def streamer(self, request: ChatRequest, max_new_tokens: int) -> "AnswerStreamer":
         from qwen_demo.engines.output import Output
         from qwen_demo.engines.tokens import AnswerStreamer
 
-        tokenizer = self.prompts.tokenizer
+        tokenizer, held = self.prompts.tokenizer, self.held(request)
         output = Output(
             tokenizer,
             self.end_ids,
             max_new_tokens=max_new_tokens,
             stop=stops(request),
-            repetition_guard=self._repetition_guard and request.repetition_guard,
-            must_be_whole=request.held is not None,
+            repetition_guard=self._repetition_guard and request.repetition_guard and not (held and held.tools),
+            must_be_whole=held is not None,
         )
         return AnswerStreamer(tokenizer, output)
 
@@ -203,7 +207,7 @@ class _Job:
                 self.model.run(
                     prompt,
                     sampling,
-                    self.request.held,
+                    self.model.held(self.request),
                     streamer=streamer,
                     should_stop=lambda: bool(streamer.output.reason) or self.cancelled.is_set(),
                 )

@@ -6,7 +6,9 @@ tens of microseconds a token, and put over the logits before anything else looks
 
 import json
 import logging
+import re
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import llguidance
@@ -14,6 +16,7 @@ import llguidance.hf
 import llguidance.torch
 import torch
 
+from qwen_demo.engines.ending import Closers, Ending
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.models.tools.hermes import CLOSE, OPEN, json_text
 from qwen_demo.sentences import Sentence
@@ -27,6 +30,10 @@ COMPACT: Any = {"whitespace_flexible": False}
 AS_TRAINED: Any = COMPACT | {"item_separator": ", ", "key_separator": ": "}
 OPTIONS = "x-guidance"  # the library's own word in a schema, which is not the caller's to say
 LONGEST_SCHEMA = 65_536
+# Those that it holds an answer to; words of a schema that hold values and no schemas.
+_FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"}
+_VALUES = {"const", "enum", "default", "examples", "example", "required"}
+_PLACE = re.compile(r"(?:at )?\d+\(\d+\): |failed to compile JSON schema: ")
 # What opens an object to more members than `properties` names.
 _OPENING = {"additionalProperties", "patternProperties", "unevaluatedProperties", "allOf", "anyOf", "oneOf", "$ref"}
 
@@ -43,10 +50,18 @@ class Grammars:
     def __init__(self, tokenizer, vocabulary: int, end_ids: frozenset[int]):
         self._tokenizer, self._vocabulary, self._end_ids = tokenizer, vocabulary, sorted(end_ids)
         self._prepared: llguidance.LLTokenizer | None = None
+        self._closers: Closers | None = None
         self._lock = threading.Lock()
 
-    def of(self, held: Held | None) -> "Constraint | None":
-        """What holds an answer to that. Raises `InvalidRequest` as `constraint` does."""
+    def of(
+        self, held: Held | None, max_new_tokens: int, on_cut: Callable[[], None] = lambda: None
+    ) -> "Constraint | None":
+        """What holds an answer to that. Raises `InvalidRequest` as `constraint` does.
+
+        Args:
+            max_new_tokens: of the answer; calls are brought to their end before.
+            on_cut: called if that is not where the model would have ended them.
+        """
         if held is None:
             return None
         if not held.tools:
@@ -63,7 +78,9 @@ class Grammars:
                 if (one := llguidance.LLMatcher(tokens, alone)).is_error():
                     raise _unusable(one.get_error(), tool)
             raise _unusable(matcher.get_error(), held.tools[0])
-        return Constraint(matcher, self._vocabulary, "tools")
+        constraint = Constraint(matcher, self._vocabulary, "tools")
+        constraint.ending = Ending(matcher, self._what_closes(), max_new_tokens, on_cut, held.repetition_guard)
+        return constraint
 
     def constraint(self, json_schema: str) -> "Constraint":
         """Raises `InvalidRequest` when the schema is not one, or uses what cannot be enforced."""
@@ -83,6 +100,12 @@ class Grammars:
                     self._tokenizer, n_vocab=self._vocabulary, eos_token=self._end_ids
                 )
             return self._prepared
+
+    def _what_closes(self) -> Closers:
+        with self._lock:
+            if self._closers is None:
+                self._closers = Closers(self._tokenizer, self._vocabulary, self._end_ids)
+            return self._closers
 
     def _lark(self, held: Held, schema: Any) -> str:
         """Calls of the tools as `models/tools/hermes.py` writes them, or an answer of JSON, in Lark's notation."""
@@ -104,7 +127,9 @@ class Grammars:
     def _mark(self, tag: str) -> str:
         """Where the vocabulary has a token for it, only that token will do."""
         token = self._tokenizer.get_added_vocab().get(tag)
-        return _text(tag) if token is None or not self._tokens().is_special_token(token) else f"<[{token}]>"
+        if token is None or not self._tokens().is_special_token(token):
+            return _text(tag)
+        return f"<[{token}]>"
 
 
 def _loaded(json_schema: str) -> Any:
@@ -133,10 +158,25 @@ def _head(tool: Tool) -> str:
 
 def _parameters(tool: Tool) -> str:
     """Its schema without members that it does not name, which a small model would invent."""
-    schema = json.loads(tool.parameters)
+    schema = _without_notes(json.loads(tool.parameters)) | {"type": "object"}
     if not _OPENING.intersection(schema):
         schema["additionalProperties"] = False
     return _json(schema, AS_TRAINED)
+
+
+def _without_notes(schema: Any) -> Any:
+    """Without what the library refuses and what holds nothing: formats that only tell people something, as numbers of
+    OpenAPI have them, and names that are strings."""
+    if isinstance(schema, list):
+        return [_without_notes(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value if key in _VALUES else _without_notes(value)
+        for key, value in schema.items()
+        if not (key == "format" and isinstance(value, str) and value not in _FORMATS)
+        and not (key == "propertyNames" and value == {"type": "string"})
+    }
 
 
 def _json(schema: Any, options: Any) -> str:
@@ -148,9 +188,11 @@ def _text(words: str) -> str:
     return json.dumps(words)
 
 
-def _unusable(why: object, tool: Tool | None = None) -> InvalidRequest:
+def _unusable(error: object, tool: Tool | None = None) -> InvalidRequest:
+    # The library adds its own grammar, line by line.
+    why = _PLACE.sub("", str(error).partition("\n")[0])[:400]
     if tool is None:
-        words = Sentence("The JSON schema cannot be used: {why}", why=str(why))
+        words = Sentence("The JSON schema cannot be used: {why}", why=why)
         return InvalidRequest(words, field="response_format")
     return InvalidRequest(f"The parameters of the tool {tool.name} cannot be used: {why}", field="tools")
 
@@ -162,6 +204,7 @@ class Constraint:
         field: of the request, that it comes from.
 
     Attributes:
+        ending: brings it to its end in time; None lets it be cut.
         failure: why the answer cannot go on: a dead end of the grammar, or an error of the library, which would
             allow the end token then. Once set, the logits stay as they are, and no token counts.
     """
@@ -169,6 +212,7 @@ class Constraint:
     def __init__(self, matcher: llguidance.LLMatcher, vocabulary: int, field: str = "response_format"):
         self._matcher, self._field = matcher, field
         self._bits = llguidance.torch.allocate_token_bitmask(1, vocabulary)
+        self.ending: Ending | None = None
         self.failure: InvalidRequest | None = None
 
     def apply(self, logits: torch.Tensor) -> None:
@@ -186,9 +230,13 @@ class Constraint:
         token = torch.arange(logits.shape[-1], device=logits.device)
         words = self._bits.to(logits.device)[:, token // 32]
         logits.masked_fill_((words >> (token % 32)) & 1 == 0, -torch.inf)
+        if self.ending is not None:
+            self.ending.narrow(logits)
 
     def accept(self, token: int) -> None:
         """`token` was chosen."""
+        if self.ending is not None:
+            self.ending.accept(token)
         if self.failure is None and not self._matcher.consume_token(token):
             self._fail(self._matcher.get_error() or "a token does not fit")
 

@@ -51,8 +51,8 @@ class Proxies:
         self._networks = [_network(name) for name in given if name != "*"]
 
     def __contains__(self, address: object) -> bool:
-        if self._everybody:
-            return True
+        if self._everybody or not self._networks:
+            return self._everybody
         parsed = _address(str(address))
         return parsed is not None and any(parsed in network for network in self._networks)
 
@@ -86,10 +86,12 @@ class Hosts:
         self._all = not self.given and not on_loopback
 
     def __contains__(self, host: object) -> bool:
+        if self._all:
+            return True
         name = str(host).rpartition(":")[0] if re.search(r":\d+$", str(host)) else str(host)
         name = name.lower().rstrip(".")
         # What no stranger can give an address: what is one, and names that nobody can register.
-        if self._all or "." not in name or name.endswith(".localhost") or _address(name):
+        if "." not in name or name.endswith(".localhost") or _address(name):
             return True
         return any(name == known or (known[:2] == "*." and name.endswith(known[1:])) for known in self._names)
 

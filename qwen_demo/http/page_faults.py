@@ -63,7 +63,7 @@ class PageFaults:
 
 
 class _Answer:
-    """Passes an answer on, but holds back a 500.
+    """Passes an answer on, but holds back a 500, and what comes after its end: MCP's streams answer twice.
 
     Attributes:
         streams: an answer has begun.
@@ -71,9 +71,12 @@ class _Answer:
 
     def __init__(self, send: Send):
         self._send, self._held = send, list[Message]()
-        self.streams = False
+        self.streams = self._ended = False
 
     async def send(self, message: Message) -> None:
+        if self._ended:
+            return
+        self._ended = message["type"] == "http.response.body" and not message.get("more_body") and not self._held
         if self._held or (message["type"] == "http.response.start" and message["status"] >= 500):
             self._held.append(message)
         else:

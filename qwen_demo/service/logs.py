@@ -102,9 +102,9 @@ def _is_ours(line: bytes) -> bool:
     return isinstance(found, dict) and all(isinstance(found.get(name), str) for name in _OURS)
 
 
-def log_without_words(log: logging.Logger, message: str, error: BaseException) -> None:
+def log_without_words(log: logging.Logger, level: int, message: str, error: BaseException) -> None:
     """An error whose own words may be a stranger's, whoever writes the log."""
-    log.error("%s: %s", message, type(error).__name__, extra={"trace": error_lines(error)})
+    log.log(level, "%s: %s", message, type(error).__name__, extra={"trace": error_lines(error)})
 
 
 def escaped(text: str) -> str:

@@ -158,7 +158,9 @@ class _Quiet:
 
     def print_exc(self, *_: Any, **__: Any) -> None:
         if error := sys.exception():
-            log_without_words(log, "an event of the page failed", error)
+            # Others' scripts may send what fits no event; from the page itself it would be a mistake of ours.
+            level = logging.WARNING if isinstance(error, MISFITS) else logging.ERROR
+            log_without_words(log, level, "an event of the page failed", error)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(traceback, name)
@@ -363,6 +365,7 @@ def guard(demo: gr.Blocks) -> None:
 
 def _tell_fault(error: Exception, request: Any) -> None:
     """For `http/page_faults.py`, whether who sent the event is to blame."""
+    request = request[0] if isinstance(request, list) and request else request  # of a batch
     refused = getattr(getattr(request, "request", None), "scope", {}).get(REFUSED)
     if refused is None or not isinstance(error, (gr.Error, *MISFITS)):
         return

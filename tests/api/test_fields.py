@@ -201,6 +201,9 @@ def test_a_fault_inside_a_part_is_told_at_its_place_in_the_callers_words(app, pa
         ({"max_tokens": 1, "max_completion_tokens": 2}, "max_completion_tokens", "not both"),
         ({"top_logprobs": 2}, "top_logprobs", "logprobs: true"),
         ({"top_k": -2}, "top_k", "-2"),
+        ({"temperature": False}, "temperature", "number"),
+        ({"max_tokens": True}, "max_tokens", "number"),
+        ({"stream": 1}, "stream", "boolean"),
     ],
 )
 def test_the_field_that_was_sent_is_named(app, change, place, words):

@@ -33,6 +33,7 @@ CHECKS = [
     checks.content_type_conformance,
     checks.response_schema_conformance,
     checks.response_headers_conformance,
+    checks.negative_data_rejection,
 ]
 
 
@@ -64,7 +65,7 @@ def test_every_answer_is_documented_and_none_is_a_failure(document, name, mode):
 
     @hypothesis.given(case=made_up if mode.is_negative else made_up | made_up.map(answerable))
     @hypothesis.settings(
-        max_examples=250 if method == "POST" else 10,
+        max_examples=100 if method == "POST" else 10,
         derandomize=True,
         deadline=None,
         database=None,

@@ -102,10 +102,11 @@ def test_the_choice_of_none_calls_nothing_and_states_nothing(app):
 
 
 def test_tools_reach_the_engine_as_they_were_stated(app):
-    strict = {"type": "function", "function": {**WEATHER["function"], "strict": True}, "cache_control": {"type": "x"}}
-    assert post(app, HELLO | {"tools": [strict, TIME], "tool_choice": None}).status_code == 200
-    weather, time = app.engine.requests[-1].tools
-    assert (weather.name, weather.description, weather.strict) == ("weather", "Now.", True)
+    inside = {"type": "function", "function": {**WEATHER["function"], "strict": True}, "cache_control": {"type": "x"}}
+    for strict in (inside, {**WEATHER, "strict": True}):
+        assert post(app, HELLO | {"tools": [strict, TIME], "tool_choice": None}).status_code == 200
+        weather, time = app.engine.requests[-1].tools
+        assert (weather.name, weather.description, weather.strict) == ("weather", "Now.", True)
     assert json.loads(weather.parameters) == PARAMETERS
     assert json.loads(time.parameters) == {"type": "object", "properties": {}}
 

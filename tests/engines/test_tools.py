@@ -45,7 +45,8 @@ MUST, NAMED = ToolChoice(True), ToolChoice(True, ("count",))
 
 @pytest.fixture(params=[GenerateEngine, BatchingEngine])
 async def service(request, loaded):
-    settings = Settings(max_running=4, warmup=False, canary_s=0)
+    about = {"slots": 4, "slot_tokens": 1024, "threads": 1}
+    settings = Settings(max_running=4, warmup=False, canary_s=0, **about)
     service = Service(settings, request.param(settings, lambda *_: loaded))
     service.start()
     await service.loaded()
@@ -114,6 +115,17 @@ async def test_what_comes_before_a_call_and_after_is_counted(service):
     assert told.finished.usage.completion_tokens == 1
 
 
+async def test_the_turn_after_a_call_finds_the_one_before_it_in_the_cache(service):
+    asked = replace(question("How many?", max_new_tokens=100), tools=TOOLS)
+    first = await collect(service.answer(replace(asked, tool_choice=NAMED, parallel_tool_calls=False)))
+    told = Message("tool", (Text("three"),), tool_call_id=first.tool_calls[0].id)
+    messages = (*asked.messages, Message("assistant", (), first.tool_calls), told)
+    usage = (await collect(service.answer(replace(asked, messages=messages)))).finished.usage
+    assert usage.prompt_tokens > first.finished.usage.prompt_tokens + first.finished.usage.completion_tokens
+    if service.status().model.engine == "batching":
+        assert usage.cached_tokens >= first.finished.usage.prompt_tokens
+
+
 @pytest.fixture(scope="module")
 def with_marks(loaded) -> Grammars:
     """As with Qwen2.5's own vocabulary, where each tag is one token."""
@@ -126,7 +138,7 @@ def with_marks(loaded) -> Grammars:
 @pytest.mark.parametrize("most", [1, 3])
 def test_a_vocabulary_with_tokens_for_the_tags_uses_them(with_marks, loaded, most):
     tokenizer = with_marks._tokenizer
-    ids = write(with_marks.of(Held(None, TOOLS, most)), end_ids(loaded.model))
+    ids = write(with_marks.of(Held(None, TOOLS, most), 400), end_ids(loaded.model))
     assert ids[0] == tokenizer.get_added_vocab()["<tool_call>"]
     assert 1 <= ids.count(ids[0]) == ids.count(tokenizer.get_added_vocab()["</tool_call>"]) <= most
     assert tokenizer.decode(ids).startswith('<tool_call>\n{"name": "count')
@@ -137,11 +149,58 @@ def test_the_librarys_own_options_are_not_the_callers_to_say(loaded):
     loose = {"x-guidance": {"key_separator": "=", "lenient": True}, **COUNT, "additionalProperties": False}
     for constraint in (
         grammars.constraint(json.dumps(loose)),
-        grammars.of(Held(None, (Tool("count", parameters=json.dumps(loose)),), 1)),
+        grammars.of(Held(None, (Tool("count", parameters=json.dumps(loose)),), 1), 400),
     ):
         text = loaded.prompts.tokenizer.decode(write(constraint, end_ids(loaded.model))[:-1])
         inside = text.removeprefix('<tool_call>\n{"name": "count", "arguments": ').removesuffix("}\n</tool_call>")
         assert set(json.loads(inside)) == {"n", "colour"}
+
+
+def test_what_programs_write_into_schemas_and_what_holds_nothing_is_taken(loaded):
+    grammars = Grammars(loaded.prompts.tokenizer, loaded.model.config.text_config.vocab_size, end_ids(loaded.model))
+    count = {"type": "integer", "format": "int32", "minimum": 1, "maximum": 3, "default": 1, "title": "N"}
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": ["object", "null"],
+        "properties": {"format": count, "map": {"const": {"format": "int32", "propertyNames": {"type": "string"}}}},
+        "propertyNames": {"type": "string"},
+        "required": ["format", "map"],
+    }
+    constraint = grammars.of(Held(None, (Tool("f", parameters=json.dumps(schema)),), 1), 300)
+    text = loaded.prompts.tokenizer.decode(write(constraint, end_ids(loaded.model))[:-1])
+    inside = json.loads(text.removeprefix("<tool_call>").removesuffix("</tool_call>"))
+    assert inside["arguments"]["format"] in (1, 2, 3)
+    assert inside["arguments"]["map"] == schema["properties"]["map"]["const"]
+
+
+HOSTILE = [
+    {"type": "string", "pattern": "^((a{1,1000}){1,1000}b)*$"},
+    {"type": "string", "minLength": 10**9},
+    {"type": "array", "items": {"type": "integer"}, "minItems": 10**9},
+    {"enum": [f"v{n}" for n in range(5_000)]},
+    {"type": "integer", "multipleOf": 999_999_937},
+    {"type": "integer", "minimum": -(10**300)},
+    {"not": {}},
+    {"$ref": "#"},
+    {"$ref": "#/$defs/none"},
+    {"anyOf": [{"properties": {f"k{n}": {"type": "string"} for n in range(40)}} for _ in range(40)]},
+    {"const": "\ud800"},
+    {"const": '} | start: "x" %json {'},
+]
+
+
+@pytest.mark.parametrize("schema", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_schema_ends_in_a_call_or_in_an_error_that_says_little(loaded, schema):
+    grammars = Grammars(loaded.prompts.tokenizer, loaded.model.config.text_config.vocab_size, end_ids(loaded.model))
+    parameters = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    try:
+        constraint = grammars.of(Held(None, (Tool("f", parameters=json.dumps(parameters)),), 1), 100)
+    except InvalidRequest as refused:
+        assert str(refused).startswith("The parameters of the tool f cannot be used: ")
+        assert "tool_call" not in str(refused) and len(str(refused)) < 500
+        return
+    text = loaded.prompts.tokenizer.decode(write(constraint, end_ids(loaded.model), 100))
+    assert constraint.failure or text.startswith('<tool_call>\n{"name": "f", "arguments": {"a": ')
 
 
 def asked(**fields) -> ChatRequest:

@@ -10,7 +10,7 @@ from gradio_client import Client, handle_file
 from qwen_demo.engines import tokens, zerogpu
 from qwen_demo.engines.grammar import Grammars
 from qwen_demo.engines.output import Output
-from qwen_demo.types import Sampling
+from qwen_demo.types import Held, Sampling, Tool
 from tests.conftest import ROOT, draw, image, question
 from tests.servers import running
 
@@ -58,6 +58,20 @@ def test_borrowed_tokens_are_those_of_a_plain_run(loaded, borrowed):
     )
     assert run(loaded, borrowed, prompt) == plain
     assert run(loaded, borrowed, prompt, stop_after=3) == plain[:3]
+
+
+def test_calls_are_held_and_brought_to_their_end_on_the_gpu_as_well(loaded, borrowed):
+    parameters = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    held = Held(None, (Tool("weather", parameters=json.dumps(parameters)),), 1)
+    prompt = loaded.prompts.build(question("What is the weather in Paris?"))
+    ends = tokens.end_ids(loaded.model)
+    output = Output(loaded.prompts.tokenizer, ends, max_new_tokens=60, repetition_guard=False, must_be_whole=True)
+    streamer = tokens.AnswerStreamer(loaded.prompts.tokenizer, output)
+    stop = lambda: output.reason is not None  # noqa: E731
+    borrowed(prompt, Sampling(max_new_tokens=60), held, streamer=streamer, should_stop=stop)
+    text = loaded.prompts.tokenizer.decode(output.ids[:-1])
+    assert set(json.loads(text.removeprefix("<tool_call>").removesuffix("</tool_call>"))["arguments"]) == {"city"}
+    assert (output.reason, output.ids[-1] in ends) == ("length", True)
 
 
 def test_a_failure_on_the_gpu_reaches_the_caller(loaded, borrowed, monkeypatch):

@@ -164,6 +164,15 @@ async def test_a_call_of_its_own_comes_from_who_made_it_and_nobody_else_can_say_
     assert scope["client"][0] == PEER and not scope["headers"]
 
 
+def test_on_spaces_the_platforms_own_proxies_are_trusted(monkeypatch):
+    monkeypatch.setenv("SPACE_ID", "somebody/demo")
+    proxies = Proxies(Settings().trusted_proxies)
+    assert all(address in proxies for address in ("10.20.1.4", "172.17.0.1", "100.64.3.2", "fd00::1"))
+    assert "198.51.100.7" not in proxies
+    monkeypatch.delenv("SPACE_ID")
+    assert "127.0.0.1" not in Proxies(Settings().trusted_proxies)
+
+
 # ---- rates
 
 

@@ -20,6 +20,7 @@ MISFITS = {
     "/gradio_api/run/ask": {"data": [WORD]},
     "/gradio_api/run/ask/": {"data": ["q", None, 0, 4, 1, 1, WORD, None, ""]},
     "/gradio_api/run/chat": {"data": [[{"role": WORD, "content": "x"}], 0, 1, 1, 1, None, None, ""]},
+    "/gradio_api/run/predict/": {"data": [], "fn_index": 1, "batched": True, "event_data": [1], "trigger_id": 99999},
     "/gradio_api/run/chat/": {"data": [[[WORD]], 0, 1, 1, 1, None, None, ""]},
 }
 
@@ -68,6 +69,33 @@ def test_a_stream_of_nothing_says_so_and_ends(app, caplog):
         for path in ("/gradio_api/call/ask/nothing", "/gradio_api/queue/data?session_hash=nothing"):
             answer = http.get(path)
             assert "404" in answer.text or "error" in answer.text
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+ODD_BODIES = (
+    (b"", "application/json"),
+    (b"[[[", "application/json"),
+    (b'{"data":[null],"fn_index":"x","session_hash":5,"event_id":{}}', "application/json"),
+    (b'{"data":[],"fn_index":3,"session_hash":"\\ud800"}', "application/json"),
+    (b"x=1", "application/x-www-form-urlencoded"),
+    (b"zz", "multipart/form-data"),
+    (b'--b\r\nContent-Disposition: form-data; name="files"; filename="\x00/../x"\r\n\r\nx\r\n--b--\r\n',
+     "multipart/form-data; boundary=b"),
+    (b"\xff\xfe", "text/plain"),
+)  # fmt: skip
+ROUTES = ("reset", "cancel", "queue/join", "call/ask", "call/v2/ask", "run/ask", "run/predict", "api/ask", "upload",
+          "mcp/", "mcp/messages/?session_id=zz", "queue/status", "heartbeat/x", "run/%F0%9F", "file=x")  # fmt: skip
+
+
+def test_nothing_that_is_sent_to_the_page_is_the_servers_failure(app, caplog):
+    with app.client() as http:
+        for route in ROUTES:
+            for content, kind in ODD_BODIES:
+                for method in ("POST", "PUT") if content else ("POST", "DELETE", "PATCH", "OPTIONS"):
+                    answer = http.request(
+                        method, f"/gradio_api/{route}", content=content, headers={"content-type": kind}
+                    )
+                    assert answer.status_code < 500, (method, route, content)
     assert not [record for record in caplog.records if record.exc_info]
 
 

@@ -8,7 +8,7 @@ from qwen_demo import errors
 from qwen_demo.api.convert import logprobs
 from qwen_demo.api.responses.schemas import LOGPROBS, ResponsesRequest
 from qwen_demo.http.errors import UNEXPECTED
-from qwen_demo.types import Answer, Finished, TextDelta, ToolCallDelta, Usage
+from qwen_demo.types import Finished, TextDelta, ToolCallDelta, Usage
 
 Event = dict[str, Any]
 Told = tuple[str, dict[str, Any]]
@@ -54,7 +54,20 @@ class GrowingResponse:
         yield self._event("response.created", response=self._snapshot())
         yield self._event("response.in_progress", response=self._snapshot())
 
-    def add(self, delta: TextDelta | ToolCallDelta) -> Iterator[Event]:
+    def take(self, told: TextDelta | ToolCallDelta | Finished) -> Iterator[Event]:
+        return self._end(told) if isinstance(told, Finished) else self._add(told)
+
+    def fail(self, error: errors.QwenDemoError | None) -> Iterator[Event]:
+        """An error after the first event; None is one that nobody expected."""
+        words = str(error) if error else UNEXPECTED
+        ours = error or errors.QwenDemoError()
+        yield self._event("error", code=ours.code, message=words, param=getattr(error, "field", None))
+        yield from self._close("incomplete")
+        code = next(code for kind, code in _FAILURES if isinstance(ours, kind))
+        self.object["status"], self.object["error"] = "failed", {"code": code, "message": words}
+        yield self._event("response.failed", response=self._snapshot())
+
+    def _add(self, delta: TextDelta | ToolCallDelta) -> Iterator[Event]:
         item = self._item
         if item is None or not item.takes(delta):
             yield from self._close("completed")
@@ -63,7 +76,7 @@ class GrowingResponse:
             yield from self._told(item.opened())
         yield from self._told(item.grown(delta, self._with_logprobs))
 
-    def end(self, finished: Finished) -> Iterator[Event]:
+    def _end(self, finished: Finished) -> Iterator[Event]:
         cut = _CUT.get(finished.reason)
         status = "incomplete" if cut else "completed"
         if self._item is None:
@@ -75,25 +88,6 @@ class GrowingResponse:
         self.object["incomplete_details"] = {"reason": cut} if cut else None
         self.object["usage"] = _usage(finished.usage)
         yield self._event(f"response.{status}", response=self._snapshot())
-
-    def whole(self, answer: Answer) -> dict[str, Any]:
-        """What the events of a whole answer come to."""
-        if answer.text:
-            _run(self.add(TextDelta(answer.text, answer.logprobs)))
-        for index, call in enumerate(answer.tool_calls):
-            _run(self.add(ToolCallDelta(index, call.id, call.name, call.arguments)))
-        _run(self.end(answer.finished))
-        return self.object
-
-    def fail(self, error: errors.QwenDemoError | None) -> Iterator[Event]:
-        """An error after the first event; None is one that nobody expected."""
-        words = str(error) if error else UNEXPECTED
-        ours = error or errors.QwenDemoError()
-        yield self._event("error", code=ours.code, message=words, param=getattr(error, "field", None))
-        yield from self._close("incomplete")
-        code = next(code for kind, code in _FAILURES if isinstance(ours, kind))
-        self.object["status"], self.object["error"] = "failed", {"code": code, "message": words}
-        yield self._event("response.failed", response=self._snapshot())
 
     def _close(self, status: str) -> Iterator[Event]:
         if self._item is not None:
@@ -178,11 +172,6 @@ class _GrowingCall:
         yield "function_call_arguments.done", members
 
 
-def _run(events: Iterator[Event]) -> None:
-    for _ in events:
-        pass
-
-
 def _text(text: str, tokens: list[dict[str, Any]]) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": tokens}
 
@@ -206,8 +195,7 @@ def _as_asked(asked: ResponsesRequest) -> dict[str, Any]:
         "tools": [each.model_dump(include=_OF_A_TOOL) for each in asked.tools],
         "tool_choice": asked.tool_choice if isinstance(asked.tool_choice, str) else asked.tool_choice.model_dump(),
         "parallel_tool_calls": asked.parallel_tool_calls,
-        "metadata": asked.metadata or {},
-        "user": asked.user,
+        "metadata": _small(asked.metadata or {}),
         "store": False,
         "background": False,
         "truncation": "disabled",
@@ -215,9 +203,13 @@ def _as_asked(asked: ResponsesRequest) -> dict[str, Any]:
         "previous_response_id": None,
         "max_tool_calls": None,
         "reasoning": {"effort": None, "summary": None},
-        "safety_identifier": asked.safety_identifier,
-        "prompt_cache_key": asked.prompt_cache_key,
     }
+
+
+def _small(metadata: dict[str, Any]) -> dict[str, str]:
+    """What of it is within OpenAI's bounds: each event that holds a response repeats it."""
+    pairs = [(key, value) for key, value in metadata.items() if isinstance(value, str)]
+    return dict([pair for pair in pairs if len(pair[0]) <= 64 and len(pair[1]) <= 512][:16])
 
 
 def _usage(counted: Usage) -> dict[str, Any]:

@@ -5,17 +5,27 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from qwen_demo.api.idle_fields import CacheFields, CommonFields, Dropped, MessageFields, NoMembers, Nothing, Strict
+from qwen_demo.api.idle_fields import (
+    CacheFields,
+    CommonFields,
+    Dropped,
+    Flag,
+    MessageFields,
+    NoMembers,
+    Nothing,
+    Strict,
+    Whole,
+)
 from qwen_demo.http.errors import UNSUPPORTED
 
 
 def _stored(value: Any) -> None:
-    if not value:
+    if value == "":
         return
     raise PydanticCustomError(UNSUPPORTED, "Nothing is stored here: send all turns in input and leave this field out")
 
 
-Stored = Annotated[None, BeforeValidator(_stored)]
+Stored = Annotated[None, BeforeValidator(_stored, json_schema_input_type=Literal[""] | None)]
 
 
 class ResponseFields(CommonFields):
@@ -25,11 +35,11 @@ class ResponseFields(CommonFields):
     conversation: Stored = None
     prompt: Stored = None
     # True is the default of OpenAI and of its clients. Nothing is stored either way, and the answer says so.
-    store: Dropped[bool] = None
+    store: Dropped[Flag] = None
     background: Dropped[Literal[False]] = None
     truncation: Dropped[Literal["disabled"]] = None
     # Of tools that run on a server; there are none.
-    max_tool_calls: Dropped[int] = None
+    max_tool_calls: Dropped[Whole] = None
     context_management: Dropped[Nothing] = None
     client_metadata: Dropped[dict[str, Any]] = None
 

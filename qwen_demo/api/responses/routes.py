@@ -1,13 +1,14 @@
 """`POST /v1/responses`, and the true answer of those beside it: there is nothing to be read again or deleted."""
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from qwen_demo.api import convert, openapi
-from qwen_demo.api.asking import collected, model_asked, streamed
+from qwen_demo.api.asking import model_asked, streamed
 from qwen_demo.api.responses.answer import GrowingResponse
 from qwen_demo.api.responses.convert import Translation, translated
 from qwen_demo.api.responses.document import RESPONSE
@@ -15,12 +16,12 @@ from qwen_demo.api.responses.schemas import ResponsesRequest
 from qwen_demo.errors import InvalidRequest, QwenDemoError
 from qwen_demo.http.access import ApiAccess, Caller
 from qwen_demo.http.errors import ApiError
-from qwen_demo.http.sse import named_event
+from qwen_demo.http.sse import named_event, while_connected
 from qwen_demo.media import MediaLoader
 from qwen_demo.service.pacing import PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import request_id
-from qwen_demo.types import Finished
+from qwen_demo.types import Event
 
 FRONT = "responses"
 GONE = "Nothing is stored here, so there is no response {id!r}: an answer is given once, to whoever asked for it."
@@ -44,8 +45,8 @@ def add_responses(router: APIRouter, service: Service, access: ApiAccess, loader
         with _in_the_callers_words(translation):
             if asked.stream:
                 return await streamed(service, making, FRONT, events, opens_files)
-            answer = await collected(request, service, making, FRONT, opens_files)
-        return JSONResponse(response.whole(answer))
+            answer = service.answer(making, front=FRONT, opens_files=opens_files)
+            return JSONResponse(await while_connected(request.receive, _grown(answer, response)))
 
     @router.get("/v1/responses/{id}", responses=openapi.refusals(401, 404, 429, 500), status_code=404, tags=["answers"])
     @router.delete(
@@ -64,15 +65,24 @@ def _in_the_callers_words(translation: Translation) -> Iterator[None]:
         raise translation.retold(error) from error
 
 
+async def _grown(events: AsyncGenerator[Event, None], response: GrowingResponse) -> dict[str, Any]:
+    """The whole response: what its events come to."""
+    async with aclosing(events):
+        async for told in events:
+            for _ in response.take(told):
+                pass
+    return response.object
+
+
 async def _events(
     events: PacedStream, response: GrowingResponse, translation: Translation
 ) -> AsyncGenerator[bytes, None]:
     for each in response.begin():
         yield named_event(each)
     try:
-        async for item in events:
-            if item is not None:
-                for each in response.end(item) if isinstance(item, Finished) else response.add(item):
+        async for told in events:
+            if told is not None:
+                for each in response.take(told):
                     yield named_event(each)
     except QwenDemoError as error:
         for each in response.fail(translation.retold(error) if isinstance(error, InvalidRequest) else error):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from qwen_demo.api.idle_fields import Dropped, OtherServersFields, Strict
+from qwen_demo.api.idle_fields import Dropped, Flag, OtherServersFields, Strict, Whole
 from qwen_demo.api.responses.idle_fields import FunctionFields, ResponseFields
 from qwen_demo.api.responses.items import CallItem, Input, MessageItem, ReasoningItem
 from qwen_demo.api.schemas import PixelBudget, SamplingFields, Stops, StreamOptions, Word, contradiction
@@ -40,7 +40,7 @@ class FunctionTool(FunctionFields):
     name: str
     description: str = ""
     parameters: dict[str, Any] | None = None
-    strict: bool = False
+    strict: Flag = False
 
 
 class ChosenFunction(Strict):
@@ -76,7 +76,7 @@ class TextFormat(Strict):
     description: str | None = None
     # pydantic's own models have a method called schema.
     json_schema: dict[str, Any] | None = Field(default=None, alias="schema")
-    strict: bool = True
+    strict: Flag = True
 
     @model_validator(mode="after")
     def _schema_where_it_belongs(self) -> Self:
@@ -96,18 +96,18 @@ class ResponsesRequest(SamplingFields, ResponseFields, OtherServersFields):
     model: str = ""
     input: Input
     instructions: str = ""
-    max_output_tokens: int | None = Field(None, ge=1)
+    max_output_tokens: Whole | None = Field(None, ge=1)
     stop: Stops = Field(default_factory=list)
     text: TextOptions = TextOptions()
     include: list[Included] = Field(default_factory=list)
-    top_logprobs: int = 0
-    stream: bool = False
+    top_logprobs: Whole = 0
+    stream: Flag = False
     # Its usage is always told.
     stream_options: StreamOptions | None = None
     mm_processor_kwargs: PixelBudget = PixelBudget()
     tools: list[FunctionTool] = Field(default_factory=list)
     tool_choice: Choice = "auto"
-    parallel_tool_calls: bool = True
+    parallel_tool_calls: Flag = True
 
     @model_validator(mode="after")
     def _one_meaning(self) -> Self:

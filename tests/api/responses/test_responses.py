@@ -61,6 +61,13 @@ def test_an_answer_has_openais_shape(app):
     assert (got["metadata"], got["temperature"], got["store"]) == ({"session": "a"}, 0.5, False)
 
 
+def test_metadata_is_given_back_as_far_as_it_is_small(app):
+    large = {"a": "b", "long": "x" * 513, "x" * 65: "long", "number": 1} | {f"{n}": "" for n in range(20)}
+    got = answer(app, metadata=large)["metadata"]
+    assert (len(got), got["a"], got["0"]) == (16, "b", "")
+    assert not {"long", "number"} & set(got)
+
+
 def test_a_stream_tells_the_same_answer_in_typed_events(app):
     app.engine.script = Script(["one ", "two"], gap_s=0.01)
     found = events(app)

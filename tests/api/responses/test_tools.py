@@ -128,6 +128,15 @@ def test_none_states_no_tools(calling):
     assert [item["type"] for item in got["output"]] == ["message"]
 
 
+def test_what_is_said_between_calls_stays_between_them(calling):
+    calling.engine.script = Script(
+        [f"<tool_call>\n{WEATHER}\n</tool_call>", " And ", f"<tool_call>\n{TIME}\n</tool_call>"]
+    )
+    wanted = ["function_call", "message", "function_call"]
+    assert [item["type"] for item in answer(calling, tools=TOOLS)["output"]] == wanted
+    assert [item["type"] for item in events(calling, tools=TOOLS)[-1]["response"]["output"]] == wanted
+
+
 def test_a_call_that_is_cut_is_incomplete(calling):
     calling.engine.script = Script([f"<tool_call>\n{WEATHER}\n</tool_call>"], reason="length")
     assert answer(calling, tools=TOOLS)["status"] == "incomplete"
