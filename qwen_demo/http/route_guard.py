@@ -24,12 +24,16 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from qwen_demo.errors import Overloaded, QwenDemoError
+from qwen_demo.fairness import Tally, current_account
 from qwen_demo.http.access import ApiAccess, caller_address
 from qwen_demo.http.cors import is_allowed
 from qwen_demo.http.errors import ApiError, body, describe
 from qwen_demo.http.upload_guard import UploadGuard
 
 LOGINS = parse("10/minute")
+_HELD_OPEN = ("/gradio_api/heartbeat", "/gradio_api/upload")
+# Each takes one of the forty threads of Gradio's client of its own server.
+MCP_AT_ONCE = 8
 
 _USED = re.compile(
     r"/gradio_api/(info|openapi\.json|app_id|user|token|login_check|startup-events|theme\.css|reset|cancel"
@@ -56,8 +60,8 @@ class RouteGuard:
         max_upload_bytes, max_upload_files: of one upload request.
         timeout_s: longest pause within an upload.
         mcp_access: who may call MCP; None lets everybody, as to a page without a login.
-        logged_in: whether a request bears the page's login; None where it has none. Gradio asks for it on every route
-            but the one that holds a connection for as long as a page is open.
+        logged_in: whether a request bears the page's login; None where it has none. Gradio does not ask for it where it
+            holds a connection for as long as a page is open, and an upload is read before it would.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class RouteGuard:
     ):
         self._app, self._origins = app, origins
         self._mcp_access, self._logged_in = mcp_access, logged_in
+        self._mcp_running = Tally()
         self._upload = UploadGuard(
             app, folder=uploads, max_bytes=max_upload_bytes, max_files=max_upload_files, timeout_s=timeout_s
         )
@@ -91,7 +96,7 @@ class RouteGuard:
         if path.rstrip("/") == "/login" and scope["method"] == "POST" and not await self._may_log_in(scope):
             text = "Too many attempts to log in from this address. Wait a minute."
             return await _refuse(429, text, scope, receive, send, {"Retry-After": "60"})
-        if self._logged_in and path.lower().startswith("/gradio_api/heartbeat") and not self._logged_in(Request(scope)):
+        if self._logged_in and path.lower().startswith(_HELD_OPEN) and not self._logged_in(Request(scope)):
             return await _refuse(401, "Log in first.", scope, receive, send)
         if path.lower().startswith("/gradio_api/mcp"):
             return await self._mcp(scope, receive, send)
@@ -122,7 +127,15 @@ class RouteGuard:
                 return await JSONResponse(content, error.status, error.headers)(scope, receive, send)
             except Overloaded as error:
                 return await _tell(error, scope, receive, send)
-        return await self._app(_at_own_address(scope), receive, send)
+        account = current_account.get()
+        if self._mcp_running.of(account) >= MCP_AT_ONCE:
+            text = f"One address may ask {MCP_AT_ONCE} questions of MCP at the same time."
+            return await _refuse(429, text, scope, receive, send, {"Retry-After": "5"})
+        self._mcp_running.add(account, 1)
+        try:
+            await self._app(_at_own_address(scope), receive, send)
+        finally:
+            self._mcp_running.add(account, -1)
 
 
 def _is_used(path: str) -> bool:

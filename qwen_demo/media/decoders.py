@@ -54,7 +54,7 @@ class DecoderPool:
 
     def _begin_anew(self) -> None:
         # A caller who has none at work gets one beyond: nobody waits behind another's slow files alone.
-        self._turns = {kind: Turns(lambda n=count: n, lambda n=count: n, count) for kind, count in self.at_once.items()}
+        self._turns = {kind: _turns(count) for kind, count in self.at_once.items()}
         self._working = dict.fromkeys(self.at_once, 0)
         self._starting = {kind: asyncio.Lock() for kind in self._programs}
         # Those of another loop end, as nobody holds their sockets.
@@ -178,6 +178,10 @@ class DecoderPool:
         self._retired.add(zygote)
         zygote.gone.add_done_callback(lambda _: self._retired.discard(zygote))
         zygote.retire()
+
+
+def _turns(count: int) -> Turns:
+    return Turns(lambda: count, lambda: count, reserved=count)
 
 
 def _listed(words: tuple[str, ...]) -> str:

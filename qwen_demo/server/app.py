@@ -18,6 +18,7 @@ from qwen_demo.http.access import ApiAccess
 from qwen_demo.http.accounts import Accounts
 from qwen_demo.http.cors import add_cors
 from qwen_demo.http.credentials import Login
+from qwen_demo.http.effort import Effort
 from qwen_demo.http.errors import install as install_errors
 from qwen_demo.http.head import HeadAsGet
 from qwen_demo.http.middleware import BoundedBody, CompressedPage, RequestId, SecurityHeaders
@@ -65,7 +66,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         service.metrics.loop_stop_from(lambda: watch.longest_s(asyncio.get_running_loop().time()))
         service.metrics.held_from(lambda: loader.budget.held_bytes)
         background = [
-            asyncio.create_task(watch.watch()),
+            asyncio.create_task(watch.watch(after=service.loaded)),
             asyncio.create_task(keep_trimmed(uploads, settings.max_upload_bytes)),
             asyncio.create_task(keep_swept(app.state.page)),
             asyncio.create_task(keep_read(app.state.page)),
@@ -84,8 +85,8 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
     app = FastAPI(title="Qwen2.5-VL", version=__version__, lifespan=lifespan)
     app.state.service, app.state.services = service, services
     install_errors(app)
-    access = ApiAccess(settings)
-    app.include_router(build_router(service, access, loader))
+    access, effort = ApiAccess(settings), Effort(settings.caller_share < 1)
+    app.include_router(build_router(service, access, loader, effort))
     correct_openapi(app)
     app.add_middleware(
         BoundedBody,
@@ -95,6 +96,7 @@ def build_app(settings: Settings, engine: Engine | None = None, second: Service 
         max_bytes=settings.max_request_bytes,
         timeout_s=settings.body_timeout_s,
         budget=loader.budget,
+        effort=effort,
     )
     app.add_middleware(
         RouteGuard,

@@ -5,6 +5,9 @@ from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, ModelInfo, Sampling, Text
 
+# Words have some four; only blanks and drawn lines have more than this.
+CHARACTERS_PER_TOKEN = 16
+
 
 def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
     """Raises `InvalidRequest` for what `limits` or `model` do not allow."""
@@ -21,6 +24,7 @@ def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
     if not any(part for message in request.messages if message.role != "assistant" for part in message.parts):
         raise InvalidRequest(Sentence("The question is empty: type something or add an image."), field="messages")
     _check_text([*(message.text for message in request.messages), *request.sampling.stop])
+    _check_length(request, model)
     images = sum(not isinstance(part, Text) for message in request.messages for part in message.parts)
     if images > limits.max_images:
         raise InvalidRequest(
@@ -46,6 +50,23 @@ def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
             field="response_format",
         )
     _check_sampling(request.sampling)
+
+
+def _check_length(request: ChatRequest, model: ModelInfo) -> None:
+    """Before anybody counts tokens: that takes seconds for a text of megabytes."""
+    characters = sum(len(message.text) for message in request.messages)
+    most = CHARACTERS_PER_TOKEN * model.context_tokens
+    if model.context_tokens and characters > most:
+        raise InvalidRequest(
+            Sentence(
+                "The conversation has {count} characters. This model reads {tokens} tokens at once, which is far less "
+                "than {limit} characters. Shorten it or begin a new one.",
+                count=characters,
+                tokens=model.context_tokens,
+                limit=most,
+            ),
+            field="messages",
+        )
 
 
 def _check_text(texts: list[str]) -> None:

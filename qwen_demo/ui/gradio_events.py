@@ -49,7 +49,7 @@ def hold_events(demo: gr.Blocks, caller_share: float) -> None:
         if queue.max_size and held.of(account) >= most_of(queue.max_size, caller_share):
             return False, NO_ROOM, "queue_full"
         pushed = await push(body, request, username)
-        if pushed[0] and (event := queue.event_ids_to_events.get(pushed[1])):
+        if pushed[0] and (event := queue.event_ids_to_events.get(str(pushed[1]))):
             held.add(account, 1)
             weakref.finalize(event, held.add, account, -1).atexit = False
             if share := request.scope.get(BODY_SHARE):
@@ -118,7 +118,7 @@ class Unread:
         """
         queue, now, seen = self._queue, self._now(), {}
         for name, messages in list(queue.pending_messages_per_session.items()):
-            waiting = messages._queue  # type: ignore[attr-defined]  # asyncio's own
+            waiting = messages._queue  # asyncio's own
             if waiting:
                 first = id(waiting[0])
                 known, since = self._since.get(name, (0, now))
