@@ -24,6 +24,8 @@ MIB = 1 << 20
 REST, INFERENCE, JOIN = "/v1/chat/completions", "/inference", "/gradio_api/queue/join"
 MCP = "/gradio_api/mcp/"
 JSON = {"content-type": "application/json"}
+PACKED = {**JSON, "content-encoding": "gzip"}
+FORM = {"content-type": "multipart/form-data; boundary=b"}
 # A caller that is told to wait does not: this is how long it takes to try again.
 PAUSE_S = 0.05
 
@@ -213,6 +215,10 @@ def mcp(url: str) -> None:
     _repeat(lambda http: http.post(MCP, json=call, headers=headers), url, 60)
 
 
+def _large_file() -> bytes:
+    return _chat([_file_part("video", bytes(45 * MIB), "video/mp4")])
+
+
 def _wide_schema() -> bytes:
     schema = {"enum": [[[[number]]] for number in range(4000)]}
     return _chat("x", response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": schema}})
@@ -220,12 +226,12 @@ def _wide_schema() -> bytes:
 
 WAYS: dict[str, tuple[str, Callable[[str], None]]] = {
     "brackets": ("63 MiB of brackets to the API", _posts(REST, lambda: _brackets(63), 4)),
-    "files": ("60 MiB of base64 to the API", _posts(REST, lambda: _chat([_file_part("video", bytes(45 * MIB), "video/mp4")]), 4)),
+    "files": ("60 MiB of base64 to the API", _posts(REST, _large_file, 4)),
     "messages": ("6,000 messages that are none", _posts(REST, lambda: b'{"messages":[' + b'{"role":5},' * 6000 + b"{}]}", 8)),
-    "packed": ("a body that unpacks to gigabytes", _posts(REST, lambda: gzip.compress(bytes(512 * MIB)), 4, {**JSON, "content-encoding": "gzip"})),
+    "packed": ("a body that unpacks to gigabytes", _posts(REST, lambda: gzip.compress(bytes(512 * MIB)), 4, PACKED)),
     "long text": ("prompts of 3.9 MB", _posts(REST, lambda: _chat("hello " * 650_000), 8)),
-    "schemas": ("schemas with 4,000 choices", _posts(REST, lambda: _wide_schema(), 8)),
-    "form": ("forms of line ends", _posts(INFERENCE, lambda: _part("x") + b"\r\n--" * (2 * MIB), 4, {"content-type": "multipart/form-data; boundary=b"})),
+    "schemas": ("schemas with 4,000 choices", _posts(REST, _wide_schema, 8)),
+    "form": ("forms of line ends", _posts(INFERENCE, lambda: _part("x") + b"\r\n--" * (2 * MIB), 4, FORM)),
     "event brackets": ("30 MiB of brackets to the page", _posts(JOIN, lambda: _brackets(30), 4)),
     "differences": ("answers to compare, 10,000 words each", differences),
     "conversations": ("events with 1,500 messages", long_conversations),
@@ -236,7 +242,7 @@ WAYS: dict[str, tuple[str, Callable[[str], None]]] = {
     "images": ("128 images of 49 megapixels at once", images),
     "videos": ("80 slow clips at once", videos),
     "upload text": ("uploads that are text", _held(32, _UPLOAD + _chunk(_part("x")), _chunk(b"y" * MIB), 0.05)),
-    "upload files": ("uploads of 1,000 files", _posts("/gradio_api/upload", lambda: _upload_parts(1000), 8, {"content-type": "multipart/form-data; boundary=b"})),
+    "upload files": ("uploads of 1,000 files", _posts("/gradio_api/upload", lambda: _upload_parts(1000), 8, FORM)),
     "connections": ("2,000 connections", _held(2000, b"")),
     "pages": ("1,000 open pages", _held(1000, _get("/gradio_api/heartbeat/x"))),
     "heads": ("500 heads that do not end", _held(500, b"GET / HTTP/1.1\r\n", b"x: y\r\n", 0.5)),
