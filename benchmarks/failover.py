@@ -204,7 +204,7 @@ class Copy:
 
 def start(engine: str) -> Copy:
     # Longer than any answer takes, also where three models share two cores.
-    flags = ["--max-waiting", "256", "--max-running", "64", "--grace-s", "90"]
+    flags = ["--max-waiting", "256", "--max-running", "64", "--grace-s", "90", "--trusted-proxies", "127.0.0.1"]
     process = subprocess.Popen(
         [sys.executable, "app.py", "--port", "0", *ENGINES[engine], *flags],
         cwd=ROOT,

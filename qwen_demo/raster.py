@@ -5,14 +5,21 @@ included, can change or cut it afterwards. Where the system has no memfd, an unn
 """
 
 import contextlib
-import fcntl
 import mmap
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 
 import numpy as np
 import PIL.Image
+
+if sys.platform == "win32":
+    raise ImportError(
+        "qwen_demo runs on Linux and macOS: its processes hand each other descriptors, which Windows has not. "
+        "There, run it under WSL 2 or in the container image (docs/deploy-container.md)."
+    )
+import fcntl
 
 _SEALS = ("F_SEAL_SHRINK", "F_SEAL_GROW", "F_SEAL_WRITE", "F_SEAL_SEAL")
 

@@ -4,16 +4,21 @@ Small immutable values and the `Engine` protocol. An `Image` or `Video` is built
 `qwen_demo.media` alone, so holding one proves that it passed every limit.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal, Protocol, runtime_checkable
 
 import PIL.Image
 
 from qwen_demo.raster import Raster
 
-Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "repetition", "content_filter"]
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "repetition", "content_filter", "tool_calls"]
+
+# Of one answer, where they are asked for: a small model would call for ever.
+MOST_CALLS = 16
+NO_PARAMETERS = '{"type": "object", "properties": {}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +85,60 @@ Part = Text | Image | Video
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function of the caller's that the model may ask to be called.
+
+    Attributes:
+        parameters: JSON schema of its arguments, as text; always that of an object.
+        strict: the caller wants arguments that fit `parameters` and nothing beside them.
+    """
+
+    name: str
+    description: str = ""
+    parameters: str = NO_PARAMETERS
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether tools are called, and which.
+
+    Attributes:
+        required: the answer consists of calls, which follow the tools' schemas; otherwise the model decides.
+        names: only these tools may be called; empty is all of them.
+    """
+
+    required: bool = False
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model made.
+
+    Attributes:
+        id: names the call to the tool's answer, see `Message.tool_call_id`.
+        arguments: JSON of an object, as text. The model wrote it, so it may lack what the schema asks for.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
+    """One turn of a conversation.
+
+    Attributes:
+        tool_calls: of an assistant; they follow the parts.
+        tool_call_id: of a tool's answer, the call that it answers; empty where the sender did not say.
+    """
+
     role: Role
     parts: tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
 
     @property
     def text(self) -> str:
@@ -125,6 +181,23 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What an answer must be: JSON that follows a schema, or calls that follow their tools' schemas.
+
+    Attributes:
+        json_schema: as text; None where only calls will do.
+        tools: what may be called; empty where only JSON will do.
+        most_calls: so many at most.
+        repetition_guard: calls that run in a loop are brought to their end.
+    """
+
+    json_schema: str | None
+    tools: tuple[Tool, ...] = ()
+    most_calls: int = MOST_CALLS
+    repetition_guard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One question with everything that leads to its answer.
 
@@ -135,6 +208,8 @@ class ChatRequest:
         request_id: appears in logs and errors.
         repetition_guard: end the answer when it runs in a loop.
         continue_final_message: the last message is the assistant's, and the answer goes on from its end.
+        tools: what the model may call; with `tool_choice` none they are left out.
+        parallel_tool_calls: whether one answer may hold several calls.
     """
 
     messages: tuple[Message, ...]
@@ -144,6 +219,24 @@ class ChatRequest:
     request_id: str = ""
     repetition_guard: bool = True
     continue_final_message: bool = False
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_calls: bool = True
+
+    @property
+    def callable_tools(self) -> tuple[Tool, ...]:
+        """Those of `tools` that `tool_choice` allows."""
+        names = self.tool_choice.names
+        return tuple(tool for tool in self.tools if not names or tool.name in names)
+
+    @property
+    def held(self) -> Held | None:
+        """What the answer must be; None where it is free."""
+        schema = None if self.tools and self.tool_choice.required else self.sampling.json_schema
+        if schema is None and not (self.tools and self.tool_choice.required):
+            return None
+        most = MOST_CALLS if self.parallel_tool_calls else 1
+        return Held(schema, self.callable_tools, most, self.repetition_guard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +253,23 @@ class TextDelta:
     """The next piece of the answer; whole characters, never an empty string."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """The next piece of a call.
+
+    Attributes:
+        index: counts the calls of an answer from 0.
+        id, name: of the call; in its first piece only, empty in the others.
+        arguments: the next piece of its arguments' JSON, perhaps empty.
+    """
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
@@ -220,7 +330,7 @@ class Finished:
     timing: Timing
 
 
-Event = TextDelta | Finished
+Event = TextDelta | ToolCallDelta | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +393,10 @@ class Engine(Protocol):
     """Something that answers requests.
 
     `stream` yields `TextDelta` any number of times, then exactly one `Finished`, or raises a
-    `QwenDemoError`. Closing the generator cancels the request and returns once its slot is
-    free. `info` is complete after `start`. All methods belong to one event loop.
+    `QwenDemoError`. Calls of tools are text there, in the model's own form, which the service
+    reads; what another server has read comes as `ToolCallDelta`. Closing the generator cancels
+    the request and returns once its slot is free. `info` is complete after `start`. All methods
+    belong to one event loop.
     """
 
     info: ModelInfo
@@ -305,18 +417,41 @@ class Answer:
     text: str
     finished: Finished
     logprobs: tuple[TokenLogprob, ...] = field(default=())
+    tool_calls: tuple[ToolCall, ...] = field(default=())
+
+
+def joined(deltas: Sequence[TextDelta | ToolCallDelta]) -> list[TextDelta | ToolCallDelta]:
+    """The same with what belongs together in one: text, and pieces of one call."""
+    made: list[TextDelta | ToolCallDelta] = []
+    for index, run in groupby(deltas, lambda delta: -1 if isinstance(delta, TextDelta) else delta.index):
+        pieces = list(run)
+        logprobs = tuple([token for piece in pieces for token in piece.logprobs])
+        if index < 0:
+            made.append(TextDelta("".join([p.text for p in pieces if isinstance(p, TextDelta)]), logprobs))
+        else:
+            of_call = [piece for piece in pieces if isinstance(piece, ToolCallDelta)]
+            arguments = "".join(piece.arguments for piece in of_call)
+            made.append(ToolCallDelta(index, of_call[0].id, of_call[0].name, arguments, logprobs))
+    return made
 
 
 async def collect(events: AsyncGenerator[Event, None]) -> Answer:
     """Read a stream to its end. The stream is closed whatever happens."""
     pieces: list[str] = []
     logprobs: list[TokenLogprob] = []
+    calls: dict[int, ToolCall] = {}
     try:
         async for event in events:
             if isinstance(event, Finished):
-                return Answer("".join(pieces), event, tuple(logprobs))
-            pieces.append(event.text)
+                return Answer("".join(pieces), event, tuple(logprobs), tuple(calls.values()))
             logprobs.extend(event.logprobs)
+            if isinstance(event, TextDelta):
+                pieces.append(event.text)
+            else:
+                begun = calls.get(event.index, ToolCall("", "", ""))
+                calls[event.index] = ToolCall(
+                    begun.id or event.id, begun.name or event.name, begun.arguments + event.arguments
+                )
     finally:
         await events.aclose()
     raise AssertionError("an engine's stream ended without Finished")

@@ -81,7 +81,7 @@ def bomb_gif() -> bytes:
 def bomb_gif_frame() -> bytes:
     """A 10 x 10 screen whose first frame is far larger."""
     screen = struct.pack("<HHBBB", 10, 10, 0x80, 0, 0) + bytes(6)
-    return b"GIF89a" + screen + b"," + struct.pack("<HHHHB", 0, 0, 8000, 8000, 0) + b"\x02\x02\x4c\x01\x00;"
+    return b"GIF89a" + screen + b"," + struct.pack("<HHHHB", 0, 0, 9000, 9000, 0) + b"\x02\x02\x4c\x01\x00;"
 
 
 def bomb_webp() -> bytes:

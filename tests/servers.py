@@ -63,7 +63,7 @@ def running(*flags: str, ready: bool = True, **environment: str) -> Iterator[Ser
     )
     server = Server(process)
     try:
-        server.url = server.wait_for(r"demo: (http://\S+)").group(1)
+        server.url = server.wait_for(r"demo: (http://[^\s\"]+)").group(1)
         if ready:
             server.wait_for("^Ready after")
         yield server

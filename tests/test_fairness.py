@@ -1,6 +1,7 @@
 """No caller takes everything: counts by name, places in turn, work that is paid for."""
 
 import asyncio
+import contextvars
 
 import pytest
 
@@ -27,9 +28,14 @@ def test_what_an_account_takes_counts_on_each_of_its_names():
 
 def test_a_key_is_a_second_name_of_its_request():
     scope = {ACCOUNT: ALICE}
-    also_on("key:a", scope)
-    also_on("key:a", scope)
-    assert scope[ACCOUNT] == current_account.get() == ("alice", "key:a")
+
+    def request() -> tuple[str, ...]:
+        also_on("key:a", scope)
+        also_on("key:a", scope)
+        return current_account.get()
+
+    assert contextvars.copy_context().run(request) == scope[ACCOUNT] == ("alice", "key:a")
+    assert current_account.get() == NOBODY
 
 
 async def served_in_order(turns: Turns, waiting: list[tuple[str, ...]]) -> list[asyncio.Task]:

@@ -201,7 +201,7 @@ def test_help_lists_every_setting_under_the_heading_of_its_group(told):
 def test_help_spells_each_default_as_a_person_would(told):
     defaults = re.findall(r"\(default: ([^)]+)\)", re.sub(r"\s+", " ", told))
     assert len(defaults) == len(Settings.model_fields)
-    assert {"20 MiB", "4 GiB", "50_000_000", "the model's own", "as many as memory holds", "on", "off", "7860"} <= {
+    assert {"20 MiB", "4 GiB", "67_000_000", "the model's own", "as many as memory holds", "on", "off", "7860"} <= {
         *defaults
     }
     assert not {"None", "", "0", "()", "True", "False"} & {*defaults}

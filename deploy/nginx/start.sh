@@ -16,7 +16,7 @@ cp deploy/nginx/certificate.* "$etc"
 : > "$etc/servers.conf"
 for ((gpu = 0; gpu < copies; gpu++)); do
     port=$((7861 + gpu))
-    CUDA_VISIBLE_DEVICES=$gpu .venv/bin/python app.py --port "$port" "$@" &
+    CUDA_VISIBLE_DEVICES=$gpu .venv/bin/python app.py --port "$port" --trusted-proxies 127.0.0.1 "$@" &
     echo "server 127.0.0.1:$port max_fails=3 fail_timeout=5s;" >> "$etc/servers.conf"
 done
 # The apps drain when they are told to end; nginx goes last.

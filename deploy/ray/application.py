@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from ray import serve
 
 from deploy.ray.rest import rest_api
-from qwen_demo.service.telemetry import set_up_logging
+from qwen_demo.service.logs import set_up_logging
 from qwen_demo.settings import apply_environment, load_settings, process_environment
 
 

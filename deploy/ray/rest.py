@@ -9,6 +9,7 @@ from qwen_demo import __version__
 from qwen_demo.api.openapi import correct as correct_openapi
 from qwen_demo.api.routes import build_router
 from qwen_demo.http.access import ApiAccess
+from qwen_demo.http.arrival import Arrival, OwnCalls
 from qwen_demo.http.cors import add_cors
 from qwen_demo.http.errors import install as install_errors
 from qwen_demo.http.head import HeadAsGet
@@ -49,6 +50,7 @@ def rest_api(settings: Settings) -> FastAPI:
     )
     add_cors(app, settings.cors_origins)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(Arrival, settings=settings, own_calls=OwnCalls())
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestId)
     return app

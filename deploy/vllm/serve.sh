@@ -39,4 +39,8 @@ fi
 if [ -n "${QUANTIZATION:-}" ]; then
     flags+=(--quantization "$QUANTIZATION")
 fi
+if [ -n "${TOOLS_TEMPLATE:-}" ]; then
+    # A chat template that states tools; Qwen2.5-VL's own does not. Calls are then in the form of Hermes.
+    flags+=(--enable-auto-tool-choice --tool-call-parser hermes --chat-template "$TOOLS_TEMPLATE")
+fi
 exec "${VLLM:-vllm}" serve "${MODEL:-Qwen/Qwen2.5-VL-7B-Instruct}" "${flags[@]}" "$@"

@@ -6,6 +6,7 @@ All coordinates are pixels of the original, upright image.
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 
 import PIL.Image
@@ -18,9 +19,12 @@ from qwen_demo.answers.detections import Detection, Size
 # the two that vanish on black or on white).
 COLOURS = ("#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 _LIGHT = ("#E69F00", "#56B4E9", "#CC79A7")
-# A cell that begins with one of these is a formula to spreadsheets.
 _LATIN_ENDS = 0x250
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A cell that begins with one of these is a formula to spreadsheets; some are of full width.
+_SIGNS = "=+@\uff1d\uff0b\uff0d\uff20\u2212-"
+# What may begin a cell: which sign separates them is the reader's country's, and not every program heeds quotes.
+_SEPARATORS = ",;|\"'\u0000-\u001f\u007f-\u009f\u2028\u2029\uff0c\uff1b"
+_FORMULA = re.compile(f"(^|[{_SEPARATORS}])([ \u00a0\u200b\u3000\ufeff]*)(?=[{_SIGNS}])")
 
 
 def as_json(detections: Sequence[Detection], name: str, size: Size) -> str:
@@ -62,7 +66,7 @@ def _coco_shape(detection: Detection) -> dict:
 
 
 def as_csv(detections: Sequence[Detection], name: str, size: Size) -> str:
-    """One row a detection; a point leaves x2 and y2 empty. Labels that a spreadsheet would run get a quote in front."""
+    """One row a detection; a point leaves x2 and y2 empty. What a spreadsheet would run gets a quote in front."""
     file = io.StringIO()
     rows = csv.writer(file)
     rows.writerow(["image", "width", "height", "kind", "label", "x1", "y1", "x2", "y2"])
@@ -75,7 +79,7 @@ def as_csv(detections: Sequence[Detection], name: str, size: Size) -> str:
 
 
 def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1\2'", text)
 
 
 def draw(detections: Sequence[Detection], image: PIL.Image.Image) -> PIL.Image.Image:

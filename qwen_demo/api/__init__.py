@@ -1,1 +1,1 @@
-"""The REST API: OpenAI's chat completions, the article's `/inference`, health and metrics. No engine, no Gradio."""
+"""The REST API: OpenAI's chat completions and responses, `/inference`, health and metrics. No engine, no Gradio."""

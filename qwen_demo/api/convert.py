@@ -4,26 +4,59 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
+from qwen_demo.api import tools as tools_
 from qwen_demo.api.parts import AnyPart, ImagePart, RefusalPart, TextPart
-from qwen_demo.api.schemas import ChatCompletionRequest, ChatMessage, InferenceRequest, ResponseFormat
+from qwen_demo.api.schemas import (
+    ChatCompletionRequest,
+    ChatMessage,
+    InferenceRequest,
+    NamedTool,
+    ResponseFormat,
+    ToolBody,
+)
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.http.sse import dumped
 from qwen_demo.media import MediaLoader, decode_base64
-from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text, TokenLogprob, Usage
+from qwen_demo.types import (
+    Answer,
+    ChatRequest,
+    Finished,
+    Message,
+    Part,
+    Role,
+    Sampling,
+    Text,
+    TextDelta,
+    TokenLogprob,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+    Usage,
+)
 
 DEFAULT_MAX_TOKENS = 512
 LOW_DETAIL_PIXELS = 256 * 28 * 28
 UNSET = -1  # vLLM's and SGLang's word for no top_k and for a fresh seed
 # OpenAI has no word for an answer that ran in a loop and clients take its words only: it was cut. vLLM's
 # `stop_reason` beside it tells.
-FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "length", "content_filter": "content_filter"}
+FINISH_REASONS = {
+    "stop": "stop",
+    "length": "length",
+    "repetition": "length",
+    "content_filter": "content_filter",
+    "tool_calls": "tool_calls",
+}
 
 
 async def chat_request(body: ChatCompletionRequest, loader: MediaLoader) -> ChatRequest:
     """Opens every image. Raises `InvalidRequest` or `MediaRefused`."""
-    messages = tuple([await _message(message, f"messages.{n}", loader) for n, message in enumerate(body.messages)])
+    tools, choice, parallel = _tools(body)
+    messages = tools_.in_order(
+        [await _message(message, f"messages.{n}", loader) for n, message in enumerate(body.messages)]
+    )
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop)
     wanted = body.max_tokens or body.max_completion_tokens or DEFAULT_MAX_TOKENS
     sampling = Sampling(
@@ -52,7 +85,32 @@ async def chat_request(body: ChatCompletionRequest, loader: MediaLoader) -> Chat
         budget.min_pixels,
         budget.max_pixels or low,
         continue_final_message=continues,
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=parallel,
     )
+
+
+def _tools(body: ChatCompletionRequest) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
+    """Tools, which of them, and whether several calls may come; checked also where none may be called."""
+    made = (_tool(each, f"tools.{n}.function") for n, each in enumerate(body.tools))
+    tools = tools_.tools(made, len(body.tools), "tools")
+    wanted, parallel = body.tool_choice, body.parallel_tool_calls
+    choice = tools_.tool_choice(wanted not in ("none", "auto"), (), tools, "tool_choice")
+    if isinstance(wanted, str):
+        return (() if wanted == "none" else tools), choice, parallel
+    if isinstance(wanted, NamedTool):
+        return tools, tools_.tool_choice(True, [wanted.function.name], tools, "tool_choice.function.name"), False
+    allowed = wanted.allowed_tools
+    names = [each.function.name for each in allowed.tools]
+    place = "tool_choice.allowed_tools.tools"
+    return tools, tools_.tool_choice(allowed.mode == "required", names, tools, place), parallel
+
+
+def _tool(body: ToolBody, place: str) -> Tool:
+    function = body.function
+    strict = function.strict or body.strict
+    return tools_.tool(function.name, function.description, function.parameters, strict, place)
 
 
 def opens_files(body: ChatCompletionRequest) -> bool:
@@ -81,11 +139,19 @@ def inference_question(body: InferenceRequest, loader: MediaLoader, *parts: Part
 
 
 async def _message(message: ChatMessage, place: str, loader: MediaLoader) -> Message:
-    role = "system" if message.role == "developer" else message.role
+    renamed: dict[str, Role] = {"developer": "system", "function": "tool"}
+    role = renamed.get(message.role) or cast(Role, message.role)
     content = message.content or message.refusal
-    if isinstance(content, str):
-        return Message(role, (Text(content),) if content else ())
-    return Message(role, tuple([await _part(part, f"{place}.content.{n}", loader) for n, part in enumerate(content)]))
+    parts: list[Part] = [Text(content)] if content and isinstance(content, str) else []
+    if not isinstance(content, str):
+        parts = [await _part(part, f"{place}.content.{n}", loader) for n, part in enumerate(content)]
+    calls = [
+        ToolCall(each.id, each.function.name, tools_.arguments_text(each.function.arguments))
+        for each in message.tool_calls
+    ]
+    if function := message.function_call:
+        calls = [ToolCall("", function.name, tools_.arguments_text(function.arguments))]
+    return Message(role, tuple(parts), tuple(calls), message.tool_call_id)
 
 
 async def _part(part: AnyPart, place: str, loader: MediaLoader) -> Part:
@@ -153,6 +219,16 @@ def logprobs(tokens: tuple[TokenLogprob, ...]) -> dict[str, Any]:
     }
 
 
+def _called(name: str, arguments: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _call_piece(delta: ToolCallDelta) -> dict[str, Any]:
+    if delta.id:
+        return {"index": delta.index, "id": delta.id, **_called(delta.name, delta.arguments)}
+    return {"index": delta.index, "function": {"arguments": delta.arguments}}
+
+
 class Completion:
     """Makes the objects of one chat completion, whole or in chunks, with one id."""
 
@@ -161,23 +237,33 @@ class Completion:
         self._with_logprobs = with_logprobs
         self._before, self._after = dumped(self._chunk({"content": ""})).split('"content":""')
 
-    def whole(self, text: str, finished: Finished, tokens: tuple[TokenLogprob, ...]) -> dict[str, Any]:
+    def whole(self, answer: Answer) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+        if answer.tool_calls:
+            calls = [{"id": call.id, **_called(call.name, call.arguments)} for call in answer.tool_calls]
+            message |= {"content": answer.text or None, "tool_calls": calls}
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": text, "refusal": None},
-            **_reason(finished),
-            "logprobs": logprobs(tokens) if self._with_logprobs else None,
+            "message": message,
+            **_reason(answer.finished),
+            "logprobs": logprobs(answer.logprobs) if self._with_logprobs else None,
         }
-        return {**self._common, "object": "chat.completion", "choices": [choice], "usage": usage(finished)}
+        counts = usage(answer.finished)
+        return {**self._common, "object": "chat.completion", "choices": [choice], "usage": counts}
 
     def first(self) -> dict[str, Any]:
         return self._chunk({"role": "assistant", "content": ""})
 
-    def piece(self, text: str, tokens: tuple[TokenLogprob, ...]) -> dict[str, Any] | str:
+    def piece(self, delta: TextDelta | ToolCallDelta) -> dict[str, Any] | str:
         """The chunk, or its JSON: all but the words of it is the same each time."""
+        if isinstance(delta, ToolCallDelta):
+            return self._chunk({"tool_calls": [_call_piece(delta)]}, tokens=self._tokens(delta))
         if self._with_logprobs:
-            return self._chunk({"content": text}, tokens=tokens)
-        return f'{self._before}"content":{dumped(text)}{self._after}'
+            return self._chunk({"content": delta.text}, tokens=delta.logprobs)
+        return f'{self._before}"content":{dumped(delta.text)}{self._after}'
+
+    def _tokens(self, delta: ToolCallDelta) -> tuple[TokenLogprob, ...] | None:
+        return delta.logprobs if self._with_logprobs else None
 
     def last(self, finished: Finished) -> dict[str, Any]:
         return self._chunk({}, **_reason(finished))

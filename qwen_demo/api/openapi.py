@@ -48,16 +48,28 @@ class LogprobsBody(BaseModel):
     content: list[TokenBody]
 
 
+class CalledBody(BaseModel):
+    name: str
+    arguments: str
+
+
+class CallBody(BaseModel):
+    id: str
+    type: Literal["function"]
+    function: CalledBody
+
+
 class AnswerMessage(BaseModel):
     role: Literal["assistant"]
-    content: str
+    content: str | None
     refusal: None
+    tool_calls: list[CallBody] | None = None
 
 
 class ChoiceBody(BaseModel):
     index: Literal[0]
     message: AnswerMessage
-    finish_reason: Literal["stop", "length", "content_filter"]
+    finish_reason: Literal["stop", "length", "content_filter", "tool_calls"]
     stop_reason: Literal["repetition"] | None
     logprobs: LogprobsBody | None
 
@@ -77,6 +89,8 @@ class ModelBody(BaseModel):
     created: int
     owned_by: str
     max_model_len: int
+    min_pixels: int
+    max_pixels: int
 
 
 class ModelList(BaseModel):
@@ -85,7 +99,8 @@ class ModelList(BaseModel):
 
 
 class HealthBody(BaseModel):
-    status: Literal["ok"]
+    status: Literal["ok", "failed"]
+    detail: str
     state: Literal["loading", "ready", "restarting", "failed", "closing"]
     model: str
     device: str

@@ -160,7 +160,9 @@ Content = Annotated[
     Annotated[str, Tag("<words>")]
     | Annotated[
         Annotated[
-            list[AnyPart], Field(fail_fast=True), BeforeValidator(_as_parts, json_schema_input_type=list[AnyPart])
+            list[AnyPart],
+            Field(fail_fast=True),
+            BeforeValidator(_as_parts, json_schema_input_type=list[AnyPart | str] | AnyPart),
         ],
         Tag("<parts>"),
     ],

@@ -1,7 +1,7 @@
 """The routes. Each reads its schema, asks the service, and writes what `convert.py` makes of the answer."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from json import JSONDecodeError
 from typing import Any
 
@@ -13,22 +13,23 @@ from starlette.datastructures import UploadFile
 
 from qwen_demo import __version__
 from qwen_demo.api import convert, openapi
+from qwen_demo.api.asking import collected, model_asked, streamed
 from qwen_demo.api.bodies import FORM, route_class
+from qwen_demo.api.responses.routes import add_responses
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
 from qwen_demo.api.unknown_paths import add_unknown_paths
 from qwen_demo.errors import DiskFull, QwenDemoError
 from qwen_demo.http.access import ApiAccess, Caller
 from qwen_demo.http.effort import Effort
 from qwen_demo.http.errors import UNEXPECTED, ApiError, body, describe
-from qwen_demo.http.sse import EventStream, event, while_connected
+from qwen_demo.http.sse import event
 from qwen_demo.media import MediaLoader
-from qwen_demo.service.pacing import EVENT_STREAM, PacedStream
+from qwen_demo.service.pacing import PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import request_id
-from qwen_demo.types import Answer, ChatRequest, Finished, TextDelta, collect
+from qwen_demo.types import ChatRequest, Finished
 
-# How long a stream may hold back its status line, so that a refusal still gets the right one.
-STATUS_WAIT_S = 1.0
+CHAT = "chat_completions"
 
 
 def build_router(service: Service, access: ApiAccess, loader: MediaLoader, effort: Effort | None = None) -> APIRouter:
@@ -36,6 +37,7 @@ def build_router(service: Service, access: ApiAccess, loader: MediaLoader, effor
     effort = effort or Effort()
     router = APIRouter(route_class=route_class(access, loader.settings.max_request_bytes, effort))
     _add_answers(router, service, access, loader)
+    add_responses(router, service, access, loader)
     _add_operations(router, service, access)
     add_unknown_paths(router)
     return router
@@ -49,19 +51,17 @@ def _add_answers(router: APIRouter, service: Service, access: ApiAccess, loader:
         caller: Caller = Depends(access),  # noqa: B008 FastAPI's way
     ) -> Response:
         """OpenAI's chat completions, with images as https: or data: URLs."""
-        model = service.status().model.model_id
-        if asked.model not in ("", model):
-            raise ApiError(
-                404, "model_not_found", f"There is no model {asked.model!r} here; this server has {model!r}."
-            )
-        completion = convert.Completion(request_id(), model, asked.logprobs)
+        completion = convert.Completion(request_id(), model_asked(service, asked.model), asked.logprobs)
         making = convert.chat_request(asked, loader)
         if asked.stream:
-            options = asked.stream_options
-            wants_usage = bool(options and options.include_usage)
-            return await _stream(service, making, completion, wants_usage, convert.opens_files(asked))
-        answer = await _collect(request, service, making, "chat_completions", convert.opens_files(asked))
-        return JSONResponse(completion.whole(answer.text, answer.finished, answer.logprobs))
+            usage = bool(asked.stream_options and asked.stream_options.include_usage)
+
+            def chunks(events: PacedStream) -> AsyncGenerator[bytes, None]:
+                return _chunks(events, completion, usage)
+
+            return await streamed(service, making, CHAT, chunks, convert.opens_files(asked))
+        answer = await collected(request, service, making, CHAT, convert.opens_files(asked))
+        return JSONResponse(completion.whole(answer))
 
     @router.post(
         "/inference",
@@ -72,7 +72,7 @@ def _add_answers(router: APIRouter, service: Service, access: ApiAccess, loader:
     async def inference(request: Request, caller: Caller = Depends(access)) -> InferenceResponse:  # noqa: B008
         """One question about one image: JSON, or a multipart form with the image as a file."""
         began = time.perf_counter()
-        answer = await _collect(request, service, _read_inference(request, loader), "inference")
+        answer = await collected(request, service, _read_inference(request, loader), "inference")
         return InferenceResponse(
             request_id=request_id(),
             response=answer.text,
@@ -130,30 +130,6 @@ def _add_operations(router: APIRouter, service: Service, access: ApiAccess) -> N
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-async def _collect(
-    request: Request, service: Service, making: Awaitable[ChatRequest], front: str, opens_files: bool = True
-) -> Answer:
-    events = service.answer(making, front=front, opens_files=opens_files)
-    return await while_connected(request.receive, collect(events))
-
-
-async def _stream(
-    service: Service,
-    making: Awaitable[ChatRequest],
-    completion: convert.Completion,
-    include_usage: bool,
-    opens_files: bool,
-) -> Response:
-    answering = service.answer(making, front="chat_completions", opens_files=opens_files)
-    events = PacedStream(answering, lambda: EVENT_STREAM.pause_s(service.in_flight))
-    try:
-        await events.begun(STATUS_WAIT_S)
-    except BaseException:
-        await events.aclose()
-        raise
-    return EventStream(_chunks(events, completion, include_usage), events)
-
-
 async def _chunks(
     events: PacedStream, completion: convert.Completion, include_usage: bool
 ) -> AsyncGenerator[bytes, None]:
@@ -161,11 +137,11 @@ async def _chunks(
     yield event(completion.first())
     try:
         async for item in events:
-            if isinstance(item, TextDelta):
-                yield event(completion.piece(item.text, item.logprobs))
-            elif isinstance(item, Finished):
+            if isinstance(item, Finished):
                 usage = event(completion.usage(item)) if include_usage else b""
                 yield event(completion.last(item)) + usage + event("[DONE]")
+            elif item is not None:
+                yield event(completion.piece(item))
     except QwenDemoError as error:
         yield event(describe(error)[1])
     except Exception:
@@ -206,12 +182,16 @@ def _model(service: Service) -> dict[str, Any]:
         "created": 0,
         "owned_by": "qwen-demo",
         "max_model_len": model.context_tokens,
+        "min_pixels": model.min_pixels,
+        "max_pixels": model.max_pixels,
     }
 
 
 def _inference_body() -> dict[str, Any]:
     schema = InferenceRequest.model_json_schema()
-    form = {**schema, "properties": {**schema["properties"], "file": {"type": "string", "format": "binary"}}}
+    # All that a form holds is text, so nothing in it has the wrong type.
+    texts = {name: {"title": member["title"]} for name, member in schema["properties"].items()}
+    form = {**schema, "properties": texts | {"file": {"type": "string", "format": "binary"}}}
     return {
         "required": True,
         "content": {"application/json": {"schema": schema}, FORM: {"schema": form}},

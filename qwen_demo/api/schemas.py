@@ -6,25 +6,84 @@ dropped (`idle_fields.py`).
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from qwen_demo.api.idle_fields import MessageFields, OpenAIFields, OtherServersFields, StreamFields, Strict
+from qwen_demo.api.idle_fields import (
+    Anything,
+    CacheFields,
+    Dropped,
+    Flag,
+    MessageFields,
+    Number,
+    OpenAIFields,
+    OtherServersFields,
+    StreamFields,
+    Strict,
+    Whole,
+)
 from qwen_demo.api.parts import Content
 
 MAX_STOPS = 4
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
+class CalledFunction(Strict):
+    name: str
+    # Some programs send the object itself.
+    arguments: str | dict[str, Any] = "{}"
+    # OpenAI's client adds what it read in them.
+    parsed_arguments: Dropped[Anything] = None
+
+
+class MessageCall(CacheFields):
+    """A call of an earlier answer."""
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: CalledFunction
+    index: Dropped[Whole] = None
+    provider_specific_fields: Dropped[dict[str, Any]] = None
+
+
 class ChatMessage(MessageFields):
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Content = ""
     # Of an earlier answer: what was said instead of content.
     refusal: str = ""
+    tool_calls: list[MessageCall] = Field(default_factory=list)
+    # OpenAI's older word for one call.
+    function_call: CalledFunction | None = None
+    # Of what a tool answered.
+    tool_call_id: str = ""
+
+    @field_validator("function_call", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return value or None
+
+    @model_validator(mode="after")
+    def _said_by_whom(self) -> Self:
+        if self.tool_call_id and self.role != "tool":
+            raise contradiction("tool_call_id", "it goes with the role tool")
+        if self.tool_calls and self.role != "assistant":
+            raise contradiction("tool_calls", "it goes with the role assistant")
+        if self.function_call and (self.role != "assistant" or self.tool_calls):
+            raise contradiction("function_call", "it goes with the role assistant, without tool_calls")
+        return self
 
 
 class StreamOptions(StreamFields):
-    include_usage: bool = False
+    include_usage: Flag = False
 
 
 class JsonSchema(Strict):
@@ -34,7 +93,7 @@ class JsonSchema(Strict):
     description: str | None = None
     # pydantic's own models have a method called schema.
     json_schema: dict[str, Any] = Field(alias="schema")
-    strict: bool = True
+    strict: Flag = True
 
 
 class ResponseFormat(Strict):
@@ -48,22 +107,70 @@ class ResponseFormat(Strict):
         return self
 
 
+class FunctionBody(Strict):
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+    strict: Flag = False
+
+
+class ToolBody(CacheFields):
+    type: Literal["function"] = "function"
+    function: FunctionBody
+    # Where OpenAI's other API has it.
+    strict: bool = False
+
+
+class NamedFunction(Strict):
+    name: str
+
+
+class NamedTool(Strict):
+    type: Literal["function"] = "function"
+    function: NamedFunction
+
+
+class AllowedTools(Strict):
+    mode: Literal["auto", "required"] = "auto"
+    tools: list[NamedTool] = Field(min_length=1)
+
+
+class AllowedChoice(Strict):
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
+def _choice(value: Any) -> str | None:
+    if isinstance(value, dict):
+        kind = value.get("type")
+        return "<allowed>" if kind == "allowed_tools" else "<named>"
+    return "<words>"
+
+
+WantedTools = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("<words>")]
+    | Annotated[NamedTool, Tag("<named>")]
+    | Annotated[AllowedChoice, Tag("<allowed>")],
+    Discriminator(_choice),
+]
+
+
 class PixelBudget(Strict):
     """vLLM's name for the bounds of an image's area."""
 
-    min_pixels: int | None = Field(default=None, ge=784)
-    max_pixels: int | None = Field(default=None, ge=784)
+    min_pixels: Whole | None = Field(default=None, ge=784)
+    max_pixels: Whole | None = Field(default=None, ge=784)
 
 
 class SamplingFields(Strict):
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    seed: int | None = None
+    temperature: Number = 0.0
+    top_p: Number = 1.0
+    top_k: Whole = 0
+    min_p: Number = 0.0
+    repetition_penalty: Number = 1.0
+    presence_penalty: Number = 0.0
+    frequency_penalty: Number = 0.0
+    seed: Whole | None = None
 
 
 Stops = Annotated[
@@ -80,43 +187,50 @@ class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
     model: str = ""
     # The first error is told; thousands of them would take long to write down.
     messages: list[ChatMessage] = Field(min_length=1, fail_fast=True)
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
+    max_tokens: Whole | None = Field(None, ge=1)
+    max_completion_tokens: Whole | None = Field(None, ge=1)
     n: Literal[1] = 1
     stop: Stops = Field(default_factory=list)
-    stream: bool = False
+    stream: Flag = False
     stream_options: StreamOptions | None = None
-    logprobs: bool = False
-    top_logprobs: int | None = None
+    logprobs: Flag = False
+    top_logprobs: Whole | None = None
     response_format: ResponseFormat | None = None
+    tools: list[ToolBody] = Field(default_factory=list)
+    tool_choice: WantedTools = "auto"
+    parallel_tool_calls: Flag = True
     mm_processor_kwargs: PixelBudget = PixelBudget()
 
-    add_generation_prompt: bool | None = None
-    continue_final_message: bool = False
+    add_generation_prompt: Flag | None = None
+    continue_final_message: Flag = False
 
     @model_validator(mode="after")
     def _one_meaning(self) -> Self:
         limits = {self.max_tokens, self.max_completion_tokens} - {None}
         if len(limits) > 1:
-            raise _contradiction("max_completion_tokens", "give max_tokens or max_completion_tokens, not both")
+            raise contradiction("max_completion_tokens", "give max_tokens or max_completion_tokens, not both")
         if self.top_logprobs and not self.logprobs:
-            raise _contradiction("top_logprobs", "it goes with logprobs: true")
+            raise contradiction("top_logprobs", "it goes with logprobs: true")
         if self.add_generation_prompt is False and not self.continue_final_message:
-            raise _contradiction("add_generation_prompt", "false goes with continue_final_message: true")
+            raise contradiction("add_generation_prompt", "false goes with continue_final_message: true")
         if self.continue_final_message:
             self._check_continuation()
         return self
 
     def _check_continuation(self) -> None:
         if self.add_generation_prompt:
-            raise _contradiction("add_generation_prompt", "true does not go with continue_final_message: true")
+            raise contradiction("add_generation_prompt", "true does not go with continue_final_message: true")
         if self.messages[-1].role != "assistant":
-            raise _contradiction("continue_final_message", "the last message is not the assistant's")
+            raise contradiction("continue_final_message", "the last message is not the assistant's")
+        if self.messages[-1].tool_calls or self.messages[-1].function_call:
+            raise contradiction("continue_final_message", "the last message ends with calls of tools")
+        if self.tools and self.tool_choice not in ("none", "auto"):
+            raise contradiction("continue_final_message", "it does not go with calls that must come")
         if self.response_format is not None and self.response_format.type != "text":
-            raise _contradiction("continue_final_message", "it does not go with a response_format of JSON")
+            raise contradiction("continue_final_message", "it does not go with a response_format of JSON")
 
 
-def _contradiction(field: str, words: str) -> PydanticCustomError:
+def contradiction(field: str, words: str) -> PydanticCustomError:
     return PydanticCustomError("contradiction", "{words}", {"words": words, "field": field})
 
 
@@ -126,8 +240,8 @@ class InferenceRequest(Strict):
     prompt: str
     image_url: str | None = None
     image: str | None = Field(None, description="base64 of an image file")
-    max_tokens: int = Field(512, ge=1)
-    temperature: float = 0.0
+    max_tokens: Whole = Field(512, ge=1)
+    temperature: Number = 0.0
 
 
 class InferenceResponse(BaseModel):

@@ -13,7 +13,7 @@ from qwen_demo.http.errors import body
 
 # Programs that were given an address without its /v1 ask there.
 _WITHOUT_VERSION = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models")
-_HAS = "This server has POST /v1/chat/completions, GET /v1/models and POST /inference"
+_HAS = "This server has POST /v1/chat/completions, POST /v1/responses, GET /v1/models and POST /inference"
 
 
 def add_unknown_paths(router: APIRouter) -> None:

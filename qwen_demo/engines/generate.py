@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from qwen_demo.errors import EngineFailed, NotReady, OutOfMemory, QwenDemoError
 from qwen_demo.models.load import LoadedModel, load
+from qwen_demo.models.tools.hermes import stops
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
-from qwen_demo.types import ChatRequest, Event, Finished, Health, ModelInfo, Sampling, TextDelta, Timing, Usage
+from qwen_demo.types import ChatRequest, Event, Finished, Health, Held, ModelInfo, Sampling, TextDelta, Timing, Usage
 
 if TYPE_CHECKING:
     from qwen_demo.engines.tokens import AnswerStreamer
@@ -46,18 +47,22 @@ class _Model:
         else:
             self.run = partial(tokens.run, loaded.model, loaded.device, grammars)
 
+    def held(self, request: ChatRequest) -> Held | None:
+        held = request.held
+        return replace(held, repetition_guard=held.repetition_guard and self._repetition_guard) if held else None
+
     def streamer(self, request: ChatRequest, max_new_tokens: int) -> "AnswerStreamer":
         from qwen_demo.engines.output import Output
         from qwen_demo.engines.tokens import AnswerStreamer
 
-        tokenizer = self.prompts.tokenizer
+        tokenizer, held = self.prompts.tokenizer, self.held(request)
         output = Output(
             tokenizer,
             self.end_ids,
             max_new_tokens=max_new_tokens,
-            stop=request.sampling.stop,
-            repetition_guard=self._repetition_guard and request.repetition_guard,
-            must_be_whole=request.sampling.json_schema is not None,
+            stop=stops(request),
+            repetition_guard=self._repetition_guard and request.repetition_guard and not (held and held.tools),
+            must_be_whole=held is not None,
         )
         return AnswerStreamer(tokenizer, output)
 
@@ -205,6 +210,7 @@ class _Job:
                 self.model.run(
                     prompt,
                     sampling,
+                    self.model.held(self.request),
                     streamer=streamer,
                     should_stop=lambda: bool(streamer.output.reason) or self.cancelled.is_set(),
                 )

@@ -45,6 +45,7 @@ class Output:
         self._stop = tuple(stop)
         self._guard = repetition_guard
         self._at_stop_string: FinishReason = "length" if must_be_whole else "stop"
+        self._at_end: FinishReason = "stop"
         self._held = ""
         self.ids: list[int] = []
         self.reason: FinishReason | None = None
@@ -57,7 +58,7 @@ class Output:
         assert self.reason is None, "the answer was over"
         self.ids.append(token)
         if token in self._end_ids:
-            self.reason = "stop"
+            self.reason = self._at_end
             return self._release()
         self._held += self._stream.step(self._backend, token) or ""
         cut = min((at for at in map(self._held.find, self._stop) if at >= 0), default=-1)
@@ -72,6 +73,10 @@ class Output:
             self.reason = "repetition"
             return self._release()
         return self._release(keep=self._stop_prefix())
+
+    def cut(self) -> None:
+        """It is brought to its end now; that the end then comes is not the model's doing."""
+        self._at_end = "length"
 
     def _release(self, keep: int = 0) -> str:
         end = len(self._held) - keep

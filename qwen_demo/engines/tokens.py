@@ -13,13 +13,16 @@ from qwen_demo.engines import sampling as sampling_
 from qwen_demo.engines.grammar import Grammars
 from qwen_demo.engines.output import Output
 from qwen_demo.models.prompt import Prompt
-from qwen_demo.types import Sampling
+from qwen_demo.types import Held, Sampling
 
 
 def end_ids(model) -> frozenset[int]:
     """The tokens with which this checkpoint ends an answer."""
     ids = model.generation_config.eos_token_id
     return frozenset(ids if isinstance(ids, list) else [ids])
+
+
+CUT = -1  # in place of a token: see `Output.cut`
 
 
 class TokenStreamer(BaseStreamer):
@@ -34,6 +37,9 @@ class TokenStreamer(BaseStreamer):
         if self._prompt_seen:
             self._on_token(int(value.reshape(-1)[0]))
         self._prompt_seen = True
+
+    def cut(self) -> None:
+        self._on_token(CUT)
 
     def end(self) -> None:
         pass
@@ -62,9 +68,15 @@ class AnswerStreamer(TextIteratorStreamer):
 
     def take(self, token: int) -> None:
         """Count one generated token; what its text makes certain can be read."""
+        if token == CUT:
+            self.cut()
+            return
         self.first_s = self.first_s or time.perf_counter()
         if self.output.reason is None and (text := self.output.push(token)):
             self.on_finalized_text(text)
+
+    def cut(self) -> None:
+        self.output.cut()
 
     def end(self) -> None:
         self.on_finalized_text("", stream_end=True)
@@ -110,17 +122,19 @@ def run(
     grammars: Grammars,
     prompt: Prompt,
     sampling: Sampling,
+    held: Held | None = None,
     *,
-    streamer: BaseStreamer,
+    streamer: TokenStreamer | AnswerStreamer,
     should_stop: Callable[[], bool],
 ) -> None:
     """Generate until an end token, `sampling.max_new_tokens` or `should_stop`.
 
     Args:
+        held: what the answer must be.
         streamer: gets the prompt, then each token.
         should_stop: asked after each token.
     """
-    constraint = grammars.constraint(sampling.json_schema) if sampling.json_schema else None
+    constraint = grammars.of(held, sampling.max_new_tokens, streamer.cut) if held else None
     config = GenerationConfig(max_new_tokens=sampling.max_new_tokens, do_sample=False)
     with torch.inference_mode():
         model.generate(

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qwen_demo.types import Sampling
+from qwen_demo.types import Held, Sampling
 
 if TYPE_CHECKING:
     from qwen_demo.engines.grammar import Grammars
@@ -28,7 +28,7 @@ def is_active() -> bool:
     return bool(Config.zero_gpu)
 
 
-def duration_s(prompt: "Prompt", sampling: Sampling) -> int:
+def duration_s(prompt: "Prompt", sampling: Sampling, held: Held | None = None) -> int:
     """How long to borrow the GPU: long enough for the longest answer, as short as quota likes."""
     return min(int(START_S + SECONDS_PER_TOKEN * sampling.max_new_tokens), LONGEST_S)
 
@@ -40,14 +40,15 @@ def borrowed(model, device, grammars: "Grammars") -> Callable:
     from qwen_demo.engines import tokens
 
     @spaces.GPU(duration=duration_s)
-    def generate_on_gpu(prompt: "Prompt", sampling: Sampling):
+    def generate_on_gpu(prompt: "Prompt", sampling: Sampling, held: Held | None):
         made: queue.SimpleQueue = queue.SimpleQueue()
         stopped = threading.Event()
 
         def work():
             try:
                 streamer = tokens.TokenStreamer(made.put)
-                tokens.run(model, device, grammars, prompt, sampling, streamer=streamer, should_stop=stopped.is_set)
+                asked = (prompt, sampling, held)
+                tokens.run(model, device, grammars, *asked, streamer=streamer, should_stop=stopped.is_set)
                 made.put(None)
             except BaseException as error:
                 made.put(error)
@@ -61,8 +62,8 @@ def borrowed(model, device, grammars: "Grammars") -> Callable:
         finally:
             stopped.set()
 
-    def run(prompt, sampling, *, streamer, should_stop):
-        for token in generate_on_gpu(prompt, sampling):
+    def run(prompt, sampling, held=None, *, streamer, should_stop):
+        for token in generate_on_gpu(prompt, sampling, held):
             streamer.take(token)
             if should_stop():
                 break

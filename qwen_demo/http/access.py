@@ -1,27 +1,24 @@
-"""Who may call the REST API and how often: keys, and rates by the `limits` library."""
+"""Who may call the REST API and how often: keys, and rates."""
 
 import hmac
 import ipaddress
-import time
 from dataclasses import dataclass
 
 from fastapi import Request
-from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 
 from qwen_demo.errors import Overloaded, SettingsError
 from qwen_demo.fairness import also_on
+from qwen_demo.http.arrival import RELAYED
 from qwen_demo.http.credentials import hash_of_key, read_pairs
 from qwen_demo.http.errors import ApiError
+from qwen_demo.http.rates import Rate
 from qwen_demo.media.callers import current_caller
 from qwen_demo.settings import Settings
 
-WRONG_KEYS = parse("10/minute")
+WRONG_KEYS = "10/minute"
 CALLER = "qwen_demo.caller"  # in the scope
 # Whoever has one IPv6 address has its whole network of this length.
 IPV6_NETWORK = 64
-_OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 
 
 def caller_address(client: tuple[str, int] | None) -> str:
@@ -43,10 +40,10 @@ def decoding_caller(request: Request, name: str) -> str:
     """By what name decoders are shared: key and address, so two who share one of them share nothing.
 
     Empty where somebody else stands between, whom the server was not told to trust (`--trusted-proxies`): all
-    behind it would have its address. An address that a trusted proxy told has no port.
+    behind it would have its address.
     """
     client = request.scope.get("client")
-    if client is None or (client[1] and any(name in request.headers for name in _OF_PROXIES)):
+    if client is None or request.scope.get(RELAYED):
         return ""
     return f"{name} {caller_address(client)}"
 
@@ -65,7 +62,7 @@ class ApiAccess:
         self._hashes = read_pairs(settings.api_keys_file) if settings.api_keys_file else {}
         self.needs_key = settings.api_keys_file is not None
         self._rate = _parse(settings.rate_limit)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._wrong_keys = Rate(WRONG_KEYS)
 
     async def __call__(self, request: Request) -> Caller:
         """Who asks; what is decoded for this request is decoded for them. Asked again, the same. Raises as `admit`."""
@@ -80,24 +77,23 @@ class ApiAccess:
     async def admit(self, request: Request) -> Caller:
         """Raises `ApiError` 401 or `Overloaded`."""
         address = caller_address(request.scope.get("client"))
-        caller = Caller(await self._key_name(request, address) if self.needs_key else address)
-        if self._rate and not await self._limiter.hit(self._rate, "rate", caller.name):
+        caller = Caller(self._key_name(request, address) if self.needs_key else address)
+        if self._rate and (wait_s := self._rate.hit(caller.name)):
             request.app.state.service.metrics.rejected("rate_limit")
-            raise await self._too_often(self._rate, "rate", caller.name)
+            raise _too_often(self._rate, wait_s)
         return caller
 
-    async def _key_name(self, request: Request, address: str) -> str:
-        if not await self._limiter.test(WRONG_KEYS, "wrong-key", address):
-            raise await self._too_often(WRONG_KEYS, "wrong-key", address)
+    def _key_name(self, request: Request, address: str) -> str:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         key = given.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
         offered = hash_of_key(key)
         # Every hash is compared, so that the time tells nothing about which one fits.
         fits = [name for name, known in self._hashes.items() if hmac.compare_digest(offered, known)]
+        # A right key is let in whatever others at its address have guessed: nobody guesses 256 bits.
         if fits:
             return f"key:{fits[0]}"
-        if key:
-            await self._limiter.hit(WRONG_KEYS, "wrong-key", address)
+        if key and (wait_s := self._wrong_keys.hit(address)):
+            raise _too_often(self._wrong_keys, wait_s)
         raise ApiError(
             401,
             "invalid_api_key",
@@ -105,16 +101,14 @@ class ApiAccess:
             headers={"WWW-Authenticate": "Bearer"},
         )
 
-    async def _too_often(self, rate: RateLimitItem, *names: str) -> Overloaded:
-        window = await self._limiter.get_window_stats(rate, *names)
-        wait_s = max(1.0, window.reset_time - time.time())
-        return Overloaded(f"More than {rate}: try again in {wait_s:.0f} s.", retry_after_s=wait_s)
+
+def _too_often(rate: Rate, wait_s: float) -> Overloaded:
+    wait_s = max(1.0, wait_s)
+    return Overloaded(f"More than {rate}: try again in {wait_s:.0f} s.", retry_after_s=wait_s)
 
 
-def _parse(text: str) -> RateLimitItem | None:
-    if not text:
-        return None
+def _parse(text: str) -> Rate | None:
     try:
-        return parse(text)
+        return Rate(text) if text else None
     except ValueError as error:
         raise SettingsError(f"--rate-limit {text}: write it as 60/minute or 5/second.") from error

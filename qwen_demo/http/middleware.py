@@ -16,7 +16,7 @@ from qwen_demo.http.errors import ApiError, body
 from qwen_demo.media.memory_budget import RETRY_AFTER_S, MemoryBudget, Share
 from qwen_demo.service.telemetry import begin_request
 
-DISCARDED_BYTES, DISCARD_S = 64 << 20, 2.0
+DISCARDED_BYTES, DISCARD_S = 256 << 20, 2.0
 # What a body takes: its bytes, and the text that is made of them.
 COPIES = 2
 # In the scope: the `Share` of a request's body, until its answer has ended.

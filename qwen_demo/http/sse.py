@@ -28,6 +28,11 @@ def event(data: dict[str, Any] | str) -> bytes:
     return f"data: {data if isinstance(data, str) else dumped(data)}\n\n".encode()
 
 
+def named_event(data: dict[str, Any]) -> bytes:
+    """One that says its `type` on a line of its own as well."""
+    return f"event: {data['type']}\n".encode() + event(data)
+
+
 class Closing(Protocol):
     async def aclose(self) -> None: ...
 

@@ -12,7 +12,9 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 from qwen_demo.errors import NotReady, Overloaded
 from qwen_demo.fairness import Account, Turns, current_account
@@ -25,6 +27,7 @@ from qwen_demo.sentences import Sentence
 PROGRAMS = {
     "image": "qwen_demo.media.image_decoder",
     "deep image": "qwen_demo.media.deep_image_decoder",
+    "heic image": "qwen_demo.media.heif_decoder",
     "video": "qwen_demo.media.video_decoder",
     "pdf": "qwen_demo.media.pdf_decoder",
 }
@@ -42,19 +45,24 @@ class DecoderPool:
         at_once: images decoded at the same time; 0 takes the number of processors. Of videos and PDF pages half as
             many each, and two at least, so that neither holds up the other.
         programs: module that decodes, by kind.
+
+    Attributes:
+        at_once: how many may be at work, by kind.
+        waited: told of each wait, also of one that was in vain: kind and seconds.
     """
 
     def __init__(self, at_once: int = 0, *, programs: Mapping[str, str] = PROGRAMS):
         images = at_once or min(16, max(2, os.cpu_count() or 1))
         self.at_once = {kind: images if kind == "image" else max(2, images // 2) for kind in programs}
+        self.waited: Callable[[str, float], None] = lambda kind, seconds: None
         self._programs = dict(programs)
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        # A caller who has none at work gets one beyond: nobody waits behind another's slow files alone.
         self._turns = {kind: _turns(count) for kind, count in self.at_once.items()}
+        self._waiting = dict.fromkeys(self.at_once, 0)
         self._working = dict.fromkeys(self.at_once, 0)
         self._starting = {kind: asyncio.Lock() for kind in self._programs}
         # Those of another loop end, as nobody holds their sockets.
@@ -81,6 +89,14 @@ class DecoderPool:
         """Jobs at work."""
         return sum(len(zygote.decoders) for zygote in self._all()) - sum(map(len, self._resting.values()))
 
+    def working(self, kind: str) -> int:
+        """Jobs of this kind at work."""
+        return self._working[kind]
+
+    def waiting(self, kind: str) -> int:
+        """Jobs of this kind that wait for a decoder."""
+        return self._waiting[kind]
+
     async def start(self, kind: str = "image") -> None:
         """Have the processes of this kind warm before they are asked for."""
         self._check_loop()
@@ -100,8 +116,9 @@ class DecoderPool:
         self._check_loop()
         account = current_account.get()
         try:
-            async with asyncio.timeout(WAIT_S):
-                await self._turns[task.kind].take(account)
+            with self._counted(task.kind):
+                async with asyncio.timeout(WAIT_S):
+                    await self._turns[task.kind].take(account)
         except TimeoutError as exc:
             raise Overloaded(
                 Sentence("All decoders are busy. Try again in {seconds:.0f} s.", seconds=RETRY_AFTER_S),
@@ -126,6 +143,17 @@ class DecoderPool:
                 self._tasks.add(ending)
                 ending.add_done_callback(self._tasks.discard)
                 await asyncio.shield(ending)
+
+    @contextlib.contextmanager
+    def _counted(self, kind: str) -> Iterator[None]:
+        """Around a wait for a free decoder."""
+        begun = time.perf_counter()
+        self._waiting[kind] += 1
+        try:
+            yield
+        finally:
+            self._waiting[kind] -= 1
+            self.waited(kind, time.perf_counter() - begun)
 
     async def _begun(self, task: Task, file: int) -> DecoderJob:
         """A job in a decoder that its caller has used before, or in a new one. Raises as `job`."""
@@ -170,8 +198,7 @@ class DecoderPool:
                 told = bool(self.sandbox)
                 zygote = self._zygotes[kind] = await ZygoteProcess.started(self._programs[kind])
                 if not told:
-                    level = logging.INFO if len(zygote.sandbox) > 1 else logging.WARNING
-                    log.log(level, "decoders are confined by %s", _listed(zygote.sandbox))
+                    _log_confinement(zygote.sandbox)
             return zygote
 
     def _retire(self, zygote: "ZygoteProcess") -> None:
@@ -180,9 +207,18 @@ class DecoderPool:
         zygote.retire()
 
 
+def _log_confinement(force: tuple[str, ...]) -> None:
+    if len(force) > 1:
+        log.info("decoders are confined by %s and %s", ", ".join(force[:-1]), force[-1])
+    else:
+        log.warning(
+            "decoders are confined by limits alone, as this system has neither Landlock nor seccomp: a file that takes "
+            "one over can do what this program's user can. Let in only people whose files you trust (docs/security.md)"
+        )
+    if not hasattr(os, "memfd_create"):
+        log.warning("this system has no anonymous memory: pixels lie in unnamed files of %s", tempfile.gettempdir())
+
+
 def _turns(count: int) -> Turns:
+    """A caller who has none at work gets one beyond: nobody waits behind another's slow files alone."""
     return Turns(lambda: count, lambda: count, reserved=count)
-
-
-def _listed(words: tuple[str, ...]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -22,11 +22,13 @@ def decode_base64(text: str, limits: Settings, *, kind: Kind | None = None, name
     """Bytes of base64 (RFC 4648) of either alphabet, its length checked first.
 
     Line breaks and other ASCII blanks, which mail programs, phones and shells put in, are skipped; padding may be
-    missing where nothing else is.
+    missing where nothing else is. The head of a data: URL before it, which no base64 can be, is skipped as well.
 
     Raises:
         MediaRefused: not base64, or too long.
     """
+    if text[:5].lower() == "data:":
+        text = _text_of(text, name)
     name = label(name)
     try:
         pieces = (text[at : at + _SLICE].encode("ascii") for at in range(0, len(text), _SLICE))
@@ -77,7 +79,8 @@ def frames_of(url: str, limits: Settings, *, name: str = "video") -> list[str] |
 def _text_of(url: str, name: str) -> str:
     """What follows the comma. Raises `MediaRefused` for another form."""
     header, comma, text = url.partition(",") if url[:1024].find(",") >= 0 else ("", "", "")
-    if not comma or header[:5].lower() != "data:" or not header.lower().endswith(";base64"):
+    header = header.replace(" ", "").lower()
+    if not comma or not header.startswith("data:") or not header.endswith(";base64"):
         raise MediaRefused(f"{label(name)} must be given as data:image/png;base64,<text>, with its own image type.")
     return "".join(map(unquote, _slices(text))) if "%" in text else text
 

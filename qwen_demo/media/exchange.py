@@ -4,8 +4,10 @@ The job's side. It answers first with what it is going to make, waits for memory
 answers once more. The server believes neither answer (`decoders.py`). Imports nothing of the package.
 """
 
+import contextlib
 import json
 import os
+import resource
 import socket
 from typing import Any
 
@@ -16,6 +18,8 @@ import PIL.ImagePalette
 
 FILE = 4  # where a job finds its file
 _STRIP_BYTES = 1 << 16
+# Address space beside what a job says that it takes: what an earlier file of its caller left, and a library's own.
+_SLACK_BYTES = 192 << 20
 
 
 class Refused(Exception):
@@ -27,10 +31,14 @@ class Refused(Exception):
 
 
 class Exchange:
-    """A decoder's line to the server."""
+    """A decoder's line to the server.
 
-    def __init__(self, line: socket.socket):
-        self._line = line
+    Args:
+        own_bytes: address space that the process had before its first job; 0 where that is not known.
+    """
+
+    def __init__(self, line: socket.socket, own_bytes: int = 0):
+        self._line, self._own_bytes = line, own_bytes
         self._given: list[int] = [FILE]
 
     def say(self, answer: dict[str, Any]) -> None:
@@ -49,8 +57,17 @@ class Exchange:
         self._given += descriptors
         return descriptors[0]
 
+    def keep_within(self, nbytes: int) -> None:
+        """Until the next job, memory beyond what the server has counted is not to be had.
+
+        What a file makes a library take in secret then ends in an error, and not in memory that nobody counts.
+        """
+        if self._own_bytes:
+            _limit_memory(self._own_bytes + nbytes + _SLACK_BYTES)
+
     def next_job(self) -> dict[str, Any] | None:
         """The next file of the same caller, at `FILE` again; None when there is none."""
+        _limit_memory(None)
         while self._given:
             os.close(self._given.pop())
         request = b""
@@ -61,6 +78,14 @@ class Exchange:
             request, self._given = request + piece, self._given + descriptors
         job: dict[str, Any] = json.loads(request)
         return job
+
+
+def _limit_memory(nbytes: int | None) -> None:
+    """Address space, within the limit that cannot be raised again; None is that limit."""
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if most != resource.RLIM_INFINITY:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_AS, (most if nbytes is None else min(most, nbytes), most))
 
 
 def read_whole(file: int) -> bytes:

@@ -18,14 +18,14 @@ import PIL.ImageFile
 import PIL.ImageFilter
 from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from qwen_demo.media import avif, downscale, structure
+from qwen_demo.media import avif, bare_image, downscale, structure
 from qwen_demo.media.enlarge import enlarged, enlarged_size
 from qwen_demo.media.exchange import Exchange, Refused, read_whole, write_image
 
-# Measured (`tests/media/test_downscale.py` holds them to it): bytes for each decoded pixel, for each pixel of the
-# file where the decoder holds all of them whatever it gives, and for each pixel that is kept.
+# Measured (`tests/media/test_downscale.py` holds them to it): bytes for each decoded pixel, for each coefficient of a
+# JPEG whose decoder holds all of them whatever it gives, and for each pixel that is kept.
 DECODER_BYTES = {"WebP": 16, "AVIF": 9}
-WHOLE_BYTES = {"JPEG": 6}
+COEFFICIENT_BYTES = 2
 KEPT_BYTES = 16
 
 # Not PIL.Image.open: it warns or raises by a process-wide pixel limit of its own, and reads
@@ -88,46 +88,36 @@ def decode(
     with _named():
         if job["format"] == "WebP" and (stated := structure.webp_size(data)):
             _check_size(*stated, job)
-        image, exif = _opened(data, job["format"])
+        bare = bare_image.bare(data, job["format"])
+        read_bytes = len(data) + (0 if bare.data is data else len(bare.data))
+        del data
+        image = _PLUGINS[job["format"]](structure.MeteredReader(bare.data))
         size = image.size
         _check_size(*size, job)
         if downscale.is_deep(image) and not grey_of:
             raise Refused("deep")
         kept = downscale.kept_size(*size, job["kept_pixels"])
-        if job["format"] == "JPEG" and kept != size:
+        if isinstance(image, JpegImagePlugin.JpegImageFile) and kept != size:
             image.draft(None, kept)  # the decoder leaves out what a half, quarter or eighth does not show
+        peak_bytes = read_bytes + bare.piece_bytes + _peak_bytes(image, job["format"], kept)
+        if bare.whole:
+            peak_bytes += math.prod(size) * COEFFICIENT_BYTES * len(image.getbands())
         width, height = enlarged_size(*kept)
-        plan = {
-            "width": width,
-            "height": height,
-            "peak_bytes": len(data) + _peak_bytes(image, job["format"], size, kept),
-        }
-        memory = exchange.memory_for(plan)
-        del data
+        memory = exchange.memory_for({"width": width, "height": height, "peak_bytes": peak_bytes})
+        exchange.keep_within(peak_bytes)
         image.load()
-        orientation = _orientation(image, job["format"], exif)
+        orientation = image.orientation if isinstance(image, avif.AvifFile) else bare.orientation
     try:
         grey = grey_of(image) if grey_of and downscale.is_deep(image) else None
         pixels = downscale.rgb_on_white(image, kept, grey)
     except ValueError as exc:
         raise Refused("mode") from exc
-    del image
+    del image, bare
     pixels = enlarged(pixels)
     if orientation in _UPRIGHT:
         pixels = pixels.transpose(_UPRIGHT[orientation])
     write_image(memory, pixels)
     return {"width": pixels.width, "height": pixels.height, "original": size[::-1] if orientation >= 5 else size}
-
-
-def _opened(data: bytes, found: str) -> tuple[PIL.Image.Image, bytes]:
-    """The image with its header read, and the EXIF block of a JPEG; other formats tell theirs later."""
-    exif = b""
-    if found == "JPEG":
-        exif = structure.check_jpeg(data)
-    elif found == "TIFF":
-        structure.check_directory(data)
-    reads = structure.MAX_GIF_READS if found == "GIF" else structure.MAX_READS
-    return _PLUGINS[found](structure.MeteredReader(data, max_reads=reads)), exif
 
 
 def _check_size(width: int, height: int, job: dict[str, Any]) -> None:
@@ -137,18 +127,9 @@ def _check_size(width: int, height: int, job: dict[str, Any]) -> None:
         raise Refused("size", width, height)
 
 
-def _peak_bytes(image: PIL.Image.Image, found: str, size: tuple[int, int], kept: tuple[int, int]) -> int:
+def _peak_bytes(image: PIL.Image.Image, found: str, kept: tuple[int, int]) -> int:
     """About the most memory that decoding takes besides the file and the pixels that are given."""
-    decoded = math.prod(image.size) * DECODER_BYTES.get(found, 7)
-    whole = math.prod(size) * WHOLE_BYTES.get(found, 0)
-    return decoded + whole + math.prod(kept) * KEPT_BYTES
-
-
-def _orientation(image: PIL.Image.Image, found: str, exif: bytes) -> int:
-    if isinstance(image, avif.AvifFile):
-        return image.orientation
-    # Pillow has turned a TIFF by now.
-    return structure.exif_orientation(image.info.get("exif", b"") if found in ("PNG", "WebP") else exif)
+    return math.prod(image.size) * DECODER_BYTES.get(found, 7) + math.prod(kept) * KEPT_BYTES
 
 
 @contextlib.contextmanager

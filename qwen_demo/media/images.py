@@ -22,6 +22,7 @@ from qwen_demo.types import Image
 
 DECODER_MEMORY = 512 * MIB  # address space, beside the file and what its largest image takes
 BYTES_PER_PIXEL = 16  # of the dearest format
+HEIC = "heic image"  # the kind of decoder
 _SIZE_STEP = 4 * MIB
 _SMALL = 1 << 20  # bytes that are hashed on the event loop: half a millisecond, where a thread's turn takes longer
 
@@ -29,6 +30,8 @@ _REFUSALS = {
     "bomb": "{name} has more pixels than the image library accepts. Scale it down.",
     "memory": "{name} needs more memory than the server has. Scale it down.",
     "damaged": "{name} cannot be read: the file is damaged or cut short. Save it again.",
+    "heic": "{name} is HEIC and cannot be read: the file is damaged, cut short, or made in a way that is not accepted. "
+    "Save it as JPEG; an iPhone makes JPEG itself with Settings > Camera > Formats > Most Compatible.",
     "late": "Decoding {name} took longer than {limit_s:g} s (--image-timeout-s). Send a smaller image.",
     "failed": "{name} made the decoder fail: it is damaged or needs too much memory.",
 }
@@ -56,7 +59,11 @@ async def decode_image(content: Content, context: Context, name: str) -> Image:
             raise ValueError("more than any image within the limits takes")
         return Plan(1, width, height, peak_bytes)
 
-    with refused_in_words(lambda code, values: _refusal(code, values, limits, name)):
+    def refusal(code: str, values: list[float]) -> MediaRefused:
+        heic_alone = task.kind == HEIC and code not in ("size", "memory", "late")
+        return _refusal("heic" if heic_alone else code, values, limits, name)
+
+    with refused_in_words(refusal):
         try:
             decoded = await context.decode(task, content, plan)
         except RefusedByDecoder as exc:
@@ -82,7 +89,8 @@ def _task(content: Content, limits: Settings) -> Task:
     # In steps, so that a decoder that was forked for one file has the limits of most others.
     size = -(-content.size // _SIZE_STEP) * _SIZE_STEP
     memory_bytes = DECODER_MEMORY + 4 * size + BYTES_PER_PIXEL * pixels
-    return Task("image", job, limits.image_timeout_s, memory_bytes, again=True)
+    kind = HEIC if job["format"] == "HEIC" else "image"
+    return Task(kind, job, limits.image_timeout_s, memory_bytes, again=True)
 
 
 def _refusal(code: str, values: list[float], limits: Settings, name: str) -> MediaRefused:

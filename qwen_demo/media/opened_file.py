@@ -53,12 +53,15 @@ class OpenedFile:
 def open_file(
     path: Path, allowed_roots: tuple[str | Path, ...], check: Callable[[bytes, int, str], None]
 ) -> OpenedFile:
-    """`check` gets the first bytes, the size and the name before anything else is read."""
+    """`check` gets the first bytes, the size and the name before anything else is read.
+
+    Of a place outside of the roots nobody is told whether there is something.
+    """
     name = label(path.name)
     try:
-        real = path.resolve(strict=True)
+        real = path.resolve()
         if not any(real.is_relative_to(Path(root).resolve()) for root in allowed_roots):
-            raise MediaRefused(f"{name} is not in a folder that uploads are read from.")
+            raise _cannot_be_opened(name)
         # Neither a link put there since nor a pipe that never ends: O_NONBLOCK opens one at once.
         fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError, RuntimeError) as exc:

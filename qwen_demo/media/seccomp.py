@@ -8,6 +8,7 @@ elsewhere there is no filter. Method: Documentation/userspace-api/seccomp_filter
 import ctypes
 import errno
 import platform
+import resource
 import struct
 
 # Name -> number on x86-64 and on AArch64 (None: it has no such call).
@@ -81,11 +82,11 @@ _NUMBERS = {
 # What the zygote does for each job, and a job never again.
 _OF_ZYGOTE = {
     *("poll", "ppoll", "dup2", "dup3", "close_range", "fork", "wait4", "kill", "recvmsg", "prctl", "setrlimit"),
-    *("prlimit64", "seccomp", "landlock_create_ruleset", "landlock_restrict_self"),
+    *("seccomp", "landlock_create_ruleset", "landlock_restrict_self"),
     *("getsockname", "getsockopt"),
 }
 # Looked at more closely, or refused in a way of its own.
-_SPECIAL = {"mmap", "mprotect", "clone", "clone3", "prctl", "recvmsg"}
+_SPECIAL = {"mmap", "mprotect", "clone", "clone3", "prctl", "recvmsg", "prlimit64"}
 
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column of _NUMBERS, AUDIT_ARCH_*
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -130,12 +131,13 @@ def _program(column: int, architecture: int, *, zygote: bool) -> list[_Instructi
         code += _checked(numbers[name], 2, (_ANY_BIT, 1, 0, _PROT_EXEC))
     code += [(_EQUAL, 0, 1, numbers["clone3"]), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]  # then clone is asked
     if zygote:
-        for name in ("clone", "prctl", "recvmsg"):
+        for name in ("clone", "prctl", "recvmsg", "prlimit64"):
             code += [(_EQUAL, 0, 1, numbers[name]), (_RETURN, 0, 0, _ALLOW)]
     else:
         code += _checked(numbers["clone"], 0, (_ANY_BIT, 0, 1, _CLONE_THREAD))
         code += _checked(numbers["prctl"], 0, (_EQUAL, 0, 1, _PR_SET_NAME))
         code += [(_EQUAL, 0, 1, numbers["recvmsg"]), (_RETURN, 0, 0, _ALLOW)]
+        code += _own_memory(numbers["prlimit64"])
     return [*code, (_RETURN, 0, 0, _ERRNO | errno.EPERM)]
 
 
@@ -145,6 +147,19 @@ def _checked(number: int, argument: int, test: _Instruction) -> list[_Instructio
         (_EQUAL, 0, 4, number),
         _load(16 + 8 * argument),
         test,
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+    ]
+
+
+def _own_memory(number: int) -> list[_Instruction]:
+    """The limit of its own address space, which it has no right to raise: `exchange.py` lowers it."""
+    return [
+        (_EQUAL, 0, 6, number),
+        _load(16),
+        (_EQUAL, 0, 3, 0),
+        _load(24),
+        (_EQUAL, 0, 1, resource.RLIMIT_AS),
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _ERRNO | errno.EPERM),
     ]

@@ -9,9 +9,10 @@ from qwen_demo.settings import MIB, Settings
 
 Kind = Literal["image", "video"]
 
-IMAGE_FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", *(("AVIF",) if avif.AVAILABLE else ()))
+IMAGE_FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", *(("AVIF",) if avif.AVAILABLE else ()), "HEIC")
 VIDEO_FORMATS = ("MP4", "MOV", "WebM", "MKV", "AVI", "GIF")
 
+# Those that have a decoder, and others that people send, so that a refusal can say what it is.
 _PREFIXES = {
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -27,26 +28,88 @@ _PREFIXES = {
     b"PK\x03\x04": "ZIP",
     b"#EXTM3U": "playlist",
     b"ffconcat": "playlist",
+    b"\xff\x0a": "JPEG XL",
+    b"\x00\x00\x00\x0cJXL \r\n\x87\n": "JPEG XL",
+    b"\x00\x00\x00\x0cjP  \r\n\x87\n": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"II\xbc": "JPEG XR",
+    b"\x00\x00\x01\x00": "ICO",
+    b"\x00\x00\x02\x00": "ICO",
+    b"icns": "ICNS",
+    b"II+\x00": "BigTIFF",
+    b"MM\x00+": "BigTIFF",
+    b"IIU\x00": "RAW",
+    b"IIRO": "RAW",
+    b"FUJIFILMCCD-RAW": "RAW",
+    b"v/1\x01": "OpenEXR",
+    b"#?RADIANCE": "HDR",
+    b"qoif": "QOI",
+    b"DDS ": "DDS",
+    b"\x8aMNG": "MNG",
+    b"FLV\x01": "FLV",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "WMV",
+    b"\x00\x00\x01\xba": "MPEG",
+    b"\x00\x00\x01\xb3": "MPEG",
+    b"OggS": "Ogg",
+    b"ID3": "audio",
+    b"fLaC": "audio",
+    b"\x1f\x8b": "gzip",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!": "RAR",
 }
-_STILL_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC"}
-_MARKUP = (b"<svg", b"<?xml", b"<!doctype", b"<html")
+_RIFF = {b"WEBP": "WebP", b"AVI ": "AVI", b"WAVE": "audio"}
+# Brands of ISO/IEC 23008-12 and of AVIF that say which codec is inside; the general ones of that family do not.
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "HEIC"),
+    **dict.fromkeys((b"jpeg", b"jpgs", b"avci", b"avcs", b"vvic", b"vvis", b"j2ki", b"j2is"), "HEIF"),
+    **dict.fromkeys((b"crx ",), "RAW"),
+    **dict.fromkeys((b"M4A ", b"M4B ", b"M4P "), "audio"),
+}
+_GENERAL_BRANDS = frozenset((b"mif1", b"mif2", b"msf1", b"miaf", b"MiHB", b"MiHE", b"MiPr", b"MA1A", b"MA1B"))
+_MARKUP = (b"<svg", b"<?xml", b"<!doctype", b"<html", b"<!--")
+_OTHER_IMAGES = ("JPEG XL", "JPEG 2000", "JPEG XR", "ICO", "ICNS", "Photoshop", "OpenEXR", "HDR", "QOI", "DDS", "MNG")
 
 
 def file_format(head: bytes) -> str | None:
     """Name of the format that a file starting with `head` (64 bytes or more) has, or None."""
     for prefix, name in _PREFIXES.items():
         if head.startswith(prefix):
-            return name
+            return "RAW" if name == "TIFF" and head[8:10] == b"CR" else name
     if head[:4] == b"RIFF":
-        return {b"WEBP": "WebP", b"AVI ": "AVI"}.get(head[8:12])
+        return _RIFF.get(head[8:12])
     if head[4:8] == b"ftyp":
-        return _STILL_BRANDS.get(head[8:12], "MP4")
+        return _of_brands(_brands(head))
     if head[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip"):
         return "MP4"
+    if head[:1] == head[188:189] == head[376:377] == b"G":  # packets of a transport stream
+        return "MPEG"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(_MARKUP):
-        return "SVG" if b"<svg" in text else "HTML or XML"
+        return "SVG" if b"<svg" in text or text.startswith(b"<!doctype svg") else "HTML or XML"
     return None
+
+
+def _brands(head: bytes) -> list[bytes]:
+    """The major brand of an `ftyp` box and all compatible ones (ISO/IEC 14496-12, section 4.3)."""
+    size, start = int.from_bytes(head[:4], "big"), 8
+    if size == 1:  # its length is a longer number
+        size, start = int.from_bytes(head[8:16], "big"), 16
+    end = min(len(head), size or len(head))
+    return [head[start : start + 4], *(head[at : at + 4] for at in range(start + 8, end - 3, 4))]
+
+
+def _of_brands(brands: list[bytes]) -> str:
+    """The major brand decides where it names a codec. A general one, and one that is not known, leave it to the
+    compatible ones, among which AVIF is before all others."""
+    if name := _BRANDS.get(brands[0]):
+        return name
+    named = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
+    if "AVIF" in named:
+        return "AVIF"
+    if _GENERAL_BRANDS.intersection(brands):
+        return "HEIC" if "HEIC" in named else "HEIF" if brands[0] in _GENERAL_BRANDS else "MP4"
+    return "MP4"
 
 
 def media_kind(head: bytes, name: str, wanted: Kind | None = None) -> Kind:
@@ -74,7 +137,24 @@ def refusal_of_format(name: str, found: str | None, wanted: Kind | None) -> Medi
         ),
     }[wanted]
     seen = found or Sentence("of an unknown kind")
-    return MediaRefused(Sentence("{name} is {seen}. Send {accepted}.", name=name, seen=seen, accepted=accepted))
+    refusal = Sentence("{name} is {seen}. Send {accepted}.", name=name, seen=seen, accepted=accepted)
+    remedy = _remedy(found)
+    return MediaRefused(Sentence("{refusal} {remedy}", refusal=refusal, remedy=remedy) if remedy else refusal)
+
+
+def _remedy(found: str | None) -> Sentence | None:
+    """How its owner gets something that is accepted."""
+    if found in _OTHER_IMAGES or found in ("HEIF", "BigTIFF", "RAW", "PostScript"):
+        return Sentence("Save it as PNG or JPEG.")
+    if found == "SVG":
+        return Sentence("It is a drawing without pixels: export it as PNG.")
+    if found == "PDF":
+        return Sentence("Send its pages as images, or open it under Documents on the page.")
+    if found in ("FLV", "WMV", "MPEG", "Ogg"):
+        return Sentence("Convert it to MP4 with H.264.")
+    if found in ("ZIP", "gzip", "7z", "RAR"):
+        return Sentence("Unpack it and send what is in it.")
+    return None
 
 
 def larger_kind(limits: Settings) -> Kind:

@@ -27,7 +27,10 @@ from qwen_demo.media.exchange import Exchange, Refused, write_image
 
 CODECS = "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mjpeg,gif"
 DAMAGE = (av.FFmpegError, ArithmeticError, ValueError)
-DECODER_BYTES = 24  # for each pixel of a frame: the references of a codec, and what threads hold
+# What a codec may hold: sixteen frames that others refer to, those that threads work on, and copies on the way out.
+HELD_FRAMES = 22
+FRAME_BITS = 12  # for each pixel, where the format is not known
+THREAD_BYTES = 72 << 20  # of address space: stack, and the room that its memory is taken from
 _TURNS = (PIL.Image.Transpose.ROTATE_90, PIL.Image.Transpose.ROTATE_180, PIL.Image.Transpose.ROTATE_270)
 _TOLERANCE_S = 1e-3  # Matroska rounds times to milliseconds
 
@@ -56,6 +59,7 @@ def decode(job: dict[str, Any], file: int, exchange: Exchange) -> dict[str, Any]
     with av.open(source, "r", format=job["format"].partition(",")[0], options=options) as container:
         stream = _video_stream(container)
         _check_size(stream, job)
+        exchange.keep_within(_peak_bytes(stream) + THREAD_BYTES * job["threads"])
         stream.codec_context.options = {"max_pixels": str(job["max_pixels"])}
         stream.codec_context.thread_count = job["threads"]
         stream.thread_type = "AUTO"
@@ -103,11 +107,17 @@ def _plan(sample: _Sample, stream: VideoStream, size: tuple[int, int]) -> dict[s
         "count": len(sample.times_s),
         "width": size[0],
         "height": size[1],
-        "peak_bytes": DECODER_BYTES * stream.codec_context.width * stream.codec_context.height,
+        "peak_bytes": _peak_bytes(stream),
         "times_s": sample.times_s,
         "fps": sample.fps,
         "duration_s": sample.duration_s,
     }
+
+
+def _peak_bytes(stream: VideoStream) -> int:
+    context = stream.codec_context
+    bits = context.format.padded_bits_per_pixel if context.format else FRAME_BITS
+    return HELD_FRAMES * context.width * context.height * max(FRAME_BITS, bits) // 8
 
 
 def _tick_s(stream: VideoStream) -> float:

@@ -47,6 +47,7 @@ def main(place: dict[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server's to answer
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    own_bytes = sandbox.address_space_bytes()
     force = sandbox.confine_zygote(place["server"])
     for standard in (0, 1, 2):  # from here on it has nothing to say to a terminal
         os.dup2(nothing, standard)
@@ -57,12 +58,12 @@ def main(place: dict[str, Any]) -> None:
     gc.disable()
     _tell(control, {"ready": force})
     with contextlib.suppress(ConnectionError):
-        _Zygote(control, ended, program).serve()
+        _Zygote(control, ended, program, own_bytes).serve()
 
 
 class _Zygote:
-    def __init__(self, control: socket.socket, ended: int, program: Any):
-        self._control, self._ended, self._program = control, ended, program
+    def __init__(self, control: socket.socket, ended: int, program: Any, own_bytes: int):
+        self._control, self._ended, self._program, self._own_bytes = control, ended, program, own_bytes
         self._jobs: dict[int, int] = {}  # process -> number of its job
 
     def serve(self) -> None:
@@ -98,14 +99,14 @@ class _Zygote:
             return True
         zygote, process = os.getpid(), os.fork()
         if not process:
-            _work(request, descriptors, zygote, self._program)
+            _work(request, descriptors, zygote, self._program, self._own_bytes)
         self._jobs[process] = request["number"]
         for descriptor in descriptors:
             os.close(descriptor)
         return True
 
 
-def _work(request: dict[str, Any], descriptors: list[int], zygote: int, program: Any) -> None:
+def _work(request: dict[str, Any], descriptors: list[int], zygote: int, program: Any, own_bytes: int) -> None:
     """One job, or several of one caller, in a process of its own. Does not return."""
     try:
         signal.set_wakeup_fd(-1)
@@ -114,7 +115,7 @@ def _work(request: dict[str, Any], descriptors: list[int], zygote: int, program:
         os.dup2(descriptors[0], _LINE)
         os.dup2(descriptors[1], FILE)
         os.closerange(FILE + 1, 1 << 16)
-        exchange = Exchange(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=_LINE))
+        exchange = Exchange(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=_LINE), own_bytes)
         sandbox.confine_job(zygote, {"NOFILE": FILE + 2, **request["limits"]})
         job = request["job"]
         while job is not None:

@@ -7,20 +7,28 @@ Qwen2.5-VL report 2025, section 2.1) are computed here and passed on explicitly,
 transformers would keep their offset on the model, where concurrent requests share it.
 """
 
+import math
 import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import PIL.Image
 import torch
 
 from qwen_demo.errors import ContextTooLong
+from qwen_demo.models.patches import Patches, stacked
 from qwen_demo.models.pixels import PixelBounds
+from qwen_demo.models.tools import hermes
 from qwen_demo.sentences import Sentence
-from qwen_demo.types import ChatRequest, Image, Message, ModelInfo, Text, Video
+from qwen_demo.types import ChatRequest, Image, Message, ModelInfo, Part, Text, Video
 
 TEXT, IMAGE, VIDEO = 0, 1, 2
 MERGE = 2  # patches along each side of a token
+# A template that states tools itself: it looks at them in an expression.
+_STATES_TOOLS = re.compile(r"\{[{%][^{}]*\btools\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +39,9 @@ class Medium:
         digest: of the pixels, see `Image.digest`.
         grid_thw: patches in time, height and width, before merging.
         start, tokens: its place in the prompt, in tokens.
-        pixels: [patches, channels * temporal_patch * patch * patch] float32.
+        pixels: [frames, height, width, 3] uint8, or [patches, channels * temporal_patch * patch * patch] float32.
         seconds_per_grid: time between two temporal patches; 0 for a still.
+        patches: how bytes become patches; None where they are.
     """
 
     digest: str
@@ -41,10 +50,19 @@ class Medium:
     tokens: int
     pixels: torch.Tensor
     seconds_per_grid: float = 0.0
+    patches: Patches | None = None
 
     @property
     def is_video(self) -> bool:
         return self.seconds_per_grid > 0
+
+    @property
+    def patch_count(self) -> int:
+        return math.prod(self.grid_thw)
+
+    def read(self) -> torch.Tensor:
+        """The patches in float32."""
+        return self.pixels if self.patches is None else self.patches.read(self.pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +106,7 @@ class Prompt:
         ):
             media = [medium for medium in self.media if medium.is_video is kind]
             if media:
-                inputs[pixels_name] = torch.cat([medium.pixels for medium in media])
+                inputs[pixels_name] = torch.cat([medium.read() for medium in media])
                 inputs[grid_name] = torch.tensor([medium.grid_thw for medium in media])
         return {name: tensor.to(device) for name, tensor in inputs.items()}
 
@@ -110,14 +128,16 @@ class PromptBuilder:
         self._get_rope_index = get_rope_index
         self._pad_ids = {processor.image_token_id: IMAGE, processor.video_token_id: VIDEO}
         self._merge = processor.image_processor.merge_size**2
+        self.patches = Patches.as_processor(processor)
         self._special = re.compile("|".join(re.escape(token) for token in self.tokenizer.get_added_vocab()))
+        self._states_tools = bool(_STATES_TOOLS.search(str(processor.chat_template)))
 
     def build(self, request: ChatRequest) -> Prompt:
         """Raises `ContextTooLong` when the prompt leaves no room for an answer."""
         parts = [part for message in request.messages for part in message.parts]
         bounds = PixelBounds.of(self._info, request)
         patches = [self._patches(part, bounds) for part in parts if not isinstance(part, Text)]
-        ids = self._token_ids(request.messages, continues=request.continue_final_message)
+        ids = self._token_ids(request)
         input_ids, token_types, media = self._expand(ids, patches)
         if len(input_ids) >= self.context_tokens:
             images = sum(medium.tokens for medium in media)
@@ -141,38 +161,41 @@ class PromptBuilder:
 
     def _patches(self, part: Image | Video, bounds: PixelBounds) -> Medium:
         if isinstance(part, Image):
-            images = [_resized(part.pixels, part.size, bounds)]
+            images, seconds = [_resized(part.pixels, part.size, bounds)], 0.0
+            if self.patches is not None:
+                return self._cut(part.digest, images, seconds)
             made = self.processor.image_processor(images=images, do_resize=False, return_tensors="pt")
-            grid, pixels, seconds = made["image_grid_thw"][0], made["pixel_values"], 0.0
+            grid, pixels = made["image_grid_thw"][0], made["pixel_values"]
         else:
             processor = self.processor.video_processor
             frame_bounds = bounds.of_frames(part.raster.count)
             frames = [_resized(frame, part.raster.size, frame_bounds) for frame in part.frames]
+            seconds = processor.temporal_patch_size / part.fps
+            if self.patches is not None:
+                return self._cut(part.digest, frames, seconds)
             made = processor(videos=[frames], do_resize=False, do_sample_frames=False, return_tensors="pt")
             grid, pixels = made["video_grid_thw"][0], made["pixel_values_videos"]
-            seconds = processor.temporal_patch_size / part.fps
         t, h, w = grid.tolist()
         return Medium(part.digest, (t, h, w), 0, t * h * w // self._merge, pixels, seconds)
 
-    def _token_ids(self, messages: tuple[Message, ...], *, continues: bool = False) -> list[int]:
-        """Ids of the rendered template; an image is still one pad token.
+    def _cut(self, digest: str, images: list[PIL.Image.Image], seconds: float) -> Medium:
+        assert self.patches is not None
+        pixels = stacked(images)
+        t, h, w = self.patches.grid(pixels)
+        return Medium(digest, (t, h, w), 0, t * h * w // self._merge, pixels, seconds, self.patches)
 
-        Args:
-            continues: they end where the last message's words do.
-        """
+    def _token_ids(self, request: ChatRequest) -> list[int]:
+        """Ids of the rendered template; an image is still one pad token, and a message to continue has no end."""
         nonce = secrets.token_hex(8)
         words: list[str] = []
 
-        def content(part):
-            if isinstance(part, Text):
-                words.append(part.text)
-                return {"type": "text", "text": f"\ue000{nonce}-{len(words) - 1}\ue001"}
-            return {"type": "image"} if isinstance(part, Image) else {"type": "video"}
+        def place(typed: str) -> str:
+            words.append(typed)
+            return f"\ue000{nonce}-{len(words) - 1}\ue001"
 
+        continues = request.continue_final_message
         rendered = self.processor.apply_chat_template(
-            [{"role": message.role, "content": [content(part) for part in message.parts]} for message in messages],
-            tokenize=False,
-            add_generation_prompt=not continues,
+            **self._template_arguments(request, place), tokenize=False, add_generation_prompt=not continues
         )
         if continues:
             rendered = rendered[: rendered.rindex("\ue001") + 1]
@@ -189,6 +212,18 @@ class PromptBuilder:
                 trusted += typed if piece.startswith(f"\ue000{nonce}") else piece
         return ids + self._encode(trusted, split_special_tokens=False)
 
+    def _template_arguments(self, request: ChatRequest, place: Callable[[str], str]) -> dict[str, Any]:
+        """The conversation as the template reads it. `place` gives what stands for words that people typed."""
+        if self._states_tools:
+            return hermes.in_template(request, partial(_content_of, place=place), partial(self._in_json, place=place))
+        turns = hermes.turns(request)
+        return {"conversation": [{"role": t.role, "content": [_content(p, place) for p in t.parts]} for t in turns]}
+
+    def _in_json(self, text: str, place: Callable[[str], str]) -> str:
+        """What the template writes as JSON: only what would be a special token there needs a place."""
+        written = hermes.json_text(text)[1:-1]
+        return place(written) if self._special.search(written) else text
+
     def _encode(self, text: str, *, split_special_tokens: bool) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False, split_special_tokens=split_special_tokens)["input_ids"]
 
@@ -203,17 +238,15 @@ class PromptBuilder:
             if kind is not TEXT:
                 made = next(left)
                 count = made.tokens
-                media.append(
-                    Medium(made.digest, made.grid_thw, len(expanded), count, made.pixels, made.seconds_per_grid)
-                )
+                media.append(replace(made, start=len(expanded)))
             expanded += [token] * count
             types += [kind] * count
         assert len(media) == len(patches), "the template placed fewer images than the messages hold"
         return torch.tensor(expanded), torch.tensor(types, dtype=torch.int32), media
 
     def _positions(self, ids, types, media: list[Medium]) -> tuple[torch.Tensor, int]:
-        if not media:
-            return torch.arange(len(ids)).expand(3, -1), 0
+        if not any(medium.is_video for medium in media):
+            return _positions_with_stills(len(ids), media)
         stills = [medium.grid_thw for medium in media if not medium.is_video]
         clips = [medium for medium in media if medium.is_video]
         positions, delta = self._get_rope_index(
@@ -226,6 +259,38 @@ class PromptBuilder:
         return positions[:, 0], int(delta)
 
 
+def _content(part: Part | hermes.Markup, place: Callable[[str], str]) -> dict[str, str]:
+    if isinstance(part, Text):
+        return {"type": "text", "text": place(part.text)}
+    if isinstance(part, hermes.Markup):
+        return {"type": "text", "text": part.text}
+    return {"type": "image"} if isinstance(part, Image) else {"type": "video"}
+
+
+def _content_of(message: Message, place: Callable[[str], str]) -> str | list[dict[str, str]]:
+    """A text where it is one: of calls and what tools answer, many templates read nothing else."""
+    if all(isinstance(part, Text) for part in message.parts) and (message.tool_calls or message.role != "user"):
+        return "".join(place(part.text) for part in message.parts if isinstance(part, Text))
+    return [_content(part, place) for part in message.parts]
+
+
+def _positions_with_stills(length: int, media: list[Medium]) -> tuple[torch.Tensor, int]:
+    """As `get_rope_index`: words count on in all rows, an image takes as many positions as its longer side has tokens."""
+    parts, written, position = [], 0, 0
+    for medium in media:
+        words = medium.start - written
+        parts.append(torch.arange(position, position + words).expand(3, -1))
+        position += words
+        height, width = (side // MERGE for side in medium.grid_thw[1:])
+        rows = torch.arange(height).repeat_interleave(width)
+        columns = torch.arange(width).repeat(height)
+        parts.append(torch.stack([torch.zeros_like(rows), rows, columns]) + position)
+        position += max(height, width)
+        written = medium.start + medium.tokens
+    parts.append(torch.arange(position, position + length - written).expand(3, -1))
+    return torch.cat(parts, dim=1), position - written
+
+
 def _resized(pixels: PIL.Image.Image, size: tuple[int, int], bounds: PixelBounds) -> PIL.Image.Image:
     """As `qwen_vl_utils` makes it for Qwen2.5-VL: bicubic, both sides multiples of the patch side.
 
@@ -236,6 +301,8 @@ def _resized(pixels: PIL.Image.Image, size: tuple[int, int], bounds: PixelBounds
     from qwen_vl_utils import process_vision_info, smart_resize
 
     seen = bounds.seen(*size)
+    if pixels.size == seen and pixels.mode == "RGB":
+        return pixels
     area = seen[0] * seen[1]
     limits = {"min_pixels": min(bounds.min_pixels, area), "max_pixels": max(bounds.max_pixels, area)}
     # What was scaled down may round otherwise, and of long and thin images the library would make nothing.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
-from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text
+from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text, TextDelta
 
 if TYPE_CHECKING:
     from qwen_demo.media import MediaLoader
@@ -58,7 +58,7 @@ async def _answer(settings: Settings, images: list[str], question: str, sampling
             async for event in events:
                 if isinstance(event, Finished):
                     _report(event)
-                else:
+                elif isinstance(event, TextDelta):
                     print(event.text, end="", flush=True)
     finally:
         await service.close()

@@ -17,7 +17,7 @@ from typing import NoReturn
 from qwen_demo import __version__
 from qwen_demo.errors import QwenDemoError, SettingsError
 from qwen_demo.server.listening import listening_socket, refuse_open_door
-from qwen_demo.settings import apply_environment, load_settings, process_environment
+from qwen_demo.settings import NO_PROGRESS_BARS, apply_environment, load_settings, process_environment
 from qwen_demo.settings.flags import suggestion
 
 
@@ -101,13 +101,32 @@ def _help(prog: str) -> str:
 
 def serve(argv: Sequence[str], prog: str) -> int:
     """The page and the API, until a signal."""
+    # Before settings are read, as what is wrong with them is a line, too.
+    early = "--log-json" in argv and not {"-h", "--help"} & set(argv)
+    if early:
+        _log_all_as_json()
     settings = load_settings(argv, prog=prog)
+    if settings.log_json and not early:
+        _log_all_as_json()
     refuse_open_door(settings)
     with listening_socket(settings) as listening:
         apply_environment(process_environment())
         from qwen_demo.server import run as running
+        from qwen_demo.service.logs import set_up_logging
+
+        if not settings.log_json:
+            set_up_logging(as_json=False)
 
         return running.serve(settings, listening)
+
+
+def _log_all_as_json() -> None:
+    """From here on nothing is written but lines of the log, not even why the program cannot start."""
+    from qwen_demo.service.logs import set_up_logging, take_over_output
+
+    apply_environment(NO_PROGRESS_BARS)
+    set_up_logging(as_json=True)
+    take_over_output()
 
 
 def make_key(argv: Sequence[str], prog: str) -> int:

@@ -6,8 +6,8 @@ from qwen_demo.engines import zerogpu
 from qwen_demo.engines.process.engine import ProcessEngine
 from qwen_demo.engines.process.supervisor import Bounds
 from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.service.logs import set_up_logging
 from qwen_demo.service.service import Service
-from qwen_demo.service.telemetry import set_up_logging
 from qwen_demo.settings import Settings
 from qwen_demo.types import Engine, ModelInfo
 

@@ -50,6 +50,13 @@ def listening_socket(settings: Settings) -> socket.socket:
     return listening
 
 
+def own_address(listening: socket.socket) -> str:
+    """Where this machine reaches the socket, whatever name or address others know."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _why(error: OSError, settings: Settings, where: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"{where} is in use; choose another with --port, or 0 for any free one"

@@ -11,8 +11,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
@@ -20,23 +21,24 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from qwen_demo.engines import zerogpu
 from qwen_demo.errors import SettingsError
+from qwen_demo.http.arrival import Proxies
 from qwen_demo.http.connections import Connections, quiet_at_the_limit
 from qwen_demo.http.timeout_protocol import bounded
-from qwen_demo.media import MediaLoader
-from qwen_demo.server.app import build_app, build_page_of, page_options, upload_dir
+from qwen_demo.server.app import Front, build_app, page_options
+from qwen_demo.server.listening import own_address
 from qwen_demo.service.service import Service
-from qwen_demo.service.telemetry import set_up_logging
 from qwen_demo.settings import Settings
-from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui import gradio_internals
+
+if TYPE_CHECKING:
+    from gradio.routes import App
 
 
 def serve(settings: Settings, listening: socket.socket) -> int:
     """Run on a socket that listens (`listening_socket`) until a signal; returns the exit code."""
-    set_up_logging(as_json=settings.log_json)
-    if zerogpu.is_active():
-        listening.close()  # Gradio takes the port itself
-        return _launch_on_zerogpu(settings)
     _open_many_files()
+    if zerogpu.is_active():
+        return _launch_on_zerogpu(settings, listening)
     # uvicorn knows whether uvloop is there, which moves each token for a fifth less of the processor's time.
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         return runner.run(_serve(settings, listening))
@@ -56,9 +58,16 @@ class _Server(uvicorn.Server):
 
     Attributes:
         draining: waits for the running answers; kept here so that nobody collects it.
+        on_started: called once it takes requests.
     """
 
     draining: asyncio.Task[None] | None = None
+    on_started: Callable[[], None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.on_started:
+            self.on_started()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -68,7 +77,7 @@ class _Server(uvicorn.Server):
 async def _serve(settings: Settings, listening: socket.socket) -> int:
     began = time.perf_counter()
     quiet_at_the_limit(asyncio.get_running_loop())
-    app = build_app(settings)
+    app = build_app(settings, own_address=own_address(listening))
     services: list[Service] = app.state.services
     server = _Server(uvicorn_config(app, settings))
     serving = asyncio.create_task(server.serve([listening]))
@@ -110,15 +119,13 @@ def _tell(service: Service, seconds: float, what: str) -> None:
 
 
 def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    proxies = [name.strip() for name in settings.trusted_proxies.split(",")]
-    connections = Connections(settings.caller_connections, settings.caller_share, proxies)
+    connections = Connections(settings.caller_connections, settings.caller_share, Proxies(settings.trusted_proxies))
     # Open pages hold a connection for ever; after the drain they need not be waited for.
     return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
-        proxy_headers=True,
-        forwarded_allow_ips=settings.trusted_proxies,
+        proxy_headers=False,  # `http/arrival.py` judges them
         timeout_graceful_shutdown=1,
         timeout_keep_alive=settings.keep_alive_s,
         http=bounded(connections),
@@ -139,18 +146,37 @@ def _shut_down(services: Sequence[Service], server: _Server) -> None:
         server.draining = asyncio.create_task(drain_and_exit())
 
 
-def _launch_on_zerogpu(settings: Settings) -> int:
-    """ZeroGPU prepares itself inside Gradio's `launch`, with the model already loaded."""
+def _launch_on_zerogpu(settings: Settings, listening: socket.socket) -> int:
+    """ZeroGPU prepares itself inside Gradio's `launch`, with the model already loaded. The front is the same."""
     from qwen_demo.engines.generate import GenerateEngine
 
     if settings.compares:
         raise SettingsError(
             "--compare-engine and --compare-quantization cannot be used here: ZeroGPU lends its GPU to one engine."
         )
+    began = time.perf_counter()
     engine = GenerateEngine(settings)
     engine.load()
     service = Service(settings, engine)
     service.ready_without_warmup()
-    page = build_page_of([service], Reader(MediaLoader.of(settings), [upload_dir(settings)]))
-    page.launch(server_name=settings.host, server_port=settings.port, **page_options(settings, page))
+    front = Front(settings, [service], loaded=True)
+    page = front.page()
+    # Gradio ends its server when it is interrupted, and knows no other way to be told.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def whole(gradio: "App") -> uvicorn.Server:
+        server = _Server(uvicorn_config(front.mount(page, gradio, own_address(listening)), settings))
+        server.on_started = lambda: _tell(service, time.perf_counter() - began, "Ready")
+        return server
+
+    port = listening.getsockname()[1]
+    print(f"Qwen2.5-VL demo: http://{settings.host}:{port}{settings.root_path}", flush=True)
+    gradio_internals.launch(
+        page,
+        whole,
+        lambda server: server.run(sockets=[listening]),
+        server_name=settings.host,
+        server_port=port,
+        **page_options(settings, page),
+    )
     return 0

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from qwen_demo.errors import Overloaded
 from qwen_demo.fairness import Account, Tally, Turns, most_of
 from qwen_demo.models.pixels import PixelBounds
+from qwen_demo.models.tools.hermes import texts
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Engine, Text
@@ -94,6 +95,7 @@ class Admission:
             len(part.text) // CHARACTERS_PER_TOKEN + 1 if isinstance(part, Text) else bounds.cost(part)
             for part in parts
         )
+        tokens += sum(map(len, texts(request.tools, request.messages))) // CHARACTERS_PER_TOKEN
         limit, share = self._settings.max_waiting_tokens, self._settings.caller_share
         if self.prompt_tokens and self.prompt_tokens + tokens > limit:
             raise self._overloaded(

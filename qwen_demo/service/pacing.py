@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from qwen_demo.types import Event, Finished, TextDelta
+from qwen_demo.types import Event, Finished, TextDelta, ToolCallDelta, joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class PacedStream:
     ):
         self._events, self._pause_s, self._heartbeat_s = events, pause_s, heartbeat_s
         self._loop = asyncio.get_running_loop()
-        self._held: list[TextDelta] = []
+        self._held: list[TextDelta | ToolCallDelta] = []
         self._finished: Finished | None = None
         self._resting_until = 0.0
         self._resting = False
@@ -106,13 +106,10 @@ class PacedStream:
                     continue
             self._wake()
 
-    def _take(self) -> TextDelta:
-        held, self._held = self._held, []
+    def _take(self) -> TextDelta | ToolCallDelta:
+        first, *self._held = joined(self._held) if len(self._held) > 1 else self._held
         self._resting_until = self._loop.time() + self._pause_s()
-        if len(held) == 1:
-            return held[0]
-        logprobs = tuple([token for event in held for token in event.logprobs])
-        return TextDelta("".join([event.text for event in held]), logprobs)
+        return first
 
     async def _woken(self, timeout_s: float | None) -> bool:
         """Whether something happened before the time was over."""

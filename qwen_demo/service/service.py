@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from qwen_demo.engines.small_question import small_question
 from qwen_demo.errors import EngineFailed, NotReady, Overloaded, QwenDemoError
 from qwen_demo.fairness import current_account
+from qwen_demo.models.tools.reader import CallReader
 from qwen_demo.sentences import Sentence
 from qwen_demo.service.admission import Admission, Visit
 from qwen_demo.service.deadline import Deadline, End
@@ -80,7 +81,8 @@ class Service:
 
     async def loaded(self) -> None:
         """Wait until loading ended, well or badly."""
-        await asyncio.wait(self._tasks[:1])
+        if self._tasks:
+            await asyncio.wait(self._tasks[:1])
 
     def ready_without_warmup(self) -> None:
         """For an engine that was loaded elsewhere and cannot run before the first request."""
@@ -216,16 +218,18 @@ class Service:
                 await self._admission.turns.take(visit.account)
             placed = True
             line_s = time.perf_counter() - started - media_s
+            calls = CallReader(request)
             async with aclosing(deadline.during(self._engine.stream(request), self._enders)) as events:
-                async for event in events:
+                async for made in events:
                     self._watchdog.saw_event()
                     self._queue.leave(ticket)
                     first_s = first_s or time.perf_counter() - started
-                    if isinstance(event, Finished):
-                        event = replace(event, timing=_since_arrival(event.timing, media_s, line_s))
-                        finished, outcome = event, event.reason
-                        self.rates.add(event)
-                    yield event
+                    for event in calls.read(made):
+                        if isinstance(event, Finished):
+                            event = replace(event, timing=_since_arrival(event.timing, media_s, line_s))
+                            finished, outcome = event, event.reason
+                            self.rates.add(event)
+                        yield event
         except QwenDemoError as error:
             outcome = error.code
             raise

@@ -1,25 +1,21 @@
-"""What operators see: Prometheus metrics, request ids, one log line a request.
-
-Every label has a small, fixed set of values. Prompts and images are never logged.
-"""
+"""What operators see: Prometheus metrics and request ids. Every label has a small, fixed set of values."""
 
 import contextvars
-import json
-import logging
+import functools
 import re
 import secrets
-import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 
+from qwen_demo.media import DecoderPool
 from qwen_demo.types import Finished, Health
 
 SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 25, 50, 100, 200)
 GAPS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.5, 1)
-FRONTS = ("page", "gradio", "chat_completions", "inference", "cli")
+FRONTS = ("page", "gradio", "chat_completions", "responses", "inference", "cli")
 
 _request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
@@ -80,6 +76,23 @@ class Metrics:
     def _seconds(self, name: str, text: str, buckets: Sequence[float] = SECONDS) -> Histogram:
         return Histogram(name, text, buckets=buckets, registry=self.registry)
 
+    def watch_decoders(self, decoders: DecoderPool) -> None:
+        """Tell how long requests wait for a decoder, and how many wait and work now, for each kind of file."""
+        waited = Histogram(
+            "qwen_decoder_wait_seconds",
+            "Waiting for a free decoder, by kind of file.",
+            ["kind"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        waiting = Gauge("qwen_decoders_waiting", "Files that wait for a decoder.", ["kind"], registry=self.registry)
+        running = Gauge("qwen_decoders_running", "Decoders at work.", ["kind"], registry=self.registry)
+        for kind in decoders.at_once:
+            waited.labels(kind)
+            waiting.labels(kind).set_function(functools.partial(decoders.waiting, kind))
+            running.labels(kind).set_function(functools.partial(decoders.working, kind))
+        decoders.waited = lambda kind, seconds: waited.labels(kind).observe(seconds)
+
     def eta_from(self, value: Callable[[], float]) -> None:
         self._eta.set_function(value)
 
@@ -132,33 +145,3 @@ class _Stats:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         for name, value in sorted(self._health().stats.items()):
             yield GaugeMetricFamily(f"qwen_engine_{name}", f"The engine's {name.replace('_', ' ')}.", value=value)
-
-
-def set_up_logging(*, as_json: bool, level: int = logging.INFO) -> None:
-    """Log to standard error, each line with the id of its request."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if as_json else _Plain("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("httpx", "mcp", "uvicorn"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-class _Plain(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{key}={value}" for key, value in getattr(record, "fields", {}).items())
-        return super().format(record) + (f" {fields}" if fields else "")
-
-
-class _Json(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": self.formatTime(record),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            **({"request": request_id()} if request_id() else {}),
-            **getattr(record, "fields", {}),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)

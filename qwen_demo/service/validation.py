@@ -1,6 +1,9 @@
 """What every front must hold to, whoever asks: order, counts, lengths and ranges of a request."""
 
+from collections.abc import Iterable
+
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.models.tools.hermes import texts
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, ModelInfo, Sampling, Text
@@ -23,7 +26,9 @@ def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
         )
     if not any(part for message in request.messages if message.role != "assistant" for part in message.parts):
         raise InvalidRequest(Sentence("The question is empty: type something or add an image."), field="messages")
-    _check_text([*(message.text for message in request.messages), *request.sampling.stop])
+    _check_text([*(message.text for message in request.messages), *texts((), request.messages)], "messages")
+    _check_text(request.sampling.stop, "stop")
+    _check_text(texts(request.tools, ()), "tools")
     _check_length(request, model)
     images = sum(not isinstance(part, Text) for message in request.messages for part in message.parts)
     if images > limits.max_images:
@@ -49,12 +54,19 @@ def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
             Sentence("The {engine} engine cannot hold an answer to a JSON schema.", engine=model.engine),
             field="response_format",
         )
+    if request.tools and request.tool_choice.required and not model.json_schema:
+        raise InvalidRequest(
+            f"The {model.engine} engine cannot hold an answer to calls of tools: leave it to the model (auto).",
+            field="tool_choice",
+        )
     _check_sampling(request.sampling)
 
 
 def _check_length(request: ChatRequest, model: ModelInfo) -> None:
     """Before anybody counts tokens: that takes seconds for a text of megabytes."""
-    characters = sum(len(message.text) for message in request.messages)
+    characters = sum(
+        map(len, [*(message.text for message in request.messages), *texts(request.tools, request.messages)])
+    )
     most = CHARACTERS_PER_TOKEN * model.context_tokens
     if model.context_tokens and characters > most:
         raise InvalidRequest(
@@ -69,14 +81,12 @@ def _check_length(request: ChatRequest, model: ModelInfo) -> None:
         )
 
 
-def _check_text(texts: list[str]) -> None:
-    for text in texts:
+def _check_text(words: Iterable[str], field: str) -> None:
+    for text in words:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise InvalidRequest(
-                "A text holds half a surrogate pair, which is no character.", field="messages"
-            ) from error
+            raise InvalidRequest("A text holds half a surrogate pair, which is no character.", field=field) from error
 
 
 def _check_sampling(sampling: Sampling) -> None:

@@ -5,7 +5,7 @@ flag, variable or line of `.env`, and a bad value, stop the program at start wit
 it and where it came from.
 """
 
-from qwen_demo.settings.environment import apply_environment, page_environment, process_environment
+from qwen_demo.settings.environment import NO_PROGRESS_BARS, apply_environment, page_environment, process_environment
 from qwen_demo.settings.fields import Settings
 from qwen_demo.settings.flags import FlagParser
 from qwen_demo.settings.reading import load_settings, read_settings
@@ -13,6 +13,7 @@ from qwen_demo.settings.values import MIB
 
 __all__ = [
     "MIB",
+    "NO_PROGRESS_BARS",
     "FlagParser",
     "Settings",
     "apply_environment",

@@ -5,6 +5,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+# For programs whose output other programs read.
+NO_PROGRESS_BARS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+
 
 def process_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
     """Variables that a process with a model needs before it imports torch.

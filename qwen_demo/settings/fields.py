@@ -1,33 +1,26 @@
 """The settings themselves, in the groups that `--help` shows: types, bounds, defaults and what each is for."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from qwen_demo.settings.values import MIB, Bytes, Commas, Origins, Usually
-
-
-def _usual_host() -> str:
-    """Loopback, unless the place says otherwise as Hugging Face Spaces and Gradio's own images do."""
-    return os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
-
-
-def _usual_port() -> Any:
-    # A text, for pydantic to judge as one that a person gave.
-    return os.environ.get("GRADIO_SERVER_PORT") or "7860"
+from qwen_demo.settings.usual import on_spaces, usual_host, usual_port, usual_proxies
+from qwen_demo.settings.values import MIB, Bytes, Commas, Origins, RootPath, Usually
 
 
 class Listening(BaseModel):
     """Where it listens."""
 
     host: Annotated[str, Usually("127.0.0.1, on Spaces 0.0.0.0")] = Field(
-        default_factory=_usual_host, description="address to listen on"
+        default_factory=usual_host, description="address to listen on"
     )
-    port: int = Field(default_factory=_usual_port, ge=0, le=65535, description="port to listen on; 0 picks a free one")
-    root_path: Annotated[str, Usually("none")] = Field("", description="path prefix behind a reverse proxy")
+    port: int = Field(default_factory=usual_port, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    root_path: Annotated[RootPath, Usually("none")] = Field("", description="path prefix behind a reverse proxy")
+    allowed_hosts: Annotated[Commas, Usually("on loopback its own names, else all")] = Field(
+        (), description="names that it may be asked by, such as demo.example.org or *.example.org (comma-separated)"
+    )
     keep_alive_s: int = Field(75, ge=1, description="how long a connection without a request waits for the next one")
     workers: int = Field(
         1, description="always 1: one process for each GPU, and nginx before them (docs/deploy-nginx.md)"
@@ -43,10 +36,10 @@ class Model(BaseModel):
     revision: Annotated[str | None, Usually("the newest")] = Field(
         None, description="branch, tag or commit of the hub model"
     )
-    quantization: Literal["auto", "nf4", "nf4-vision", "int8", "none"] = Field(
+    quantization: Literal["auto", "nf4", "nf4-vision", "int8", "fp8", "none"] = Field(
         "auto",
         description="bitsandbytes weights; auto is nf4 for a full-size model on CUDA, else none; "
-        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB",
+        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB; fp8 is for cards of compute capability 8.9",
     )
     attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
         "auto", description="attention implementation of transformers"
@@ -114,7 +107,7 @@ class Access(BaseModel):
     """Who may use it."""
 
     open: Annotated[bool, Usually("off, on Spaces on")] = Field(
-        default_factory=lambda: bool(os.environ.get("SPACE_ID")),
+        default_factory=on_spaces,
         description="let anybody use it, although it listens on other addresses than loopback; true on Spaces",
     )
     api_keys_file: Annotated[Path | None, Usually("none")] = Field(
@@ -131,8 +124,10 @@ class Access(BaseModel):
         description="web origins that may call the REST API, such as https://example.org; * is all of them "
         "(comma-separated)",
     )
-    trusted_proxies: str = Field(
-        "127.0.0.1", description="addresses of reverse proxies whose X-Forwarded-For is believed (comma-separated)"
+    trusted_proxies: Annotated[str, Usually("none, on Spaces its own")] = Field(
+        default_factory=usual_proxies,
+        description="addresses or networks of reverse proxies whose X-Forwarded-For is believed (comma-separated); "
+        "127.0.0.1 is one only if it is named",
     )
     max_request_bytes: Bytes = Field(64 * MIB, ge=1024, description="largest body of a REST request")
     body_timeout_s: float = Field(60.0, gt=0, description="longest time the body of a REST request may take")
@@ -169,6 +164,7 @@ class Batching(BaseModel):
     )
     cuda_graphs: bool = Field(True, description="replay recorded decode steps on CUDA")
     kernels: bool = Field(True, description="Triton kernels on CUDA, where they give the plain path's results")
+    mixed_steps: bool = Field(True, description="answers and prompts in one recorded pass on CUDA, queued ahead")
     fast_path: bool = Field(True, description="fused forward passes instead of transformers' modules")
     step_timeout_s: float = Field(120.0, gt=0, description="a step that takes longer makes the engine unhealthy")
     repetition_guard: bool = Field(True, description="end answers that run in a loop")
@@ -178,7 +174,7 @@ class Uploads(BaseModel):
     """What may be uploaded."""
 
     max_image_bytes: Bytes = Field(20 * MIB, ge=1, description="largest image file")
-    max_image_pixels: int = Field(50_000_000, ge=1, description="largest image, width times height")
+    max_image_pixels: int = Field(67_000_000, ge=1, description="largest image, width times height")
     decoded_pixels: int = Field(
         4 * 2560 * 28 * 28,
         ge=28 * 28,
@@ -253,7 +249,7 @@ class Settings(Listening, Model, Serving, Access, Batching, Uploads, Keys, BaseS
             raise TypeError(f"there is no setting {', '.join(sorted(unknown))}")
         return init_settings, env_settings, dotenv_settings
 
-    @field_validator("fetch_hosts", "cors_origins", "base_url", mode="before")
+    @field_validator("fetch_hosts", "cors_origins", "base_url", "allowed_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str):

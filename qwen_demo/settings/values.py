@@ -36,6 +36,15 @@ def _origins_that_can_match(value: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+def _prefix(value: str) -> str:
+    """As paths begin: with a slash in front and none at the end."""
+    prefix = value.rstrip("/")
+    if prefix and not re.fullmatch(r"(?:/[\w.~-]+)+", prefix, re.ASCII):
+        raise ValueError(f"{value} is no prefix of a path: write it as /qwen")
+    return prefix
+
+
 Bytes = Annotated[int, BeforeValidator(_number_of_bytes)]
 Commas = Annotated[tuple[str, ...], NoDecode]
 Origins = Annotated[tuple[str, ...], NoDecode, AfterValidator(_origins_that_can_match)]
+RootPath = Annotated[str, AfterValidator(_prefix)]

@@ -3,7 +3,6 @@
 Every function takes and gives Gradio chat histories, so all of it is tested without a browser.
 """
 
-import mimetypes
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,9 +12,10 @@ from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.pacing import Pace, PacedStream
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
-from qwen_demo.types import ChatRequest, Event, Finished, Sampling
+from qwen_demo.types import ChatRequest, Event, Finished, Sampling, TextDelta
 from qwen_demo.ui import render
 from qwen_demo.ui.conversation import Reader, names_files
+from qwen_demo.ui.file_types import shown_type
 from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words
@@ -87,7 +87,7 @@ async def answer(
                 elif event is None:
                     waiting = render.note(progress(ticket, service, words), pending=True)
                     yield ChatStep([*history, render.answer(text) if text else waiting], text)
-                else:
+                elif isinstance(event, TextDelta):
                     text += event.text
                     yield ChatStep([*history, render.answer(text)], text)
     except QwenDemoError as error:
@@ -184,7 +184,7 @@ def _question_index(history: History, index: int) -> int:
 
 def _file(path: str) -> dict:
     """With a media type the chat shows the image, without it a link."""
-    return {"type": "file", "file": {"path": path, "mime_type": mimetypes.guess_type(path)[0]}}
+    return {"type": "file", "file": {"path": path, "mime_type": shown_type(path)}}
 
 
 def parts_of(message: dict) -> list[dict]:

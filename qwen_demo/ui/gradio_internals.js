@@ -27,6 +27,10 @@ const REPAIRS = {
     const better = named(text?.data?.trim() ?? "");
     if (better) text.data = ` ${better}`;
   },
+  // Names that an answer gives to its HTML, which scripts would take for the page's own; drawings refer to theirs.
+  "#chat .md :is([id], [name]):not(svg, svg *)": (node) => { node.removeAttribute("id"); node.removeAttribute("name"); },
+  // Fields of an answer, whose own style could show them again.
+  "#chat .md :is(input, textarea, select, dialog)[style]": (node) => node.removeAttribute("style"),
   "[aria-label], [title]": (node) => {
     for (const attribute of ["aria-label", "title"]) {
       const name = node.getAttribute(attribute), better = name && named(name);
@@ -46,3 +50,21 @@ new MutationObserver(() => {
   if (!planned) requestAnimationFrame(repair);
   planned = true;
 }).observe(document, { childList: true, subtree: true });
+
+// A system that has no type for a film's name gives none, and Gradio's player refuses the file by its type.
+const FILMS = { mov: "video/quicktime", qt: "video/quicktime", "3gp": "video/3gpp", "3gpp": "video/3gpp", "3g2": "video/3gpp2",
+  m4v: "video/mp4", mp4: "video/mp4", mkv: "video/x-matroska", webm: "video/webm", avi: "video/x-msvideo" };
+
+const typed = (file) => {
+  const type = FILMS[file.name.split(".").pop().toLowerCase()];
+  return type && !file.type.startsWith("video/") ? new File([file], file.name, { type, lastModified: file.lastModified }) : file;
+};
+
+document.addEventListener("change", ({ target }) => {
+  if (!(target instanceof HTMLInputElement) || target.type !== "file") return;
+  const files = [...target.files], better = files.map(typed);
+  if (better.every((file, place) => file === files[place])) return;
+  const transfer = new DataTransfer();
+  better.forEach((file) => transfer.items.add(file));
+  target.files = transfer.files;
+}, true);

@@ -7,23 +7,36 @@ who do not come back, lets MCP in where the page has a login, and gives each vis
 import asyncio
 import copy
 import datetime
+import logging
 import re
 import secrets
+import sys
 import threading
-from collections.abc import Iterator
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio import processing_utils
+from gradio import processing_utils, routes
+from gradio.route_utils import FileUploadProgress
+from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
 
+from qwen_demo.http.page_faults import MISFITS, REFUSED
+from qwen_demo.service.logs import log_without_words
 from qwen_demo.ui.i18n import labels, languages
 
 if TYPE_CHECKING:
+    import uvicorn
     from gradio.blocks import BlocksConfig
     from gradio.data_classes import BlocksConfigDict
     from gradio.routes import App
+    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
+
+log = logging.getLogger(__name__)
 
 # Gradio holds this many events beyond those that may wait (an engine has 64 slots at most), so that the
 # one to turn people away is the service, which knows why.
@@ -34,6 +47,10 @@ SESSIONS_KEPT = 1000
 # moved, of which this page has none. That takes 5 % of a core, asked or not.
 QUEUE_LOOKS_S, PROGRESS_LOOKS_S = 0.02, 1.0
 SWEEP_EVERY_S = 10.0
+# Gradio's own names of sessions have at most 36 characters.
+SESSION_NAME_CHARACTERS = 64
+# Uploads whose progress a page may ask for; Gradio keeps each that nobody asked for.
+UPLOADS_TRACKED = 256
 # A closed page may come back, as when a telephone wakes up.
 CLOSED_PAGE_KEPT_S = 600.0
 CALL_KEPT_S = 10.0
@@ -54,6 +71,118 @@ LOCALES = (
 )  # fmt: skip
 # No user can have this name, so nobody's log-out takes the pass away.
 MCP_USER = "mcp:"
+
+
+# ---- serving
+
+
+def application_of(page: gr.Blocks, options: dict[str, Any]) -> "App":
+    """What Gradio makes of a page, to be mounted by `mount`."""
+    from gradio.routes import App, FastAPI
+    from starlette.routing import Mount
+
+    holder = gr.mount_gradio_app(FastAPI(), page, path="/", **options)
+    application = next(route.app for route in holder.routes if isinstance(route, Mount))
+    assert isinstance(application, App)
+    return application
+
+
+def mount(app: "Starlette", gradio: "App", around: "Callable[[ASGIApp], ASGIApp]") -> None:
+    """Let `app` serve Gradio's application where it has no routes itself, with its life inside of its own.
+
+    Args:
+        around: what stands around it.
+    """
+    from gradio.route_utils import CustomCORSMiddleware
+
+    cors = [each for each in gradio.user_middleware if each.cls is CustomCORSMiddleware]
+    assert len(cors) == 1, "another Gradio: find what answers other sites"
+    cors[0].kwargs["parent_app"] = app  # it leaves other sites to the application around it, if it knows that one
+    _quiet()
+    own = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: "Starlette") -> AsyncIterator[Any]:
+        async with own(app) as state, gradio.router.lifespan_context(gradio):
+            page = gradio.get_blocks()
+            page.run_startup_events()
+            await page.run_extra_startup_events()
+            gradio.startup_events_triggered = True  # else whoever asks for it would begin the queue once more
+            yield state
+
+    app.router.lifespan_context = lifespan
+    app.mount("/", around(gradio))
+
+
+def launch(
+    page: gr.Blocks, whole: "Callable[[App], uvicorn.Server]", run: Callable[["uvicorn.Server"], None], **options: Any
+) -> None:
+    """`page.launch`, for places that wait for it, but with a server of ours, until it is interrupted.
+
+    Args:
+        whole: the server of Gradio's application and all that belongs around it.
+        run: runs that server until it should exit; called in a thread.
+        options: of `launch`.
+    """
+    from gradio import http_server
+
+    class Running:
+        """What Gradio asks of its own server."""
+
+        def __init__(self, server: "uvicorn.Server"):
+            self.server = server
+            self.thread = threading.Thread(target=run, args=(server,), name="server", daemon=True)
+            self.thread.start()
+            while not server.started:
+                if not self.thread.is_alive():
+                    raise RuntimeError("the server ended while it began; the log has the cause")
+                self.thread.join(0.01)
+
+        def close(self) -> None:
+            self.server.should_exit = True
+            self.thread.join()
+
+    def start_server(app: "App", server_name: str, server_port: int, **_: Any) -> tuple[str, int, str, Running]:
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server_name, server_name)
+        return server_name, server_port, f"http://{host}:{server_port}/", Running(whole(app))
+
+    http_server.start_server = start_server  # type: ignore[assignment]  # Gradio leaves no other way
+    page.launch(**options)
+
+
+# ---- what Gradio prints
+
+
+class _Quiet:
+    """In the place of `traceback` in Gradio's modules: what goes wrong is logged, without what was sent."""
+
+    def print_exc(self, *_: Any, **__: Any) -> None:
+        if error := sys.exception():
+            # Others' scripts may send what fits no event; from the page itself it would be a mistake of ours.
+            level = logging.WARNING if isinstance(error, MISFITS) else logging.ERROR
+            log_without_words(log, level, "an event of the page failed", error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(traceback, name)
+
+
+def _quiet() -> None:
+    """For this process: Gradio's modules that answer requests print neither tracebacks nor words."""
+    from gradio import mcp, queueing, route_utils
+
+    for module in (routes, route_utils, queueing):
+        assert getattr(module, "traceback", None) in (traceback, _QUIET), "another Gradio: see what it prints"
+        setattr(module, "traceback", _QUIET)  # noqa: B010 a type checker does not know what modules import
+    for module in (routes, route_utils, queueing, mcp):
+        setattr(module, "print", _print)  # noqa: B010
+
+
+def _print(*_: Any, **__: Any) -> None:
+    """Its words are often those of an error, which may quote what was sent."""
+    log.info("Gradio had something to say of an event, with the words of whoever sent it: they are left out")
+
+
+_QUIET = _Quiet()
 
 
 # ---- the queue
@@ -112,10 +241,20 @@ class _LeanPage:
         return _LeanConfig(self._demo.default_config)
 
 
+class _Sessions(StateHolder):
+    """Sessions by their names, which callers choose."""
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        if len(session_id) > SESSION_NAME_CHARACTERS:
+            raise KeyError("a session has a longer name than any of Gradio's")
+        return super().__getitem__(session_id)
+
+
 def make_lean(demo: gr.Blocks) -> None:
-    """Sessions of this mounted page begin without copies, and make none."""
+    """Sessions of this mounted page begin without copies, and make none; their names are short."""
     assert demo.state_holder.blocks is demo, "another Gradio: see what its sessions copy"
     demo.state_holder.blocks = _LeanPage(demo)  # type: ignore[assignment]  # all that sessions use of it
+    demo.state_holder.__class__ = _Sessions
 
 
 def put_calls_first(app: "App") -> None:
@@ -169,6 +308,26 @@ def save_upload(data: bytes, name: str) -> str:
     return processing_utils.save_bytes_to_cache(data, name, get_upload_folder())
 
 
+class _UploadProgress(FileUploadProgress):
+    """How far uploads are, as their pages ask; of those that nobody asks for the oldest are forgotten."""
+
+    def track(self, upload_id: str) -> None:
+        super().track(upload_id)
+        while len(self._statuses) > UPLOADS_TRACKED:
+            self.stop_tracking(next(iter(self._statuses)))
+
+    def stop_tracking(self, upload_id: str) -> None:
+        super().stop_tracking(upload_id)
+        self._signals.pop(upload_id, None)
+
+    async def is_tracked(self, upload_id: str) -> bool:
+        try:
+            return await super().is_tracked(upload_id)
+        finally:
+            if upload_id not in self._statuses:
+                self._signals.pop(upload_id, None)
+
+
 def guard(demo: gr.Blocks) -> None:
     """Check all payloads of `demo`, and replace Gradio's downloader for this process.
 
@@ -181,6 +340,8 @@ def guard(demo: gr.Blocks) -> None:
     assert hasattr(processing_utils, "async_ssrf_protected_download"), "another Gradio: find its downloader"
     processing_utils.async_ssrf_protected_download = _as_it_is
     processing_utils.async_ssrf_protected_get = _refuse
+    if not isinstance(routes.file_upload_statuses, _UploadProgress):
+        routes.file_upload_statuses = _UploadProgress()
     demo.has_launched = True
     preprocess = demo.preprocess_data
 
@@ -190,6 +351,25 @@ def guard(demo: gr.Blocks) -> None:
         return await preprocess(block_fn, inputs, *args, **options)
 
     demo.preprocess_data = checked  # type: ignore[method-assign]  # Gradio leaves no other way
+    process = demo.process_api
+
+    async def told(*args, **options):
+        try:
+            return await process(*args, **options)
+        except Exception as error:
+            _tell_fault(error, options.get("request"))
+            raise
+
+    demo.process_api = told  # type: ignore[method-assign]  # Gradio leaves no other way
+
+
+def _tell_fault(error: Exception, request: Any) -> None:
+    """For `http/page_faults.py`, whether who sent the event is to blame."""
+    request = request[0] if isinstance(request, list) and request else request  # of a batch
+    refused = getattr(getattr(request, "request", None), "scope", {}).get(REFUSED)
+    if refused is None or not isinstance(error, (gr.Error, *MISFITS)):
+        return
+    refused.append(error.title if isinstance(error, gr.Error) else "")
 
 
 def _paths(value: Any) -> Iterator[str]:
@@ -228,20 +408,26 @@ async def _refuse(url: str):
 # ---- MCP
 
 
-def give_pass(demo: gr.Blocks, app: "App") -> None:
-    """Let MCP in where the page has a login: Gradio's client of its own server gets a login of its own.
+def call_itself_at(demo: gr.Blocks, app: "App", address: str, *, with_pass: bool) -> None:
+    """Where Gradio's MCP server asks its own server, as a client over HTTP.
 
-    Gradio answers an MCP call by asking its own server over HTTP, as a client that has not logged in. Who may call
-    MCP at all is decided before, by `http/route_guard.py`, which has put this server's own address in the place of
-    the caller's `Host`, and taken the caller's cookies away.
+    Else it takes the address from whoever calls first, and keeps it for all later callers.
+
+    Args:
+        address: such as `http://127.0.0.1:7860`; "" is the `Host` of the request, in whose place
+            `http/route_guard.py` has put this server's own address.
+        with_pass: the page has a login, so the client gets one of its own. Who may call MCP at all is decided before,
+            by `http/route_guard.py`, which takes the caller's cookies away.
     """
     from gradio_client import Client
 
     server = demo.mcp_server_obj
     assert server is not None and hasattr(server, "_get_or_create_client"), "another Gradio: find its loop-back"
-    token = secrets.token_urlsafe(32)
-    app.tokens[token] = MCP_USER
-    headers = {"x-gradio-user": "mcp", "cookie": f"access-token-unsecure-{app.cookie_id}={token}"}
+    headers = {"x-gradio-user": "mcp"}
+    if with_pass:
+        token = secrets.token_urlsafe(32)
+        app.tokens[token] = MCP_USER
+        headers["cookie"] = f"access-token-unsecure-{app.cookie_id}={token}"
     alone = threading.Lock()
 
     def client() -> Client:
@@ -249,9 +435,8 @@ def give_pass(demo: gr.Blocks, app: "App") -> None:
             if server._client_instance is None:
                 asked = server.mcp_server.request_context.request
                 assert asked is not None, "MCP over HTTP alone"
-                own = asked.headers["host"]
                 server._client_instance = Client(
-                    f"http://{own}/",
+                    address or f"http://{asked.headers['host']}",
                     headers=headers,
                     download_files=False,
                     verbose=False,

@@ -15,6 +15,7 @@ from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.endpoints import Endpoints
 from qwen_demo.ui.examples import EXAMPLES
+from qwen_demo.ui.file_types import MEDIA_FILES
 from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.history import conversations, generation_params, share
 from qwen_demo.ui.i18n import labels, languages, texts
@@ -23,7 +24,6 @@ from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
 from qwen_demo.ui.panels.preview import preview
 
-FILE_TYPES = ["image", "video"]
 UPLOADS_KEPT_S = 24 * 3600
 
 
@@ -98,7 +98,7 @@ def _draw(service: Service, engines: int) -> PageWidgets:
                         show_label=False,
                         label=texts.QUESTION,
                         placeholder=texts.PLACEHOLDER,
-                        file_types=FILE_TYPES,
+                        file_types=MEDIA_FILES,
                         file_count="multiple",
                         sources=["upload"],
                         autofocus=True,

@@ -108,7 +108,7 @@ def test_leaving_a_stream_of_openai_frees_the_slot(app, client):
     [
         ({"model": "gpt-9"}, openai.NotFoundError, "model_not_found"),
         ({"temperature": 9}, openai.BadRequestError, "invalid_request"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, openai.BadRequestError, "unsupported_field"),
+        ({"functions": [{"name": "f"}]}, openai.BadRequestError, "unsupported_field"),
         ({"messages": about_a_image()[0]["content"]}, openai.BadRequestError, "invalid_request"),
     ],
 )

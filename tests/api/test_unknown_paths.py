@@ -3,7 +3,9 @@
 import pytest
 
 NOWHERE = [
-    ("POST", "/v1/responses"),
+    ("POST", "/responses"),
+    ("POST", "/v1/responses/input_tokens/x"),
+    ("GET", "/v1/responses/resp_1/input_items"),
     ("POST", "/v1/completions"),
     ("POST", "/v1/embeddings"),
     ("POST", "/v1//chat/completions"),
@@ -38,7 +40,7 @@ def test_a_path_that_is_not_there_is_told_in_the_apis_shape_with_what_is(app, me
     assert response.status_code == 404
     error = response.json()["error"]
     assert (error["code"], error["type"]) == ("http_404", "invalid_request_error")
-    assert "/v1/chat/completions" in error["message"]
+    assert all(path in error["message"] for path in ("/v1/chat/completions", "/v1/responses", "/inference"))
     assert error["request_id"] == response.headers["x-request-id"]
 
 
@@ -47,6 +49,8 @@ def test_a_path_that_is_not_there_is_told_in_the_apis_shape_with_what_is(app, me
     [
         ("GET", "/v1/chat/completions", "POST"),
         ("HEAD", "/v1/chat/completions", "POST"),
+        ("GET", "/v1/responses", "POST"),
+        ("POST", "/v1/responses/resp_1", "DELETE, GET"),
         ("PUT", "/inference", "POST"),
         ("POST", "/v1/models", "GET"),
         ("DELETE", "/v1/models/scripted", "GET"),
@@ -59,4 +63,4 @@ def test_another_method_is_405_with_the_right_one(app, method, path, allowed):
     assert (response.status_code, response.headers["allow"]) == (405, allowed)
     if method != "HEAD":
         assert path in response.json()["error"]["message"]
-        assert allowed in response.json()["error"]["message"]
+        assert allowed.replace(", ", " or ") in response.json()["error"]["message"]

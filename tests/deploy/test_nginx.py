@@ -19,7 +19,10 @@ from playwright.sync_api import expect, sync_playwright
 from benchmarks import failover, proxy
 from tests import tools
 from tests.browser import find
+from tests.http.conftest import canary
 from tests.servers import Server, running
+
+__all__ = ["canary"]
 
 ROOMY = [("rate=20r/s", "rate=9000r/s"), ("limit_conn open 64", "limit_conn open 900")]
 # Some other address of this machine, that inner.conf does not name.
@@ -30,7 +33,7 @@ OUTSIDE = "127.0.0.2"
 def three():
     """Processes, started at once."""
     with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(3) as pool:
-        flags = ("--engine", "scripted", "--max-running", "64", "--canary-s", "0")
+        flags = ("--engine", "scripted", "--max-running", "64", "--canary-s", "0", "--trusted-proxies", "127.0.0.1")
         yield list(pool.map(lambda _: stack.enter_context(running(*flags)), range(3)))
 
 
@@ -88,6 +91,27 @@ def test_what_is_for_operators_is_closed_to_others(front, path):
         # Nobody is let in by what he says of himself.
         assert outer.get(path, headers={"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1"}).status_code == 403
         assert outer.get("/v1/models").status_code == 200
+
+
+def test_a_forged_host_or_address_gets_nothing_behind_it(front, canary):
+    """Gradio would call back where the first caller of MCP says that the server is."""
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "ask", "arguments": {"question": "a"}},
+    }
+    forged = {
+        "host": canary.host,
+        "x-forwarded-host": canary.host,
+        "x-forwarded-for": "127.0.0.1",
+        "x-gradio-server": canary.url,
+    }
+    with client(front) as http:
+        accept = {"accept": "application/json, text/event-stream"}
+        assert '"isError":false' in http.post("/gradio_api/mcp/", json=call, headers=forged | accept).text
+        assert http.get("/config").json()["root"] == front.url
+    assert canary.visits == []
 
 
 def test_tokens_come_through_while_the_answer_is_still_made(front, three):

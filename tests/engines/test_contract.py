@@ -272,7 +272,7 @@ async def test_a_schema_that_cannot_be_used_is_refused(generate, schema):
 async def test_a_loop_is_ended_unless_server_or_request_says_no(loaded, monkeypatch, server, request_, reason):
     """Every token is the same one here."""
 
-    def says_the_same(model, device, grammars, prompt, sampling, *, streamer, should_stop):
+    def says_the_same(model, device, grammars, prompt, sampling, held, *, streamer, should_stop):
         while not should_stop():
             streamer.take(1000)
 

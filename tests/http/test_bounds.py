@@ -15,8 +15,9 @@ from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import DeadlineExceeded
 from qwen_demo.http import credentials, middleware, timeout_protocol
 from qwen_demo.http.access import caller_address
+from qwen_demo.http.arrival import ON_BEHALF, OwnCalls
 from qwen_demo.http.credentials import Login, hash_of_password, new_key
-from qwen_demo.http.route_guard import _at_own_address
+from qwen_demo.http.route_guard import RouteGuard
 from qwen_demo.media.memory_budget import MIB
 from qwen_demo.server.run import uvicorn_config
 from qwen_demo.service.service import Service
@@ -96,7 +97,7 @@ def test_odd_addresses_are_counted_as_they_are():
 
 def test_guesses_from_one_ipv6_network_are_slowed_down_together(start, tmp_path):
     (tmp_path / "keys").write_text(f"a:{new_key()[1]}\n")
-    app = start(api_keys_file=tmp_path / "keys")
+    app = start(api_keys_file=tmp_path / "keys", trusted_proxies="127.0.0.1")
     with app.client() as http:
         codes = [
             http.get(
@@ -221,7 +222,7 @@ def test_with_a_login_mcp_takes_an_api_key_and_nothing_else(start, tmp_path):
         assert "set-cookie" not in answered.headers
         assert http.get("/config", headers={"authorization": f"Bearer {key}"}).status_code == 401, "the page stays shut"
         http.post("/login", data={"username": "alice", "password": "right horse"})
-        http.get("/logout")
+        http.post("/logout")
         assert "an answer" in mcp(http, authorization=f"Bearer {key}").text
 
 
@@ -236,7 +237,19 @@ def test_with_a_login_and_no_keys_mcp_says_what_it_would_take(start, tmp_path):
     assert not app.engine.requests
 
 
-def test_an_mcp_callers_secrets_are_not_sent_on():
+async def test_an_mcp_callers_secrets_are_not_sent_on(tmp_path):
     sent = [(b"Authorization", b"Bearer s"), (b"cookie", b"a=s"), (b"X-Api-Key", b"s"), (b"accept", b"x")]
-    passed_on = _at_own_address({"type": "http", "server": ("127.0.0.1", 80), "headers": sent})
-    assert passed_on["headers"] == [(b"host", b"127.0.0.1:80"), (b"accept", b"x")]
+    seen, own_calls = [], OwnCalls()
+
+    async def gradio(scope, receive, send):
+        seen.append(dict(scope["headers"]))
+
+    guard = RouteGuard(
+        gradio, origins=(), uploads=tmp_path, max_upload_bytes=1, timeout_s=1, own_calls=own_calls, mcp_access=None
+    )
+    asked = {"type": "http", "method": "POST", "path": "/gradio_api/mcp/", "query_string": b"", "headers": sent}
+    await guard(asked | {"server": ("127.0.0.1", 80), "client": ("192.0.2.7", 99)}, None, None)
+    (headers,) = seen
+    assert headers.pop(b"host") == b"127.0.0.1:80"
+    assert own_calls.caller(headers.pop(ON_BEHALF).decode()) == ("192.0.2.7", 0)
+    assert headers == {b"accept": b"x"}

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_no_event_takes_a_file_that_was_not_uploaded(app, attack, secret):
     for path in (secret, "/etc/passwd", str(ROOT / "app.py"), f"{app.uploads}/../../etc/passwd"):
         for target, data, value in payloads(path):
             answer = attacker.event(target, data, value)
-            assert answer.status_code == 500 or ("passwd" not in answer.text and "secret" not in answer.text)
+            assert answer.status_code == 400 or ("passwd" not in answer.text and "secret" not in answer.text)
     # The images of the examples, which the server itself put there, and nothing else.
     assert {path.name for path in app.uploads.rglob("*") if path.is_file()} <= set(os.listdir(ROOT / "examples"))
 
@@ -55,7 +56,7 @@ def test_an_example_that_is_not_there_is_no_file(app, attack):
     attacker = attack(app)
     for index in (-99, 99, "x", [99]):
         answer = attacker.event(EXAMPLE, [[]], {"files": ["/etc/passwd"]}, index=index)
-        assert answer.status_code == 500
+        assert answer.status_code == 400
         assert "passwd" not in answer.text
 
 
@@ -216,7 +217,7 @@ def test_an_upload_lands_in_the_folder_whatever_its_name(app, attack):
     http = attack(app).http
     for name in NAMES:
         answer = http.post("/gradio_api/upload", files={"files": (name, b"hello")})
-        assert answer.status_code in (200, 400, 500), name
+        assert answer.status_code in (200, 400), name
         assert "x" not in answer.headers
         for path in json.loads(answer.text) if answer.status_code == 200 else ():
             assert path.startswith(f"{app.uploads}/")
@@ -267,3 +268,28 @@ def test_the_configuration_says_nothing_of_secrets_or_sources(start, attack, tmp
         assert "site-packages" not in text, path
         # The example images are named by where they lie; nothing else of this machine is.
         assert str(ROOT) not in text.replace(f"{ROOT}/examples/", ""), path
+
+
+def test_no_answer_tells_whether_a_file_of_the_machine_exists(app, attack, secret):
+    """A name that is there and one that is not get the same words, in every spelling of every event."""
+    attacker = attack(app)
+    pairs = [(secret, secret.replace("secret", "nobody")), ("/etc/passwd", "/etc/nobody"), ("/root/.ssh", "/root/.no")]
+    for there, missing in pairs:
+        for (target, data, value), (_, other_data, other_value) in zip(payloads(there), payloads(missing), strict=True):
+            told, other = attacker.event(target, data, value), attacker.event(target, other_data, other_value)
+            assert told.status_code == other.status_code, (target, data)
+            # But for the seconds that it took.
+            texts = [re.sub(r"\d+\.\d+(e-\d+)?", "", text) for text in (told.text.replace(there, missing), other.text)]
+            assert texts[0] == texts[1], (target, data)
+        for spelled in (str, lambda path: {"path": path}, file_data, lambda path: {"path": path, "url": path}):
+            parts = [
+                [{"type": kind, name: spelled(path)} for path in (there, missing)]
+                for kind, name in (("file", "file"), ("image", "image"), ("path", "path"), ("video", "video"))
+            ]
+            for told, other in [[attacker.call("ask", image=spelled(path)) for path in (there, missing)]] + [
+                [attacker.call("chat", messages=[{"role": "user", "content": [part]}]) for part in pair]
+                for pair in parts
+            ]:
+                names = [path.rpartition("/")[2] for path in (there, missing)]
+                assert told.replace(*names) == other, spelled
+                assert "event: error" in told

@@ -49,10 +49,9 @@ def test_no_other_site_can_send_a_form_either(start):
                             {"origin": EVIL, "sec-fetch-site": "same-site"}):  # fmt: skip
                 assert http.post(path, content=b"{}", headers=headers).status_code == 403, (path, headers)
         for headers in ({}, {"origin": app.url}, {"origin": EVIL, "sec-fetch-site": "same-origin"},
-                        {"origin": "https://friend.example", "sec-fetch-site": "cross-site"},
-                        {"origin": "https://demo.org", "x-forwarded-host": "demo.org"}):  # fmt: skip
+                        {"origin": "https://friend.example", "sec-fetch-site": "cross-site"}):  # fmt: skip
             assert http.post("/v1/chat/completions", json=HELLO, headers=headers).status_code == 200, headers
-    assert len(app.engine.requests) == 5
+    assert len(app.engine.requests) == 4
 
 
 def test_every_answer_tells_browsers_what_it_may_do(app):
@@ -328,7 +327,6 @@ def test_bombs_through_the_api_cost_no_memory(app):
             "bomb.gif",
             "bomb.tiff",
             "bomb.webp",
-            "bomb-text.png",
             "100000x1.png",
             "cut.png",
             "svg.png",
@@ -337,10 +335,10 @@ def test_bombs_through_the_api_cost_no_memory(app):
             assert http.post("/inference", json={"prompt": "a", "image": code}).status_code == 400, name
         grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         assert grown_mib < 400  # the smallest of these bombs would take 900 MiB
-        for name in ("1x1.png", "zip.png", "html.gif"):
+        for name in ("1x1.png", "zip.png", "html.gif", "bomb-text.png"):  # of the last the pixels alone are read
             code = base64.b64encode(STILLS[name]()).decode()
             assert http.post("/inference", json={"prompt": "a", "image": code}).status_code == 200, name
-    assert len(app.engine.requests) == 3
+    assert len(app.engine.requests) == 4
 
 
 def test_special_tokens_reach_the_engine_as_the_text_that_they_are(app):

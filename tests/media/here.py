@@ -16,16 +16,21 @@ class Here:
 
     Attributes:
         plan: what the decoder said that it would make.
+        within_bytes: to what it then limited itself.
     """
 
     def __init__(self):
         self.plan: dict = {}
         self.fd = -1
+        self.within_bytes = 0
 
     def memory_for(self, plan: dict) -> int:
         self.plan, self.fd = plan, open_memory("test")
         os.ftruncate(self.fd, plan["width"] * plan["height"] * 3)
         return self.fd
+
+    def keep_within(self, nbytes: int) -> None:
+        self.within_bytes = nbytes
 
 
 def run_here(data: bytes, limits: Settings) -> tuple[Here, dict]:

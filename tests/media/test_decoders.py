@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from qwen_demo import media
 from qwen_demo.errors import MediaRefused, NotReady, Overloaded
+from qwen_demo.fairness import current_account
 from qwen_demo.media import decoders as module
 from qwen_demo.media import jobs
 from qwen_demo.media.content import content_of
@@ -197,6 +198,42 @@ async def test_who_leaves_the_queue_holds_up_nobody(pool):
     left.cancel()
     hanging[0].cancel()
     assert await last == {"last": 1}
+    hanging[1].cancel()
+    await asyncio.wait([left, *hanging])
+
+
+async def test_who_keeps_all_decoders_busy_holds_up_nobody_else(pool):
+    async def of(account: tuple[str, ...], code: str) -> dict:
+        current_account.set(account)
+        return await ask(pool, code)
+
+    hanging = [asyncio.create_task(of(("flood",), "time.sleep(600)")) for _ in range(9)]
+    await until(lambda: pool.working("probe") == 2 and pool.waiting("probe") == 7)
+    assert await asyncio.create_task(of(("other",), "answer = {'well': 1}")) == {"well": 1}
+    assert pool.waiting("probe") == 7
+    for each in hanging:
+        each.cancel()
+    await asyncio.wait(hanging)
+    assert (pool.working("probe"), pool.waiting("probe")) == (0, 0)
+
+
+async def test_waiting_for_a_decoder_is_counted_and_told_also_where_it_was_in_vain(pool):
+    told = []
+    pool.waited = lambda kind, seconds: told.append((kind, seconds))
+    hanging = [asyncio.create_task(ask(pool, "time.sleep(600)")) for _ in range(2)]
+    await until(lambda: pool.running == 2)
+    begun = asyncio.get_running_loop().time()
+    left, served = (asyncio.create_task(ask(pool, "answer = {'well': 1}")) for _ in range(2))
+    await until(lambda: pool.waiting("probe") == 2)
+    assert (pool.working("probe"), len(told)) == (2, 2)
+    left.cancel()
+    await until(lambda: pool.waiting("probe") == 1)
+    hanging[0].cancel()
+    assert await served == {"well": 1}
+    waited = asyncio.get_running_loop().time() - begun
+    assert (pool.waiting("probe"), len(told)) == (0, 4)
+    assert [kind for kind, _ in told] == ["probe"] * 4
+    assert all(0 < seconds <= waited for _, seconds in told[2:])
     hanging[1].cancel()
     await asyncio.wait([left, *hanging])
 

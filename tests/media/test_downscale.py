@@ -14,9 +14,10 @@ import pytest
 from qwen_demo.errors import Overloaded
 from qwen_demo.media import deep_image_decoder, downscale
 from qwen_demo.models.pixels import seen_size
-from qwen_demo.settings import MIB
+from qwen_demo.settings import MIB, Settings
 from tests import hostile
-from tests.conftest import question, until
+from tests.conftest import question
+from tests.media.here import run_here
 
 SMALL = {"decoded_pixels": 10_000}
 
@@ -41,6 +42,14 @@ async def test_a_large_image_is_scaled_down_and_knows_its_own_size(loader, kind,
     for place, colour in (((0.25, 0.25), (255, 0, 0)), ((0.75, 0.25), (0, 128, 0)), ((0.25, 0.75), (0, 0, 255))):
         seen = image.pixels.getpixel((round(place[0] * width), round(place[1] * height)))
         assert max(abs(a - b) for a, b in zip(seen, colour, strict=True)) < 12, place
+
+
+@pytest.mark.parametrize("size", [(8160, 6144), (16382, 3900), (6944, 9248)])
+def test_photos_of_phones_fit_and_take_what_was_counted_and_no_more(size):
+    data = hostile.saved(PIL.Image.new("L", size, 200), "JPEG")
+    here, last = run_here(data, Settings(_env_file=None))
+    assert tuple(last["original"]) == size
+    assert here.within_bytes == here.plan["peak_bytes"] < 250 * MIB
 
 
 async def test_an_image_within_the_bound_is_left_alone(loader):
@@ -142,11 +151,18 @@ async def test_images_held_by_many_are_counted_and_given_back(loader):
     assert (await few.load_bytes(data)).size == (500, 400)
 
 
-async def test_who_leaves_in_the_middle_leaves_the_memory_counted_until_the_decoder_is_gone(loader):
-    all_of_it = loader()
-    data, budget = hostile.saved(quarters(3000, 2400), "PNG"), all_of_it.budget
+async def test_who_leaves_in_the_middle_leaves_the_memory_counted_until_the_decoder_is_gone(loader, monkeypatch):
+    all_of_it, decoded = loader(), asyncio.Event()
+
+    async def taken(*_):
+        decoded.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("qwen_demo.media.jobs.DecoderJob.raster", taken)
+    data, budget = hostile.saved(quarters(600, 400), "PNG"), all_of_it.budget
     loading = asyncio.create_task(all_of_it.load_bytes(data))
-    await until(lambda: budget.held_bytes > 3000 * 2400 * 7)
+    await decoded.wait()
+    assert budget.held_bytes > 600 * 400 * 7 and all_of_it.decoders.running
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loading

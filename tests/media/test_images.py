@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from qwen_demo import media
 from qwen_demo.errors import MediaRefused
-from qwen_demo.media import image_decoder, images, structure
+from qwen_demo.media import image_decoder, images
 from qwen_demo.media.exchange import Refused
 from qwen_demo.media.sniff import file_format
 from qwen_demo.settings import Settings
@@ -27,18 +27,14 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 # file -> words that its refusal must have
 REFUSED = {
-    "bomb.png": "30000 x 30000 = 900,000,000 pixels; the limit is 50,000,000",
+    "bomb.png": "30000 x 30000 = 900,000,000 pixels; the limit is 67,000,000",
     "bomb.gif": "60000 x 60000",
-    "bomb-frame.gif": "8000 x 8000",
+    "bomb-frame.gif": "9000 x 9000",
     "bomb.tiff": "60000 x 60000",
     "bomb.webp": "16383 x 16383",
-    "bomb-text.png": "damaged",
-    "bomb-comments.gif": "too many small pieces",
-    "bomb-directory.tiff": "more data than the file holds",
-    "bomb-exif.jpg": "more data than the file holds",
     "bomb-scans.jpg": "scans",
     "many-chunks.png": "too many small pieces",
-    "big.tiff": "unknown kind",
+    "big.tiff": "is BigTIFF",
     "100000x1.png": "100000 x 1 pixels, 100000:1; the limit is 200:1",
     "0x5.png": "damaged",
     **{f"cut.{kind}": "cut short" for kind in ("png", "jpg", "webp", "gif", "bmp", "tiff", "avif")},
@@ -92,6 +88,10 @@ async def test_every_still_of_the_hostile_folder_is_an_image_or_a_refusal(decode
     assert not caplog.records, "a decoder made a mistake of its own"
 
 
+# Harmless, as what would burst is never read.
+ANSWERED = {"bomb-text.png", "bomb-comments.gif", "bomb-directory.tiff", "bomb-exif.jpg", "bomb-exif.avif"}
+
+
 def test_bombs_take_no_memory():
     program = """
 import re
@@ -108,13 +108,13 @@ before = peak()
 for name, data in bombs.items():
     try:
         decode_here(data, limits)
-        assert name == "bomb-exif.avif", name  # harmless as its EXIF is never read
+        assert name in {answered}, name
     except (Refused, *DAMAGE):
         pass
 print((peak() - before) // 1024)
 """
     result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
+        [sys.executable, "-W", "ignore", "-c", program.replace("{answered}", repr(ANSWERED))],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
@@ -217,12 +217,6 @@ async def test_a_hostile_name_cannot_spoil_the_message(loader):
         await loader().load_bytes(b"x", name="a\r\nSet-Cookie: x\x1b[31m" + "b" * 500)
     assert_helpful(str(caught.value))
     assert "\x1b" not in str(caught.value)
-
-
-def test_real_progressive_images_pass_the_structure_check():
-    data = hostile.saved(hostile.photo(), "JPEG", progressive=True)
-    assert data.count(b"\xff\xda") > 5
-    assert structure.check_jpeg(data) == b""
 
 
 VALID = [

@@ -1,6 +1,7 @@
 """Pages of PDF files: drawn true, and every way of asking too much refused in words."""
 
 import asyncio
+import contextlib
 
 import numpy as np
 import pytest
@@ -145,9 +146,25 @@ async def test_a_page_is_loaded_from_the_uploads_alone_and_an_image_is_one_page(
     image = await load("uploads/a.png")
     assert (image.pages, image.image.pixels.size) == (1, (60, 40))
     for wrong, words in (
-        (load("out.pdf"), "not in a folder"),
+        (load("out.pdf"), "cannot be opened"),
         (load("uploads/a.png", 2), "no page 2"),
         (load("uploads/a.pdf", max_pdf_bytes=100), "--max-pdf-bytes"),
     ):
         with pytest.raises(MediaRefused, match=words):
             await wrong
+
+
+async def test_what_is_on_a_page_is_counted_before_it_is_looked_at(loader, tmp_path, monkeypatch):
+    reader, taken = loader(), []
+    run = reader.budget.passing
+
+    def spy(count, *rest):
+        taken.append(count)
+        return run(count, *rest)
+
+    monkeypatch.setattr(reader.budget, "passing", spy)
+    for name, data in (("plain.pdf", files.pdf(files.RED)), ("bomb.pdf", files.bomb(800))):
+        (tmp_path / name).write_bytes(data)
+        with contextlib.suppress(MediaRefused):
+            await reader.load_page(tmp_path / name, allowed_roots=[tmp_path])
+    assert len(taken) == 2 and min(taken) > 256 << 20

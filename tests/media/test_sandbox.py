@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from qwen_demo import media
+from qwen_demo.media import decoders
 from qwen_demo.media.content import content_of
 from tests.conftest import ROOT, until
 from tests.media.test_decoders import PROGRAMS, ask, task
@@ -128,6 +130,24 @@ answer = {
     assert await ask(pool, code) == {"mapped": False, "made": False, "written": True}
 
 
+async def test_memory_that_the_server_has_not_counted_is_not_to_be_had(pool):
+    code = """
+before = attempt(lambda: len(bytearray(500 << 20)))
+exchange.keep_within(1 << 20)
+answer = {
+    "before": before,
+    "after": attempt(lambda: len(bytearray(500 << 20))),
+    "raised again": attempt(lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40))),
+    "of others": attempt(lambda: resource.prlimit(os.getppid(), resource.RLIMIT_AS, (1 << 40, 1 << 40))),
+    "another": attempt(lambda: resource.setrlimit(resource.RLIMIT_CPU, (9, 9))),
+}
+"""
+    found = await ask(pool, code)
+    assert found.pop("before").startswith("done")
+    assert found.pop("after") == "MemoryError"
+    assert not [name for name, result in found.items() if result.startswith("done")]
+
+
 async def test_threads_work_that_libraries_start(pool):
     code = """
 done = []
@@ -172,6 +192,37 @@ async def test_what_is_in_force_is_told(pool):
         assert "seccomp" in pool.sandbox
 
 
+@pytest.mark.parametrize(
+    ("force", "told"),
+    [
+        (
+            ("Landlock (ABI 7)", "seccomp", "limits"),
+            "INFO decoders are confined by Landlock (ABI 7), seccomp and limits",
+        ),
+        (("seccomp", "limits"), "INFO decoders are confined by seccomp and limits"),
+        (("limits",), "WARNING decoders are confined by limits alone, as this system has neither Landlock nor seccomp"),
+    ],
+)
+def test_the_log_says_what_confines_decoders_and_warns_where_it_is_little(caplog, force, told):
+    with caplog.at_level("INFO"):
+        decoders._log_confinement(force)
+    (record,) = caplog.records
+    assert f"{record.levelname} {record.getMessage()}".startswith(told)
+
+
+def test_a_system_without_anonymous_memory_is_told(caplog, monkeypatch):
+    monkeypatch.delattr("os.memfd_create")
+    decoders._log_confinement(("limits",))
+    assert "unnamed files of" in caplog.records[-1].getMessage()
+
+
+def test_windows_is_told_in_one_sentence_where_it_can_run():
+    program = "import sys; sys.platform = 'win32'; import qwen_demo.raster"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert "runs on Linux and macOS" in result.stderr.splitlines()[-1]
+    assert "WSL 2" in result.stderr.splitlines()[-1]
+
+
 ALONE = """
 import os, sys
 from qwen_demo.media import sandbox, seccomp
@@ -206,6 +257,7 @@ async def test_an_orphan_ends_by_itself():
     program = """
 import asyncio, os
 from qwen_demo import media
+from qwen_demo.media import decoders
 from qwen_demo.media.content import content_of
 from tests.media.test_decoders import PROGRAMS, task
 
@@ -225,6 +277,16 @@ asyncio.run(main())
     ids = [int(each) for each in result.stdout.split()]
     assert len(ids) == 2, result.stderr
     await until(lambda: not any(map(_lives, ids)))
+
+
+async def test_a_decoder_ends_with_the_process_that_forked_it(pool):
+    with await content_of(b"x") as file:
+        async with pool.job(
+            task("exchange.say({'ids': [os.getpid(), os.getppid()]}); time.sleep(600)"), file.fd
+        ) as job:
+            decoder, zygote = (await job.answer())["ids"]
+            os.kill(zygote, signal.SIGKILL)
+            await until(lambda: not _lives(decoder))
 
 
 def _lives(process: int) -> bool:

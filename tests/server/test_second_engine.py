@@ -1,5 +1,7 @@
 """Two engines in one program, to be compared on the page."""
 
+import socket
+
 import pytest
 
 from qwen_demo.engines.scripted import ScriptedEngine
@@ -73,5 +75,5 @@ async def test_a_second_engine_that_cannot_be_loaded_ends_the_program_with_the_r
 
 
 def test_zerogpu_refuses_a_second_engine():
-    with pytest.raises(SettingsError, match="ZeroGPU"):
-        run._launch_on_zerogpu(Settings(model="embedded", compare_engine="batching"))
+    with socket.socket() as unused, pytest.raises(SettingsError, match="ZeroGPU"):
+        run._launch_on_zerogpu(Settings(model="embedded", compare_engine="batching"), unused)

@@ -185,12 +185,21 @@ def test_a_model_that_is_not_there_ends_the_program_with_cause_and_remedy():
     assert "Traceback" not in done.stderr
 
 
-def test_the_page_is_there_while_the_model_loads_and_says_so():
-    with running("--model", "embedded", ready=False) as server:
+def test_the_page_is_there_while_the_model_loads_and_says_so_in_json_alone():
+    with running("--model", "embedded", "--log-json", ready=False) as server:
         state = json.loads(server.get("/health"))["state"]
         assert state == "loading"
         with pytest.raises(AppError, match=r"(?i)loading|not ready"):
             Client(server.url, verbose=False).predict(question="hello", api_name="/ask")
+        for path in ("call/v2/nothing", "run/ask", "queue/join"):
+            httpx.post(f"{server.url}/gradio_api/{path}", json={"data": ["\nERROR forged"], "fn_index": 99})
+        server.wait_for("Ready after")
+    lines = [json.loads(line) for line in server.lines]
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+    loggers = " ".join(line["logger"] for line in lines)
+    for of_engine_decoders_and_banner in ("qwen_demo.engines.batching", "qwen_demo.media.decoders", "stdout"):
+        assert of_engine_decoders_and_banner in loggers
+    assert "forged" not in "".join(server.lines)
 
 
 def test_terminate_ends_the_program():

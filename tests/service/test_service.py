@@ -18,7 +18,7 @@ from qwen_demo.errors import (
 )
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
-from qwen_demo.types import ChatRequest, Finished, Message, Text, Timing, Usage, collect
+from qwen_demo.types import ChatRequest, Finished, Message, Text, Timing, Tool, ToolCall, Usage, collect
 from tests.conftest import image, question, until
 
 
@@ -252,3 +252,17 @@ async def test_an_engine_that_ends_under_the_watchdogs_own_question_is_ready_as_
     await until(lambda: len(scripted.requests) >= 2)
     assert service.status().state == "ready" and service._health().ready
     await service.close()
+
+
+async def test_tools_and_calls_are_charged_at_the_door(settings):
+    service, scripted = await started(settings, Script(["a"], first_s=60))
+    called = Message("assistant", (), (ToolCall("a", "f", "x" * 3000),))
+    told = Message("tool", (Text("y"),), tool_call_id="a")
+    asked = replace(question("hello"), tools=(Tool("f", "d" * 3000, "{" + " " * 3000 + "}"),))
+    request = replace(asked, messages=(*asked.messages, called, told))
+    waiting = asyncio.create_task(collect(service.answer(request)))
+    await until(lambda: scripted.health().running == 1)
+    assert service._admission.prompt_tokens == pytest.approx(3000, abs=30)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert (service._admission.requests, service._admission.prompt_tokens) == (0, 0)

@@ -1,5 +1,6 @@
 """What Gradio keeps of callers is forgotten when they are over, and open pages are left alone."""
 
+import asyncio
 import time
 
 import pytest
@@ -83,3 +84,45 @@ def test_a_session_copies_no_configuration_but_what_it_changed(start, sweeper):
         state = sweeper._states.session_data[event]
         assert len(state.blocks_config.blocks) > 50
         assert len(list(state.components)) < len(state.blocks_config.blocks) / 2
+
+
+def test_names_of_sessions_are_short(start, sweeper):
+    app = start()
+    long = "L" * 4000
+    with app.client() as http:
+        for path, body in (
+            ("queue/join", {"data": [], "fn_index": 0, "session_hash": long}),
+            ("run/predict", {"data": [], "fn_index": 0, "session_hash": long}),
+        ):
+            assert http.post(f"/gradio_api/{path}", json=body).status_code == 400
+        http.post("/gradio_api/cancel", json={"session_hash": long, "fn_index": 0, "event_id": long})
+        (sweeper,) = sweeper
+        assert not sweeper._states.session_data and not sweeper._queue.pending_event_ids_session
+
+
+def test_the_progress_of_uploads_that_nobody_asks_for_is_forgotten(start, monkeypatch):
+    monkeypatch.setattr(gradio_internals, "UPLOADS_TRACKED", 3)
+    tracked = gradio_internals.routes.file_upload_statuses
+    assert isinstance(tracked, gradio_internals._UploadProgress)
+    app = start()
+    with app.client() as http:
+        for number in range(6):
+            sent = http.post(f"/gradio_api/upload?upload_id=id{number}", files={"files": ("a.png", b"x")})
+            assert sent.status_code == 200
+        assert "done" in http.get("/gradio_api/upload_progress?upload_id=id5").text
+        long = "y" * 4000
+        for path in ("upload", "upload_progress"):
+            assert (
+                http.request("POST" if path == "upload" else "GET", f"/gradio_api/{path}?upload_id={long}").status_code
+                == 414
+            )
+    eventually(lambda: not {"id0", "id1", "id2", "id5"} & set(tracked._statuses))
+    assert len(tracked._statuses) <= 3 and set(tracked._signals) <= set(tracked._statuses)
+
+
+async def test_who_asks_for_an_upload_that_is_not_there_leaves_nothing(monkeypatch):
+    progress = gradio_internals._UploadProgress()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await progress.is_tracked("never")
+    assert not progress._signals

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from qwen_demo.engines.scripted import Script
 from tests.hostile import photo, saved
 from tests.http.conftest import canary
-from tests.ui.steps import ask, barrier
+from tests.ui.steps import ask, barrier, drawn, settled
 
 __all__ = ["canary"]
 
@@ -109,6 +109,62 @@ def test_a_hostile_answer_runs_no_script_and_sends_nothing_away(app, opened, can
     # The browser may have wished to; the policy of the page held it back before a byte left.
     sent = [url for url in foreign(page, app) if urlsplit(url).netloc not in (canary.host, "foreign.example")]
     assert sent == []
+
+
+# Each tries to lie over the page, to be taken for a part of it, or to ask for something in its name.
+COVERS = r"""
+<div style="position:fixed;inset:0;z-index:99999;background:red">COVER</div>
+<div style="position:absolute;top:-900px;left:-900px;width:9000px;height:9000px;z-index:9">COVER</div>
+<div style="margin:-2000px;padding:4000px;background:red">COVER</div>
+<div style="transform:scale(50);position:sticky;top:0">COVER</div>
+<a href="https://foreign.example/" style="position:fixed;inset:0;display:block">COVER</a>
+<dialog open style="display:block !important;position:fixed;inset:0;width:100vw;height:100vh">COVER</dialog>
+<div class="modal toast-wrap fixed inset-0 full-screen overlay">COVER</div>
+<form><input type=password placeholder="Enter your key" style="display:block !important;position:fixed;inset:0">
+<textarea style="display:block !important">x</textarea><select><option>x</option></select></form>
+<a id="question" name="question">q</a><div id="chat">fake</div><div id="tabs" popover>fake</div>
+
+![huge](data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSI5OTk5IiBoZWlnaHQ9Ijk5OTkiLz4=)
+<img style="width:9999px !important;height:9999px;position:fixed;top:0;left:0" src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">
+
+$$\rule{500em}{5em}$$ $$\kern-900em\rule{900em}{9em}$$ $$\smash{\raise{300pt}{\llap{\rule{2000pt}{2000pt}}}}$$
+
+- [x] done
+
+THE END
+"""
+# What lies at points outside of the conversation, as a visitor's pointer would hit it.
+OUTSIDE = """() => {
+  const chat = document.querySelector('#conversation > #chat, #chat').getBoundingClientRect(), hit = [];
+  for (let x = 5; x < innerWidth; x += 40) for (let y = 5; y < innerHeight; y += 40) {
+    const outside = x < chat.left || x > chat.right || y < chat.top || y > chat.bottom;
+    if (outside && document.elementFromPoint(x, y)?.closest('#chat .md')) hit.push([x, y]);
+  }
+  return hit;
+}"""
+
+
+def test_an_answer_cannot_lay_itself_over_the_page(app, opened):
+    app.engine.script = Script(re.findall(r"\S*\s+|\S+$", COVERS), gap_s=0.001)
+    page = opened(app)
+    ask(page, "cover")
+    answer = page.locator("#chat .bot.message").first
+    expect(answer).to_contain_text(END)
+    settled(page)
+    drawn(page)
+    assert page.evaluate("document.querySelectorAll('#chat').length") == 1
+    assert page.evaluate("document.querySelectorAll('#chat .md :is([id], [name]):not(svg, svg *)').length") == 0
+    assert page.evaluate(OUTSIDE) == []
+    for field in answer.locator("input:not([type=checkbox]), textarea, select, dialog").all():
+        expect(field).to_be_hidden()
+    expect(answer.locator("input[type=checkbox]")).to_be_visible()
+    for image in answer.locator("img").all():
+        box = image.bounding_box() or {"width": 0, "height": 0}
+        assert box["width"] <= answer.bounding_box()["width"] and box["height"] <= 300
+    # The next answer is as it should be, below.
+    app.engine.script = Script(["plain"])
+    ask(page, "again")
+    expect(page.locator("#chat .bot.message").nth(1)).to_contain_text("plain")
 
 
 def test_a_hostile_question_is_as_harmless(app, opened, canary):

@@ -5,6 +5,7 @@ Runs once, on the thread that loads, and starts no other; here alone is decided 
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,9 +20,10 @@ from qwen_demo.engines.batching.model.stages import StagedDecoder
 from qwen_demo.engines.batching.model.vision import StockVisionEncoder, VisionEncoder
 from qwen_demo.engines.batching.preprocessor import Preprocessor
 from qwen_demo.engines.batching.runner import ModelRunner
-from qwen_demo.engines.grammar import Grammars
+from qwen_demo.engines.grammar import Constraint, Grammars
 from qwen_demo.engines.output import Output
 from qwen_demo.engines.tokens import end_ids
+from qwen_demo.models.tools.hermes import stops
 from qwen_demo.types import ChatRequest, Sampling
 
 if TYPE_CHECKING:
@@ -54,7 +56,10 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
         # Answers in the making go before the next images.
         stream = vision.side_stream.reader = torch.cuda.Stream(loaded.device, priority=-1)
         _finish_on_cuda(runner, vision, settings.warmup)
+    vision.side_stream.patches = prompts.patches
     encoder = _cached_encoder(settings, loaded, plan, vision)
+    if plan.pass_tokens and isinstance(vision, VisionEncoder):
+        vision.record(encoder.patches_at_once)
     # The embedded model's steps and images are too small to share; its vision encoder is not.
     step_threads, encoder_threads = (1, 2) if loaded.info.embedded else (0, 0)
     ends = end_ids(model)
@@ -78,7 +83,9 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
         encoder=encoder,
         slot_tokens=plan.slot_tokens,
         make_output=partial(_output, settings, prompts.tokenizer, ends),
-        make_constraint=Grammars(prompts.tokenizer, model.config.text_config.vocab_size, ends).constraint,
+        make_constraint=partial(
+            _constraint, settings, Grammars(prompts.tokenizer, model.config.text_config.vocab_size, ends)
+        ),
         on_ready=loop.add,
         on_failed=refuse,
         on_threads=(
@@ -140,11 +147,19 @@ def _prepare_thread(threads: int, device: torch.device, stream: "torch.cuda.Stre
 
 
 def _output(settings: "Settings", tokenizer, ends: frozenset[int], request: ChatRequest, sampling: Sampling) -> Output:
+    held = request.held
     return Output(
         tokenizer,
         ends,
         max_new_tokens=sampling.max_new_tokens,
-        stop=sampling.stop,
-        repetition_guard=settings.repetition_guard and request.repetition_guard,
-        must_be_whole=sampling.json_schema is not None,
+        stop=stops(request),
+        repetition_guard=settings.repetition_guard and request.repetition_guard and not (held and held.tools),
+        must_be_whole=held is not None,
     )
+
+
+def _constraint(settings: "Settings", grammars: Grammars, job: Job) -> Constraint | None:
+    held = job.request.held
+    if held is not None and not settings.repetition_guard:
+        held = replace(held, repetition_guard=False)
+    return grammars.of(held, job.sampling.max_new_tokens, job.output.cut)

@@ -38,7 +38,7 @@ class Preprocessor:
         encoder: of its images.
         slot_tokens: the longest request that can ever run.
         make_output: request, sampling -> `Output`.
-        make_constraint: JSON schema -> `Constraint`.
+        make_constraint: of what an answer must be, for a job that has its output.
         on_ready: receives a prepared job, which `release` must end.
         on_failed: receives a job and why it cannot run.
         on_threads: run first on the threads of prompts and of the encoder.
@@ -51,7 +51,7 @@ class Preprocessor:
         encoder: CachedEncoder,
         slot_tokens: int,
         make_output: Callable[[ChatRequest, Sampling], Output],
-        make_constraint: Callable[[str], Constraint],
+        make_constraint: Callable[[Job], Constraint | None],
         on_ready: Callable[[Job], None],
         on_failed: Callable[[Job, Exception], None],
         on_threads: tuple[Callable[[], None], Callable[[], None]],
@@ -225,12 +225,11 @@ class Preprocessor:
         job.sampling = replace(asked, max_new_tokens=min(room, self._slot_tokens - job.prompt_tokens))
         job.total_tokens = job.prompt_tokens + job.sampling.max_new_tokens
         job.output = self._make_output(job.request, job.sampling)
-        if asked.json_schema:
-            job.constraint = self._make_constraint(asked.json_schema)
+        job.constraint = self._make_constraint(job)
         job.prefix_key = prefix_key(job.prompt)
         job.preprocess_s = time.perf_counter() - started
         self._ahead[job] = job.prompt.image_tokens
 
 
 def _patches(job: Job) -> int:
-    return sum(medium.pixels.shape[0] for medium in job.prompt.media)
+    return sum(medium.patch_count for medium in job.prompt.media)

@@ -16,7 +16,9 @@ import httpx2
 import openai
 
 from qwen_demo.engines.remote.errors import translate
-from qwen_demo.engines.remote.request import Json, chat_body
+from qwen_demo.engines.remote.outgoing import MODEL_BOUNDS, Outgoing, refused_fields
+from qwen_demo.engines.remote.schema_check import SchemaCheck
+from qwen_demo.engines.remote.tools import CallPieces, Json
 from qwen_demo.engines.remote.upstreams import Upstream, Upstreams, cause
 from qwen_demo.errors import EngineFailed, ModelLoadError, NotReady, SettingsError
 from qwen_demo.sentences import Sentence
@@ -31,19 +33,25 @@ from qwen_demo.types import (
     TextDelta,
     Timing,
     TokenLogprob,
+    ToolCallDelta,
     Usage,
+    joined,
 )
 
 log = logging.getLogger(__name__)
 
 # What this engine works on at once is the other side's affair; this bounds open connections only.
 SLOTS = 512
+MAX_PIXELS = 2560 * 28 * 28  # unless `--max-pixels` says otherwise
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
     "repetition": "repetition",
     "content_filter": "content_filter",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
 }
+Delta = TextDelta | ToolCallDelta
 END_S = 0.1  # for the end of a body whose last event has come
 
 
@@ -52,10 +60,12 @@ class _Progress:
     """What a stream has given so far."""
 
     arrived: float
+    prepared: float = 0.0
     first: float = 0.0
     reason: str = ""
     usage: Usage | None = None
     last: float = field(default=0.0)
+    calls: CallPieces = field(default_factory=CallPieces)
 
 
 class RemoteEngine:
@@ -78,6 +88,7 @@ class RemoteEngine:
         except ModelLoadError:
             await self.close()
             raise
+        least, most = self._settings.min_pixels or MODEL_BOUNDS.min_pixels, self._settings.max_pixels or MAX_PIXELS
         self.info = replace(
             self.info,
             model_id=model.id,
@@ -85,8 +96,9 @@ class RemoteEngine:
             device=Sentence("another server"),
             dtype=Sentence("as served"),
             context_tokens=getattr(model, "max_model_len", None) or 0,
-            min_pixels=self._settings.min_pixels or 4 * 28 * 28,
-            max_pixels=self._settings.max_pixels or 2560 * 28 * 28,
+            # Another of ours tells its own.
+            min_pixels=max(least, getattr(model, "min_pixels", None) or 0),
+            max_pixels=min(most, getattr(model, "max_pixels", None) or most),
             logprobs=True,
             json_schema=True,
         )
@@ -109,14 +121,14 @@ class RemoteEngine:
         if self._state != "ready":
             raise NotReady(f"The model is not ready: {self._state}.")
         progress = _Progress(time.perf_counter())
-        arguments = await asyncio.to_thread(chat_body, request, self.info.model_id)
-        prepared = time.perf_counter()
+        outgoing, check = Outgoing(request, self.info), SchemaCheck(request)
         tried: set[Upstream] = set()
         while not progress.reason:
             with self._upstreams.borrowed(tried) as upstream:
                 last = len(tried) == len(self._upstreams)
                 try:
-                    async for delta in self._read(upstream, arguments, progress):
+                    async for delta in self._answer(upstream, outgoing, progress):
+                        check.add(delta)
                         yield delta
                 except (openai.APIConnectionError, httpx2.RequestError) as error:
                     upstream.trouble = cause(error)
@@ -127,9 +139,28 @@ class RemoteEngine:
                     translate(upstream, error, last=progress.first > 0 or last)
                 except json.JSONDecodeError as error:
                     raise EngineFailed(f"{upstream.name} sent an answer that is no JSON.") from error
-        yield self._finished(progress, prepared)
+        reason = await check.reason(_REASONS[progress.reason], upstream.name)
+        yield self._finished(progress, reason)
 
-    async def _read(self, upstream: Upstream, arguments: Json, progress: _Progress) -> AsyncGenerator[TextDelta, None]:
+    async def _answer(self, upstream: Upstream, outgoing: Outgoing, progress: _Progress) -> AsyncGenerator[Delta, None]:
+        """Asks again without what the server refuses by name and need not have, and remembers the names."""
+        without = upstream.unknown
+        while True:
+            body = await outgoing.body(upstream.takes_bounds, without)
+            progress.prepared = progress.prepared or time.perf_counter()
+            try:
+                async for delta in self._read(upstream, body, progress):
+                    yield delta
+            except openai.APIError as error:
+                refused = refused_fields(error, body)
+                if progress.first or not refused:
+                    raise
+                without |= refused
+            else:
+                upstream.unknown |= without
+                return
+
+    async def _read(self, upstream: Upstream, arguments: Json, progress: _Progress) -> AsyncGenerator[Delta, None]:
         """What came in one read is one delta, so that a busy process has fewer of them."""
         reply = await upstream.client.post(
             "/chat/completions", body=arguments, cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
@@ -140,12 +171,12 @@ class RemoteEngine:
             rest, over = b"", False
             while not over and (data := await anext(received, None)) is not None:
                 *lines, rest = (rest + data).split(b"\n")
-                pieces: list[TextDelta] = []
+                pieces: list[Delta] = []
                 try:
                     over = self._take_all(lines, reply.response.request, progress, pieces)
                 finally:  # what came before an error comes before it here as well
-                    if pieces:
-                        yield _joined(pieces)
+                    for delta in joined(pieces):
+                        yield delta
             await _read_out(received)
         finally:
             await reply.close()
@@ -154,9 +185,7 @@ class RemoteEngine:
         if progress.reason not in _REASONS:  # abort, where it gave the answer up
             raise NotReady(f"{upstream.name} broke its answer off ({progress.reason}). Ask again in a moment.")
 
-    def _take_all(
-        self, lines: list[bytes], request: httpx2.Request, progress: _Progress, pieces: list[TextDelta]
-    ) -> bool:
+    def _take_all(self, lines: list[bytes], request: httpx2.Request, progress: _Progress, pieces: list[Delta]) -> bool:
         """Adds to `pieces` what lines of an event stream say; gives whether that was all."""
         for line in lines:
             if not line.startswith(b"data:"):
@@ -168,11 +197,10 @@ class RemoteEngine:
                 continue
             if error := chunk.get("error"):
                 raise openai.APIError(str(error), request, body=error)
-            if delta := self._take(chunk, progress):
-                pieces.append(delta)
+            pieces += self._take(chunk, progress)
         return False
 
-    def _take(self, chunk: Json, progress: _Progress) -> TextDelta | None:
+    def _take(self, chunk: Json, progress: _Progress) -> list[Delta]:
         progress.last = time.perf_counter()
         if usage := chunk.get("usage"):
             details = usage.get("prompt_tokens_details") or {}
@@ -183,18 +211,21 @@ class RemoteEngine:
                 details.get("cached_tokens") or 0,
             )
         if not chunk.get("choices"):
-            return None
+            return []
         choice = chunk["choices"][0]
         if reason := choice.get("finish_reason"):
             progress.reason = "repetition" if choice.get("stop_reason") == "repetition" else reason
-        words = (choice.get("delta") or {}).get("content")
-        if not words:
-            return None
-        progress.first = progress.first or progress.last
-        return TextDelta(words, _logprobs(choice.get("logprobs")))
+        delta = choice.get("delta") or {}
+        words, logprobs = delta.get("content"), _logprobs(choice.get("logprobs"))
+        told: list[Delta] = [TextDelta(words, logprobs)] if words else []
+        told += progress.calls.take(delta.get("tool_calls"))
+        if told:
+            progress.first = progress.first or progress.last
+            told[0] = replace(told[0], logprobs=logprobs)
+        return told
 
-    def _finished(self, progress: _Progress, prepared: float) -> Finished:
-        first = progress.first or progress.last
+    def _finished(self, progress: _Progress, reason: FinishReason) -> Finished:
+        first, prepared = progress.first or progress.last, progress.prepared
         timing = Timing(
             preprocess_s=prepared - progress.arrived,
             prefill_s=first - prepared,
@@ -202,14 +233,7 @@ class RemoteEngine:
             decode_s=progress.last - first,
             total_s=progress.last - progress.arrived,
         )
-        return Finished(_REASONS[progress.reason], progress.usage or Usage(0, 0, 0), timing)
-
-
-def _joined(pieces: list[TextDelta]) -> TextDelta:
-    if len(pieces) == 1:
-        return pieces[0]
-    logprobs = tuple(token for piece in pieces for token in piece.logprobs)
-    return TextDelta("".join(piece.text for piece in pieces), logprobs)
+        return Finished(reason, progress.usage or Usage(0, 0, 0), timing)
 
 
 async def _read_out(received: AsyncIterator[bytes]) -> None:

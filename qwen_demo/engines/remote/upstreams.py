@@ -19,14 +19,27 @@ CHECK_EVERY_S = 2.0
 CHECK_TIMEOUT_S = 5.0
 
 
+# By what they call themselves in their list of models: those that take bounds of an image's area with a request.
+TAKE_BOUNDS = ("vllm", "qwen-demo")
+
+
 @dataclass(eq=False)
 class Upstream:
-    """One server. `trouble` is empty while it is well, else says what is wrong, for people."""
+    """One server.
+
+    Attributes:
+        open: requests that this process has there.
+        trouble: empty while it is well, else says what is wrong, for people.
+        takes_bounds: it knows `mm_processor_kwargs`.
+        unknown: fields that it has refused by name.
+    """
 
     client: openai.AsyncOpenAI
     name: str
     open: int = 0
     trouble: str = "not checked yet"
+    takes_bounds: bool = False
+    unknown: frozenset[str] = frozenset()
 
 
 class Upstreams:
@@ -103,6 +116,8 @@ class Upstreams:
             return []
         served = not self._model_id or any(model.id == self._model_id for model in models)
         upstream.trouble = "" if served else f"does not serve {self._model_id}"
+        owners = {getattr(model, "owned_by", None) for model in models if model.id == (self._model_id or model.id)}
+        upstream.takes_bounds = bool(owners) and owners <= set(TAKE_BOUNDS)
         return models
 
     def watch(self) -> None:

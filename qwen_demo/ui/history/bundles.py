@@ -35,7 +35,7 @@ FORMAT: Final = "qwen-demo-bundle"
 MAX_BYTES = 24 << 20  # of all images together
 MAX_FILE_BYTES = 36 << 20  # base64 takes a third more, and the words come on top
 _ENDINGS = {"PNG": "png", "JPEG": "jpg", "WebP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "AVIF": "avif",
-            "MP4": "mp4", "MATROSKA": "webm", "AVI": "avi"}  # fmt: skip
+            "HEIC": "heic", "MP4": "mp4", "MATROSKA": "webm", "AVI": "avi"}  # fmt: skip
 _Text = Annotated[str, StringConstraints(max_length=200_000)]
 _Strict = ConfigDict(extra="forbid", allow_inf_nan=False)
 _Side = Annotated[int, Field(ge=0, le=1 << 20)]

@@ -1,7 +1,9 @@
 // Conversations in this browser's storage. Whatever lies there is checked for shape here and for content by the server.
 
 const root = element.querySelector(".conversations");
-const STORE = "qwen-demo.conversations";
+// Who shares a browser and has a login of their own sees their own ones.
+const user = window.gradio_config?.username;
+const STORE = `qwen-demo.conversations${user ? `.of.${user}` : ""}`;
 const MAX_KEPT = 50;
 const MAX_CHARACTERS = 2_000_000;
 const TYPES = { markdown: ["md", "text/markdown"], json: ["json", "application/json"], html: ["html", "text/html"] };

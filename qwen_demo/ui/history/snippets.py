@@ -6,7 +6,6 @@ Images are read from files of the names that they were uploaded under.
 """
 
 import json
-import mimetypes
 import pprint
 import re
 import secrets
@@ -17,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qwen_demo.types import Sampling
+from qwen_demo.ui import file_types
 from qwen_demo.ui.history.transcript import File, Turn
 
 # A conversation with more characters is no snippet any more.
@@ -138,7 +138,7 @@ def gradio_client(question: Question) -> str:
 
 
 def media_type(file: File) -> str:
-    return mimetypes.guess_type(file.name)[0] or "image/png"
+    return file_types.media_type(file.name) or "image/png"
 
 
 def _body(question: Question, url) -> dict:

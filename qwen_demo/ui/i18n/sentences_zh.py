@@ -155,6 +155,19 @@ SENTENCES = {
     # files
     "{name} is {seen}. Send {accepted}.": "{name} 是 {seen}。请发送{accepted}。",
     "of an unknown kind": "未知类型的文件",
+    "{refusal} {remedy}": "{refusal}{remedy}",
+    "{name} is HEIC and cannot be read: the file is damaged, cut short, or made in a way that is not accepted. Save it as "
+    "JPEG; an iPhone makes JPEG itself with Settings > Camera > Formats > Most Compatible.": (
+        "{name} 是 HEIC，无法读取：文件已损坏、不完整或格式不受支持。请另存为 JPEG；在 iPhone 的“设置 > 相机 > "
+        "格式”中选择“兼容性最佳”，照片就会存为 JPEG。"
+    ),
+    "Save it as PNG or JPEG.": "请另存为 PNG 或 JPEG。",
+    "It is a drawing without pixels: export it as PNG.": "它是没有像素的矢量图：请导出为 PNG。",
+    "Send its pages as images, or open it under Documents on the page.": (
+        "请把其中的页面作为图片发送，或在网页的“文档”中打开它。"
+    ),
+    "Convert it to MP4 with H.264.": "请转换为 H.264 编码的 MP4。",
+    "Unpack it and send what is in it.": "请解压后发送其中的文件。",
     "an image: {images}": "图片：{images}",
     "a video: {videos}": "视频：{videos}",
     "an image ({images}) or a video ({videos})": "图片（{images}）或视频（{videos}）",

@@ -10,7 +10,7 @@ import gradio as gr
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
-from qwen_demo.types import ChatRequest, Finished
+from qwen_demo.types import ChatRequest, Finished, TextDelta
 from qwen_demo.ui import chat, render
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words
@@ -57,7 +57,7 @@ async def answer(
                     yield PanelStep(text, render.statistics(event, words=words)["metadata"]["title"], finished=event)
                 elif event is None:
                     yield PanelStep(text, "" if text else chat.progress(ticket, service, words))
-                else:
+                elif isinstance(event, TextDelta):
                     text += event.text
                     yield PanelStep(text)
     except QwenDemoError as error:

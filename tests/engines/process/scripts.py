@@ -89,7 +89,7 @@ class Obedient(ScriptedEngine):
 
 
 def logging_as_json(settings: Settings) -> Obedient:
-    from qwen_demo.service.telemetry import set_up_logging
+    from qwen_demo.service.logs import set_up_logging
 
     set_up_logging(as_json=settings.log_json)
     return Obedient(settings)

@@ -6,6 +6,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from qwen_demo.engines.scripted import Script
+from qwen_demo.http.credentials import hash_of_password
 from tests.ui.steps import answers, ask, looked_over, settled
 
 HOSTILE = '<svg onload="window.hacked=1"> first'
@@ -124,3 +125,23 @@ def test_code_is_copied_and_a_bundle_is_asked_again(opened, app, red, tmp_path):
     expect(page.locator(".toast-body")).to_contain_text("no share bundle")
     settled(page)
     assert page.evaluate("window.hacked") is None
+
+
+def test_each_login_has_its_own_conversations_in_one_browser(profile, start, tmp_path):
+    hashed = hash_of_password("right horse")
+    (tmp_path / "users").write_text(f"alice:{hashed}\nbob:{hashed}\n")
+    app = start(Script(["An answer."]), page_users_file=tmp_path / "users")
+    page = profile.new_page()
+    kept = []
+    for name in ("alice", "bob", "alice"):
+        page.context.request.post(f"{app.url}/login", form={"username": name, "password": "right horse"})
+        page.goto(app.url)
+        expect(page.locator("#question textarea")).to_be_visible()
+        if len(kept) < 2:
+            ask(page, f"a question of {name}")
+            expect(page.locator(".conversations .count")).to_have_text("(1)")
+        page.locator(".conversations summary").click()
+        kept.append(page.locator(".conversations li .open .name").all_inner_texts())
+        assert page.context.request.post(f"{app.url}/logout", max_redirects=0).status == 302
+    assert kept == [["a question of alice"], ["a question of bob"], ["a question of alice"]]
+    page.close()

@@ -114,7 +114,7 @@ NO_ANSWER = Sentence("There is no whole answer to share. Ask first, or ask again
 # Names, units and formats, which are the same in every language.
 NAMES = re.compile(
     r"Qwen2?\.?5?-?VL|Gradio|scripted|token(/s)?|JSON|COCO|CSV|PNG|PDF|HTML|Markdown|SRT|WebVTT|MiB|KiB|ms|s|Top-p|(Zero)?GPU|CUDA|API|MCP|"
-    r"curl|openai|gradio_client|Python|none|English|[\w-]*\.(png|mp4|pdf|txt)|PNG|JPEG|WebP|GIF|BMP|TIFF|AVIF|"
+    r"curl|openai|gradio_client|Python|none|English|[\w-]*\.(png|mp4|pdf|txt)|PNG|JPEG|WebP|GIF|BMP|TIFF|AVIF|HEIC|"
     r"--[a-z-]+|MP4|WebM|Matroska|AVI|MOV|H\.264|https:|data:"
 )
 # Text that is seen, except what visitors and models say, what is marked as another language, and code.
@@ -228,6 +228,7 @@ def test_nothing_is_said_in_the_other_language(chromium, narrow_app, red, tmp_pa
         if panel.locator("#page-file").count():
             page.locator("#page-file input[type=file]").set_input_files(str(tmp_path / "a.pdf"))
             expect(page.locator(".document .problem")).to_contain_text("a.pdf")
+        drawn(page)
         found |= foreign(page, chinese)
     assert not found
     assert not page.problems

@@ -29,8 +29,6 @@ _launch = gr.Blocks.launch
 
 def launch(self, *args, **kwargs):
     assert decorated, "no function asks for a GPU at launch"
-    print(f"Qwen2.5-VL demo: http://127.0.0.1:{kwargs['server_port']}", flush=True)
-    print("Ready after launch", flush=True)
     return _launch(self, *args, **kwargs)
 
 

@@ -19,6 +19,7 @@ from qwen_demo.ui import assets, chat, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.difference import difference
+from qwen_demo.ui.file_types import MEDIA_FILES
 from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.i18n import texts
@@ -89,7 +90,7 @@ def draw(settings: Settings, engines: int) -> CompareWidgets:
     question = gr.MultimodalTextbox(
         label=texts.COMPARE_QUESTION,
         placeholder=texts.PLACEHOLDER,
-        file_types=["image", "video"],
+        file_types=MEDIA_FILES,
         file_count="multiple",
         sources=["upload"],
         submit_btn=False,

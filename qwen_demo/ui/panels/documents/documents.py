@@ -21,6 +21,7 @@ from qwen_demo.types import ChatRequest, Message, Sampling, Text
 from qwen_demo.ui import assets, render
 from qwen_demo.ui.attachments import MAX_VIEW_SIDE, Attachment, save_jpeg
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.file_types import DOCUMENT_FILES
 from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
@@ -49,7 +50,7 @@ def draw() -> DocumentWidgets:
         with gr.Column(scale=2, min_width=300):
             file = gr.File(
                 label=texts.DOCUMENT_FILE,
-                file_types=[".pdf", "image"],
+                file_types=DOCUMENT_FILES,
                 type="filepath",
                 height=150,
                 elem_id="page-file",
