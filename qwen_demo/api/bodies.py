@@ -12,9 +12,11 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from qwen_demo.http import json_bounds
+from qwen_demo.http.effort import Effort, of_form, of_json
 from qwen_demo.http.errors import ApiError
 from qwen_demo.http.middleware import BODY_SHARE
 
@@ -25,14 +27,18 @@ _WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 
 # A form is parsed in Python: so much of it before others have a turn.
 _PIECE = 16 << 10
+_UNPACKED_AT_ONCE = 1 << 20
+# So far a body that begins with blanks is looked at.
+_HEAD = 4096
 
 
-def route_class(access: Callable[[Request], Awaitable[object]], max_bytes: int) -> type[APIRoute]:
+def route_class(access: Callable[[Request], Awaitable[object]], max_bytes: int, effort: Effort) -> type[APIRoute]:
     """Routes whose bodies FastAPI reads as JSON, whatever they are called.
 
     Args:
         access: who asks, of routes that depend on it. Raises what refuses them.
         max_bytes: of a body, unpacked.
+        effort: counts what it takes to read one.
     """
 
     class BodyRoute(APIRoute):
@@ -46,16 +52,29 @@ def route_class(access: Callable[[Request], Awaitable[object]], max_bytes: int) 
                     return await handle(request)
                 if guarded:
                     await access(request)
-                sent = await request.body()
+                sent = await _whole(request)
                 content = await _unpacked(sent, request.headers, max_bytes)
                 if content is not sent and (share := request.scope.get(BODY_SHARE)):
                     share.grow(2 * len(content))
-                _check_label(content, request.headers, takes_form)
-                return await handle(_plain(request, content))
+                is_form = _is_form(content, request.headers, takes_form)
+                await effort.spend(of_form(content) if is_form else of_json(content))
+                return await handle(_plain(request, content, is_form))
 
             return read_and_handle
 
     return BodyRoute
+
+
+async def _whole(request: Request) -> bytes:
+    """The body, without a copy of it where it comes in one piece."""
+    message = await request.receive()
+    pieces = [message.get("body", b"")]
+    while message.get("more_body"):
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 async def _unpacked(sent: bytes, headers: Headers, max_bytes: int) -> bytes:
@@ -72,26 +91,35 @@ def _unpack(sent: bytes, coding: str, max_bytes: int) -> bytes:
     """Raises `ApiError`: larger than `max_bytes`, or damaged."""
     for window in _WINDOWS[coding]:
         unpacker = zlib.decompressobj(window)
+        pieces, size, rest = [], 0, sent
         try:
-            content = unpacker.decompress(sent, max_bytes + 1)
+            # In pieces, as one that grows is copied again and again.
+            while piece := unpacker.decompress(rest, _UNPACKED_AT_ONCE):
+                pieces.append(piece)
+                size, rest = size + len(piece), unpacker.unconsumed_tail
+                if size > max_bytes:
+                    raise ApiError(413, "http_413", _too_large(max_bytes))
         except zlib.error:
             continue
-        if len(content) > max_bytes:
-            text = f"The body is larger than {max_bytes} bytes, unpacked (an operator can raise --max-request-bytes)."
-            raise ApiError(413, "http_413", text)
         if unpacker.eof and not unpacker.unused_data:
-            return content
+            return b"".join(pieces)
     raise ApiError(400, "invalid_request", f"The body is not valid {coding}: it is damaged or cut short.")
 
 
-def _check_label(content: bytes, headers: Headers, takes_form: bool) -> None:
+def _too_large(max_bytes: int) -> str:
+    return f"The body is larger than {max_bytes} bytes, unpacked (an operator can raise --max-request-bytes)."
+
+
+def _is_form(content: bytes, headers: Headers, takes_form: bool) -> bool:
+    """Raises `ApiError` where it is neither a form that is taken nor JSON."""
     label = headers.get("content-type", "").partition(";")[0].strip().lower()
     if label == FORM and takes_form:
-        return
-    if not content.strip():
+        return True
+    begin = content[:_HEAD].lstrip()[:1]
+    if not begin:
         raise ApiError(400, "invalid_request", "The body is empty: send a JSON object.")
-    if label == "application/json" or label.endswith("+json") or content.lstrip()[:1] in (b"{", b"[", b"\xef"):
-        return
+    if label == "application/json" or label.endswith("+json") or begin in (b"{", b"[", b"\xef"):
+        return False
     also = f" or {FORM}" if takes_form else ""
     raise ApiError(
         415,
@@ -101,9 +129,17 @@ def _check_label(content: bytes, headers: Headers, takes_form: bool) -> None:
 
 
 class PlainRequest(Request):
-    """A request whose body is read within the bounds of JSON."""
+    """A request whose body is read within the bounds of JSON.
 
+    Attributes:
+        content: all of it, where it is no form: no part of it is copied.
+    """
+
+    content: bytes | None = None
     _parsed: Any = None
+
+    async def body(self) -> bytes:
+        return await super().body() if self.content is None else self.content
 
     async def json(self) -> Any:
         """Raises `ApiError` over a bound, and `json.JSONDecodeError`."""
@@ -117,10 +153,9 @@ class PlainRequest(Request):
         return self._parsed
 
 
-def _plain(request: Request, content: bytes) -> Request:
+def _plain(request: Request, content: bytes, is_form: bool) -> Request:
     """The same request with this body, called JSON unless it is a form."""
     headers = MutableHeaders(raw=[pair for pair in request.scope["headers"] if pair[0] != b"content-encoding"])
-    is_form = headers.get("content-type", "").lower().startswith(FORM)
     if not is_form:
         headers["content-type"] = "application/json"
     headers["content-length"] = str(len(content))
@@ -129,7 +164,9 @@ def _plain(request: Request, content: bytes) -> Request:
     async def receive() -> Message:
         return await anext(pieces, None) or await request.receive()
 
-    return PlainRequest({**request.scope, "headers": headers.raw}, receive)
+    plain = PlainRequest({**request.scope, "headers": headers.raw}, receive)
+    plain.content = None if is_form else content
+    return plain
 
 
 async def _pieces(content: bytes, size: int) -> AsyncGenerator[Message, None]:
