@@ -4,6 +4,7 @@ Random weights cost what trained ones cost. Their prompts are made of random tok
 so that nothing but PyTorch and transformers is needed where no checkpoint can be had.
 """
 
+import math
 import os
 import sys
 import types as module_types
@@ -32,7 +33,8 @@ os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 
 import torch
 
-from qwen_demo.models import torchvision_shim
+from qwen_demo.models import fp8, torchvision_shim
+from qwen_demo.models.patches import Patches
 from qwen_demo.types import ModelInfo
 
 torchvision_shim.install()
@@ -80,7 +82,7 @@ SHAPES = {
     },
 }
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-QUANTIZED = {"nf4": "text", "nf4-vision": "all", "int8": "text"}
+QUANTIZED = {"nf4": "text", "nf4-vision": "all", "int8": "text", "fp8": None}
 
 
 def settings(**changes) -> SimpleNamespace:
@@ -101,6 +103,7 @@ def settings(**changes) -> SimpleNamespace:
         "cuda_graphs": True,
         "fast_path": True,
         "kernels": True,
+        "mixed_steps": True,
         "step_timeout_s": 600.0,
         "repetition_guard": True,
         "warmup": True,
@@ -129,7 +132,7 @@ def load(
 
     Args:
         architecture: `embedded`, or one of SHAPES.
-        weights: `fp32`, `bf16`, `fp16`, `int8`, `nf4` (vision encoder and head unquantised) or
+        weights: `fp32`, `bf16`, `fp16`, `int8`, `fp8`, `nf4` (vision encoder and head unquantised) or
             `nf4-vision` (all linear layers of the vision encoder too).
         endless: answers of `embedded` never end by themselves, as those of random weights do not.
         device_map: of `embedded`, as `--device-map`.
@@ -225,11 +228,13 @@ def random_model(architecture: str, weights: str, seed: int, context_tokens: int
             dtype=DTYPES.get(weights, torch.bfloat16),
         )
     model.eval().requires_grad_(False)
-    quantized = {"text": model.model.language_model.layers, "all": model.model}.get(QUANTIZED.get(weights))
+    quantized = {"text": model.model.language_model.layers, "all": model.model}.get(QUANTIZED.get(weights) or "")
     if quantized is not None:
         _draw_quantized(quantized, weights, device)
     _draw(model, device)
     model.tie_weights()
+    if weights == "fp8":
+        fp8.quantise(model)
     model.generation_config = GenerationConfig(eos_token_id=[-1], pad_token_id=0)
     return model
 
@@ -296,14 +301,18 @@ class RandomPrompts:
         self.tokenizer = SimpleNamespace(backend_tokenizer=_numbers(model.config.text_config.vocab_size), decode=str)
         self._config = model.config
         self._get_rope_index = model.model.get_rope_index
-        # Drawn once: drawing an image's patches takes longer than reading them on a GPU.
-        self._noise = torch.randn(4096 + 1024, 3 * 2 * 14 * 14, generator=torch.Generator().manual_seed(0))
+        # Drawn once: drawing an image's pixels takes longer than reading them on a GPU.
+        dice, values = torch.Generator().manual_seed(0), 3 * 2 * 14 * 14
+        self._noise = torch.randint(0, 256, (1 << 22,), generator=dice, dtype=torch.uint8)
+        self.patches = Patches(torch.full((values,), 127.5), torch.full((values,), 64.0), 14, 2, 2)
 
-    def _pixels(self, patches: int, dice: torch.Generator) -> torch.Tensor:
-        start = int(torch.randint(0, 1024, (), generator=dice))
-        if patches > 4096:
-            return torch.randn(patches, self._noise.shape[1], generator=dice)
-        return self._noise[start : start + patches]
+    def _pixels(self, grid: tuple[int, int, int], dice: torch.Generator) -> torch.Tensor:
+        shape = (2 * grid[0] if grid[0] > 1 else 1, 14 * grid[1], 14 * grid[2], 3)
+        size = math.prod(shape)
+        if size > len(self._noise) // 2:
+            return torch.randint(0, 256, shape, generator=dice, dtype=torch.uint8)
+        start = int(torch.randint(0, len(self._noise) // 2, (), generator=dice))
+        return self._noise[start : start + size].view(shape)
 
     def room(self, prompt, max_new_tokens: int) -> int:
         return min(max_new_tokens, self.context_tokens - prompt.length)
@@ -322,13 +331,13 @@ class RandomPrompts:
                     frames = getattr(part, "frames", None)
                     shown = frames[0] if frames else part.pixels
                     grid = (len(frames) // 2 if frames else 1, shown.height // 28 * 2, shown.width // 28 * 2)
-                    patches = grid[0] * grid[1] * grid[2]
+                    tokens = math.prod(grid) // 4
                     token = self._config.video_token_id if frames else self._config.image_token_id
                     ids += [self._config.vision_start_token_id]
                     seconds = 2 / part.fps if frames else 0.0
-                    pixels = self._pixels(patches, dice)
-                    media.append(Medium(part.digest, grid, len(ids), patches // 4, pixels, seconds))
-                    ids += [token] * (patches // 4) + [self._config.vision_end_token_id]
+                    pixels = self._pixels(grid, dice)
+                    media.append(Medium(part.digest, grid, len(ids), tokens, pixels, seconds, self.patches))
+                    ids += [token] * tokens + [self._config.vision_end_token_id]
         input_ids = torch.tensor(ids)
         types = (input_ids == self._config.image_token_id).int() + 2 * (input_ids == self._config.video_token_id).int()
         return Prompt(input_ids, types, *self._positions(input_ids, types, media), tuple(media))

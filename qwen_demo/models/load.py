@@ -60,7 +60,7 @@ def load(settings: Settings, progress: Progress = lambda stage: None) -> LoadedM
         torch.set_num_threads(threads)
     progress(f"Loading {choice.model_id} ({choice.reason})")
     try:
-        return _load(choice, settings, torch)
+        return _load(choice, settings, torch, progress)
     except ModelLoadError:
         raise
     except Exception as error:  # the libraries that read a checkpoint have no common base for what they raise
@@ -91,12 +91,15 @@ def load_beside(first: Callable[[], ModelInfo]) -> Callable[[Settings, Progress]
     return loaded
 
 
-def _load(choice: Choice, settings: Settings, torch) -> LoadedModel:
+def _load(choice: Choice, settings: Settings, torch, progress: Progress) -> LoadedModel:
     from transformers import AutoConfig, AutoProcessor, Qwen2_5_VLForConditionalGeneration
     from transformers.utils.logging import disable_progress_bar
 
+    from qwen_demo.models import fp8
     from qwen_demo.models.prompt import PromptBuilder
 
+    if choice.quantization == "fp8":
+        fp8.refuse_elsewhere()
     disable_progress_bar()  # standard error is the log's
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     hub: dict[str, Any] = {"revision": choice.revision, "token": token, "trust_remote_code": False}
@@ -117,6 +120,9 @@ def _load(choice: Choice, settings: Settings, torch) -> LoadedModel:
         device_map=settings.device_map or {"": device},
         quantization_config=_quantization_config(choice.quantization, dtype),
     ).eval()
+    if choice.quantization == "fp8":
+        progress("Quantising to eight-bit floats")
+        fp8.quantise(model)
     model.generation_config = _plain_generation_config(model.generation_config)
     max_pixels = settings.max_pixels or min(processor.image_processor.size["longest_edge"], DEFAULT_MAX_PIXELS)
     min_pixels = min(settings.min_pixels or processor.image_processor.size["shortest_edge"], max_pixels)

@@ -7,10 +7,11 @@ Qwen2.5-VL report 2025, section 2.1) are computed here and passed on explicitly,
 transformers would keep their offset on the model, where concurrent requests share it.
 """
 
+import math
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ import PIL.Image
 import torch
 
 from qwen_demo.errors import ContextTooLong
+from qwen_demo.models.patches import Patches, stacked
 from qwen_demo.models.pixels import PixelBounds
 from qwen_demo.models.tools import hermes
 from qwen_demo.sentences import Sentence
@@ -37,8 +39,9 @@ class Medium:
         digest: of the pixels, see `Image.digest`.
         grid_thw: patches in time, height and width, before merging.
         start, tokens: its place in the prompt, in tokens.
-        pixels: [patches, channels * temporal_patch * patch * patch] float32.
+        pixels: [frames, height, width, 3] uint8, or [patches, channels * temporal_patch * patch * patch] float32.
         seconds_per_grid: time between two temporal patches; 0 for a still.
+        patches: how bytes become patches; None where they are.
     """
 
     digest: str
@@ -47,10 +50,19 @@ class Medium:
     tokens: int
     pixels: torch.Tensor
     seconds_per_grid: float = 0.0
+    patches: Patches | None = None
 
     @property
     def is_video(self) -> bool:
         return self.seconds_per_grid > 0
+
+    @property
+    def patch_count(self) -> int:
+        return math.prod(self.grid_thw)
+
+    def read(self) -> torch.Tensor:
+        """The patches in float32."""
+        return self.pixels if self.patches is None else self.patches.read(self.pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,7 @@ class Prompt:
         ):
             media = [medium for medium in self.media if medium.is_video is kind]
             if media:
-                inputs[pixels_name] = torch.cat([medium.pixels for medium in media])
+                inputs[pixels_name] = torch.cat([medium.read() for medium in media])
                 inputs[grid_name] = torch.tensor([medium.grid_thw for medium in media])
         return {name: tensor.to(device) for name, tensor in inputs.items()}
 
@@ -116,6 +128,7 @@ class PromptBuilder:
         self._get_rope_index = get_rope_index
         self._pad_ids = {processor.image_token_id: IMAGE, processor.video_token_id: VIDEO}
         self._merge = processor.image_processor.merge_size**2
+        self.patches = Patches.as_processor(processor)
         self._special = re.compile("|".join(re.escape(token) for token in self.tokenizer.get_added_vocab()))
         self._states_tools = bool(_STATES_TOOLS.search(str(processor.chat_template)))
 
@@ -148,18 +161,28 @@ class PromptBuilder:
 
     def _patches(self, part: Image | Video, bounds: PixelBounds) -> Medium:
         if isinstance(part, Image):
-            images = [_resized(part.pixels, part.size, bounds)]
+            images, seconds = [_resized(part.pixels, part.size, bounds)], 0.0
+            if self.patches is not None:
+                return self._cut(part.digest, images, seconds)
             made = self.processor.image_processor(images=images, do_resize=False, return_tensors="pt")
-            grid, pixels, seconds = made["image_grid_thw"][0], made["pixel_values"], 0.0
+            grid, pixels = made["image_grid_thw"][0], made["pixel_values"]
         else:
             processor = self.processor.video_processor
             frame_bounds = bounds.of_frames(part.raster.count)
             frames = [_resized(frame, part.raster.size, frame_bounds) for frame in part.frames]
+            seconds = processor.temporal_patch_size / part.fps
+            if self.patches is not None:
+                return self._cut(part.digest, frames, seconds)
             made = processor(videos=[frames], do_resize=False, do_sample_frames=False, return_tensors="pt")
             grid, pixels = made["video_grid_thw"][0], made["pixel_values_videos"]
-            seconds = processor.temporal_patch_size / part.fps
         t, h, w = grid.tolist()
         return Medium(part.digest, (t, h, w), 0, t * h * w // self._merge, pixels, seconds)
+
+    def _cut(self, digest: str, images: list[PIL.Image.Image], seconds: float) -> Medium:
+        assert self.patches is not None
+        pixels = stacked(images)
+        t, h, w = self.patches.grid(pixels)
+        return Medium(digest, (t, h, w), 0, t * h * w // self._merge, pixels, seconds, self.patches)
 
     def _token_ids(self, request: ChatRequest) -> list[int]:
         """Ids of the rendered template; an image is still one pad token, and a message to continue has no end."""
@@ -215,17 +238,15 @@ class PromptBuilder:
             if kind is not TEXT:
                 made = next(left)
                 count = made.tokens
-                media.append(
-                    Medium(made.digest, made.grid_thw, len(expanded), count, made.pixels, made.seconds_per_grid)
-                )
+                media.append(replace(made, start=len(expanded)))
             expanded += [token] * count
             types += [kind] * count
         assert len(media) == len(patches), "the template placed fewer images than the messages hold"
         return torch.tensor(expanded), torch.tensor(types, dtype=torch.int32), media
 
     def _positions(self, ids, types, media: list[Medium]) -> tuple[torch.Tensor, int]:
-        if not media:
-            return torch.arange(len(ids)).expand(3, -1), 0
+        if not any(medium.is_video for medium in media):
+            return _positions_with_stills(len(ids), media)
         stills = [medium.grid_thw for medium in media if not medium.is_video]
         clips = [medium for medium in media if medium.is_video]
         positions, delta = self._get_rope_index(
@@ -253,6 +274,23 @@ def _content_of(message: Message, place: Callable[[str], str]) -> str | list[dic
     return [_content(part, place) for part in message.parts]
 
 
+def _positions_with_stills(length: int, media: list[Medium]) -> tuple[torch.Tensor, int]:
+    """As `get_rope_index`: words count on in all rows, an image takes as many positions as its longer side has tokens."""
+    parts, written, position = [], 0, 0
+    for medium in media:
+        words = medium.start - written
+        parts.append(torch.arange(position, position + words).expand(3, -1))
+        position += words
+        height, width = (side // MERGE for side in medium.grid_thw[1:])
+        rows = torch.arange(height).repeat_interleave(width)
+        columns = torch.arange(width).repeat(height)
+        parts.append(torch.stack([torch.zeros_like(rows), rows, columns]) + position)
+        position += max(height, width)
+        written = medium.start + medium.tokens
+    parts.append(torch.arange(position, position + length - written).expand(3, -1))
+    return torch.cat(parts, dim=1), position - written
+
+
 def _resized(pixels: PIL.Image.Image, size: tuple[int, int], bounds: PixelBounds) -> PIL.Image.Image:
     """As `qwen_vl_utils` makes it for Qwen2.5-VL: bicubic, both sides multiples of the patch side.
 
@@ -263,6 +301,8 @@ def _resized(pixels: PIL.Image.Image, size: tuple[int, int], bounds: PixelBounds
     from qwen_vl_utils import process_vision_info, smart_resize
 
     seen = bounds.seen(*size)
+    if pixels.size == seen and pixels.mode == "RGB":
+        return pixels
     area = seen[0] * seen[1]
     limits = {"min_pixels": min(bounds.min_pixels, area), "max_pixels": max(bounds.max_pixels, area)}
     # What was scaled down may round otherwise, and of long and thin images the library would make nothing.

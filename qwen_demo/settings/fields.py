@@ -36,10 +36,10 @@ class Model(BaseModel):
     revision: Annotated[str | None, Usually("the newest")] = Field(
         None, description="branch, tag or commit of the hub model"
     )
-    quantization: Literal["auto", "nf4", "nf4-vision", "int8", "none"] = Field(
+    quantization: Literal["auto", "nf4", "nf4-vision", "int8", "fp8", "none"] = Field(
         "auto",
         description="bitsandbytes weights; auto is nf4 for a full-size model on CUDA, else none; "
-        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB",
+        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB; fp8 is for cards of compute capability 8.9",
     )
     attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
         "auto", description="attention implementation of transformers"
@@ -164,6 +164,7 @@ class Batching(BaseModel):
     )
     cuda_graphs: bool = Field(True, description="replay recorded decode steps on CUDA")
     kernels: bool = Field(True, description="Triton kernels on CUDA, where they give the plain path's results")
+    mixed_steps: bool = Field(True, description="answers and prompts in one recorded pass on CUDA, queued ahead")
     fast_path: bool = Field(True, description="fused forward passes instead of transformers' modules")
     step_timeout_s: float = Field(120.0, gt=0, description="a step that takes longer makes the engine unhealthy")
     repetition_guard: bool = Field(True, description="end answers that run in a loop")

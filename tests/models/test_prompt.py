@@ -78,7 +78,7 @@ def resized(images, least: int, most: int) -> list:
 @pytest.mark.parametrize("size", [(500, 300), (1036, 756), (200, 170)])
 def test_pixels_differ_from_the_processors_own_resizing_by_no_more_than_two_levels(loaded, size):
     drawn = image("red", size)
-    pixels = loaded.prompts.build(question("hi", drawn)).media[0].pixels
+    pixels = loaded.prompts.build(question("hi", drawn)).media[0].read()
     bounds = {"shortest_edge": loaded.info.min_pixels, "longest_edge": loaded.info.max_pixels}
     own = loaded.prompts.processor.image_processor(images=[drawn.pixels], size=bounds, return_tensors="pt")
     level = 1 / 255 / min(loaded.prompts.processor.image_processor.image_std)

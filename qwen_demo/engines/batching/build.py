@@ -56,7 +56,10 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
         # Answers in the making go before the next images.
         stream = vision.side_stream.reader = torch.cuda.Stream(loaded.device, priority=-1)
         _finish_on_cuda(runner, vision, settings.warmup)
+    vision.side_stream.patches = prompts.patches
     encoder = _cached_encoder(settings, loaded, plan, vision)
+    if plan.pass_tokens and isinstance(vision, VisionEncoder):
+        vision.record(encoder.patches_at_once)
     # The embedded model's steps and images are too small to share; its vision encoder is not.
     step_threads, encoder_threads = (1, 2) if loaded.info.embedded else (0, 0)
     ends = end_ids(model)

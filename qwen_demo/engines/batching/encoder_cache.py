@@ -123,7 +123,7 @@ class CachedEncoder:
         passes: list[list[Medium]] = []
         room = 0
         for medium in media:
-            patches = medium.pixels.shape[0]
+            patches = medium.patch_count
             if patches > room:
                 passes.append([])
                 room = self.patches_at_once

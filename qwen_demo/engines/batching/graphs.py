@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from qwen_demo.engines.batching.kv_cache import KVCache
+from qwen_demo.engines.batching.scheduler import FEW
 
 BATCHES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 # Not needed where attention reads the lengths on the device (`by_length=False`).
@@ -20,10 +21,29 @@ WARM_KEYS = 2048
 GRAPH_BYTES = 12 << 20  # of a recorded step, roughly
 # Tokens of a short chunk of a prompt that goes through the kernels of the decode step.
 SHORT = (8, 16, 32, 64)
+# Rows of recorded passes over answers and prompts, a pass takes the next larger one; matrix products of whole tiles cost
+# least a row (7B in bf16 on an H100, ms of all layers: 448 rows 16, 512 rows 10, 576 rows 13).
+ROWS = (128, 256, 384, 512, 768, 1024, 1152, 1280, 1536, 2048)
+# Answers among them; with few, a pass of twice the rows is cheaper for what it reads.
+ANSWERS = (FEW,)
+MOST_MIXED = 64
 
 
-def planned_bytes(slots: int) -> int:
-    """Device memory of the graphs that `warm_up` records."""
+def pass_rows(busy: int, most: int) -> list[int]:
+    """Numbers of rows of passes that are recorded; `busy` of a step while answers are written is among them."""
+    return sorted({n for n in (*ROWS, busy) if n < most} | {most})
+
+
+def answer_sizes(slots: int) -> list[int]:
+    """How many of those may be answers."""
+    return [n for n in ANSWERS if n < slots] + [slots]
+
+
+def planned_bytes(slots: int, prefill_tokens: int = 0, pass_tokens: int = 0) -> int:
+    """Device memory of the graphs that `warm_up` records, without their largest pass."""
+    if pass_tokens:
+        passes = len(pass_rows(prefill_tokens + slots, pass_tokens + slots)) * len(answer_sizes(slots))
+        return (passes + len(decode_batches(slots))) * GRAPH_BYTES
     return (len(decode_batches(slots)) * sum(keys <= WARM_KEYS for keys in KEYS) + len(SHORT)) * GRAPH_BYTES
 
 

@@ -29,6 +29,7 @@ class SequenceState:
         prompt_tokens: length of the prompt.
         total_tokens: prompt and longest answer; reserved while it runs.
         prefilled_tokens: of the prompt, already in the cache.
+        queued_tokens: of the answer, of passes that nobody has read yet.
         overtaken: how many later requests were admitted before this one.
         slot: of the cache, while it runs.
         prompt: set once it is built.
@@ -38,6 +39,7 @@ class SequenceState:
     prompt_tokens: int = 0
     total_tokens: int = 0
     prefilled_tokens: int = 0
+    queued_tokens: int = 0
     overtaken: int = 0
     slot: int = -1
     prompt: "Prompt" = field(init=False, repr=False)
@@ -111,6 +113,11 @@ class Job(SequenceState):
     admitted_s: float = 0.0
     first_token_s: float = 0.0
     _logprobs: list[TokenLogprob] = field(default_factory=list, repr=False)
+
+    @property
+    def wants_tokens(self) -> bool:
+        """Whether its answer may be longer than what has been queued already."""
+        return len(self.output.ids) + self.queued_tokens < self.sampling.max_new_tokens
 
     def push(self, token: int, logprob: TokenLogprob | None) -> list[Event]:
         """Take the next token; gives what the caller should see."""

@@ -207,6 +207,18 @@ class DecodeView:
         return 0
 
 
+class MixedView:
+    """Single tokens of the slots 0 to `single`, then chunks of prompts.
+
+    Attributes:
+        answers, prompts: the views of the two; None without prompts.
+        single: how many of the rows are the first's.
+    """
+
+    def __init__(self, answers: DecodeView, prompts: PrefillView | None, single: int):
+        self.answers, self.prompts, self.single = answers, prompts, single
+
+
 def _causal(chunk: PrefillChunk, keys: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     seen = torch.arange(keys, device=device) <= torch.arange(chunk.start, chunk.stop, device=device)[:, None]
     return torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill_(~seen, -torch.inf)[None, None]

@@ -1,7 +1,8 @@
 """The engine's loop, on the only thread that runs the language model.
 
-`EngineLoop.step` is schedule, run, postprocess. Whatever fails ends in an error that a caller sees;
-the loop goes on, and after a failed step the cache is empty and every slot free.
+`EngineLoop.step` is schedule, run, postprocess. Where the device works on its own, the next pass is queued before the
+tokens of the last one are read. Whatever fails ends in an error that a caller sees; the loop goes on, and after a failed
+step the cache is empty and every slot free.
 """
 
 import logging
@@ -15,8 +16,9 @@ import torch
 from qwen_demo.engines.batching.encoder_cache import EncoderCache
 from qwen_demo.engines.batching.job import Job, PrefillChunk, failed, out_of_memory, took_too_long
 from qwen_demo.engines.batching.memory_plan import AllocatedMemory, MemoryPlan
+from qwen_demo.engines.batching.mixed import ends
 from qwen_demo.engines.batching.runner import ModelRunner
-from qwen_demo.engines.batching.sampler import SampledTokens
+from qwen_demo.engines.batching.sampler import PendingTokens, SampledTokens
 from qwen_demo.engines.batching.scheduler import Scheduler
 from qwen_demo.engines.batching.slots import SlotTable
 from qwen_demo.errors import EngineFailed
@@ -66,8 +68,15 @@ class EngineLoop:
         on_thread: Callable[[], None] = lambda: None,
     ):
         self.runner = runner
+        self._queued: deque[tuple[list[Job | None], PendingTokens, float]] = deque()
+        mixed = runner.mixed
         self.scheduler: Scheduler[Job] = Scheduler(
-            plan.slots, plan.slot_tokens, plan.slots * plan.slot_tokens, plan.prefill_tokens
+            plan.slots,
+            plan.slot_tokens,
+            plan.slots * plan.slot_tokens,
+            plan.prefill_tokens,
+            mixed.prompt_tokens if mixed else 0,
+            mixed.quiet_tokens if mixed else 0,
         )
         self.slots = SlotTable(plan.slots, runner, reuse=reuse, max_age_s=max_age_s)
         self._encoder_cache = encoder_cache
@@ -129,7 +138,7 @@ class EngineLoop:
     def _run(self, on_thread: Callable[[], None]) -> None:
         on_thread()
         while not self._closed:
-            if self.scheduler.is_idle:
+            if self.scheduler.is_idle and not self._queued:
                 self._wakeup.wait(IDLE_S)
             self._wakeup.clear()
             self.busy_since = time.monotonic()
@@ -148,17 +157,61 @@ class EngineLoop:
         self._receive()
         # Schedule
         chunks = self.scheduler.schedule(self._allocate)
-        # Run, postprocess: prompts; those that are complete have their first token and are decoded at once
-        for chunk, hidden in self._prefill(chunks):
-            if chunk.sequence.is_decoding:
-                self._begin_answer(chunk.sequence, hidden)
-        # Run, postprocess: answers
-        jobs = self.slots.decoding()
-        if sampled := self._decode(jobs):
-            self._postprocess(jobs, sampled)
+        # Run: a pass that the device works on by itself, or all of it here and now
+        queued = self.runner.mixed is not None and self._queue(chunks)
+        # Postprocess: what was queued before; where the next token depends on the last one, the newest pass, too
+        while len(self._queued) > (queued and not self.runner.sampler.is_held):
+            self._postprocess(*self._read())
+        if not queued:
+            self._compute(chunks)
         if not self.scheduler.running:
             self.slots.forget_old()
             self._encoder_cache.forget_old()
+
+    def _queue(self, chunks: Sequence[PrefillChunk[Job]]) -> bool:
+        """Queue a pass over answers and prompts; false if there is none or memory does not suffice."""
+        jobs = self.slots.decoding()
+        for chunk in chunks:
+            if ends(chunk):
+                jobs += [None] * (chunk.slot + 1 - len(jobs))
+                jobs[chunk.slot] = chunk.sequence
+        if not chunks and not jobs:
+            return False
+        try:
+            choice = self.runner.queue(chunks, len(jobs))
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            return False
+        for chunk in chunks:
+            self.scheduler.advance(chunk)
+        for job in jobs:
+            if job is not None:
+                job.queued_tokens += 1
+                job.features = ()
+        self._queued.append((jobs, choice, time.perf_counter()))
+        return True
+
+    def _read(self) -> tuple[list[Job | None], SampledTokens]:
+        """The oldest pass that was queued; those of its jobs that still run, and their tokens."""
+        jobs, choice, began = self._queued.popleft()
+        sampled = choice.read()
+        self.step_s = time.perf_counter() - began
+        self.batch = sum(job is not None for job in jobs)
+        self.failures = 0
+        left = [job if job is not None and self.slots.holds(job) else None for job in jobs]
+        for job in left:
+            if job is not None:
+                job.queued_tokens -= 1
+        return left, sampled
+
+    def _compute(self, chunks: Sequence[PrefillChunk[Job]]) -> None:
+        """Prompts, then answers; prompts that are complete have their first token and are decoded at once."""
+        for chunk, hidden in self._prefill(chunks):
+            if chunk.sequence.is_decoding:
+                self._begin_answer(chunk.sequence, hidden)
+        jobs = self.slots.decoding()
+        if sampled := self._decode(jobs):
+            self._postprocess(jobs, sampled)
 
     def _receive(self) -> None:
         """Take new jobs in; let cancelled and late ones go."""
@@ -231,9 +284,9 @@ class EngineLoop:
 
     def _postprocess(self, jobs: Sequence[Job | None], sampled: SampledTokens) -> None:
         """Tokens to events. From the last slot on: ending a request moves the last running one into its place."""
-        for slot in range(len(jobs) - 1, -1, -1):
-            if (job := jobs[slot]) is not None:
-                self._deliver(job, sampled, slot)
+        for row in range(len(jobs) - 1, -1, -1):
+            if (job := jobs[row]) is not None:
+                self._deliver(job, sampled, row)
 
     def _deliver(self, job: Job, sampled: SampledTokens, row: int) -> None:
         if job.constraint is not None and job.constraint.failure is not None:
@@ -270,6 +323,7 @@ class EngineLoop:
         """Nothing in the cache can be trusted after a failed step; requests that have not started may still run."""
         log.error("a step failed; %d running requests are lost", len(self.scheduler.running), exc_info=error)
         self.healthy = False
+        self._queued.clear()
         for job in list(self.scheduler.running):
             self._lose(job, error)
         self.slots.clear()

@@ -27,6 +27,12 @@ WANTED_SLOT_TOKENS = 4096
 LEAST_SLOT_TOKENS = 512
 SLOTS = {"cuda": 64, "mps": 8, "cpu": 32}
 PREFILL_TOKENS = {"cuda": 1280, "mps": 512, "cpu": 128}
+# Where answers and prompts share a pass: rows of one in which some answer, and of any. The first bounds the gap between
+# two tokens while others' prompts are read; quick products, and weights that each pass unpacks anew, want longer ones.
+MIXED_ROWS = {"Linear": 512, "Fp8Linear": 768, "Linear4bit": 1024}
+MIXED_MOST_ROWS = 2048
+# Recorded passes keep their memory; with less than this for keys and values it serves those better.
+MIXED_FROM_BYTES = 2 * GIB
 # Main memory is shared with the rest of the machine, and large caches there are no faster.
 CPU_SHARE, CPU_MOST_BYTES = 0.25, 4 * GIB
 CUDA_SHARE = 0.9
@@ -49,6 +55,7 @@ class MemoryPlan:
         kept: slots beyond these, for conversations that may go on.
         slot_tokens: prompt and answer of one request together.
         prefill_tokens: prompt tokens read in one step while others answer.
+        pass_tokens: prompt tokens in any pass, if answers and prompts share passes; else 0.
         encoder_bytes: for encoded images.
         cache_bytes: of keys and values.
         text: the same in a sentence.
@@ -58,6 +65,7 @@ class MemoryPlan:
     kept: int
     slot_tokens: int
     prefill_tokens: int
+    pass_tokens: int
     encoder_bytes: int
     cache_bytes: int
     text: str
@@ -90,17 +98,17 @@ def make_plan(settings: "Settings", model: Any, max_pixels: int, context_tokens:
         SettingsError: not even one short request fits; the message has the numbers.
     """
     devices = layer_devices(model)
-    kind, dtype = devices[0].type, model.dtype
-    slots = settings.slots or SLOTS[kind]
-    prefill_tokens = settings.prefill_tokens or PREFILL_TOKENS[kind]
+    dtype = model.dtype
+    slots = settings.slots or SLOTS[devices[0].type]
     encoder_bytes = settings.image_cache_mib * MIB
     per_token = token_bytes(model.config.text_config, dtype)
-    working = step_bytes(model.config, dtype, max_pixels, prefill_tokens, slots) + SPARE_BYTES[kind]
-    if kind == "cuda" and settings.cuda_graphs:
-        working += graphs.planned_bytes(slots)
-    share = CUDA_SHARE_COMPARING if settings.compares else CUDA_SHARE
-    set_aside = working + encoder_bytes
-    budget = settings.kv_cache_mib * MIB or _budget(devices, set_aside, settings.memory_limit_gib, share)
+    for pass_tokens in (MIXED_MOST_ROWS - slots, 0) if _may_mix(settings, devices, slots) else (0,):
+        prefill_tokens, working = _step(settings, model, max_pixels, slots, pass_tokens)
+        share = CUDA_SHARE_COMPARING if settings.compares else CUDA_SHARE
+        budget = _budget(devices, working + encoder_bytes, settings.memory_limit_gib, share)
+        if budget >= MIXED_FROM_BYTES:
+            break
+    budget = settings.kv_cache_mib * MIB or budget
     tokens = budget // per_token
     slot_tokens = min(settings.slot_tokens or context_tokens, context_tokens)
     if not settings.slot_tokens:
@@ -123,7 +131,26 @@ def make_plan(settings: "Settings", model: Any, max_pixels: int, context_tokens:
         f"and values, {per_token / 1024:.0f} KiB a token); {working / GIB:.2f} GiB set aside for a step, "
         f"{encoder_bytes / GIB:.2f} GiB for encoded images"
     )
-    return MemoryPlan(slots, kept, slot_tokens, prefill_tokens, encoder_bytes, cache_bytes, text)
+    return MemoryPlan(slots, kept, slot_tokens, prefill_tokens, pass_tokens, encoder_bytes, cache_bytes, text)
+
+
+def _may_mix(settings: "Settings", devices: Sequence[torch.device], slots: int) -> bool:
+    """Whether answers and prompts may share recorded passes."""
+    wanted = settings.mixed_steps and settings.cuda_graphs and settings.kernels and settings.fast_path
+    return wanted and devices[0].type == "cuda" and len(set(devices)) == 1 and slots <= graphs.MOST_MIXED
+
+
+def _step(settings: "Settings", model: Any, max_pixels: int, slots: int, pass_tokens: int) -> tuple[int, int]:
+    """Prompt tokens of a busy step, and the bytes that are set aside for steps."""
+    kind = layer_devices(model)[0].type
+    kind_of_layer = type(model.model.language_model.layers[0].mlp.down_proj).__name__
+    mixed_rows = MIXED_ROWS.get(kind_of_layer, MIXED_ROWS["Linear"])
+    prefill_tokens = settings.prefill_tokens or (mixed_rows - slots if pass_tokens else PREFILL_TOKENS[kind])
+    longest = max(prefill_tokens, pass_tokens)
+    working = step_bytes(model.config, model.dtype, max_pixels, longest, slots) + SPARE_BYTES[kind]
+    if kind == "cuda" and settings.cuda_graphs:
+        working += graphs.planned_bytes(slots, min(prefill_tokens, pass_tokens), pass_tokens)
+    return prefill_tokens, working
 
 
 def layer_devices(model: Any) -> list[torch.device]:

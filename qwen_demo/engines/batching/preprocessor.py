@@ -232,4 +232,4 @@ class Preprocessor:
 
 
 def _patches(job: Job) -> int:
-    return sum(medium.pixels.shape[0] for medium in job.prompt.media)
+    return sum(medium.patch_count for medium in job.prompt.media)

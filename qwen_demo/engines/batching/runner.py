@@ -13,13 +13,14 @@ import torch
 
 from qwen_demo.engines.batching import graphs
 from qwen_demo.engines.batching.graphs import RecordedStep, StepGraphs
-from qwen_demo.engines.batching.job import PrefillChunk
+from qwen_demo.engines.batching.job import Job, PrefillChunk
 from qwen_demo.engines.batching.kv_cache import DecodeView, KVCache, PrefillView
 from qwen_demo.engines.batching.memory_plan import MemoryPlan, layer_devices
+from qwen_demo.engines.batching.mixed import MixedStep, SlotState, ends
 from qwen_demo.engines.batching.model.attention import MIN_ROWS, padded_length
 from qwen_demo.engines.batching.model.decoder import LeanDecoder, StockDecoder
 from qwen_demo.engines.batching.model.stages import PipelineStages, StagedDecoder, on_device
-from qwen_demo.engines.batching.sampler import SampledTokens, Sampler, swap_columns
+from qwen_demo.engines.batching.sampler import PendingTokens, SampledTokens, Sampler, swap_columns
 from qwen_demo.models.prompt import Prompt
 from qwen_demo.types import Sampling
 
@@ -75,6 +76,7 @@ class ModelRunner:
         self._tokens, self._places, self._advance, self._deltas = self._state
         self._lengths = [0] * plan.slots
         self.kernels = make_kernel_step(decoder, self.cache, plan.slots) if kernels else None
+        self.mixed: MixedStep | None = None
         self._small_step: Any = self.kernels
         self.graphs: StepGraphs | None = None
         if cuda_graphs and self.device.type == "cuda" and StepGraphs.possible(model):
@@ -90,6 +92,13 @@ class ModelRunner:
             self.graphs = StepGraphs(self._logits, batches, plan.slot_tokens, by_length=self.kernels is None)
             if self.kernels:
                 self._small_step = RecordedStep(self.kernels, self.cache, width, graphs.SHORT)
+                if plan.pass_tokens:
+                    self.mix(plan.prefill_tokens, plan.pass_tokens)
+
+    def mix(self, prefill_tokens: int, prompt_tokens: int) -> None:
+        """Let answers and prompts share passes (`queue`); the numbers as in `MixedStep`."""
+        state, sizes = SlotState(self._state), {"prefill_tokens": prefill_tokens, "prompt_tokens": prompt_tokens}
+        self.mixed = MixedStep(self.decoder, self.kernels, self.cache, state, **sizes)
 
     @torch.inference_mode()
     def prefill(self, chunks: Sequence[PrefillChunk]) -> torch.Tensor:
@@ -98,8 +107,7 @@ class ModelRunner:
         if len(chunks) > most:
             firsts = range(0, len(chunks), most)
             return torch.cat([self.prefill(chunks[first : first + most]) for first in firsts])
-        # Computing a few tokens again changes nothing and keeps to shapes whose results do not depend on the chunk.
-        chunks = [replace(chunk, start=min(chunk.start, max(0, chunk.stop - MIN_ROWS))) for chunk in chunks]
+        chunks = _reaching_back(chunks)
         x = torch.cat([self._embedded(chunk) for chunk in chunks])
         positions = torch.cat([c.sequence.prompt.positions[:, c.start : c.stop] for c in chunks], dim=1)
         positions = positions.to(self.device)
@@ -113,6 +121,14 @@ class ModelRunner:
 
     def warm_up(self) -> None:
         """Record the steps that short conversations need."""
+        if self.mixed is not None:
+            try:
+                self.mixed.warm_up()
+                return
+            except Exception:
+                log.warning("passes over answers and prompts cannot be recorded here", exc_info=True)
+                self.mixed = None
+                torch.cuda.empty_cache()
         owners = [owner for owner in self.recorders if owner.graphs]
         try:
             for owner in owners:
@@ -152,11 +168,11 @@ class ModelRunner:
     ) -> SampledTokens:
         """Choose the first token of an answer from [1, hidden]; the slot decodes from now on."""
         self.sampler.start(slot, sampling, prompt.input_ids, constraint)
-        tokens, sampled = self.sampler.choose(self.decoder.logits(hidden), range(slot, slot + 1))
+        tokens, choice = self.sampler.choose(self.decoder.logits(hidden), range(slot, slot + 1))
         self._state[1:, slot] = torch.tensor([prompt.length, 1, prompt.rope_delta])
         self._tokens[slot] = tokens[0]
         self._lengths[slot] = prompt.length
-        return sampled
+        return choice.read()
 
     @torch.inference_mode()
     def decode(self, running: int) -> SampledTokens:
@@ -166,11 +182,47 @@ class ModelRunner:
             logits = self.graphs(running, longest)
         else:
             logits = self._logits(running, padded_length(longest, self.cache.length))
-        tokens, sampled = self.sampler.choose(logits, range(running))
+        tokens, choice = self.sampler.choose(logits, range(running))
         self._tokens[:running] = tokens
         self._places[:running] += self._advance[:running]
         self._lengths[:running] = [length + 1 if length else 0 for length in self._lengths[:running]]
-        return sampled
+        return choice.read()
+
+    @torch.inference_mode()
+    def queue(self, chunks: Sequence[PrefillChunk[Job]], batch: int) -> PendingTokens:
+        """Start a pass over chunks of prompts and the next tokens of the slots 0 to `batch`; nobody waits for it.
+
+        A prompt that is whole with its chunk gets the first token of its answer, its slot decodes from now on.
+        """
+        assert self.mixed is not None
+        beginning = [chunk.sequence for chunk in chunks if ends(chunk)]
+        for job in beginning:
+            self.sampler.start(job.slot, job.sampling, job.prompt.input_ids, job.constraint)
+        likeliest = None
+        if self.mixed.graphs is not None:
+            logits, likeliest = self.mixed(chunks, batch), self._tokens[:batch]
+        else:
+            logits = self._mixed_logits(chunks, batch, beginning)
+        tokens, choice = self.sampler.choose(logits, range(batch), likeliest)
+        if tokens is not likeliest:
+            self._tokens[:batch] = tokens
+        self._lengths[:batch] = [length + 1 if length else 0 for length in self._lengths[:batch]]
+        for job in beginning:
+            self._lengths[job.slot] = job.prompt.length
+        return choice
+
+    def _mixed_logits(self, chunks: Sequence[PrefillChunk[Job]], batch: int, beginning: list[Job]) -> torch.Tensor:
+        """As `MixedStep` gives them, by the plain way, with the same effect on the state but for the tokens."""
+        assert self.mixed is not None
+        chunks = _reaching_back(chunks)
+        x = [self._embedded(chunk) for chunk in chunks]
+        width = self.decoder.embed(self._tokens[:1]).shape[1]
+        longest = max(self._lengths[:batch], default=0) + 1
+        logits = self.mixed.plain(chunks, batch, torch.cat(x) if x else self._tokens.new_empty(0, width), longest)
+        self._places[:batch] += self._advance[:batch]
+        for job in beginning:
+            self._state[1:, job.slot] = torch.tensor([job.prompt.length, 1, job.prompt.rope_delta])
+        return logits
 
     def _logits(self, batch: int, keys: int) -> torch.Tensor:
         """[batch, vocabulary] float32; attention reads the first `keys` tokens of each slot."""
@@ -212,6 +264,11 @@ class ModelRunner:
         for slot in range(len(self._lengths)):
             self.idle(slot)
         self.cache.clear()
+
+
+def _reaching_back(chunks: Sequence[PrefillChunk]) -> list[PrefillChunk]:
+    """Computing a few tokens again changes nothing and keeps to shapes whose results do not depend on the chunk."""
+    return [replace(chunk, start=min(chunk.start, max(0, chunk.stop - MIN_ROWS))) for chunk in chunks]
 
 
 def make_kernel_step(decoder, cache: KVCache, slots: int):

@@ -41,6 +41,50 @@ class SampledTokens:
         return TokenLogprob(decode(self.tokens[row]), own, top)
 
 
+class PendingTokens:
+    """Tokens on their way to the CPU; the device need not be waited for until they are read.
+
+    Args:
+        tokens: [rows] int64.
+        logprobs: of the rows `wanted`: of the token [n], ids and values of the likeliest [n, most] each; or None.
+        wanted: row -> how many of the likeliest were asked for.
+        held: constraints that learn their row's token when it is read.
+    """
+
+    def __init__(
+        self,
+        tokens: torch.Tensor,
+        logprobs: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None,
+        wanted: dict[int, int] | None = None,
+        held: "dict[int, Constraint] | None" = None,
+    ):
+        self._copies = [_to_cpu(t) for t in (tokens, *(logprobs or ()))]
+        self._wanted, self._held = wanted or {}, held or {}
+        self._done: torch.cuda.Event | None = None
+        if tokens.is_cuda:
+            self._done = torch.cuda.Event()
+            self._done.record()
+
+    def read(self) -> SampledTokens:
+        """Wait for them; to be called once."""
+        if self._done is not None:
+            self._done.synchronize()
+        tokens, *logprobs = (copy.tolist() for copy in self._copies)
+        for row, constraint in self._held.items():
+            constraint.accept(tokens[row])
+        if not logprobs:
+            return SampledTokens(tokens, {})
+        own, ids, values = logprobs
+        rows = enumerate(self._wanted.items())
+        return SampledTokens(tokens, {row: (own[n], ids[n][:top], values[n][:top]) for n, (row, top) in rows})
+
+
+def _to_cpu(tensor: torch.Tensor) -> torch.Tensor:
+    if not tensor.is_cuda:
+        return tensor.clone()
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+
+
 class Sampler:
     """Parameters and token histories of all slots.
 
@@ -91,20 +135,28 @@ class Sampler:
         for state in (self._floats, self._integers, *histories):
             swap_columns(state, a, b)
 
-    def choose(self, logits: torch.Tensor, rows: range) -> tuple[torch.Tensor, SampledTokens]:
+    @property
+    def is_held(self) -> bool:
+        """Whether some answer's next token depends on what its last one was read to be."""
+        return bool(self._constraints)
+
+    def choose(
+        self, logits: torch.Tensor, rows: range, likeliest: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, PendingTokens]:
         """Pick one token for each of the slots `rows`.
 
         Args:
             logits: [len(rows), vocabulary] float32; changed in place.
+            likeliest: [len(rows)], if they are known.
 
         Returns:
-            The tokens on the device, and everything on the CPU. A row without a request is greedy.
+            The tokens on the device, and the same on its way to the CPU. A row without a request is greedy.
         """
         requests = self._asked[rows.start : rows.stop]
         asked = {i: sampling for i, sampling in enumerate(requests) if sampling}
         if not asked:
-            tokens = logits.argmax(-1)
-            return tokens, SampledTokens(tokens.tolist(), {})
+            tokens = logits.argmax(-1) if likeliest is None else likeliest
+            return tokens, PendingTokens(tokens)
         wanted = [i for i, s in asked.items() if s.top_logprobs is not None]
         raw = logits[wanted].log_softmax(-1) if wanted else None
         held = {row - rows.start: c for row, c in self._constraints.items() if row in rows}
@@ -122,10 +174,8 @@ class Sampler:
                 self._histories[1][span].scatter_add_(
                     1, tokens[:, None], torch.ones_like(tokens[:, None], dtype=torch.float)
                 )
-        sampled = SampledTokens(tokens.tolist(), self._logprobs(raw, wanted, tokens, asked))
-        for row, constraint in held.items():
-            constraint.accept(sampled.tokens[row])
-        return tokens, sampled
+        tops = {i: asked[i].top_logprobs or 0 for i in wanted}
+        return tokens, PendingTokens(tokens, _logprobs(raw, tokens, tops), tops, held)
 
     def _empty_histories(self) -> tuple[torch.Tensor, torch.Tensor]:
         shape = (self._slots, self._vocabulary)
@@ -173,15 +223,15 @@ class Sampler:
             width = vocabulary
         return torch.full_like(logits, -torch.inf).scatter(-1, index, values.masked_fill(~kept, -torch.inf))
 
-    def _logprobs(
-        self, raw: torch.Tensor | None, wanted: list[int], tokens: torch.Tensor, asked: dict[int, Sampling]
-    ) -> dict[int, tuple[float, list[int], list[float]]]:
-        if raw is None:
-            return {}
-        tops = [asked[i].top_logprobs or 0 for i in wanted]
-        own = raw.gather(1, tokens[wanted, None])[:, 0].tolist()
-        values, ids = (t.tolist() for t in raw.topk(max(tops), dim=-1))
-        return {i: (own[n], ids[n][:top], values[n][:top]) for n, (i, top) in enumerate(zip(wanted, tops, strict=True))}
+
+def _logprobs(
+    raw: torch.Tensor | None, tokens: torch.Tensor, tops: dict[int, int]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+    """Of the rows `tops`, whose log probabilities `raw` are; as `PendingTokens` wants them."""
+    if raw is None:
+        return None
+    values, ids = raw.topk(max(tops.values()), dim=-1)
+    return raw.gather(1, tokens[list(tops), None])[:, 0], ids, values
 
 
 _NEUTRAL = ("temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty")

@@ -13,6 +13,7 @@ from typing import Generic
 from qwen_demo.engines.batching.job import PrefillChunk, S
 
 OVERTAKES = 32
+FEW = 16  # answers
 
 
 class Scheduler(Generic[S]):
@@ -23,16 +24,28 @@ class Scheduler(Generic[S]):
         slot_tokens: the longest request.
         budget_tokens: reserved tokens of all running requests together.
         prefill_tokens: how many prompt tokens one step computes while answers are being written.
+        pass_tokens: how many one pass can take at all, cutting prompts wherever it is full; 0 if a prompt is cut only
+            where it does not fit a step of its own.
+        quiet_tokens: as `prefill_tokens`, while few answers are being written.
 
     Attributes:
         waiting: in the order of arrival.
         running: in the order of admission.
     """
 
-    def __init__(self, slots: int, slot_tokens: int, budget_tokens: int, prefill_tokens: int):
+    def __init__(
+        self,
+        slots: int,
+        slot_tokens: int,
+        budget_tokens: int,
+        prefill_tokens: int,
+        pass_tokens: int = 0,
+        quiet_tokens: int = 0,
+    ):
         assert slots > 0 and 0 < slot_tokens <= budget_tokens and prefill_tokens > 0
         self.slots, self.slot_tokens = slots, slot_tokens
-        self.budget_tokens, self.prefill_tokens = budget_tokens, prefill_tokens
+        self.budget_tokens, self.prefill_tokens, self.pass_tokens = budget_tokens, prefill_tokens, pass_tokens
+        self.quiet_tokens = max(prefill_tokens, quiet_tokens)
         self.waiting: deque[S] = deque()
         self.running: list[S] = []
         self.reserved_tokens = 0
@@ -84,14 +97,16 @@ class Scheduler(Generic[S]):
     def chunks(self) -> list[PrefillChunk[S]]:
         """Prompt tokens to compute in this step, the oldest request's first."""
         unread = [sequence for sequence in self.running if not sequence.is_decoding]
-        left = self.prefill_tokens
+        left = self.prefill_tokens if len(self.running) - len(unread) > FEW else self.quiet_tokens
         # With nobody to keep waiting a prompt is read whole, one a step, so that its first token comes soon.
         if len(unread) == len(self.running) and unread:
             left = max(left, unread[0].prompt_tokens - unread[0].prefilled_tokens)
+        if self.pass_tokens:
+            left = min(left, self.pass_tokens)
         made: list[PrefillChunk[S]] = []
         for sequence in unread:
-            # A prompt is cut only where it does not fit a step of its own: every pass costs the weights once more.
-            if made and sequence.prompt_tokens - sequence.prefilled_tokens > left:
+            # Without answers in the same pass, each one more costs the weights once more.
+            if not self.pass_tokens and made and sequence.prompt_tokens - sequence.prefilled_tokens > left:
                 break
             start = sequence.prefilled_tokens
             made.append(PrefillChunk(sequence, start, min(sequence.prompt_tokens, start + left)))

@@ -49,11 +49,15 @@ class SlotTable:
         self._prefixes.free(slot, keep=keep)
 
     def decoding(self) -> list[Job | None]:
-        """The job of each slot, up to the last one that decodes; None for those that do not."""
-        jobs = [job if job and job.is_decoding else None for job in self.jobs]
+        """The job of each slot, up to the last one that gets another token; None for those that do not."""
+        jobs = [job if job and job.is_decoding and job.wants_tokens else None for job in self.jobs]
         while jobs and jobs[-1] is None:
             jobs.pop()
         return jobs
+
+    def holds(self, job: Job) -> bool:
+        """Whether the job still runs."""
+        return self.jobs[job.slot] is job
 
     def forget_old(self) -> None:
         self._prefixes.forget_old()

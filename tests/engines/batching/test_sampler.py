@@ -45,7 +45,7 @@ def test_a_batch_draws_what_each_sequence_draws_alone(asked, dice):
     sampler = Sampler(len(asked) + 1, vocabulary, CPU)
     for slot, sampling in enumerate(asked):
         sampler.start(slot, sampling, PROMPT)
-    made = [sampler.choose(step.clone(), range(len(asked)))[1].tokens for step in logits]
+    made = [sampler.choose(step.clone(), range(len(asked)))[1].read().tokens for step in logits]
     for slot, sampling in enumerate(asked):
         assert [tokens[slot] for tokens in made] == reference(sampling, logits[:, slot])
 
@@ -56,7 +56,7 @@ def test_draws_have_the_probabilities_of_the_softmax():
     sampler = Sampler(rows, 5, CPU)
     for slot in range(rows):
         sampler.start(slot, Sampling(temperature=1.5, seed=slot), PROMPT[:1])
-    tokens = torch.tensor(sampler.choose(logits.repeat(rows, 1), range(rows))[1].tokens)
+    tokens = torch.tensor(sampler.choose(logits.repeat(rows, 1), range(rows))[1].read().tokens)
     for token, probability in enumerate(torch.softmax(logits / 1.5, -1).tolist()):
         share = (tokens == token).float().mean().item()
         assert math.isclose(share, probability, abs_tol=4 * math.sqrt(probability / rows))
@@ -65,7 +65,7 @@ def test_draws_have_the_probabilities_of_the_softmax():
 def test_steps_of_one_seed_are_independent_draws():
     sampler = Sampler(1, 2, CPU)
     sampler.start(0, Sampling(temperature=1.0, seed=1), PROMPT[:0])
-    tokens = [sampler.choose(torch.zeros(1, 2), range(1))[1].tokens[0] for _ in range(2000)]
+    tokens = [sampler.choose(torch.zeros(1, 2), range(1))[1].read().tokens[0] for _ in range(2000)]
     assert abs(sum(tokens) / 2000 - 0.5) < 0.05
     pairs = sum(a == b for a, b in itertools.pairwise(tokens))
     assert abs(pairs / 1999 - 0.5) < 0.05
@@ -81,7 +81,7 @@ def test_moving_to_another_slot_changes_no_draw():
         if step == 3:
             sampler.swap(2, 0)
         slot = 0 if step >= 3 else 2
-        made += sampler.choose(row[None].clone(), range(slot, slot + 1))[1].tokens
+        made += sampler.choose(row[None].clone(), range(slot, slot + 1))[1].read().tokens
     assert made == reference(sampling, logits)
 
 
@@ -92,7 +92,7 @@ def test_logprobs_are_those_of_the_model_before_any_filter(top):
     sampler.start(0, Sampling(), PROMPT)
     sampler.start(1, Sampling(temperature=1.0, top_k=1, repetition_penalty=2.0, top_logprobs=top), PROMPT)
     expected = logits[1].log_softmax(-1)
-    chosen = sampler.choose(logits.clone(), range(2))[1]
+    chosen = sampler.choose(logits.clone(), range(2))[1].read()
     own, ids, values = chosen.logprobs[1]
     assert list(chosen.logprobs) == [1]
     assert math.isclose(own, expected[chosen.tokens[1]], rel_tol=1e-5)

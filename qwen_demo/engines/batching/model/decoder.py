@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from qwen_demo.engines.batching.kv_cache import DecodeView, PrefillView
+from qwen_demo.engines.batching.kv_cache import DecodeView, MixedView, PrefillView
 from qwen_demo.engines.batching.model import attention
 from qwen_demo.engines.batching.model.linear import GatedMlp, Packed, kind_for
 
@@ -125,10 +125,15 @@ class LeanDecoder:
         all_sin[:, :rotated] = torch.cat([-sin, sin], -1)[:, None]
         return all_cos, all_sin
 
-    def hidden(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView | DecodeView) -> torch.Tensor:
-        """As `StockDecoder.hidden`."""
+    def hidden(
+        self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView | DecodeView | MixedView
+    ) -> torch.Tensor:
+        """As `StockDecoder.hidden`; answers and prompts may share a pass."""
         cos, sin = self.cos_sin(positions, x.dtype)
-        attend: Callable[..., torch.Tensor] = self._decode if isinstance(view, DecodeView) else self._prefill
+        ways: dict[type, Callable[..., torch.Tensor]] = {
+            DecodeView: self._decode, PrefillView: self._prefill, MixedView: self._mixed
+        }  # fmt: skip
+        attend = ways[type(view)]
         for index, layer in enumerate(self.layers):
             qkv = layer.qkv(layer.norm_1(x)).view(cos.shape)
             qkv = torch.addcmul(qkv * cos, qkv.roll(self.head_dim // 2, -1), sin)
@@ -143,6 +148,12 @@ class LeanDecoder:
     def _prefill(self, qkv: torch.Tensor, view: PrefillView, layer: int) -> torch.Tensor:
         seen = view.put(qkv[:, self.heads :].unflatten(1, (2, self.kv_heads)), layer)
         return self.attend_chunks(qkv[:, : self.heads].transpose(0, 1), seen, view)
+
+    def _mixed(self, qkv: torch.Tensor, view: MixedView, layer: int) -> torch.Tensor:
+        attended = [self._decode(qkv[: view.single], view.answers, layer)] if view.single else []
+        if view.prompts is not None:
+            attended.append(self._prefill(qkv[view.single :], view.prompts, layer))
+        return torch.cat(attended)
 
     def attend_chunks(self, query: torch.Tensor, seen, view: PrefillView) -> torch.Tensor:
         """[heads, tokens, head_dim] over each chunk's keys and values -> [tokens, heads * head_dim]."""

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from qwen_demo.models import fp8
+
 ROWS_HINT = 32
 PACKED_BYTES = 1 << 30
 # GPU products are several times slower where rows are not whole vectors of 16 bytes; these are whole tiles.
@@ -126,6 +128,31 @@ class FusedNf4:
         return residual + self(x)
 
 
+class Fp8:
+    """The stacked weights of `Fp8Linear` modules, whose own become views. Its input may be quantised already."""
+
+    def __init__(self, *modules: Any):
+        self.weight: torch.Tensor = modules[0].weight.data
+        self.scales: torch.Tensor = modules[0].scales
+        self.bias: torch.Tensor | None = modules[0].bias
+        self.dtype: torch.dtype = modules[0].compute_dtype
+        if len(modules) > 1:
+            # Concatenated as bytes: not every operator knows the type.
+            self.weight = torch.cat([m.weight.data.view(torch.uint8) for m in modules]).view(fp8.E4M3)
+            self.scales = torch.cat([m.scales for m in modules])
+            self.bias = None if modules[0].bias is None else torch.cat([m.bias.data for m in modules])
+            sizes = [m.out_features for m in modules]
+            for m, weight, scales in zip(modules, self.weight.split(sizes), self.scales.split(sizes), strict=True):
+                m.weight.data, m.scales = weight, scales
+
+    def __call__(self, x: "torch.Tensor | tuple[torch.Tensor, torch.Tensor]") -> torch.Tensor:
+        rows, scales = x if isinstance(x, tuple) else fp8.quantised(x)
+        return fp8.product(rows, scales, self.weight, self.scales, self.bias, self.dtype)
+
+    def add(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        return residual + self(x)
+
+
 class Modules:
     """The modules themselves, called in turn: quantised weights stay as their library keeps them."""
 
@@ -164,6 +191,10 @@ class GatedMlp:
             return self.down.add(self._up.mul(x, self._gate(x, "swish")), residual)
         return self.down.add(self.silu_and_mul(self.gate_up(x)), residual)
 
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Without the residual; not for packed weights."""
+        return self.down(self.silu_and_mul(self.gate_up(x)))
+
 
 def silu_and_mul(both: torch.Tensor) -> torch.Tensor:
     """[rows, 2 * width], gates first -> [rows, width]."""
@@ -194,7 +225,9 @@ def padded(mlp: Any) -> tuple[Plain, Plain]:
 
 def kind_for(module: nn.Module) -> type:
     """Which of these serves the linear layers inside `module`."""
-    linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
+    linears = [m for m in module.modules() if isinstance(m, nn.Linear | fp8.Fp8Linear)]
+    if linears and all(type(m) is fp8.Fp8Linear for m in linears):
+        return Fp8
     if any(type(m) is not nn.Linear for m in linears):
         # On the CPU bitsandbytes repacks a module's weights at its first call.
         on_cuda = all(m.weight.is_cuda for m in linears)

@@ -21,7 +21,7 @@ def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, spans: AttentionSpans, scaling: float
 ) -> torch.Tensor:
     """[patches, heads, head_dim] each -> the same."""
-    if _has_varlen(query.device, query.dtype):
+    if has_varlen(query.device, query.dtype):
         from torch.nn.attention.varlen import varlen_attn
 
         # Its scale is 1 / sqrt(head_dim), which is the encoder's.
@@ -37,7 +37,7 @@ def attend(
 
 
 @functools.cache
-def _has_varlen(device: torch.device, dtype: torch.dtype) -> bool:
+def has_varlen(device: torch.device, dtype: torch.dtype) -> bool:
     """PyTorch's variable-length attention wants a GPU of Ampere's generation or later and half precision."""
     if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
         return False

@@ -4,17 +4,21 @@ A process of its own: Triton reads that variable when it is imported.
 """
 
 import json
+from types import SimpleNamespace
 
 import torch
 
 from benchmarks.architectures import _draw_quantized, load
 from qwen_demo.engines.batching.job import PrefillChunk, SequenceState
 from qwen_demo.engines.batching.kv_cache import KVCache, PrefillView
+from qwen_demo.engines.batching.mixed import MixedStep, SlotState
 from qwen_demo.engines.batching.model import decoder as decoders
 from qwen_demo.engines.batching.model.kernels import attention, checks
 from qwen_demo.engines.batching.model.kernels.step import KernelStep
-from qwen_demo.engines.batching.model.linear import FusedNf4, Modules, Plain
+from qwen_demo.engines.batching.model.linear import Fp8, FusedNf4, Modules, Plain
 from qwen_demo.engines.batching.model.stages import PipelineStages, StagedDecoder
+from qwen_demo.models import fp8
+from qwen_demo.models.prompt import Medium, Prompt
 
 
 def model_of(kind: type, quantization: str = ""):
@@ -28,6 +32,12 @@ def model_of(kind: type, quantization: str = ""):
 
 def made(kind: type, quantization: str = "") -> decoders.LeanDecoder:
     return decoders.LeanDecoder(model_of(kind, quantization))
+
+
+def in_fp8() -> decoders.LeanDecoder:
+    model = model_of(Fp8)
+    fp8.quantise(model)
+    return decoders.LeanDecoder(model)
 
 
 def stage_errors() -> dict[str, float]:
@@ -58,16 +68,65 @@ def stage_errors() -> dict[str, float]:
     return errors
 
 
+def mixed_errors(decoder: decoders.LeanDecoder) -> dict[str, float]:
+    """Passes over answers and prompts as they are recorded, against the plain ones: logits, state and cache."""
+    shape = {"kv_heads": decoder.kv_heads, "head_dim": decoder.head_dim, "dtype": torch.float32}
+    caches = [KVCache([torch.device("cpu")] * 2, slots=3, length=200, **shape) for _ in range(2)]
+    noise = torch.randn(caches[0].layer(0).shape)
+    for cache in caches:
+        cache.layer(0).copy_(noise)
+        cache.layer(1).copy_(noise)
+    # Slot 0 writes, slot 1 is idle, slot 2 gets what is left of its prompt, which has an image.
+    state = torch.tensor([[5, 7, 9], [40, 200, 200], [1, 0, 0], [-3, 0, 0]])
+    sizes = {"prefill_tokens": 64, "prompt_tokens": 256}
+    kernels = KernelStep(decoder, caches[0], product=False)
+    recorded = MixedStep(decoder, kernels, caches[0], SlotState(state.clone()), **sizes)
+    plain = MixedStep(decoder, None, caches[1], SlotState(state.clone()), **sizes)
+    width = decoder.norm.weight.shape[0]
+    recorded._logits = torch.zeros(3, 3072)
+
+    def record(*size: int):
+        return SimpleNamespace(replay=lambda: recorded._logits[: size[0]].copy_(recorded._pass(*size)))
+
+    recorded._record = record
+    ids = torch.randint(0, 3000, (150,))
+    image = Medium("image", (1, 4, 10), 130, 10, torch.zeros(40, 4))
+    positions = torch.stack([torch.arange(150), torch.arange(150) // 2, torch.arange(150) % 7])
+    job = SequenceState(prompt_tokens=150, slot=2)
+    job.prompt, job.features = Prompt(ids, ids.int(), positions, -4, (image,)), (torch.randn(10, width),)
+    x = decoder.embed(ids).clone()
+    x[130:140] = job.features[0]
+    errors, batch = {}, 3
+    for chunks in ([PrefillChunk(job, 0, 137)], [PrefillChunk(job, 137, 150)], []):
+        made = recorded(chunks, batch).clone()
+        start, stop = (chunks[0].start, chunks[0].stop) if chunks else (0, 0)
+        expected = plain.plain(chunks, batch, x[start:stop], 160)
+        read = [0, 2] if stop in (0, 150) else [0]
+        errors[f"mixed/{stop}"] = checks.difference(made[read], expected[read])
+        moved = plain._state.all
+        moved[1] += moved[2]
+        if stop == 150:
+            moved[1:, 2] = torch.tensor([150, 1, -4])
+        moved[0] = recorded._state.all[0]
+        errors[f"mixed/{stop} state"] = float((recorded._state.all != moved).sum())
+        errors[f"mixed/{stop} tokens"] = float((moved[0, read] != expected[read].argmax(-1)).sum())
+        stored = [torch.cat([cache.layer(n) for n in range(2)])[..., :-1, :] for cache in caches]
+        errors[f"mixed/{stop} stored"] = checks.difference(*stored)
+    return errors
+
+
 @torch.inference_mode()
 def main() -> None:
     attention.PROGRAMS = 8  # the interpreter runs them one after another
-    plain, quantised = made(Plain), made(FusedNf4, "nf4")
+    plain, quantised, eight = made(Plain), made(FusedNf4, "nf4"), in_fp8()
     print(
         json.dumps(
             {
                 "fits": [KernelStep.fits(decoder) for decoder in (plain, quantised, made(Modules))],
+                "fp8": checks.kernel_errors(eight, rows=2),
                 "step": checks.kernel_errors(plain, rows=2),
                 "stages": stage_errors(),
+                "mixed": mixed_errors(plain),
                 "products": checks.product_errors(quantised, [1, 17]),
             }
         )

@@ -1,8 +1,8 @@
-"""Attention of single tokens, each over the keys of its slot up to its own place.
+"""Attention over the slots of a cache: of single tokens, and of blocks of a prompt's tokens.
 
-A row is the newest token of an answer, or one of a short chunk of a prompt. Its keys are divided
-among several programs (Dao et al. 2023, "Flash-Decoding"), whose results a second kernel joins.
-Places are read on the device: one recorded step serves all.
+A single token sees the keys of its slot up to its own place; they are divided among several programs
+(Dao et al. 2023, "Flash-Decoding"), whose results a second kernel joins. A block of a prompt's tokens passes over the
+keys once (Dao et al. 2022, "FlashAttention"). Places are read on the device: one recorded step serves all.
 """
 
 import torch
@@ -13,6 +13,8 @@ from qwen_demo.engines.batching.model.kernels.pointwise import deinterleaved_col
 
 MOST_SPLITS = 64
 PROGRAMS = 264  # two for each of the 132 multiprocessors of an H100
+BLOCK_TOKENS = 128  # of a prompt, for one program
+LOG2_E = 1.4426950408889634
 
 
 def splits_for(rows: int, kv_heads: int) -> int:
@@ -86,7 +88,9 @@ def _join_splits(
     tl.store(out + (row * HEADS + head) * DIM + place, joined.to(out.dtype.element_ty))
 
 
-def attend(query, keys, values, slots, places, *, scaling: float, deinterleaved: bool = False) -> torch.Tensor:
+def attend(
+    query, keys, values, slots, places, *, scaling: float, deinterleaved: bool = False, out: torch.Tensor | None = None
+) -> torch.Tensor:
     """As `attention.decode` of the plain path, with places instead of a mask.
 
     Args:
@@ -94,6 +98,7 @@ def attend(query, keys, values, slots, places, *, scaling: float, deinterleaved:
         keys, values: [slots, kv_heads, length + 1, dim], slots and heads with the same strides in both.
         slots: [rows] int64.
         places: [rows] int64, of the last key that a row sees, its own; `length` for a row that nobody reads.
+        out: where the result goes, if it has a place.
 
     Returns:
         [rows, heads * dim].
@@ -108,9 +113,65 @@ def attend(query, keys, values, slots, places, *, scaling: float, deinterleaved:
         HEADS=heads, KV_HEADS=kv_heads, DIM=dim, ROWS=max(16, triton.next_power_of_2(heads // kv_heads)), BLOCK=64,
         num_warps=4, num_stages=2,
     )  # fmt: skip
-    out = torch.empty(rows, heads * dim, dtype=query.dtype, device=query.device)
+    out = torch.empty(rows, heads * dim, dtype=query.dtype, device=query.device) if out is None else out
     _join_splits[(rows, heads)](
         tops, sums, parts, out,
         HEADS=heads, KV_HEADS=kv_heads, DIM=dim, SPLITS=splits, DEINTERLEAVED=deinterleaved, num_warps=4,
     )  # fmt: skip
     return out
+
+
+@triton.jit
+def _attend_block(
+    query, keys, values, blocks, out, scaling, slot_stride, head_stride,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    about = blocks + tl.program_id(0) * 4
+    head = tl.program_id(1)
+    row = tl.load(about)
+    count = tl.load(about + 1).to(tl.int32)
+    if count > 0:
+        slot = tl.load(about + 2)
+        place = tl.load(about + 3).to(tl.int32)
+        own = tl.arange(0, ROWS)
+        dim = tl.arange(0, DIM)
+        step = tl.arange(0, BLOCK)
+        at_query = ((row + own[:, None]) * HEADS + head) * DIM + dim[None, :]
+        real = own[:, None] < count
+        q = tl.load(query + at_query, mask=real, other=0.0)
+        base = slot * slot_stride + (head // (HEADS // KV_HEADS)) * head_stride
+        stop = place + count
+        top = tl.full([ROWS], -1.0e30, tl.float32)
+        total = tl.zeros([ROWS], tl.float32)
+        sums_of_values = tl.zeros([ROWS, DIM], tl.float32)
+        for at in range(0, stop, BLOCK):
+            token = at + step
+            there = token[:, None] < stop
+            k = tl.load(keys + base + token[:, None] * DIM + dim[None, :], mask=there, other=0.0)
+            score = tl.dot(q, tl.trans(k)) * scaling
+            score = tl.where(token[None, :] <= place + own[:, None], score, -1.0e30)
+            higher = tl.maximum(top, tl.max(score, 1))
+            share = tl.exp2(score - higher[:, None])
+            fade = tl.exp2(top - higher)
+            total = total * fade + tl.sum(share, 1)
+            v = tl.load(values + base + token[:, None] * DIM + dim[None, :], mask=there, other=0.0)
+            sums_of_values = tl.dot(share.to(v.dtype), v, sums_of_values * fade[:, None])
+            top = higher
+        tl.store(out + at_query, (sums_of_values / total[:, None]).to(out.dtype.element_ty), mask=real)
+
+
+def attend_blocks(query, keys, values, blocks, *, scaling: float, out: torch.Tensor) -> None:
+    """Runs of prompts' tokens, each token over the keys of its slot up to its own place.
+
+    Args:
+        query: [rows, heads, dim].
+        keys, values: as in `attend`.
+        blocks: [blocks, 4] int64 of at most BLOCK_TOKENS rows each: first row, rows (0 for none), slot, place of the
+            first row.
+        out: [rows, heads * dim]; rows that are in no block are left as they are.
+    """
+    _, heads, dim = query.shape
+    _attend_block[(blocks.shape[0], heads)](
+        query, keys, values, blocks, out, scaling * LOG2_E, keys.stride(0), keys.stride(1),
+        HEADS=heads, KV_HEADS=keys.shape[1], DIM=dim, ROWS=BLOCK_TOKENS, BLOCK=64, num_warps=8, num_stages=3,
+    )  # fmt: skip

@@ -9,17 +9,21 @@ import torch
 import torch.nn.functional as F
 
 from qwen_demo.engines.batching.job import PrefillChunk, SequenceState
-from qwen_demo.engines.batching.kv_cache import DecodeView, KVCache, PrefillView
+from qwen_demo.engines.batching.kv_cache import DecodeView, KVCache, MixedView, PrefillView
 from qwen_demo.engines.batching.model import attention as plain_attention
 from qwen_demo.engines.batching.model.decoder import LeanDecoder
 from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
-from qwen_demo.engines.batching.model.kernels.step import KernelStep, linears
+from qwen_demo.engines.batching.model.kernels.step import KernelStep, MixedRows, linears
+from qwen_demo.engines.batching.model.linear import Fp8
 from qwen_demo.engines.batching.model.vision import apply_rope
+from qwen_demo.models import fp8
 
 log = logging.getLogger(__name__)
 
 # bf16 keeps eight bits; results of sums in another order stay well inside this share of their norm.
 TOLERANCE = 0.02
+# What is rounded otherwise before it is quantised to eight bits may come to the next of few values.
+TOLERANCE_FP8 = 0.05
 
 
 @torch.inference_mode()
@@ -37,7 +41,8 @@ def checked_step(decoder, cache: KVCache, rows: int) -> KernelStep | None:
         log.warning("the kernels of the decode step do not run here; the plain path serves", exc_info=True)
         return None
     log.info("kernels of the decode step against the plain path: %s", format_errors(worst))
-    if not all(error < TOLERANCE for error in worst.values()):
+    tolerance = TOLERANCE_FP8 if isinstance(decoder.layers[0].qkv, Fp8) else TOLERANCE
+    if not all(error < tolerance for error in worst.values()):
         log.warning("the kernels of the decode step are wrong here (%s); the plain path serves", format_errors(worst))
         return None
     return KernelStep(decoder, cache, product=_product_is_right(decoder, rows))
@@ -93,7 +98,25 @@ def kernel_errors(decoder: LeanDecoder, rows: int = 5) -> dict[str, float]:
     cos, sin = torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
     pairs = zip(pointwise.apply_rope(qkv, cos, sin), apply_rope(qkv, cos, sin), strict=True)
     errors["apply_rope"] = max(difference(made, expected) for made, expected in pairs)
+    if isinstance(layer.qkv, Fp8):
+        errors["fp8"] = _fp8_error(layer, random(rows, width), random(rows, 2 * layer.mlp.down.weight.shape[1]))
     return errors | _attention_errors(decoder, rows, random)
+
+
+def _fp8_error(layer, x: torch.Tensor, both: torch.Tensor) -> float:
+    """What the kernels quantise, and a product with it, against the same in float32."""
+
+    def of(rows: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+        return rows.float() * scales
+
+    gate, up = both.chunk(2, dim=-1)
+    pairs = [
+        (of(*pointwise.quantise(x)), of(*fp8.quantised(x))),
+        (of(*pointwise.add_norm_fp8(x.clone(), None, layer.norm_1)), of(*fp8.quantised(layer.norm_1(x)))),
+        (of(*pointwise.silu_and_mul_fp8(both)), of(*fp8.quantised(F.silu(gate) * up))),
+        (layer.qkv(x), F.linear(of(*fp8.quantised(x)), of(layer.qkv.weight, layer.qkv.scales), layer.qkv.bias.float())),
+    ]
+    return max(difference(made, expected) for made, expected in pairs)
 
 
 def _attention_errors(decoder: LeanDecoder, rows: int, random) -> dict[str, float]:
@@ -140,9 +163,29 @@ def _pass_errors(decoder: LeanDecoder, step: KernelStep, cache: KVCache, random)
         made = step.prefill(x, positions, view)
         errors = {"prefill": max(difference(made, expected), difference(cache.layer(0), stored))}
         made = step.decode(x, positions, view.slots, view.places)
-        return errors | {"decode": difference(made, expected)}
+        return errors | {
+            "decode": difference(made, expected),
+            "mixed": _mixed_error(decoder, step, cache, x, positions),
+        }
     finally:
         decoder.layers = layers
+
+
+def _mixed_error(decoder: LeanDecoder, step: KernelStep, cache: KVCache, x, positions) -> float:
+    """A token of slot 0, an idle slot's, and two chunks of slot 1, in one pass."""
+    device, dtype = x.device, x.dtype
+    places = torch.tensor([25, cache.length], device=device)
+    chunks = [PrefillChunk(SequenceState(slot=1), 60, 69), PrefillChunk(SequenceState(slot=1), 0, 5)]
+    prompts = PrefillView(cache, chunks, dtype)
+    view = MixedView(DecodeView(cache, places, 64, dtype), prompts, 2)
+    expected = decoder.hidden(x, positions, view)
+    stored = cache.layer(0).clone()
+    blocks = torch.tensor([[2, 9, 1, 60], [11, 5, 1, 0], [0, 0, 0, 0]], device=device)
+    slots = torch.cat([torch.arange(2, device=device), prompts.slots])
+    rows = MixedRows(x, positions, slots, torch.cat([places, prompts.places]), 2, blocks)
+    made = step.mixed(rows)
+    read = [0, *range(2, 16)]  # an idle slot's result means nothing
+    return max(difference(made[read], expected[read]), difference(cache.layer(0), stored))
 
 
 def product_errors(decoder: LeanDecoder, sizes: list[int]) -> dict[str, float]:

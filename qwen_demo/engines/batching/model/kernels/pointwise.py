@@ -9,6 +9,8 @@ import torch
 import triton
 import triton.language as tl
 
+from qwen_demo.models.fp8 import E4M3
+
 
 @triton.jit
 def deinterleaved_column(column):
@@ -46,13 +48,14 @@ def add_norm(state, delta, norm, *, parts: int, deinterleaved: bool) -> torch.Te
     Args:
         state: [rows, width].
         delta: None for parts 0; [rows, width] for 1; else [parts, rows, width] float32.
-        norm: has `weight` [width] and `eps`.
+        norm: has `weight` [width] and `eps`, or transformers' name of it.
     """
     rows, width = state.shape
     out = torch.empty_like(state)
     block = triton.next_power_of_2(width)
+    eps = norm.eps if hasattr(norm, "eps") else norm.variance_epsilon
     _add_norm[(rows,)](
-        state, state if delta is None else delta, norm.weight, out, rows, norm.eps,
+        state, state if delta is None else delta, norm.weight, out, rows, eps,
         WIDTH=width, BLOCK=block, PARTS=parts, DEINTERLEAVED=deinterleaved, num_warps=8,
     )  # fmt: skip
     return out
@@ -79,6 +82,94 @@ def silu_and_mul(both: torch.Tensor, *, deinterleaved: bool = False) -> torch.Te
         both, out, width, BLOCK=1024, DEINTERLEAVED=deinterleaved, num_warps=4
     )
     return out
+
+
+@triton.jit
+def _scaled_row(x, out, scales, row, column, inside, WIDTH):
+    """Store a row in e4m3 and by what it is to be multiplied; 448 is the largest of that kind."""
+    scale = tl.maximum(tl.max(tl.abs(x), 0), 1.0e-12) / 448.0
+    tl.store(scales + row, scale)
+    x = tl.minimum(tl.maximum(x / scale, -448.0), 448.0)
+    tl.store(out + row * WIDTH + column, x.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit(do_not_specialize=["rows"])
+def _add_norm_fp8(
+    state, delta, weight, out, scales, rows, eps, WIDTH: tl.constexpr, BLOCK: tl.constexpr, ADDS: tl.constexpr
+):
+    row = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, BLOCK)
+    inside = column < WIDTH
+    kind = state.dtype.element_ty
+    x = tl.load(state + row * WIDTH + column, mask=inside, other=0.0).to(tl.float32)
+    if ADDS:
+        x += tl.load(delta + row * WIDTH + column, mask=inside, other=0.0).to(tl.float32)
+        x = x.to(kind)
+        tl.store(state + row * WIDTH + column, x, mask=inside)
+        x = x.to(tl.float32)
+    scale = tl.rsqrt(tl.sum(x * x, axis=0) / WIDTH + eps)
+    gain = tl.load(weight + column, mask=inside, other=0.0).to(tl.float32)
+    _scaled_row((x * scale * gain).to(kind).to(tl.float32), out, scales, row, column, inside, WIDTH)
+
+
+def add_norm_fp8(state, delta, norm) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `add_norm`, its result quantised as `fp8.quantised` does it; `delta` in one part or None."""
+    rows, width = state.shape
+    out, scales = _empty_fp8(rows, width, state.device)
+    _add_norm_fp8[(rows,)](
+        state, state if delta is None else delta, norm.weight, out, scales, rows, norm.eps,
+        WIDTH=width, BLOCK=triton.next_power_of_2(width), ADDS=delta is not None, num_warps=8,
+    )  # fmt: skip
+    return out, scales
+
+
+@triton.jit
+def _silu_and_mul_fp8(both, out, scales, WIDTH, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, BLOCK)
+    inside = column < WIDTH
+    kind = both.dtype.element_ty
+    gate = tl.load(both + row * 2 * WIDTH + column, mask=inside, other=0.0).to(tl.float32)
+    up = tl.load(both + row * 2 * WIDTH + WIDTH + column, mask=inside, other=0.0).to(tl.float32)
+    opened = (gate / (1.0 + tl.exp(-gate))).to(kind).to(tl.float32)
+    _scaled_row((opened * up).to(kind).to(tl.float32), out, scales, row, column, inside, WIDTH)
+
+
+def silu_and_mul_fp8(both: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `silu_and_mul`, its result quantised."""
+    rows, width = both.shape[0], both.shape[1] // 2
+    out, scales = _empty_fp8(rows, width, both.device)
+    _silu_and_mul_fp8[(rows,)](both, out, scales, width, BLOCK=triton.next_power_of_2(width), num_warps=16)
+    return out, scales
+
+
+@triton.jit
+def _quantise(x, out, scales, WIDTH, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, BLOCK)
+    inside = column < WIDTH
+    _scaled_row(
+        tl.load(x + row * WIDTH + column, mask=inside, other=0.0).to(tl.float32),
+        out,
+        scales,
+        row,
+        column,
+        inside,
+        WIDTH,
+    )
+
+
+def quantise(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `fp8.quantised`."""
+    rows, width = x.shape
+    out, scales = _empty_fp8(rows, width, x.device)
+    _quantise[(rows,)](x.contiguous(), out, scales, width, BLOCK=triton.next_power_of_2(width), num_warps=8)
+    return out, scales
+
+
+def _empty_fp8(rows: int, width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    scales = torch.empty(rows, 1, dtype=torch.float32, device=device)
+    return torch.empty(rows, width, dtype=E4M3, device=device), scales
 
 
 @triton.jit

@@ -1,11 +1,32 @@
 """The lean decoder's passes from kernels. `checks.py` decides whether they may run."""
 
+from typing import Any, NamedTuple
+
 import torch
 
 from qwen_demo.engines.batching.kv_cache import KVCache, PrefillView
 from qwen_demo.engines.batching.model.decoder import LeanDecoder
 from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
-from qwen_demo.engines.batching.model.linear import FusedNf4, Plain
+from qwen_demo.engines.batching.model.linear import Fp8, FusedNf4, Plain
+
+
+class MixedRows(NamedTuple):
+    """The rows of a pass over answers and prompts.
+
+    Attributes:
+        x: [rows, hidden] embeddings.
+        positions: [3, rows] int64.
+        slots, places: [rows] int64.
+        single: how many of the first rows are single tokens, each of its own slot.
+        blocks: [blocks, 4] int64, runs among the other rows, see `attention.attend_blocks`.
+    """
+
+    x: torch.Tensor
+    positions: torch.Tensor
+    slots: torch.Tensor
+    places: torch.Tensor
+    single: int
+    blocks: torch.Tensor
 
 
 class KernelStep:
@@ -20,6 +41,7 @@ class KernelStep:
     def __init__(self, decoder: LeanDecoder, cache: KVCache, *, product: bool):
         self._decoder, self._cache = decoder, cache
         self.product = product
+        self._fp8 = isinstance(decoder.layers[0].qkv, Fp8)
 
     @staticmethod
     def fits(decoder) -> bool:
@@ -27,7 +49,7 @@ class KernelStep:
         if not isinstance(decoder, LeanDecoder):
             return False
         layer = decoder.layers[0]
-        if not all(isinstance(linear, Plain | FusedNf4) for linear in linears(layer)):
+        if not all(isinstance(linear, Plain | FusedNf4 | Fp8) for linear in linears(layer)):
             return False
         # What is added to the residual comes without a bias, and heads are whole runs of 64 columns.
         bare = layer.out.bias is None and layer.mlp.down.bias is None
@@ -54,6 +76,26 @@ class KernelStep:
 
         return self._layers(x, positions, slots, places, attend, product=self.product)
 
+    def mixed(self, rows: MixedRows) -> torch.Tensor:
+        """Single tokens and runs of prompts' tokens in one pass; the rest as `decode`."""
+        single, scaling = rows.single, self._decoder.scaling
+
+        def attend(query, keys, values, layer):
+            out = query.new_empty(query.shape[0], query.shape[1] * query.shape[2])
+            attention.attend(
+                query[:single],
+                keys,
+                values,
+                rows.slots[:single],
+                rows.places[:single],
+                scaling=scaling,
+                out=out[:single],
+            )
+            attention.attend_blocks(query, keys, values, rows.blocks, scaling=scaling, out=out)
+            return out
+
+        return self._layers(rows.x, rows.positions, rows.slots, rows.places, attend, product=False)
+
     def prefill(self, x: torch.Tensor, positions: torch.Tensor, view: PrefillView) -> torch.Tensor:
         """Chunks of prompts, of any length, as `view` has them; the rest as `LeanDecoder.hidden`."""
 
@@ -67,20 +109,29 @@ class KernelStep:
         cos, sin = self.half_cos_sin(positions)
         state, delta, parts = x.clone(), None, 0
 
-        def times(linear, x: torch.Tensor, *, split: bool = True) -> tuple[torch.Tensor, int]:
+        def times(linear, x: Any, *, split: bool = True) -> tuple[torch.Tensor, int]:
             return nf4.product(x, linear, split=split) if product else (linear(x), 1)
+
+        def norm(norm) -> Any:
+            if self._fp8:
+                return pointwise.add_norm_fp8(state, delta, norm)
+            return pointwise.add_norm(state, delta, norm, parts=parts, deinterleaved=product)
+
+        def opened(both: torch.Tensor) -> Any:
+            return (
+                pointwise.silu_and_mul_fp8(both) if self._fp8 else pointwise.silu_and_mul(both, deinterleaved=product)
+            )
 
         for index, layer in enumerate(decoder.layers):
             keys, values = self._cache.layer(index)
-            normed = pointwise.add_norm(state, delta, layer.norm_1, parts=parts, deinterleaved=product)
-            qkv, parts = times(layer.qkv, normed)
+            qkv, parts = times(layer.qkv, norm(layer.norm_1))
             query = pointwise.apply_rope_and_store(
                 qkv, layer.qkv.bias, cos, sin, slots, places, keys, values, heads=decoder.heads, parts=parts
             )
-            delta, parts = times(layer.out, attend(query, keys, values, index))
-            normed = pointwise.add_norm(state, delta, layer.norm_2, parts=parts, deinterleaved=product)
-            both, _ = times(layer.mlp.gate_up, normed, split=False)
-            delta, parts = times(layer.mlp.down, pointwise.silu_and_mul(both, deinterleaved=product))
+            attended = attend(query, keys, values, index)
+            delta, parts = times(layer.out, pointwise.quantise(attended) if self._fp8 else attended)
+            both, _ = times(layer.mlp.gate_up, norm(layer.norm_2), split=False)
+            delta, parts = times(layer.mlp.down, opened(both))
         normed = pointwise.add_norm(state, delta, decoder.norm, parts=parts, deinterleaved=False)
         return normed if decoder.ends else state
 
@@ -88,11 +139,17 @@ class KernelStep:
         """Let these encoder blocks use what kernels they can."""
         for block in blocks:
             block.mlp.silu_and_mul, block.apply_rope = pointwise.silu_and_mul, pointwise.apply_rope
+            block.add_norm = _add_norm
 
     def half_cos_sin(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """[3, rows] int64 -> [rows, head_dim / 2] float32 each."""
         angles, scale = self._decoder.angles(positions), self._decoder.rotary.attention_scaling
         return angles.cos() * scale, angles.sin() * scale
+
+
+def _add_norm(x: torch.Tensor, delta: torch.Tensor | None, norm) -> torch.Tensor:
+    """For the vision encoder: `pointwise.add_norm` with transformers' RMS norm."""
+    return pointwise.add_norm(x, delta, norm, parts=int(delta is not None), deinterleaved=False)
 
 
 def linears(layer) -> tuple:
