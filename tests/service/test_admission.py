@@ -63,6 +63,24 @@ async def test_one_caller_takes_a_part_of_slots_and_room_and_another_is_worked_o
         assert service.in_flight == 7
 
 
+async def test_a_caller_who_is_alone_leaves_one_slot_of_sixteen():
+    async with serving(max_running=16, max_waiting=64) as (service, engine), Crowd(service) as crowd:
+        for _ in range(20):
+            crowd.ask("alice")
+        await until(lambda: service.in_flight == 20 and engine.health().running == 15)
+        crowd.ask("bob")
+        await until(lambda: engine.health().running == 16)
+
+
+async def test_beside_others_a_caller_has_three_slots_of_four():
+    async with serving(max_running=16, max_waiting=64) as (service, engine), Crowd(service) as crowd:
+        crowd.ask("bob")
+        await until(lambda: engine.health().running == 1)
+        for _ in range(15):
+            crowd.ask("alice")
+        await until(lambda: service.in_flight == 16 and engine.health().running == 13)
+
+
 async def test_a_slot_that_is_free_goes_to_callers_in_turn():
     async with serving(max_running=2, max_waiting=20, caller_share=1.0) as (service, engine), Crowd(service) as crowd:
         for _ in range(6):
