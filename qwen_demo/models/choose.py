@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen_demo.errors import ModelLoadError
-from qwen_demo.models import memory
+from qwen_demo.models import machine, memory
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 
 EMBEDDED_DIR = Path(__file__).parent / "embedded"
+SMALL_BYTES = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Choice:
     Attributes:
         source: folder or hub id.
         model_id: what people call it.
-        quantization: `nf4`, `int8` or `none`.
+        quantization: `nf4`, `nf4-vision`, `int4`, `int8` or `none`.
         reason: why this one, for people.
     """
 
@@ -31,12 +32,11 @@ class Choice:
 
 
 def choose(settings: Settings) -> Choice:
-    """Follow `--model`; with `auto`, look at the GPU and then at the hub."""
+    """Follow `--model`; with `auto`, look at the GPU and at the hub, or at main memory and the hub's cache."""
     if settings.model == "auto":
         return _auto(settings)
     if settings.model == "embedded":
         return _embedded(settings, Sentence("chosen with --model embedded"))
-    quantization = _quantization(settings, full_size=True)
     folder = Path(settings.model).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -44,13 +44,20 @@ def choose(settings: Settings) -> Choice:
                 f"--model {settings.model}: the folder has no config.json. Give the folder that holds the model's "
                 "config.json, tokenizer and safetensors files."
             )
+        quantization = _quantization(settings, full_size=not is_small(folder))
         return Choice(str(folder), settings.model, None, quantization, Sentence("chosen with --model"))
     if settings.model.count("/") != 1 or settings.model.startswith(("/", ".", "~")):
         raise ModelLoadError(
             f"--model {settings.model}: there is no such folder, and it is not a hub id (owner/name) either. "
             "Use auto, embedded, a folder, or an id such as Qwen/Qwen2.5-VL-7B-Instruct."
         )
+    quantization = _quantization(settings, full_size=True)
     return Choice(settings.model, settings.model, settings.revision, quantization, Sentence("chosen with --model"))
+
+
+def is_small(folder: Path) -> bool:
+    """Whether a checkpoint is of the embedded model's kind, which four bits would harm and need not make quicker."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) < SMALL_BYTES
 
 
 def _embedded(settings: Settings, reason: Sentence) -> Choice:
@@ -58,18 +65,24 @@ def _embedded(settings: Settings, reason: Sentence) -> Choice:
 
 
 def _quantization(settings: Settings, *, full_size: bool) -> str:
+    """What `auto` means here: four bits for a full-size model on a CUDA GPU or a CPU, nothing for the embedded one."""
     if settings.quantization != "auto":
         return settings.quantization
-    import torch
+    place = machine.device()
+    if not full_size or place == "mps":
+        return "none"
+    if place.startswith("cuda"):
+        return "nf4"
+    from qwen_demo.models.cpu.speed import quickest_four_bits
 
-    return "nf4" if full_size and torch.cuda.is_available() else "none"
+    return quickest_four_bits(machine.dtype_for(place, small=False))
 
 
 def _auto(settings: Settings) -> Choice:
     import torch
 
     if not torch.cuda.is_available():
-        return _embedded(settings, Sentence("no CUDA GPU was found"))
+        return _auto_without_cuda(settings)
     quantization = _quantization(settings, full_size=True)
     free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
     usable = sum(free) if settings.device_map else max(free)
@@ -92,18 +105,48 @@ def _auto(settings: Settings) -> Choice:
     )
 
 
+def _auto_without_cuda(settings: Settings) -> Choice:
+    """The largest model that somebody has fetched already and that fits main memory, else the embedded one: nobody who
+    starts a demo expects it to fetch gigabytes for a CPU."""
+    from qwen_demo.models.hub.cache import cached_folder
+    from qwen_demo.models.hub.catalog import GIB, KNOWN
+
+    fetched = [model for model in KNOWN.values() if cached_folder(model.model_id, settings.revision)]
+    if not fetched:
+        return _embedded(
+            settings,
+            Sentence("no CUDA GPU was found, and no larger model has been fetched (qwen-demo pull fetches one)"),
+        )
+    quantization = _quantization(settings, full_size=True)
+    free = machine.available_memory()
+    for model in fetched:
+        if model.cpu_bytes(quantization) <= free:
+            reason = Sentence(
+                "found in the local cache; it fits {free:.1f} GiB of free memory, and no CUDA GPU was found",
+                free=free / GIB,
+            )
+            return Choice(model.model_id, model.model_id, settings.revision, quantization, reason)
+    return _embedded(
+        settings,
+        Sentence(
+            "no CUDA GPU was found, and {free:.1f} GiB of free memory are too few for {model} ({quantization})",
+            free=free / GIB,
+            model=fetched[-1].model_id,
+            quantization=quantization,
+        ),
+    )
+
+
 def _available(model_id: str, settings: Settings) -> Sentence | None:
     """Where the model can be had from, or None. Waits at most `hub_timeout_s`."""
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    try:
-        huggingface_hub.snapshot_download(
-            model_id, revision=settings.revision, local_files_only=True, allow_patterns=["*.json", "*.safetensors"]
-        )
+    from qwen_demo.models.hub.cache import cached_folder
+    from qwen_demo.models.hub.listing import TRANSPORTS
+
+    if cached_folder(model_id, settings.revision):
         return Sentence("found in the local cache")
-    except (LocalEntryNotFoundError, FileNotFoundError):
-        pass
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     try:
         huggingface_hub.HfApi(token=token).model_info(
@@ -113,6 +156,6 @@ def _available(model_id: str, settings: Settings) -> Sentence | None:
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
         return None
     except Exception as error:  # the hub client's transport errors have no common public base
-        if type(error).__module__.split(".")[0] in ("httpx", "httpx2", "httpcore", "requests"):
+        if type(error).__module__.split(".")[0] in TRANSPORTS:
             return None
         raise

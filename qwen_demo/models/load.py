@@ -1,28 +1,29 @@
-"""Weights, processor and prompt builder of the chosen model: one path for every checkpoint.
+"""Weights, processor and prompt builder of the chosen model.
 
-Qwen2.5-VL-7B-Instruct from the hub and the embedded model go through the same calls. Progress
-goes to a callback in words for people. `trust_remote_code` stays off.
+On a CPU a checkpoint is read by `cpu/reader.py`, a tensor at a time; elsewhere by transformers. Qwen2.5-VL-7B-Instruct
+from the hub and the embedded model go through the same calls. Progress goes to a callback in sentences for people.
+`trust_remote_code` stays off.
 """
 
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen_demo.errors import ModelLoadError
-from qwen_demo.models.choose import Choice, choose
+from qwen_demo.models import machine
+from qwen_demo.models.choose import Choice, choose, is_small
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo
 
 if TYPE_CHECKING:
     from qwen_demo.models.prompt import PromptBuilder
+    from qwen_demo.models.reading import ReadingOrder
 
 # A full-size image budget that 16 GiB cards bear: 2,560 tokens an image.
 DEFAULT_MAX_PIXELS = 2560 * 28 * 28
 EMBEDDED_THREADS = 2  # so small a model has no work for more
-# Left unquantised; transformers 5 matches full module names.
-HEAD = ["lm_head"]
-VISION_AND_HEAD = ["model.visual", *HEAD]
 
 Progress = Callable[[str], None]
 
@@ -60,7 +61,7 @@ def load(settings: Settings, progress: Progress = lambda stage: None) -> LoadedM
         torch.set_num_threads(threads)
     progress(f"Loading {choice.model_id} ({choice.reason})")
     try:
-        return _load(choice, settings, torch, progress)
+        return _load(choice, settings, progress)
     except ModelLoadError:
         raise
     except Exception as error:  # the libraries that read a checkpoint have no common base for what they raise
@@ -91,89 +92,83 @@ def load_beside(first: Callable[[], ModelInfo]) -> Callable[[Settings, Progress]
     return loaded
 
 
-def _load(choice: Choice, settings: Settings, torch, progress: Progress) -> LoadedModel:
-    from transformers import AutoConfig, AutoProcessor, Qwen2_5_VLForConditionalGeneration
-    from transformers.utils.logging import disable_progress_bar
-
+def _load(choice: Choice, settings: Settings, progress: Progress) -> LoadedModel:
     from qwen_demo.models import fp8
+    from qwen_demo.models.checkpoint import Checkpoint
+    from qwen_demo.models.finite import ensure_finite
+    from qwen_demo.models.hub.fetch import folder_of
+    from qwen_demo.models.processor import load_processor
     from qwen_demo.models.prompt import PromptBuilder
+    from qwen_demo.models.reading import ReadingOrder
 
     if choice.quantization == "fp8":
         fp8.refuse_elsewhere()
-    disable_progress_bar()  # standard error is the log's
-    token = settings.hf_token.get_secret_value() if settings.hf_token else None
-    hub: dict[str, Any] = {"revision": choice.revision, "token": token, "trust_remote_code": False}
-    config = AutoConfig.from_pretrained(choice.source, **hub)
-    if config.model_type != "qwen2_5_vl":
-        raise ModelLoadError(
-            f"{choice.model_id} is a {config.model_type} model; this program serves Qwen2.5-VL (qwen2_5_vl) checkpoints. "
-            "Other models can be served by vLLM or the like."
-        )
-    processor = AutoProcessor.from_pretrained(choice.source, **hub)
-    device, dtype = _device(torch), _dtype(torch)
+    folder = folder_of(choice, settings, progress)
+    config = _config(choice, folder)
+    processor = load_processor(folder)
+    device = machine.device()
+    dtype = machine.dtype_for(device, small=is_small(folder))
     attention = _attention(settings, device)
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-        choice.source,
-        **hub,
-        dtype=dtype,
-        attn_implementation=attention,
-        device_map=settings.device_map or {"": device},
-        quantization_config=_quantization_config(choice.quantization, dtype),
-    ).eval()
-    if choice.quantization == "fp8":
-        progress("Quantising to eight-bit floats")
-        fp8.quantise(model)
-    model.generation_config = _plain_generation_config(model.generation_config)
+    checkpoint = Checkpoint.of(folder)
+    model, quantization = _read(ReadingOrder(choice, checkpoint, config, device, dtype, attention, settings, progress))
+    model.generation_config = _plain_generation_config(folder, config)
     max_pixels = settings.max_pixels or min(processor.image_processor.size["longest_edge"], DEFAULT_MAX_PIXELS)
     min_pixels = min(settings.min_pixels or processor.image_processor.size["shortest_edge"], max_pixels)
     info = ModelInfo(
         model_id=choice.model_id,
         revision=choice.revision,
         reason=choice.reason,
-        device=_device_name(torch, device, settings.device_map),
-        dtype=str(dtype).removeprefix("torch."),
-        quantization=choice.quantization,
+        device=machine.device_name(device, settings.device_map),
+        quantization=quantization,
         attention=attention,
-        context_tokens=config.text_config.max_position_embeddings,
+        context_tokens=checkpoint.context_tokens,
         min_pixels=min_pixels,
         max_pixels=max_pixels,
         patch_pixels=processor.image_processor.patch_size * processor.image_processor.merge_size,
         embedded=choice.embedded,
     )
     prompts = PromptBuilder(processor, model.model.get_rope_index, info)
-    return LoadedModel(model, prompts, info, model.get_input_embeddings().weight.device)
+    place = model.get_input_embeddings().weight.device
+    if not machine.on_zerogpu():
+        ensure_finite(model, prompts, place)
+    return LoadedModel(model, prompts, replace(info, dtype=str(model.dtype).removeprefix("torch.")), place)
 
 
-def _plain_generation_config(shipped):
-    """Checkpoints bring sampling defaults; left in place they would mix with what a request says."""
+def _config(choice: Choice, folder: Path) -> Any:
+    """transformers' configuration of a Qwen2.5-VL model; others are refused before anything else is looked at."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if config.model_type != "qwen2_5_vl":
+        raise ModelLoadError(
+            f"{choice.model_id} is a {config.model_type} model; this program serves Qwen2.5-VL (qwen2_5_vl) checkpoints. "
+            "Other models can be served by vLLM or the like, with --engine remote before it."
+        )
+    return config
+
+
+def _read(order: "ReadingOrder") -> tuple[Any, str]:
+    """The model with its weights, and how they are quantised."""
+    if order.device == "cpu" and not order.settings.device_map:
+        from qwen_demo.models.cpu.load import read
+
+        return read(order)
+    from qwen_demo.models.by_transformers import read as read_by_transformers
+
+    return read_by_transformers(order)
+
+
+def _plain_generation_config(folder: Path, config: Any) -> Any:
+    """What ends an answer, as the checkpoint says. The sampling defaults that it also brings would mix with what a
+    request says."""
     from transformers import GenerationConfig
 
-    pad = shipped.pad_token_id
-    ends = shipped.eos_token_id
+    shipped = GenerationConfig.from_pretrained(folder) if (folder / "generation_config.json").is_file() else None
+    ends = shipped.eos_token_id if shipped and shipped.eos_token_id is not None else config.text_config.eos_token_id
+    pad = shipped.pad_token_id if shipped else None
     if pad is None:
         pad = ends[0] if isinstance(ends, list) else ends
     return GenerationConfig(eos_token_id=ends, pad_token_id=pad)
-
-
-def _device(torch) -> str:
-    if torch.cuda.is_available():
-        free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
-        return f"cuda:{free.index(max(free))}"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _device_name(torch, device: str, device_map: str | None) -> str:
-    if device.startswith("cuda"):
-        name = torch.cuda.get_device_name(device)
-        return f"{torch.cuda.device_count()} × {name}" if device_map else name
-    return {"mps": "Apple GPU", "cpu": "CPU"}[device]
-
-
-def _dtype(torch):
-    """bf16 on GPUs that have it, else fp16; fp32 on the CPU, where not all can multiply less and answers stay exact."""
-    if torch.cuda.is_available():
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.float16 if torch.backends.mps.is_available() else torch.float32
 
 
 def _attention(settings: Settings, device: str) -> str:
@@ -181,22 +176,6 @@ def _attention(settings: Settings, device: str) -> str:
         return settings.attention
     fast = device.startswith("cuda") and importlib.util.find_spec("flash_attn") is not None
     return "flash_attention_2" if fast else "sdpa"
-
-
-def _quantization_config(quantization: str, compute_dtype):
-    from transformers import BitsAndBytesConfig
-
-    if quantization in ("nf4", "nf4-vision"):
-        return BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=compute_dtype,
-            llm_int8_skip_modules=VISION_AND_HEAD if quantization == "nf4" else HEAD,
-        )
-    if quantization == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=VISION_AND_HEAD)
-    return None
 
 
 def _remedy(error: Exception, choice: Choice, torch) -> str:

@@ -1,21 +1,21 @@
-"""The command line: `qwen-demo serve`, `ask`, `key`, `user`. `python app.py` is `serve`, `python -m qwen_demo` all of them.
+"""The command line: `qwen-demo serve`, `ask`, `models`, `pull`, `quantize`, `key`, `user`. `python app.py` is `serve`,
+`python -m qwen_demo` all of them.
 
 Words go to standard output as they come, everything else to standard error. Exit codes: 0 answered
 or ended as asked, 1 refused or failed, 2 wrong usage, 130 interrupted. A command's module is imported
 when it is called, so that help and errors come at once.
 """
 
-import argparse
 import getpass
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 from qwen_demo import __version__
 from qwen_demo.errors import QwenDemoError, SettingsError
+from qwen_demo.server.command_parser import CommandParser
 from qwen_demo.server.listening import listening_socket, refuse_open_door
 from qwen_demo.settings import NO_PROGRESS_BARS, apply_environment, load_settings, process_environment
 from qwen_demo.settings.flags import suggestion
@@ -39,6 +39,9 @@ class Command:
 COMMANDS = {
     "serve": Command("start the page and the API", "qwen_demo.server.cli:serve"),
     "ask": Command("one answer on the terminal, without a server", "qwen_demo.server.ask:ask"),
+    "models": Command("which models there are, and what they need here", "qwen_demo.server.models:show"),
+    "pull": Command("fetch a model from the hub", "qwen_demo.server.models:pull"),
+    "quantize": Command("write a model with four-bit weights, and a report", "qwen_demo.server.quantize:quantize"),
     "key": Command("make an API key and its line for --api-keys-file", "qwen_demo.server.cli:make_key"),
     "user": Command("ask for a password and make its line for --page-users-file", "qwen_demo.server.cli:make_user"),
 }
@@ -150,14 +153,9 @@ def make_user(argv: Sequence[str], prog: str) -> int:
 
 
 def _name(argv: Sequence[str], prog: str, description: str) -> str:
-    parser = _Parser(prog, description=description, allow_abbrev=False)
+    parser = CommandParser(prog, description)
     parser.add_argument("name", metavar="NAME", help="whose it is; without a colon")
     name: str = parser.parse_args(argv).name
     if ":" in name or name.startswith("#") or name != name.strip() or not name:
         raise SettingsError(f"{name!r} cannot be a name in a file of name:hash lines")
     return name
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise SettingsError(f"{message}. See {self.prog} --help.")

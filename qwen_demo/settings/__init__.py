@@ -5,7 +5,13 @@ flag, variable or line of `.env`, and a bad value, stop the program at start wit
 it and where it came from.
 """
 
-from qwen_demo.settings.environment import NO_PROGRESS_BARS, apply_environment, page_environment, process_environment
+from qwen_demo.settings.environment import (
+    NO_PROGRESS_BARS,
+    apply_environment,
+    page_environment,
+    process_environment,
+    variables_set,
+)
 from qwen_demo.settings.fields import Settings
 from qwen_demo.settings.flags import FlagParser
 from qwen_demo.settings.reading import load_settings, read_settings
@@ -21,4 +27,5 @@ __all__ = [
     "page_environment",
     "process_environment",
     "read_settings",
+    "variables_set",
 ]

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 # For programs whose output other programs read.
@@ -43,3 +44,18 @@ def page_environment(uploads: Path, given: Mapping[str, str] | None = None) -> d
 def apply_environment(variables: Mapping[str, str]) -> None:
     """Write variables into this process's environment, from which its children inherit them."""
     os.environ.update(variables)
+
+
+@contextmanager
+def variables_set(variables: Mapping[str, str]) -> Iterator[None]:
+    """The same for as long as a block runs, for libraries that look there at each call."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from qwen_demo.settings.usual import on_spaces, usual_host, usual_port, usual_proxies
+from qwen_demo.settings.usual import on_spaces, usual_host, usual_port, usual_proxies, usual_weights_cache
 from qwen_demo.settings.values import MIB, Bytes, Commas, Origins, RootPath, Usually
 
 
@@ -36,10 +36,10 @@ class Model(BaseModel):
     revision: Annotated[str | None, Usually("the newest")] = Field(
         None, description="branch, tag or commit of the hub model"
     )
-    quantization: Literal["auto", "nf4", "nf4-vision", "int8", "fp8", "none"] = Field(
+    quantization: Literal["auto", "nf4", "nf4-vision", "int4", "int8", "fp8", "none"] = Field(
         "auto",
-        description="bitsandbytes weights; auto is nf4 for a full-size model on CUDA, else none; "
-        "nf4-vision is nf4 for the vision encoder too, for cards of 8 GiB; fp8 is for cards of compute capability 8.9",
+        description="how weights are kept; auto is nf4 for a full-size model on CUDA, nf4 or int4 on a CPU, else none; "
+        "nf4-vision quantises the vision encoder too, for cards of 8 GiB; int4 is for CPUs, fp8 for cards from Ada on",
     )
     attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
         "auto", description="attention implementation of transformers"
@@ -53,6 +53,11 @@ class Model(BaseModel):
     max_pixels: Annotated[int | None, Usually("the model's own")] = Field(
         None, ge=28 * 28, description="largest area of an image as the model sees it"
     )
+    weights_cache_dir: Annotated[Path, Usually("~/.cache/qwen-demo/weights")] = Field(
+        default_factory=usual_weights_cache, description="weights that were quantised for this CPU, for the next start"
+    )
+    weights_cache_gib: float = Field(20.0, ge=0, description="most that is kept there; 0 keeps nothing")
+    weights_cache_days: float = Field(30.0, gt=0, description="what nobody used for so long goes")
     hub_timeout_s: float = Field(5.0, gt=0, description="how long auto waits for the model hub")
     warmup: bool = Field(True, description="answer one small image before the first visitor")
 
@@ -73,7 +78,7 @@ class Serving(BaseModel):
         None, description="load the model a second time, with this engine, to compare both on the page"
     )
     compare_quantization: Annotated[
-        Literal["nf4", "nf4-vision", "int8", "none"] | None, Usually("no second engine")
+        Literal["nf4", "nf4-vision", "int4", "int8", "none"] | None, Usually("no second engine")
     ] = Field(
         None,
         description="the same with these weights; the two can go together. It needs memory for both: on a GPU the "

@@ -10,6 +10,7 @@ from gradio_client import Client, handle_file
 from qwen_demo.engines import tokens, zerogpu
 from qwen_demo.engines.grammar import Grammars
 from qwen_demo.engines.output import Output
+from qwen_demo.errors import Overloaded
 from qwen_demo.types import Held, Sampling, Tool
 from tests.conftest import ROOT, draw, image, question
 from tests.servers import running
@@ -25,10 +26,48 @@ def test_elsewhere_it_is_not_used():
     assert not zerogpu.is_active()
 
 
-def test_the_duration_follows_the_length_of_the_answer(loaded):
-    prompt = loaded.prompts.build(question("hi"))
-    short, long = (zerogpu.duration_s(prompt, Sampling(max_new_tokens=n)) for n in (16, 1024))
+def test_before_anything_is_measured_the_length_of_the_answer_counts():
+    short, long = (zerogpu.BorrowingPace().seconds(tokens) for tokens in (16, 1024))
     assert zerogpu.START_S <= short < long <= zerogpu.LONGEST_S
+
+
+def test_what_calls_took_is_what_is_asked_for():
+    pace = zerogpu.BorrowingPace()
+    pace.took(2.0, 100, 3.0)
+    assert pace.seconds(100) == round(zerogpu.MARGIN * (2.0 + 0.03 * 100))
+    for _ in range(20):
+        pace.took(1.0, 100, 2.0)
+    assert pace.seconds(1000) == pytest.approx(zerogpu.MARGIN * (1.0 + 0.02 * 1000), abs=1)
+
+
+def test_a_slow_start_counts_at_once_and_an_answer_of_one_token_measures_no_rate():
+    pace = zerogpu.BorrowingPace()
+    pace.took(1.0, 100, 2.0)
+    before = pace.token_s
+    pace.took(9.0, 0, 0.0)
+    assert pace.seconds(0) == round(zerogpu.MARGIN * 9)
+    assert pace.token_s == before
+
+
+def test_nothing_is_asked_for_beyond_the_bounds():
+    pace = zerogpu.BorrowingPace()
+    pace.took(0.01, 10, 0.01)
+    assert pace.seconds(1) == zerogpu.LEAST_S
+    assert pace.seconds(10**6) == zerogpu.LONGEST_S
+
+
+def test_the_quota_s_own_words_reach_the_visitor(loaded, borrowed, monkeypatch):
+    import gradio
+
+    words = "You have exceeded your GPU quota (60s requested vs. 12s left). Try again in 3:14:15"
+
+    def refused(*args, **kwargs):
+        raise gradio.Error(words)
+
+    monkeypatch.setattr(tokens, "run", refused)
+    with pytest.raises(Overloaded, match="exceeded your GPU quota"):
+        run(loaded, borrowed, loaded.prompts.build(question("hi")))
+    assert zerogpu.refusal(RuntimeError(words)) == ""
 
 
 @pytest.fixture

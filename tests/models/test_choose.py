@@ -1,14 +1,17 @@
 """`--model` and `--quantization`: what is loaded and why, on machines that this one is not."""
 
+from pathlib import Path
+
 import httpx
 import huggingface_hub
 import pytest
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
 
 from qwen_demo.errors import ModelLoadError
-from qwen_demo.models import memory
+from qwen_demo.models import machine, memory
 from qwen_demo.models.choose import EMBEDDED_DIR, choose
+from qwen_demo.models.cpu import speed
+from qwen_demo.models.hub import cache
 from qwen_demo.models.load import load
 from qwen_demo.settings import Settings
 
@@ -28,24 +31,20 @@ def gpu(monkeypatch):
 
 @pytest.fixture
 def hub(monkeypatch):
-    def answers(*, cached: bool = False, online: bool | Exception = True):
-        def snapshot(*args, **kwargs):
-            assert kwargs["local_files_only"]
-            if not cached:
-                raise LocalEntryNotFoundError("not there")
-
+    def answers(*, cached: tuple[str, ...] = (), online: bool | Exception = True):
         def info(self, *args, **kwargs):
             assert kwargs["timeout"] <= 5
             if online is not True:
                 raise online
 
-        monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+        monkeypatch.setattr(cache, "cached_folder", lambda model, revision: Path(model) if model in cached else None)
         monkeypatch.setattr(huggingface_hub.HfApi, "model_info", info)
 
     return answers
 
 
-def test_without_a_gpu_auto_is_the_embedded_model():
+def test_without_a_gpu_auto_is_the_embedded_model(hub):
+    hub(online=AssertionError("nobody asked for gigabytes"))
     choice = choose(Settings())
     assert (choice.embedded, choice.quantization) == (True, "none")
     assert "no CUDA GPU" in choice.reason
@@ -97,8 +96,34 @@ def test_auto_without_hub_and_cache_is_the_embedded_model(gpu, hub, failure):
 
 def test_auto_takes_what_the_cache_has(gpu, hub):
     gpu(80)
-    hub(cached=True, online=OSError("no route"))
+    hub(cached=(BIG,), online=OSError("no route"))
     assert choose(Settings()).model_id == BIG
+
+
+@pytest.fixture
+def memory_of(monkeypatch):
+    monkeypatch.setattr(speed, "quickest_four_bits", lambda dtype: "int4")
+    return lambda gib: monkeypatch.setattr(machine, "available_memory", lambda: int(gib * GIB))
+
+
+@pytest.mark.parametrize(
+    ("fetched", "gib", "expected"),
+    [((SMALL,), 6, SMALL), ((BIG,), 9, BIG), ((BIG, SMALL), 20, BIG), ((BIG, SMALL), 6, SMALL)],
+)
+def test_without_a_gpu_auto_takes_what_was_fetched_and_fits(hub, memory_of, fetched, gib, expected):
+    hub(cached=fetched, online=AssertionError("what is here needs no hub"))
+    memory_of(gib)
+    choice = choose(Settings())
+    assert (choice.model_id, choice.quantization) == (expected, "int4")
+    assert f"{gib:.1f} GiB" in choice.reason
+
+
+def test_without_a_gpu_what_was_fetched_and_does_not_fit_is_named(hub, memory_of):
+    hub(cached=(BIG, SMALL))
+    memory_of(3)
+    choice = choose(Settings())
+    assert choice.embedded
+    assert "3.0 GiB" in choice.reason and SMALL in choice.reason
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere", "nonsense", "a/b/c"])
@@ -134,21 +159,6 @@ def test_the_embedded_folder_goes_the_way_of_any_local_folder():
     loaded = load(Settings(model=str(EMBEDDED_DIR), threads=1))
     assert not loaded.info.embedded
     assert type(loaded.model).__name__ == "Qwen2_5_VLForConditionalGeneration"
-
-
-def test_nf4_quantises_the_language_model_and_leaves_vision_alone():
-    loaded = load(Settings(model="embedded", quantization="nf4", threads=1))
-    layer = loaded.model.model.language_model.layers[0].mlp.up_proj
-    assert type(layer).__name__ == "Linear4bit"
-    assert layer.weight.quant_state.nested
-    assert type(loaded.model.model.visual.blocks[0].mlp.up_proj) is torch.nn.Linear
-    assert type(loaded.model.lm_head) is torch.nn.Linear
-
-
-def test_int8_answers_too():
-    loaded = load(Settings(model="embedded", quantization="int8", threads=1))
-    assert type(loaded.model.model.language_model.layers[0].mlp.up_proj).__name__ == "Linear8bitLt"
-    assert loaded.info.quantization == "int8"
 
 
 def test_pixel_bounds_of_the_settings_hold():

@@ -15,6 +15,7 @@ import torch
 
 from qwen_demo.engines.batching import graphs
 from qwen_demo.errors import SettingsError
+from qwen_demo.models.machine import available_memory
 
 if TYPE_CHECKING:
     from qwen_demo.settings import Settings
@@ -197,19 +198,6 @@ def _cpu_budget(set_aside: int, limit_gib: float | None) -> int:
     if limit_gib:
         return max(0, min(free, int(limit_gib * GIB) - _resident()) - set_aside)
     return max(0, min(int((free - set_aside) * CPU_SHARE), CPU_MOST_BYTES))
-
-
-def available_memory() -> int:
-    """Bytes of main memory that this process may still take, its container's limit included."""
-    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        available = int(fields["MemAvailable"].split()[0]) * 1024
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
-        available = min(available, int(text) - int(used.read_text()))
-    return available
 
 
 def _resident() -> int:

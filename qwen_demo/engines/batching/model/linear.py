@@ -153,6 +153,28 @@ class Fp8:
         return residual + self(x)
 
 
+class Stacked:
+    """Compact weights of `models/cpu` in one product: threads are woken once for all of `modules`, whose weights become
+    views into the stack.
+    """
+
+    def __init__(self, *modules: Any):
+        self._module = modules[0] if len(modules) == 1 else type(modules[0]).stacked(modules)
+
+    @staticmethod
+    def fits(modules: Sequence[Any]) -> bool:
+        """Whether all are of one kind that can be stacked."""
+        kinds = {type(module) for module in modules}
+        return len(kinds) == 1 and hasattr(modules[0], "can_be_stacked") and type(modules[0]).can_be_stacked(modules)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self._module(x)
+        return made
+
+    def add(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        return residual + self(x)
+
+
 class Modules:
     """The modules themselves, called in turn: quantised weights stay as their library keeps them."""
 
@@ -225,12 +247,15 @@ def padded(mlp: Any) -> tuple[Plain, Plain]:
 
 def kind_for(module: nn.Module) -> type:
     """Which of these serves the linear layers inside `module`."""
-    linears = [m for m in module.modules() if isinstance(m, nn.Linear | fp8.Fp8Linear)]
+    # Layers with weights of their own kind, such as those of models/cpu, have these attributes too.
+    linears: list[Any] = [m for m in module.modules() if hasattr(m, "in_features") and hasattr(m, "out_features")]
     if linears and all(type(m) is fp8.Fp8Linear for m in linears):
         return Fp8
+    if linears and Stacked.fits(linears):
+        return Stacked
     if any(type(m) is not nn.Linear for m in linears):
         # On the CPU bitsandbytes repacks a module's weights at its first call.
-        on_cuda = all(m.weight.is_cuda for m in linears)
+        on_cuda = all(m.weight.device.type == "cuda" for m in linears)
         return FusedNf4 if on_cuda and FusedNf4.fits(linears) else Modules
     weights = [m.weight for m in linears]
     on_cpu = all(w.device.type == "cpu" and w.dtype == torch.float32 for w in weights)

@@ -1,0 +1,1 @@
+"""Models on the hub and in its cache: which there are, what they need, and how they come here."""

@@ -1,0 +1,107 @@
+"""What this machine computes on and with which numbers: decided before anything is loaded."""
+
+import functools
+import importlib.util
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+# bfloat16 counts as quick where it takes at most this share of float32's time: a third to a fifth with instructions of
+# its own, many times as long without.
+QUICK = 0.8
+
+
+def on_zerogpu() -> bool:
+    """Whether this process runs on a ZeroGPU Space, where a GPU is there only within some calls."""
+    if importlib.util.find_spec("spaces") is None:
+        return False
+    from spaces.config import Config
+
+    return bool(Config.zero_gpu)
+
+
+def device() -> str:
+    """The CUDA GPU with most free memory, else Apple's GPU, else the CPU."""
+    import torch
+
+    if on_zerogpu():
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if torch.cuda.is_available():
+        free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
+        return f"cuda:{free.index(max(free))}"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def device_name(device: str, device_map: str | None) -> str:
+    """For people."""
+    import torch
+
+    if device.startswith("cuda"):
+        name = torch.cuda.get_device_name(device)
+        return f"{torch.cuda.device_count()} × {name}" if device_map else name
+    return {"mps": "Apple GPU", "cpu": "CPU"}[device]
+
+
+def dtype_for(device: str, *, small: bool) -> "torch.dtype":
+    """bfloat16 wherever it is quick: the model was trained in it, and float16 ends at 65,504, which its layers exceed.
+
+    GPUs before Ampere have float16 alone (`finite.py` looks after what overflows). The embedded model and its like stay in
+    float32 on a CPU: it gives the same bits alone and in a crowd.
+    """
+    import torch
+
+    if device.startswith("cuda"):
+        known = on_zerogpu() or torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if known else torch.float16
+    if device == "mps":
+        return torch.bfloat16
+    return torch.bfloat16 if not small and is_quick_at_bfloat16() else torch.float32
+
+
+@functools.cache
+def is_quick_at_bfloat16() -> bool:
+    """Whether this CPU multiplies matrices of bfloat16 quicker than of float32, by a measurement of some milliseconds."""
+    import torch
+
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        x, weight = torch.ones(64, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+        seconds[dtype] = least_seconds(lambda x=x, weight=weight: torch.nn.functional.linear(x, weight))
+    return seconds[torch.bfloat16] <= QUICK * seconds[torch.float32]
+
+
+def least_seconds(work, times: int = 4) -> float:
+    """The least of some runs: what the machine can do when nobody else asks it."""
+    work()
+    least = float("inf")
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        least = min(least, time.perf_counter() - began)
+    return least
+
+
+def free_memory(device: str) -> int:
+    """Bytes that a model may still take on a device."""
+    if not device.startswith("cuda"):
+        return available_memory()
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
+def available_memory() -> int:
+    """Main memory that this process may still take, its container's limit included."""
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        available = int(fields["MemAvailable"].split()[0]) * 1024
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
+        available = min(available, int(text) - int(used.read_text()))
+    return available

@@ -1,0 +1,224 @@
+"""Changing the model while the program runs."""
+
+import asyncio
+import threading
+from dataclasses import replace
+
+import pytest
+
+from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.errors import InvalidRequest, ModelLoadError
+from qwen_demo.models.hub.download import DownloadProgress, DownloadStopped
+from qwen_demo.service.model_switch import ModelSwitch, remembered_model
+from qwen_demo.settings import Settings
+from qwen_demo.types import Health, ModelInfo, TextDelta, collect
+from tests.conftest import question, until
+
+
+class NamedEngine(ScriptedEngine):
+    """Says its name; loads when it is let."""
+
+    def __init__(self, name: str, *, fails: str = ""):
+        super().__init__(Script([f"{name} "] * 5, gap_s=0.0), max_running=4)
+        self.name, self.fails = name, fails
+        self.may_load, self.may_go_on = asyncio.Event(), asyncio.Event()
+        self.may_load.set()
+        self.may_go_on.set()
+        self.closed = self.loaded = False
+
+    async def start(self):
+        await self.may_load.wait()
+        if self.fails:
+            raise ModelLoadError(self.fails)
+        await super().start()
+        self.info = replace(self.info, model_id=self.name)
+        self.loaded = True
+
+    async def stream(self, request):
+        async for event in super().stream(request):
+            yield event
+            await self.may_go_on.wait()
+
+    def health(self):
+        return super().health() if self.loaded else Health(False, detail="reading weights")
+
+    async def close(self):
+        self.closed = True
+        await super().close()
+
+
+class SlowDownload:
+    """Comes in ten pieces, each of them when it is let."""
+
+    def __init__(self, model: str, on_progress, already: int = 0):
+        self.model, self.on_progress, self.done = model, on_progress, already
+        self.pieces = threading.Semaphore(0)
+        self.stopped, self.is_cancelled = threading.Event(), False
+
+    def run(self):
+        while self.done < 10:
+            self.pieces.acquire()
+            if self.stopped.is_set():
+                raise DownloadStopped("stopped")
+            self.done += 1
+            self.on_progress(DownloadProgress(self.model, self.done, 10, 0, 1))
+
+    def stop(self):
+        self.stopped.set()
+        self.pieces.release()
+
+    def cancel(self):
+        self.is_cancelled = True
+        self.stop()
+
+
+class Bench:
+    """A switch from `old`, with the engines and downloads that it made."""
+
+    def __init__(self, tmp_path, **fails):
+        self.engines: dict[str, NamedEngine] = {}
+        self.downloads: list[SlowDownload] = []
+        self.to_fetch: set[str] = set()
+        self.fails = fails
+        self.prepare = lambda engine: None
+        self.old = NamedEngine("old")
+        self.old.info = ModelInfo("old")
+        self.file = tmp_path / "state" / "choice.json"
+        self.switch = ModelSwitch(
+            self.old, Settings(grace_s=20), self.build, download=self.download, remembered=self.file
+        )
+
+    def build(self, settings):
+        engine = self.engines[settings.model] = NamedEngine(settings.model, fails=self.fails.get(settings.model, ""))
+        self.prepare(engine)
+        return engine
+
+    def download(self, model, on_progress):
+        if model not in self.to_fetch:
+            return None
+        already = self.downloads[-1].done if self.downloads and not self.downloads[-1].is_cancelled else 0
+        self.downloads.append(SlowDownload(model, on_progress, already))
+        return self.downloads[-1]
+
+    async def says(self) -> str:
+        return (await collect(self.switch.stream(question("Who?")))).text.split()[0]
+
+    async def stage(self, name: str):
+        await until(lambda: self.switch.status.stage == name)
+
+
+@pytest.fixture
+async def bench(tmp_path):
+    bench = Bench(tmp_path, broken="it does not fit: 9 GiB are needed")
+    await bench.switch.start()
+    yield bench
+    for download in bench.downloads:
+        download.stop()
+    await bench.switch.close()
+
+
+async def test_the_present_model_answers_until_the_new_one_is_ready(bench):
+    bench.prepare = lambda engine: engine.may_load.clear()
+    bench.switch.choose("new")
+    await bench.stage("loading")
+    await until(lambda: bench.switch.status.detail == "reading weights")
+    assert await bench.says() == "old" and bench.switch.info.model_id == "old"
+    bench.engines["new"].may_load.set()
+    await until(lambda: bench.switch.info.model_id == "new")
+    assert await bench.says() == "new"
+    await bench.stage("idle")
+    assert bench.old.closed and not bench.engines["new"].closed
+
+
+async def test_an_answer_that_has_begun_ends_on_the_old_model(bench):
+    bench.old.may_go_on.clear()
+    events = bench.switch.stream(question("Who?"))
+    first = await anext(events)
+    bench.switch.choose("new")
+    await bench.stage("draining")
+    assert await bench.says() == "new"
+    assert not bench.old.closed
+    bench.old.may_go_on.set()
+    rest = [event.text async for event in events if isinstance(event, TextDelta)]
+    assert {first.text, *rest} == {"old "} and len(rest) == 4
+    await bench.stage("idle")
+    assert bench.old.closed
+
+
+async def test_a_model_that_cannot_be_loaded_changes_nothing_and_tells_why(bench):
+    bench.switch.choose("broken")
+    await bench.stage("failed")
+    assert "9 GiB are needed" in bench.switch.status.detail and bench.switch.status.model == "broken"
+    assert bench.engines["broken"].closed and not bench.old.closed
+    assert await bench.says() == "old"
+    bench.switch.choose("new")
+    await until(lambda: bench.switch.info.model_id == "new")
+
+
+async def test_a_download_is_paused_and_goes_on_where_it_was(bench):
+    bench.to_fetch.add("new")
+    bench.switch.choose("new")
+    await until(lambda: bench.downloads)
+    bench.downloads[0].pieces.release(4)
+    await until(lambda: bench.switch.status.done_bytes == 4)
+    assert bench.switch.status.stage == "downloading" and "new" in bench.switch.status.detail
+    bench.switch.pause()
+    await bench.stage("paused")
+    assert bench.switch.status.total_bytes == 10
+    bench.switch.choose("new")
+    await until(lambda: len(bench.downloads) == 2)
+    bench.downloads[1].pieces.release(6)
+    await until(lambda: bench.switch.info.model_id == "new")
+
+
+@pytest.mark.parametrize("paused_first", [False, True])
+async def test_a_cancelled_download_is_no_choice_any_more(bench, paused_first):
+    bench.to_fetch.add("new")
+    bench.switch.choose("new")
+    await until(lambda: bench.downloads)
+    bench.downloads[0].pieces.release(2)
+    await until(lambda: bench.switch.status.done_bytes == 2)
+    if paused_first:
+        bench.switch.pause()
+        await bench.stage("paused")
+    bench.switch.cancel()
+    await bench.stage("idle")
+    assert bench.switch.status.model == "" and not bench.engines
+    assert await bench.says() == "old"
+
+
+async def test_loading_can_be_given_up(bench):
+    bench.prepare = lambda engine: engine.may_load.clear()
+    bench.switch.choose("new")
+    await until(lambda: bench.engines)
+    bench.switch.cancel()
+    await bench.stage("idle")
+    await until(lambda: bench.engines["new"].closed)
+    assert await bench.says() == "old"
+
+
+async def test_one_change_at_a_time_and_none_to_the_present_model(bench):
+    bench.prepare = lambda engine: engine.may_load.clear()
+    with pytest.raises(InvalidRequest, match="answers already"):
+        bench.switch.choose("old")
+    bench.switch.choose("new")
+    with pytest.raises(InvalidRequest, match="Cancel that first"):
+        bench.switch.choose("other")
+
+
+async def test_the_choice_is_remembered_once_it_answers(bench):
+    assert remembered_model(bench.file) is None
+    bench.switch.choose("broken")
+    await bench.stage("failed")
+    assert remembered_model(bench.file) is None
+    bench.switch.choose("new")
+    await until(lambda: bench.switch.info.model_id == "new")
+    assert remembered_model(bench.file) == "new"
+
+
+async def test_closing_ends_whatever_is_under_way(bench):
+    bench.to_fetch.add("new")
+    bench.switch.choose("new")
+    await until(lambda: bench.downloads)
+    await bench.switch.close()
+    assert bench.old.closed and bench.downloads[0].stopped.is_set()
