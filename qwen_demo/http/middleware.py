@@ -115,7 +115,7 @@ class BoundedBody:
         max_bytes: int,
         timeout_s: float,
         budget: MemoryBudget,
-        effort: Effort,
+        effort: Effort | None = None,
         streamed: tuple[str, ...] = (),
         events: tuple[str, ...] = (),
     ):
@@ -136,7 +136,8 @@ class BoundedBody:
                     whole = await self._read(receive, share)
                 if whole and path.startswith(self._events or ("\0",)):
                     share.grow(await json_bounds.check_event(whole))
-                    await self._effort.spend(of_event(whole, path))
+                    if self._effort:
+                        await self._effort.spend(of_event(whole, path))
             except ApiError as error:
                 return await self._refuse(error.status, str(error), scope, receive, send)
             except ClientDisconnect:

@@ -123,7 +123,7 @@ class Attacker:
         text = self.http.get("/gradio_api/queue/data", params={"session_hash": body["session_hash"]}).text
         told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
         last = next(message for message in told if message["msg"] == "process_completed")
-        return httpx.Response(200 if last["success"] else 400, json=last["output"])
+        return httpx.Response(200 if last["success"] else 500, json=last["output"])
 
     def call(self, endpoint: str, **arguments) -> str:
         """What a public endpoint streams back."""
