@@ -13,8 +13,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from qwen_demo.engines.batching.model.linear import GatedMlp, kind_for
 from qwen_demo.engines.batching.model import vision_graphs
+from qwen_demo.engines.batching.model.linear import GatedMlp, kind_for
 from qwen_demo.engines.batching.model.vision_attention import attend, has_varlen
 from qwen_demo.engines.batching.model.vision_graphs import RecordedEncoder
 from qwen_demo.engines.batching.model.vision_layout import AttentionSpans, EncoderLayout, Grid, make_layout

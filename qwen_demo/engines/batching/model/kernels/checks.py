@@ -163,7 +163,10 @@ def _pass_errors(decoder: LeanDecoder, step: KernelStep, cache: KVCache, random)
         made = step.prefill(x, positions, view)
         errors = {"prefill": max(difference(made, expected), difference(cache.layer(0), stored))}
         made = step.decode(x, positions, view.slots, view.places)
-        return errors | {"decode": difference(made, expected), "mixed": _mixed_error(decoder, step, cache, x, positions)}
+        return errors | {
+            "decode": difference(made, expected),
+            "mixed": _mixed_error(decoder, step, cache, x, positions),
+        }
     finally:
         decoder.layers = layers
 

@@ -94,7 +94,9 @@ def _scaled_row(x, out, scales, row, column, inside, WIDTH):
 
 
 @triton.jit(do_not_specialize=["rows"])
-def _add_norm_fp8(state, delta, weight, out, scales, rows, eps, WIDTH: tl.constexpr, BLOCK: tl.constexpr, ADDS: tl.constexpr):
+def _add_norm_fp8(
+    state, delta, weight, out, scales, rows, eps, WIDTH: tl.constexpr, BLOCK: tl.constexpr, ADDS: tl.constexpr
+):
     row = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
     inside = column < WIDTH
@@ -147,7 +149,13 @@ def _quantise(x, out, scales, WIDTH, BLOCK: tl.constexpr):
     column = tl.arange(0, BLOCK)
     inside = column < WIDTH
     _scaled_row(
-        tl.load(x + row * WIDTH + column, mask=inside, other=0.0).to(tl.float32), out, scales, row, column, inside, WIDTH
+        tl.load(x + row * WIDTH + column, mask=inside, other=0.0).to(tl.float32),
+        out,
+        scales,
+        row,
+        column,
+        inside,
+        WIDTH,
     )
 
 

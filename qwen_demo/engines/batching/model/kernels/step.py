@@ -83,7 +83,13 @@ class KernelStep:
         def attend(query, keys, values, layer):
             out = query.new_empty(query.shape[0], query.shape[1] * query.shape[2])
             attention.attend(
-                query[:single], keys, values, rows.slots[:single], rows.places[:single], scaling=scaling, out=out[:single]
+                query[:single],
+                keys,
+                values,
+                rows.slots[:single],
+                rows.places[:single],
+                scaling=scaling,
+                out=out[:single],
             )
             attention.attend_blocks(query, keys, values, rows.blocks, scaling=scaling, out=out)
             return out
@@ -112,7 +118,9 @@ class KernelStep:
             return pointwise.add_norm(state, delta, norm, parts=parts, deinterleaved=product)
 
         def opened(both: torch.Tensor) -> Any:
-            return pointwise.silu_and_mul_fp8(both) if self._fp8 else pointwise.silu_and_mul(both, deinterleaved=product)
+            return (
+                pointwise.silu_and_mul_fp8(both) if self._fp8 else pointwise.silu_and_mul(both, deinterleaved=product)
+            )
 
         for index, layer in enumerate(decoder.layers):
             keys, values = self._cache.layer(index)
@@ -127,7 +135,8 @@ class KernelStep:
         normed = pointwise.add_norm(state, delta, decoder.norm, parts=parts, deinterleaved=False)
         return normed if decoder.ends else state
 
-    def install(self, blocks) -> None:
+    @staticmethod
+    def install(blocks) -> None:
         """Let these encoder blocks use what kernels they can."""
         for block in blocks:
             block.mlp.silu_and_mul, block.apply_rope = pointwise.silu_and_mul, pointwise.apply_rope
