@@ -13,6 +13,7 @@ OVER_HTTP_LOG names a file for what the one that runs prints. Other flags are se
 import argparse
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -141,6 +142,7 @@ def main(argv: list[str] | None = None) -> int:
             options.plot.write_text(draw(record))
         return 0
     found: dict[str, list[dict]] = {"rows": [], "starts": [], "processes": [], "failed": []}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     try:
         with tempfile.TemporaryDirectory(prefix="gpu_peers") as cache:
             for kind in options.kinds.split(","):
