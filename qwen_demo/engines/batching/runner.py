@@ -215,10 +215,8 @@ class ModelRunner:
         """As `MixedStep` gives them, by the plain way, with the same effect on the state but for the tokens."""
         assert self.mixed is not None
         chunks = _reaching_back(chunks)
-        x = [self._embedded(chunk) for chunk in chunks]
-        width = self.decoder.embed(self._tokens[:1]).shape[1]
-        longest = max(self._lengths[:batch], default=0) + 1
-        logits = self.mixed.plain(chunks, batch, torch.cat(x) if x else self._tokens.new_empty(0, width), longest)
+        x = torch.cat([self.decoder.embed(self._tokens[:0]), *(self._embedded(chunk) for chunk in chunks)])
+        logits = self.mixed.plain(chunks, batch, x, max(self._lengths[:batch], default=0) + 1)
         self._places[:batch] += self._advance[:batch]
         for job in beginning:
             self._state[1:, job.slot] = torch.tensor([job.prompt.length, 1, job.prompt.rope_delta])
