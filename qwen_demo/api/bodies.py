@@ -13,7 +13,6 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.types import Message
 
 from qwen_demo.http import json_bounds
 from qwen_demo.http.effort import Effort, of_form, of_json
@@ -58,7 +57,10 @@ def route_class(access: Callable[[Request], Awaitable[object]], max_bytes: int, 
                     share.grow(2 * len(content))
                 is_form = _is_form(content, request.headers, takes_form)
                 await effort.spend(of_form(content) if is_form else of_json(content))
-                return await handle(_plain(request, content, is_form))
+                plain = _plain(request, content, is_form)
+                if not is_form:
+                    await plain.parse()
+                return await handle(plain)
 
             return read_and_handle
 
@@ -129,49 +131,51 @@ def _is_form(content: bytes, headers: Headers, takes_form: bool) -> bool:
 
 
 class PlainRequest(Request):
-    """A request whose body is read within the bounds of JSON.
+    """A request whose body was read, and is parsed within the bounds of JSON.
+
+    Whoever waits for its caller to leave may call `receive` meanwhile: nothing of the body comes from there.
 
     Attributes:
-        content: all of it, where it is no form: no part of it is copied.
+        content: the whole body.
     """
 
-    content: bytes | None = None
+    content = b""
     _parsed: Any = None
+    _no_json: json.JSONDecodeError | None = None
 
     async def body(self) -> bytes:
-        return await super().body() if self.content is None else self.content
+        return self.content
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """In pieces, for a form: others have a turn after each."""
+        for at in range(0, len(self.content), _PIECE):
+            yield self.content[at : at + _PIECE]
+            await asyncio.sleep(0)
+        yield b""
+
+    async def parse(self) -> None:
+        """Raises `ApiError` over a bound. What is no JSON is left to `json`, whose callers know that error."""
+        try:
+            self._parsed = await json_bounds.read(self.content)
+        except json.JSONDecodeError as error:
+            self._no_json = error
+        except (ValueError, RecursionError) as error:
+            self._no_json = json.JSONDecodeError("it cannot be read", "", 0)
+            self._no_json.__cause__ = error
 
     async def json(self) -> Any:
-        """Raises `ApiError` over a bound, and `json.JSONDecodeError`."""
-        if self._parsed is None:
-            try:
-                self._parsed = await json_bounds.read(await self.body())
-            except json.JSONDecodeError:
-                raise
-            except (ValueError, RecursionError) as error:
-                raise json.JSONDecodeError("it cannot be read", "", 0) from error
+        """Raises `json.JSONDecodeError`."""
+        if self._no_json is not None:
+            raise self._no_json
         return self._parsed
 
 
-def _plain(request: Request, content: bytes, is_form: bool) -> Request:
+def _plain(request: Request, content: bytes, is_form: bool) -> PlainRequest:
     """The same request with this body, called JSON unless it is a form."""
     headers = MutableHeaders(raw=[pair for pair in request.scope["headers"] if pair[0] != b"content-encoding"])
     if not is_form:
         headers["content-type"] = "application/json"
     headers["content-length"] = str(len(content))
-    pieces = _pieces(content, _PIECE if is_form else len(content))
-
-    async def receive() -> Message:
-        return await anext(pieces, None) or await request.receive()
-
-    plain = PlainRequest({**request.scope, "headers": headers.raw}, receive)
-    plain.content = None if is_form else content
+    plain = PlainRequest({**request.scope, "headers": headers.raw}, request.receive)
+    plain.content = content
     return plain
-
-
-async def _pieces(content: bytes, size: int) -> AsyncGenerator[Message, None]:
-    for at in range(0, max(1, len(content)), max(1, size)):
-        if at:
-            await asyncio.sleep(0)
-        more = at + size < len(content)
-        yield {"type": "http.request", "body": content[at : at + size], "more_body": more}

@@ -75,6 +75,18 @@ def test_the_share_of_a_body_holds_until_its_answer_has_ended(start):
         )
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/inference"])
+def test_json_over_a_bound_is_refused_with_the_bound(app, path):
+    with app.client() as http:
+        for content, status, words in (
+            (json.dumps({"prompt": "x " * (3 * MIB)}).encode(), 413, "4 MiB"),
+            (b'{"prompt":[' + b"[]," * 30_000 + b"[]]}", 400, "20000 values"),
+            (b'{"prompt":' * 5000, 400, "nested"),
+        ):
+            answer = http.post(path, content=content)
+            assert (answer.status_code, words in answer.json()["error"]["message"]) == (status, True), answer.text
+
+
 @pytest.fixture
 def keys(tmp_path):
     (tmp_path / "keys").write_text(f"alice:{hash_of_key('secret')}\n")
