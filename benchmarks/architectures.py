@@ -176,8 +176,12 @@ def _embedded(weights: str, device_map: str | None):
     from qwen_demo.models.load import load as load_checkpoint
     from qwen_demo.settings import Settings
 
-    quantization = weights if weights in QUANTIZED else "none"
+    # Eight-bit floats in the plain way, which every machine can compute.
+    by_loader = weights in QUANTIZED and weights != "fp8"
+    quantization = weights if by_loader else "none"
     loaded = load_checkpoint(Settings(model="embedded", quantization=quantization, device_map=device_map))
+    if weights == "fp8":
+        fp8.quantise(loaded.model)
     if weights not in QUANTIZED and loaded.model.dtype != DTYPES[weights]:
         loaded.model.to(DTYPES[weights])
     return loaded

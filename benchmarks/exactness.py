@@ -2,6 +2,7 @@
 
     python -m benchmarks.exactness                                  the embedded model in fp32, about examples/
     python -m benchmarks.exactness --architecture 7b --weights nf4  random weights, true shapes
+    python -m benchmarks.exactness --weights fp8 --against fp32     and what quantising itself changes
 
 Three comparisons: the engine in a crowd with the engine alone; the engine alone with stock
 `generate`; and, with the same tokens forced on both, the logits of a batch with those of a batch
@@ -37,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architecture", default="embedded")
     parser.add_argument("--weights", default="fp32")
+    parser.add_argument("--against", default="", help="other weights of the same model, to compare stock answers with")
     parser.add_argument("--requests", type=int, default=32)
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--slots", type=int, default=16)
@@ -202,6 +204,9 @@ async def measure(options) -> tuple[list[dict], dict]:
         compared("alone / stock generate", alone, reference),
         compared("in a crowd / stock generate", crowd, reference),
     ]
+    if options.against:
+        other = stock(load(options.architecture, options.against, context_tokens=4096, endless=False), asked)
+        rows.append(compared(f"stock, {options.weights} / {options.against}", reference, other))
     return rows, difference
 
 
@@ -210,7 +215,7 @@ def main() -> None:
     rows, difference = asyncio.run(measure(options))
     print(machine.table(rows, COLUMNS))
     print("logits, batch against batch of one:", difference)
-    label = f"{options.architecture} {options.weights}"
+    label = f"{options.architecture} {options.weights}" + f" {options.against}" * bool(options.against)
     print(machine.write("exactness", {"label": label, "rows": rows, "logits": difference}, options.out))
 
 

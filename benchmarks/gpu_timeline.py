@@ -73,6 +73,7 @@ def union(runs: list[tuple[float, float]]) -> float:
 
 
 async def measure(options: argparse.Namespace, trace: Path) -> dict[str, Any]:
+    """Users and steps of the loop; the device's activities go into the file `trace`."""
     import torch
 
     from benchmarks.architectures import load
@@ -102,13 +103,13 @@ async def measure(options: argparse.Namespace, trace: Path) -> dict[str, Any]:
             each.cancel()
         await asyncio.gather(*users, return_exceptions=True)
         profiler.export_chrome_trace(str(trace))
-    return {"users": options.users, "steps": steps, **summary(json.loads(trace.read_text())["traceEvents"])}
+    return {"users": options.users, "steps": steps}
 
 
 def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     trace = (options.out or Path("/tmp")) / "timeline.json"
-    made = asyncio.run(measure(options, trace))
+    made = asyncio.run(measure(options, trace)) | summary(json.loads(trace.read_text())["traceEvents"])
     trace.unlink()
     kernels = made.pop("kernels", [])
     print(json.dumps(made))

@@ -51,11 +51,13 @@ class Server:
         command: with `{tree}`, `{checkpoint}`, `{quantization}` and `{port}` to be filled in.
         health: path that answers 200 once the model is loaded.
         more: fields of every request's body.
+        variables: more of its environment.
     """
 
     command: tuple[str, ...]
     health: str
     more: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 SERVERS = {
@@ -122,9 +124,16 @@ def nvidia_smi(fields: str) -> str | None:
     return told.stdout.splitlines()[0]
 
 
-def measure(turn: Turn, options: argparse.Namespace, settings: list[str], cache: Path) -> dict[str, list[dict]]:
-    """All columns of one server in processes of its own: `rows`, and one of `starts` and `processes` each."""
-    server = SERVERS[options.server]
+def measure(
+    turn: Turn, server: Server, options: argparse.Namespace, settings: list[str], cache: Path
+) -> dict[str, list[dict]]:
+    """All columns of one server in processes of its own: `rows`, and one of `starts` and `processes` each.
+
+    Args:
+        options: `checkpoint` and `columns`.
+        settings: more of its command line.
+        cache: folder for what it compiles.
+    """
     filled = {"tree": turn.tree, "checkpoint": options.checkpoint.resolve(), "quantization": turn.quantization}
     command = [part.format(**filled, port="{port}") for part in server.command]
     columns = [each for each in options.columns if turn.round == 1 or each.users >= CROWDED] or options.columns
@@ -132,6 +141,7 @@ def measure(turn: Turn, options: argparse.Namespace, settings: list[str], cache:
     rows = []
     # Neither tree starts with kernels that the other has compiled.
     variables = {"HF_HUB_OFFLINE": "1", "TRITON_CACHE_DIR": str(cache / turn.name), "PYTHONUNBUFFERED": "1"}
+    variables |= server.variables
     others, began = set(psutil.Process().children()), time.perf_counter()
     with serving(
         [*command, *settings],
@@ -163,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="over_http") as cache:
             for turn in turns(options):
                 try:
-                    made = measure(turn, options, settings, Path(cache))
+                    made = measure(turn, SERVERS[options.server], options, settings, Path(cache))
                 except RuntimeError as error:  # one that does not start keeps no other from its turn
                     made = {"failed": [{"server": turn.name, "quantization": turn.quantization, "reason": str(error)}]}
                 for part, some in made.items():

@@ -19,6 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.proxy import free_ports
 
 ROOT = Path(__file__).parents[1]
+# All users of a benchmark come from one address.
+CROWD = {"QWEN_DEMO_CALLER_SHARE": "1", "QWEN_DEMO_CALLER_CONNECTIONS": "4096"}
 ENGINES = {"scripted": ["--engine", "scripted"], "embedded": ["--model", "embedded"]}
 
 
@@ -69,7 +71,7 @@ def app(engine: str, settings: list[str]) -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "app.py", "--port", "0", *ENGINES[engine], *settings],
         cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, **CROWD, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

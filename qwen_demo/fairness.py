@@ -13,6 +13,8 @@ from typing import Any
 Account = tuple[str, ...]
 
 current_account: ContextVar[Account] = ContextVar("current_account", default=())
+# Names whose last work was paid for long ago need no place.
+FORGET_ABOVE = 1000
 # In a request's scope, for work that is done in another task than the request's.
 ACCOUNT = "qwen_demo.account"
 
@@ -45,6 +47,30 @@ class Tally:
             self._taken[name] += count
             if not self._taken[name]:
                 del self._taken[name]
+
+
+class Work:
+    """Time of the processor that accounts may have spent on what they send; who has had more waits for the next.
+
+    Args:
+        rate: seconds of work in a second.
+        at_once_s: seconds of work that nobody has to wait for.
+    """
+
+    def __init__(self, rate: float, at_once_s: float):
+        self._rate, self._at_once_s = rate, at_once_s
+        self._paid_at: dict[str, float] = {}
+
+    def wait_s(self, account: Account, work_s: float, now: float) -> float:
+        """Count `work_s`, and say after how many seconds it may begin."""
+        if len(self._paid_at) > FORGET_ABOVE:
+            self._paid_at = {name: paid for name, paid in self._paid_at.items() if paid > now}
+        wait_s = 0.0
+        for name in account:
+            paid_at = max(now, self._paid_at.get(name, now)) + work_s / self._rate
+            self._paid_at[name] = paid_at
+            wait_s = max(wait_s, paid_at - now - max(work_s, self._at_once_s) / self._rate)
+        return wait_s
 
 
 class Turns:

@@ -18,13 +18,13 @@ def full(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
 
 
 @functools.cache
-def _coded(pixels: bytes, size: tuple[int, int]) -> tuple[bytes, bytes]:
+def _coded(pixels: bytes, size: tuple[int, int], layout: str) -> tuple[bytes, bytes]:
     """Configuration (hvcC) and samples of one key frame."""
     file = io.BytesIO()
     options = {"preset": "ultrafast", "x265-params": "log-level=none:crf=4:bframes=0:frame-threads=1:pools=none"}
     with av.open(file, "w", format="mp4") as output:
         stream = output.add_stream("libx265", rate=1, options=options)
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = *size, layout
         stream.codec_tag = "hvc1"
         frame = av.VideoFrame.from_image(Image.frombytes("RGB", size, pixels))
         frame.pts = 0
@@ -39,7 +39,13 @@ def _coded(pixels: bytes, size: tuple[int, int]) -> tuple[bytes, bytes]:
 
 
 def heic(
-    image: Image.Image, *, brand: bytes = b"heic", turns: int = 0, columns: int = 1, stated: tuple[int, int] = (0, 0)
+    image: Image.Image,
+    *,
+    brand: bytes = b"heic",
+    turns: int = 0,
+    columns: int = 1,
+    stated: tuple[int, int] = (0, 0),
+    layout: str = "yuv420p",
 ) -> bytes:
     """A still image.
 
@@ -47,10 +53,11 @@ def heic(
         turns: quarters against the clock that whoever shows it makes.
         columns: it is a grid of so many tiles, as phones write it.
         stated: size that the file says, if it lies.
+        layout: FFmpeg's name for how samples lie.
     """
     width = image.width // columns
     tiles = [image.crop((n * width, 0, (n + 1) * width, image.height)) for n in range(columns)]
-    coded = [_coded(tile.tobytes(), tile.size) for tile in tiles]
+    coded = [_coded(tile.tobytes(), tile.size, layout) for tile in tiles]
     payloads = [samples for _, samples in coded]
     items = [(number, b"hvc1") for number in range(1, columns + 1)]
     shown = stated if any(stated) else image.size

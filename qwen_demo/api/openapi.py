@@ -122,10 +122,11 @@ _TEXTS = {
     400: "The request is at fault; `param` names the field.",
     401: "A key is needed or wrong.",
     403: "Another web site sent it.",
-    404: "There is no such model.",
+    404: "There is no such model, or nothing under this id.",
     408: "The body came too slowly.",
     413: "The body is too large.",
     415: "The body is neither JSON nor a form, or packed in another way than gzip and deflate.",
+    421: "It was asked by the name of a host that is not its own.",
     429: "Over capacity or over the rate; see Retry-After.",
     500: "Something failed on the server.",
     503: "Not ready; see Retry-After.",
@@ -138,8 +139,8 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Error, "description": _TEXTS[status]} for status in statuses}
 
 
-ASKING = refusals(400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504, 507)
-LOOKING = refusals(401, 404, 429, 500)
+ASKING = refusals(400, 401, 403, 404, 408, 413, 415, 421, 429, 500, 503, 504, 507)
+LOOKING = refusals(400, 401, 403, 404, 421, 429, 500)
 # Before 3.2, OpenAPI has no word of its own for one event of a stream: its schema stands for each.
 EVENT = {
     "type": "object",

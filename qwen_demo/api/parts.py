@@ -159,7 +159,11 @@ def _as_parts(value: Any) -> Any:
 Content = Annotated[
     Annotated[str, Tag("<words>")]
     | Annotated[
-        Annotated[list[AnyPart], BeforeValidator(_as_parts, json_schema_input_type=list[AnyPart | str] | AnyPart)],
+        Annotated[
+            list[AnyPart],
+            Field(fail_fast=True),
+            BeforeValidator(_as_parts, json_schema_input_type=list[AnyPart | str] | AnyPart),
+        ],
         Tag("<parts>"),
     ],
     Discriminator(lambda value: "<words>" if isinstance(value, str) else "<parts>"),

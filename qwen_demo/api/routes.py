@@ -20,6 +20,7 @@ from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, Infer
 from qwen_demo.api.unknown_paths import add_unknown_paths
 from qwen_demo.errors import DiskFull, QwenDemoError
 from qwen_demo.http.access import ApiAccess, Caller
+from qwen_demo.http.effort import Effort
 from qwen_demo.http.errors import UNEXPECTED, ApiError, body, describe
 from qwen_demo.http.sse import event
 from qwen_demo.media import MediaLoader
@@ -31,9 +32,10 @@ from qwen_demo.types import ChatRequest, Finished
 CHAT = "chat_completions"
 
 
-def build_router(service: Service, access: ApiAccess, loader: MediaLoader) -> APIRouter:
-    """All routes of the API on one service."""
-    router = APIRouter(route_class=route_class(access, loader.settings.max_request_bytes))
+def build_router(service: Service, access: ApiAccess, loader: MediaLoader, effort: Effort | None = None) -> APIRouter:
+    """All routes of the API on one service. `effort` is shared with whoever else reads bodies."""
+    effort = effort or Effort()
+    router = APIRouter(route_class=route_class(access, loader.settings.max_request_bytes, effort))
     _add_answers(router, service, access, loader)
     add_responses(router, service, access, loader)
     _add_operations(router, service, access)

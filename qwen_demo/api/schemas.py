@@ -185,7 +185,8 @@ class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
     """
 
     model: str = ""
-    messages: list[ChatMessage] = Field(min_length=1)
+    # The first error is told; thousands of them would take long to write down.
+    messages: list[ChatMessage] = Field(min_length=1, fail_fast=True)
     max_tokens: Whole | None = Field(None, ge=1)
     max_completion_tokens: Whole | None = Field(None, ge=1)
     n: Literal[1] = 1

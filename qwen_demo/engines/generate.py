@@ -154,8 +154,11 @@ class _Job:
         """Everything that blocks. Errors become the package's own before they leave."""
         import torch
 
+        from qwen_demo.engines.memory_errors import memory_errors
+
         try:
-            self._answer()
+            with memory_errors():
+                self._answer()
         except QwenDemoError:
             raise
         except torch.OutOfMemoryError as error:

@@ -4,14 +4,19 @@ Stands behind whatever settles a caller's address, and before everything that ho
 request holds counts on its address, and on its key once that was looked at (`fairness.also_on`).
 """
 
+import asyncio
+
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from qwen_demo.fairness import ACCOUNT, Tally, current_account
+from qwen_demo.fairness import ACCOUNT, Tally, Turns, current_account
 from qwen_demo.http.access import caller_address
 from qwen_demo.http.errors import body
 
 RETRY_AFTER_S = 5
+# Requests of one address that begin at the same time: each takes a millisecond to find its way, and many connections
+# that speak at once would hold up everybody for all of them.
+BEGIN_AT_ONCE, BEGIN_FOR_S = 16, 0.005
 
 
 class Accounts:
@@ -20,6 +25,7 @@ class Accounts:
     def __init__(self, app: ASGIApp, *, at_once: int):
         self._app, self._at_once = app, at_once
         self._running = Tally()
+        self._beginning = Turns(lambda: 1 << 30, lambda: BEGIN_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -30,6 +36,8 @@ class Accounts:
             return await self._refuse(scope, receive, send)
         self._running.add(account, 1)
         try:
+            await self._beginning.take(account)
+            asyncio.get_running_loop().call_later(BEGIN_FOR_S, self._beginning.give_back, account)
             await self._app(scope, receive, send)
         finally:
             self._running.add(account, -1)

@@ -77,7 +77,10 @@ def quiet_at_the_limit(loop: asyncio.AbstractEventLoop) -> None:
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         nonlocal told_at
-        if "out of system resource" not in context.get("message", ""):
+        message = context.get("message", "")
+        if "_start_serving" in message and isinstance(context.get("exception"), ValueError):
+            return  # one of its tries came after the server was closed
+        if "out of system resource" not in message:
             return loop.default_exception_handler(context)
         if loop.time() - told_at >= TELL_EVERY_S:
             told_at = loop.time()

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_demo.errors import Overloaded
 from qwen_demo.http import json_bounds
+from qwen_demo.http.effort import Effort, of_event
 from qwen_demo.http.errors import ApiError, body
 from qwen_demo.media.memory_budget import RETRY_AFTER_S, MemoryBudget, Share
 from qwen_demo.service.telemetry import begin_request
@@ -103,6 +104,7 @@ class BoundedBody:
         max_bytes: of one body.
         timeout_s: for a whole body.
         budget: of memory, for all callers' bodies and images together.
+        effort: counts what it takes to read `events`.
     """
 
     def __init__(
@@ -113,11 +115,12 @@ class BoundedBody:
         max_bytes: int,
         timeout_s: float,
         budget: MemoryBudget,
+        effort: Effort | None = None,
         streamed: tuple[str, ...] = (),
         events: tuple[str, ...] = (),
     ):
         self._app, self._paths, self._max_bytes, self._timeout_s = app, paths, max_bytes, timeout_s
-        self._budget, self._streamed, self._events = budget, streamed, events
+        self._budget, self._effort, self._streamed, self._events = budget, effort, streamed, events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -133,6 +136,8 @@ class BoundedBody:
                     whole = await self._read(receive, share)
                 if whole and path.startswith(self._events or ("\0",)):
                     share.grow(await json_bounds.check_event(whole))
+                    if self._effort:
+                        await self._effort.spend(of_event(whole, path))
             except ApiError as error:
                 return await self._refuse(error.status, str(error), scope, receive, send)
             except ClientDisconnect:

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_demo.errors import Overloaded, QwenDemoError
+from qwen_demo.fairness import Tally, current_account
 from qwen_demo.http.access import ApiAccess, caller_address
 from qwen_demo.http.arrival import OwnCalls
 from qwen_demo.http.cors import is_allowed
@@ -28,6 +29,9 @@ from qwen_demo.http.rates import Rate
 from qwen_demo.http.upload_guard import UploadGuard
 
 LOGINS = "10/minute"
+_HELD_OPEN = ("/gradio_api/heartbeat", "/gradio_api/upload")
+# Each takes one of the forty threads of Gradio's client of its own server.
+MCP_AT_ONCE = 8
 
 _USED = re.compile(
     r"/gradio_api/(info|openapi\.json|app_id|user|login_check|startup-events|theme\.css|reset|cancel"
@@ -56,8 +60,8 @@ class RouteGuard:
         timeout_s: longest pause within an upload.
         mcp_access: who may call MCP; None lets everybody, as to a page without a login.
         own_calls: lets Gradio call this server on behalf of an MCP caller.
-        logged_in: whether a request bears the page's login; None where it has none. Gradio asks for it on every route
-            but the one that holds a connection for as long as a page is open.
+        logged_in: whether a request bears the page's login; None where it has none. Gradio does not ask for it where it
+            holds a connection for as long as a page is open, and an upload is read before it would.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class RouteGuard:
     ):
         self._app, self._origins, self._own_calls = app, origins, own_calls
         self._mcp_access, self._logged_in = mcp_access, logged_in
+        self._mcp_running = Tally()
         self._upload = UploadGuard(
             app, folder=uploads, max_bytes=max_upload_bytes, max_files=max_upload_files, timeout_s=timeout_s
         )
@@ -93,7 +98,7 @@ class RouteGuard:
             return await _refuse(414, f"A query may have {_QUERY_BYTES} bytes.", scope, receive, send)
         if path.rstrip("/") == "/login" and scope["method"] == "POST":
             return await self._log_in(scope, receive, send)
-        if self._logged_in and path.lower().startswith("/gradio_api/heartbeat") and not self._logged_in(Request(scope)):
+        if self._logged_in and path.lower().startswith(_HELD_OPEN) and not self._logged_in(Request(scope)):
             return await _refuse(401, "Log in first.", scope, receive, send)
         if path.lower().startswith("/gradio_api/mcp"):
             return await self._mcp(scope, receive, send)
@@ -135,7 +140,15 @@ class RouteGuard:
                 return await JSONResponse(content, error.status, error.headers)(scope, receive, send)
             except Overloaded as error:
                 return await _tell(error, scope, receive, send)
-        return await self._app(self._at_own_address(scope), receive, send)
+        account = current_account.get()
+        if self._mcp_running.of(account) >= MCP_AT_ONCE:
+            text = f"One address may ask {MCP_AT_ONCE} questions of MCP at the same time."
+            return await _refuse(429, text, scope, receive, send, {"Retry-After": "5"})
+        self._mcp_running.add(account, 1)
+        try:
+            await self._app(self._at_own_address(scope), receive, send)
+        finally:
+            self._mcp_running.add(account, -1)
 
     def _at_own_address(self, scope: Scope) -> Scope:
         host, port = scope.get("server") or ("127.0.0.1", None)

@@ -207,9 +207,10 @@ class UploadGuard:
 
 
 async def _answer(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    headers: dict[str, str] = {}
     if isinstance(error, _Refused):
         status, kind = error.status, "rate_limit_error" if error.status == 429 else "invalid_request_error"
-        content, headers = body(error.message, kind, f"http_{status}"), dict[str, str]()
+        content = body(error.message, kind, f"http_{status}")
     else:
         assert isinstance(error, QwenDemoError)
         status, content, headers = describe(error)

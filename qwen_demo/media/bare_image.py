@@ -145,7 +145,8 @@ def _palette_bytes(flags: bytes) -> int:
 def _webp(data: bytes) -> BareImage:
     """Pixels and alpha (RFC 9649); of an animation, its first frame."""
     kept, exif, position, chunks, frames = [], b"", 12, 0, 0
-    while position + 8 <= len(data):
+    whole = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
+    while position + 8 <= whole:
         kind, length = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "little")
         start, position = position, position + 8 + length + length % 2
         chunks, frames = chunks + 1, frames + (kind == b"ANMF")

@@ -50,7 +50,6 @@ def decode(job: dict[str, Any], file: int, exchange: Exchange) -> dict[str, Any]
 
 def _decoded(image: pi_heif.HeifImage) -> PIL.Image.Image:
     decoded = image.to_pillow()
-    if downscale.is_deep(decoded):  # grey alone comes with more than 8 bits: their number is told
-        scale = 255 / ((1 << image.info["bit_depth"]) - 1)
-        return decoded.point(lambda value: value * scale).convert("L")
+    if downscale.is_deep(decoded):  # grey alone comes with more than 8 bits, of which the library makes 16
+        return decoded.point(lambda value: value * (255 / 65535)).convert("L")
     return decoded

@@ -73,6 +73,8 @@ class Fp8Linear(nn.Module):
         bias: as the layer had it.
     """
 
+    scales: torch.Tensor
+
     def __init__(self, linear: nn.Linear):
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features

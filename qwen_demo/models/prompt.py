@@ -1,19 +1,14 @@
 """Conversation -> the tensors that Qwen2.5-VL reads.
 
 The processor's own chat template, `qwen_vl_utils` and the image processor do the work, so ids and
-patches are those of the model card's own code, with one difference: what people type is never read as special tokens,
-and an image's place is expanded in the ids, not in the text. Positions (multimodal rotary,
+patches are those of the model card's own code, but for what people type (`template.py`), and that an image's place is
+expanded in the ids, not in the text. Positions (multimodal rotary,
 Qwen2.5-VL report 2025, section 2.1) are computed here and passed on explicitly, because
 transformers would keep their offset on the model, where concurrent requests share it.
 """
 
 import math
-import re
-import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
 import PIL.Image
 import torch
@@ -21,14 +16,12 @@ import torch
 from qwen_demo.errors import ContextTooLong
 from qwen_demo.models.patches import Patches, stacked
 from qwen_demo.models.pixels import PixelBounds
-from qwen_demo.models.tools import hermes
+from qwen_demo.models.template import ChatTemplate
 from qwen_demo.sentences import Sentence
-from qwen_demo.types import ChatRequest, Image, Message, ModelInfo, Part, Text, Video
+from qwen_demo.types import ChatRequest, Image, ModelInfo, Text, Video
 
 TEXT, IMAGE, VIDEO = 0, 1, 2
 MERGE = 2  # patches along each side of a token
-# A template that states tools itself: it looks at them in an expression.
-_STATES_TOOLS = re.compile(r"\{[{%][^{}]*\btools\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +122,14 @@ class PromptBuilder:
         self._pad_ids = {processor.image_token_id: IMAGE, processor.video_token_id: VIDEO}
         self._merge = processor.image_processor.merge_size**2
         self.patches = Patches.as_processor(processor)
-        self._special = re.compile("|".join(re.escape(token) for token in self.tokenizer.get_added_vocab()))
-        self._states_tools = bool(_STATES_TOOLS.search(str(processor.chat_template)))
+        self._template = ChatTemplate(processor)
 
     def build(self, request: ChatRequest) -> Prompt:
         """Raises `ContextTooLong` when the prompt leaves no room for an answer."""
         parts = [part for message in request.messages for part in message.parts]
         bounds = PixelBounds.of(self._info, request)
         patches = [self._patches(part, bounds) for part in parts if not isinstance(part, Text)]
-        ids = self._token_ids(request)
+        ids = self._template.token_ids(request)
         input_ids, token_types, media = self._expand(ids, patches)
         if len(input_ids) >= self.context_tokens:
             images = sum(medium.tokens for medium in media)
@@ -184,49 +176,6 @@ class PromptBuilder:
         t, h, w = self.patches.grid(pixels)
         return Medium(digest, (t, h, w), 0, t * h * w // self._merge, pixels, seconds, self.patches)
 
-    def _token_ids(self, request: ChatRequest) -> list[int]:
-        """Ids of the rendered template; an image is still one pad token, and a message to continue has no end."""
-        nonce = secrets.token_hex(8)
-        words: list[str] = []
-
-        def place(typed: str) -> str:
-            words.append(typed)
-            return f"\ue000{nonce}-{len(words) - 1}\ue001"
-
-        continues = request.continue_final_message
-        rendered = self.processor.apply_chat_template(
-            **self._template_arguments(request, place), tokenize=False, add_generation_prompt=not continues
-        )
-        if continues:
-            rendered = rendered[: rendered.rindex("\ue001") + 1]
-        ids: list[int] = []
-        trusted = ""
-        # A run of places is one text to the tokenizer, so it is checked as one.
-        for piece in re.split(rf"((?:\ue000{nonce}-\d+\ue001)+)", rendered):
-            typed = "".join(words[int(n)] for n in re.findall(rf"\ue000{nonce}-(\d+)\ue001", piece))
-            if self._special.search(typed):
-                ids += self._encode(trusted, split_special_tokens=False)
-                ids += self._encode(typed, split_special_tokens=True)
-                trusted = ""
-            else:
-                trusted += typed if piece.startswith(f"\ue000{nonce}") else piece
-        return ids + self._encode(trusted, split_special_tokens=False)
-
-    def _template_arguments(self, request: ChatRequest, place: Callable[[str], str]) -> dict[str, Any]:
-        """The conversation as the template reads it. `place` gives what stands for words that people typed."""
-        if self._states_tools:
-            return hermes.in_template(request, partial(_content_of, place=place), partial(self._in_json, place=place))
-        turns = hermes.turns(request)
-        return {"conversation": [{"role": t.role, "content": [_content(p, place) for p in t.parts]} for t in turns]}
-
-    def _in_json(self, text: str, place: Callable[[str], str]) -> str:
-        """What the template writes as JSON: only what would be a special token there needs a place."""
-        written = hermes.json_text(text)[1:-1]
-        return place(written) if self._special.search(written) else text
-
-    def _encode(self, text: str, *, split_special_tokens: bool) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=split_special_tokens)["input_ids"]
-
     def _expand(self, ids: list[int], patches: list[Medium]) -> tuple[torch.Tensor, torch.Tensor, list[Medium]]:
         expanded: list[int] = []
         types: list[int] = []
@@ -257,21 +206,6 @@ class PromptBuilder:
             second_per_grid_ts=[clip.seconds_per_grid for clip in clips] if clips else None,
         )
         return positions[:, 0], int(delta)
-
-
-def _content(part: Part | hermes.Markup, place: Callable[[str], str]) -> dict[str, str]:
-    if isinstance(part, Text):
-        return {"type": "text", "text": place(part.text)}
-    if isinstance(part, hermes.Markup):
-        return {"type": "text", "text": part.text}
-    return {"type": "image"} if isinstance(part, Image) else {"type": "video"}
-
-
-def _content_of(message: Message, place: Callable[[str], str]) -> str | list[dict[str, str]]:
-    """A text where it is one: of calls and what tools answer, many templates read nothing else."""
-    if all(isinstance(part, Text) for part in message.parts) and (message.tool_calls or message.role != "user"):
-        return "".join(place(part.text) for part in message.parts if isinstance(part, Text))
-    return [_content(part, place) for part in message.parts]
 
 
 def _positions_with_stills(length: int, media: list[Medium]) -> tuple[torch.Tensor, int]:

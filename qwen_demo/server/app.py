@@ -15,6 +15,7 @@ from qwen_demo.http.accounts import Accounts
 from qwen_demo.http.arrival import Arrival, OwnCalls, Prefix
 from qwen_demo.http.cors import add_cors
 from qwen_demo.http.credentials import LOGIN_BYTES, Login
+from qwen_demo.http.effort import Effort
 from qwen_demo.http.errors import install as install_errors
 from qwen_demo.http.head import HeadAsGet
 from qwen_demo.http.middleware import BoundedBody, CompressedPage, RequestId, SecurityHeaders
@@ -53,6 +54,7 @@ class Front:
         self._uploads = UploadFolder(settings)
         self._loader = MediaLoader.of(settings)
         self._own_calls = OwnCalls()
+        self._effort = Effort(settings.caller_share < 1)
         self._gradio: App | None = None
         services[0].metrics.watch_decoders(self._loader.decoders)
         services[0].metrics.held_from(lambda: self._loader.budget.held_bytes)
@@ -60,7 +62,7 @@ class Front:
         self.app.state.service, self.app.state.services = services[0], list(services)
         install_errors(self.app)
         access = ApiAccess(settings)
-        self.app.include_router(build_router(services[0], access, self._loader))
+        self.app.include_router(build_router(services[0], access, self._loader, self._effort))
         correct_openapi(self.app)
         self._add_checks(access)
 
@@ -75,7 +77,7 @@ class Front:
         watch, loop = LoopWatch(), asyncio.get_running_loop()
         self.services[0].metrics.loop_stop_from(lambda: watch.longest_s(loop.time()))
         background = [
-            asyncio.create_task(watch.watch()),
+            asyncio.create_task(watch.watch(after=self.services[0].loaded)),
             asyncio.create_task(keep_trimmed(self._uploads.path, self.settings.max_upload_bytes)),
             asyncio.create_task(keep_swept(app.state.page)),
             asyncio.create_task(keep_read(app.state.page)),
@@ -108,6 +110,7 @@ class Front:
                 max_bytes=max_bytes,
                 timeout_s=settings.body_timeout_s,
                 budget=self._loader.budget,
+                effort=self._effort,
             )
         app.add_middleware(
             RouteGuard,

@@ -104,8 +104,12 @@ def _help(prog: str) -> str:
 
 def serve(argv: Sequence[str], prog: str) -> int:
     """The page and the API, until a signal."""
+    # Before settings are read, as what is wrong with them is a line, too.
+    early = "--log-json" in argv and not {"-h", "--help"} & set(argv)
+    if early:
+        _log_all_as_json()
     settings = load_settings(argv, prog=prog)
-    if settings.log_json:
+    if settings.log_json and not early:
         _log_all_as_json()
     refuse_open_door(settings)
     with listening_socket(settings) as listening:

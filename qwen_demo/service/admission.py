@@ -4,6 +4,7 @@ Nobody takes all of it: neither one caller, nor those whose files are still bein
 not turned away because videos are decoded.
 """
 
+import time
 from collections.abc import Callable
 
 from qwen_demo.errors import Overloaded
@@ -18,6 +19,8 @@ from qwen_demo.types import ChatRequest, Engine, Text
 CHARACTERS_PER_TOKEN = 3
 # Of the room, for requests whose files are being opened.
 OPENING_SHARE = 0.75
+# After another caller was last seen, one that is alone may have all slots but this part, for whoever comes.
+ALONE_AFTER_S, NEWCOMERS_SHARE = 60.0, 1 / 16
 # Handed to the engine beyond its slots, so that it prepares some while others are written.
 PREPARED_AHEAD = 2
 
@@ -48,6 +51,8 @@ class Admission:
     def __init__(self, settings: Settings, engine: Engine, eta_s: Callable[[], float]):
         self._settings, self._engine, self._eta_s = settings, engine, eta_s
         self._by_caller, self._tokens_by_caller = Tally(), Tally()
+        self._latest: Account = ()
+        self._changed_at = -ALONE_AFTER_S
         self._opening = 0
         self.requests = 0
         self.prompt_tokens = 0
@@ -58,8 +63,11 @@ class Admission:
         return slots + max(PREPARED_AHEAD, slots // 2)
 
     def _most_at_once(self) -> int:
-        share = self._settings.caller_share
-        return most_of(self._slots(), share) if share < 1 else self._places()
+        slots, share = self._slots(), self._settings.caller_share
+        if share == 1:
+            return self._places()
+        is_alone = time.monotonic() - self._changed_at > ALONE_AFTER_S
+        return most_of(slots, max(share, 1 - NEWCOMERS_SHARE) if is_alone else share)
 
     def _slots(self) -> int:
         return max(1, self._engine.health().slots)
@@ -73,6 +81,10 @@ class Admission:
             raise self._of_one_caller(Sentence("{count} requests of yours are running or waiting", count=own))
         if opens_files and self._opening >= most_of(room, OPENING_SHARE):
             raise self._overloaded(Sentence("Files of {count} requests are being opened", count=self._opening))
+        if account != self._latest:
+            # The first caller of all changes nothing.
+            self._changed_at = time.monotonic() if self._latest else self._changed_at
+            self._latest = account
         self.requests += 1
         self._opening += opens_files
         self._by_caller.add(account, 1)

@@ -3,12 +3,15 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.02
 # A scrape sees the longest stop of so long, so that no stop falls between two scrapes.
 WINDOW_S = 60.0
+# After its engine has loaded a front tidies up once.
+SETTLES_S = 1.0
 # What an operator should read of, at most once in `TELL_EVERY_S`.
 WORTH_TELLING_S, TELL_EVERY_S = 0.5, 10.0
 
@@ -40,8 +43,10 @@ class LoopWatch:
         while self._stops and self._stops[0][0] < now - WINDOW_S:
             self._stops.popleft()
 
-    async def watch(self) -> None:
-        """Until cancelled."""
+    async def watch(self, after: Callable[[], Awaitable[object]]) -> None:
+        """Until cancelled. Nobody is there to be answered while the program starts, until soon after `after`."""
+        await after()
+        await asyncio.sleep(SETTLES_S)
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + LOOK_EVERY_S

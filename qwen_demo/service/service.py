@@ -81,7 +81,8 @@ class Service:
 
     async def loaded(self) -> None:
         """Wait until loading ended, well or badly."""
-        await asyncio.wait(self._tasks[:1])
+        if self._tasks:
+            await asyncio.wait(self._tasks[:1])
 
     def ready_without_warmup(self) -> None:
         """For an engine that was loaded elsewhere and cannot run before the first request."""

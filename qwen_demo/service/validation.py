@@ -8,6 +8,9 @@ from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, ModelInfo, Sampling, Text
 
+# Words have some four; only blanks and drawn lines have more than this.
+CHARACTERS_PER_TOKEN = 16
+
 
 def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
     """Raises `InvalidRequest` for what `limits` or `model` do not allow."""
@@ -26,6 +29,7 @@ def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
     _check_text([*(message.text for message in request.messages), *texts((), request.messages)], "messages")
     _check_text(request.sampling.stop, "stop")
     _check_text(texts(request.tools, ()), "tools")
+    _check_length(request, model)
     images = sum(not isinstance(part, Text) for message in request.messages for part in message.parts)
     if images > limits.max_images:
         raise InvalidRequest(
@@ -56,6 +60,25 @@ def validate(request: ChatRequest, limits: Settings, model: ModelInfo) -> None:
             field="tool_choice",
         )
     _check_sampling(request.sampling)
+
+
+def _check_length(request: ChatRequest, model: ModelInfo) -> None:
+    """Before anybody counts tokens: that takes seconds for a text of megabytes."""
+    characters = sum(
+        map(len, [*(message.text for message in request.messages), *texts(request.tools, request.messages)])
+    )
+    most = CHARACTERS_PER_TOKEN * model.context_tokens
+    if model.context_tokens and characters > most:
+        raise InvalidRequest(
+            Sentence(
+                "The conversation has {count} characters. This model reads {tokens} tokens at once, which is far less "
+                "than {limit} characters. Shorten it or begin a new one.",
+                count=characters,
+                tokens=model.context_tokens,
+                limit=most,
+            ),
+            field="messages",
+        )
 
 
 def _check_text(words: Iterable[str], field: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 
@@ -90,3 +91,26 @@ def start():
             return app
 
         yield start_
+
+
+@pytest.fixture
+def litellm(monkeypatch):
+    """The library, on an event loop that is closed afterwards: it asks for one and would leave it open."""
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the internet at import
+    import litellm
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield litellm
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+@pytest.fixture
+def chat_openai(monkeypatch):
+    """LangChain's `ChatOpenAI` on connections that are closed afterwards."""
+    monkeypatch.setenv("LANGSMITH_TRACING", "false")
+    from langchain_openai import ChatOpenAI
+
+    with httpx.Client() as http:
+        yield functools.partial(ChatOpenAI, api_key="unused", max_retries=0, http_client=http)

@@ -7,6 +7,7 @@ import zlib
 import pytest
 
 from tests.api.test_chat_completions import HELLO
+from tests.hostile import photo, saved
 
 BODY = json.dumps(HELLO).encode()
 RAW_DEFLATE = zlib.compressobj(wbits=-15)
@@ -87,3 +88,11 @@ def test_a_body_is_unpacked_within_the_bound_of_bodies(start):
     assert response.status_code == 413
     assert "--max-request-bytes" in response.json()["error"]["message"]
     assert not app.engine.requests
+
+
+def test_a_large_form_is_read_whole_while_its_caller_is_watched(app):
+    """Both would read from one stream: whoever waits for the caller to leave must not take pieces of the form."""
+    image = saved(photo(1200, 900), "BMP")
+    with app.client() as http:
+        answer = http.post("/inference", files={"file": ("a.bmp", image)}, data={"prompt": "hi"})
+        assert answer.status_code == 200, answer.text

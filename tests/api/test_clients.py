@@ -164,14 +164,6 @@ def test_keys_failures_and_a_model_that_is_not_ready_have_their_exceptions(start
     assert refused.value.status_code == 503
 
 
-@pytest.fixture
-def litellm(monkeypatch):
-    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the internet at import
-    import litellm
-
-    return litellm
-
-
 @pytest.mark.filterwarnings("ignore")
 def test_litellm_asks_and_streams(app, litellm):
     here = {"model": "openai/scripted", "api_base": f"{app.url}/v1", "api_key": "unused", "num_retries": 0}
@@ -215,11 +207,8 @@ def test_openais_parse_holds_the_embedded_models_answer_to_a_model(embedded, cli
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_langchain_asks_and_streams(app, monkeypatch):
-    monkeypatch.setenv("LANGSMITH_TRACING", "false")
-    from langchain_openai import ChatOpenAI
-
-    model = ChatOpenAI(model="scripted", base_url=f"{app.url}/v1", api_key="unused", max_retries=0)
+def test_langchain_asks_and_streams(app, chat_openai):
+    model = chat_openai(model="scripted", base_url=f"{app.url}/v1")
     answer = model.invoke(about_a_image())
     assert answer.content == "one two"
     assert answer.usage_metadata["output_tokens"] == 2

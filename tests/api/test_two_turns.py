@@ -131,14 +131,6 @@ def test_openais_responses(talk, client, stream, as_dict):
     assert (second.status, second.output_parsed) == ("completed", TOLD)
 
 
-@pytest.fixture
-def litellm(monkeypatch):
-    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the internet at import
-    import litellm
-
-    return litellm
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_litellms_completion(talk, litellm, stream):
@@ -181,10 +173,8 @@ def test_litellms_responses(talk, litellm, stream):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("responses", [False, True], ids=["chat", "responses"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_langchain(talk, monkeypatch, responses, stream):
-    monkeypatch.setenv("LANGSMITH_TRACING", "false")
+def test_langchain(talk, chat_openai, responses, stream):
     from langchain_core.messages import ToolMessage
-    from langchain_openai import ChatOpenAI
 
     def ask(model):
         if not stream:
@@ -192,8 +182,7 @@ def test_langchain(talk, monkeypatch, responses, stream):
         first, *others = model.stream(turns)
         return sum(others, first)
 
-    here = {"model": "scripted", "base_url": talk.url, "api_key": "unused", "max_retries": 0}
-    model = ChatOpenAI(use_responses_api=responses, stream_usage=True, **here)
+    model = chat_openai(model="scripted", base_url=talk.url, use_responses_api=responses, stream_usage=True)
     turns = question()
     first = ask(model.bind_tools([CHAT_TOOL]))
     (call,) = first.tool_calls
@@ -206,17 +195,12 @@ def test_langchain(talk, monkeypatch, responses, stream):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_langchains_structured_output_reads_the_embedded_models_answer(embedded, monkeypatch):
-    monkeypatch.setenv("LANGSMITH_TRACING", "false")
-    from langchain_openai import ChatOpenAI
-
+def test_langchains_structured_output_reads_the_embedded_models_answer(embedded, chat_openai):
     class Seen(BaseModel):
         red: bool
 
     for responses in (False, True):
-        model = ChatOpenAI(
-            model="embedded", base_url=f"{embedded.url}/v1", api_key="unused", use_responses_api=responses
-        )
+        model = chat_openai(model="embedded", base_url=f"{embedded.url}/v1", use_responses_api=responses)
         assert isinstance(model.with_structured_output(Seen).invoke(question()), Seen)
 
 

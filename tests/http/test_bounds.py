@@ -245,7 +245,7 @@ async def test_an_mcp_callers_secrets_are_not_sent_on(tmp_path):
         seen.append(dict(scope["headers"]))
 
     guard = RouteGuard(
-        gradio, origins=(), uploads=tmp_path, max_upload_bytes=1, timeout_s=1, own_calls=own_calls, mcp_access=None
+        gradio, origins=(), uploads=tmp_path, max_upload_bytes=1, max_upload_files=1, timeout_s=1, own_calls=own_calls
     )
     asked = {"type": "http", "method": "POST", "path": "/gradio_api/mcp/", "query_string": b"", "headers": sent}
     await guard(asked | {"server": ("127.0.0.1", 80), "client": ("192.0.2.7", 99)}, None, None)

@@ -2,8 +2,10 @@
 
 import logging
 
+import gradio as gr
 import pytest
 
+from qwen_demo.errors import NotReady
 from qwen_demo.http.credentials import hash_of_password
 from tests.http.conftest import ADD_URL, CAMERA, TAKE
 
@@ -40,12 +42,29 @@ def test_a_request_that_does_not_fit_is_the_callers_to_mend(app, caplog, capfd, 
 
 def test_a_refusal_has_the_status_of_its_kind(app, attack, monkeypatch):
     attacker = attack(app)
-    assert attacker.event(ADD_URL, [None, "http://example.org/x.png"]).status_code == 400
-    assert attacker.event(TAKE, [{"text": "", "files": []}, []]).status_code == 400
     assert attacker.event(CAMERA, [{"text": "", "files": []}, {"path": "/etc/passwd"}]).status_code == 400
-    ask = {"data": ["hi", None, 0, 4, 1, 1, None, None, ""]}
-    monkeypatch.setattr(app.service, "_state", "closing")
-    assert attacker.http.post("/gradio_api/run/ask", json=ask).status_code == 503
+
+    def closing():
+        raise gr.Error("The server is shutting down.", title=NotReady.code, print_exception=False)
+
+    shows_status = next(
+        each["id"]
+        for each in attacker.http.get("/config").json()["dependencies"]
+        if [event for _, event in each["targets"]] == ["load"]
+    )
+    monkeypatch.setattr(app.service, "status", closing)
+    answer = attacker.http.post("/gradio_api/run/predict", json={"data": [], "fn_index": shows_status})
+    assert answer.status_code == 503
+
+
+def test_a_refusal_of_an_event_of_the_queue_is_told_in_its_stream(app, attack):
+    attacker = attack(app)
+    for answer in (
+        attacker.event(ADD_URL, [None, "http://example.org/x.png"]),
+        attacker.event(TAKE, [{"text": "", "files": []}, []]),
+    ):
+        assert answer.status_code == 500
+        assert answer.json()["error"]
 
 
 def test_a_failure_of_the_servers_own_stays_one(app, attack, monkeypatch):

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from qwen_demo import media
 from qwen_demo.errors import MediaRefused, NotReady, Overloaded
+from qwen_demo.fairness import current_account
 from qwen_demo.media import decoders as module
 from qwen_demo.media import jobs
 from qwen_demo.media.content import content_of
@@ -199,6 +200,21 @@ async def test_who_leaves_the_queue_holds_up_nobody(pool):
     assert await last == {"last": 1}
     hanging[1].cancel()
     await asyncio.wait([left, *hanging])
+
+
+async def test_who_keeps_all_decoders_busy_holds_up_nobody_else(pool):
+    async def of(account: tuple[str, ...], code: str) -> dict:
+        current_account.set(account)
+        return await ask(pool, code)
+
+    hanging = [asyncio.create_task(of(("flood",), "time.sleep(600)")) for _ in range(9)]
+    await until(lambda: pool.working("probe") == 2 and pool.waiting("probe") == 7)
+    assert await asyncio.create_task(of(("other",), "answer = {'well': 1}")) == {"well": 1}
+    assert pool.waiting("probe") == 7
+    for each in hanging:
+        each.cancel()
+    await asyncio.wait(hanging)
+    assert (pool.working("probe"), pool.waiting("probe")) == (0, 0)
 
 
 async def test_waiting_for_a_decoder_is_counted_and_told_also_where_it_was_in_vain(pool):

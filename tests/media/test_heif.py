@@ -5,6 +5,7 @@ import contextlib
 import os
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from qwen_demo.errors import MediaRefused
@@ -33,6 +34,12 @@ async def test_a_photo_is_decoded(loader, columns, brand):
 async def test_it_comes_upright(loader, turns):
     image = await loader().load_bytes(heic(PHOTO, turns=turns))
     assert close(image.pixels, PHOTO.rotate(90 * turns, expand=True))
+
+
+@pytest.mark.parametrize("layout", ["gray", "gray10le", "yuv420p10le", "yuv444p"])
+async def test_each_depth_covers_black_to_white(loader, layout):
+    ramp = PIL.Image.fromarray(np.tile(np.linspace(0, 255, 128).astype(np.uint8), (96, 1))).convert("RGB")
+    assert close((await loader().load_bytes(heic(ramp, layout=layout))).pixels, ramp)
 
 
 async def test_a_large_one_is_scaled_down_and_knows_its_size(loader):

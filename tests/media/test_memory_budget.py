@@ -1,11 +1,13 @@
 """The memory that callers hold together: counted, bounded, given back."""
 
 import asyncio
+import contextlib
 import gc
 
 import pytest
 
 from qwen_demo.errors import Overloaded
+from qwen_demo.fairness import current_account
 from qwen_demo.media.memory_budget import MIB, MemoryBudget
 from tests.conftest import until
 
@@ -124,3 +126,67 @@ async def test_caches_give_way_one_by_one_before_anybody_is_refused():
             assert not kept and budget.held_bytes == 100
         with pytest.raises(Overloaded):
             budget.take(71)
+
+
+@contextlib.contextmanager
+def asked_by(name: str):
+    token = current_account.set((name,))
+    try:
+        yield
+    finally:
+        current_account.reset(token)
+
+
+async def test_one_caller_takes_its_part_and_leaves_the_rest_to_others():
+    budget = MemoryBudget(100 * MIB, share=0.75)
+    with asked_by("alice"), budget.take(50 * MIB) as held:
+        with pytest.raises(Overloaded, match=r"Your .* take 50 MiB.*one 30 MiB.*75 MiB.*--caller-share"):
+            budget.take(30 * MIB)
+        with asked_by("bob"):
+            budget.take(40 * MIB).free()
+        held.free()
+    assert budget.held_bytes == 0
+
+
+async def test_a_callers_only_claim_fits_where_others_leave_room():
+    budget = MemoryBudget(100, share=0.5)
+    with asked_by("bob"):
+        small = budget.take(10)
+    with asked_by("alice"):
+        budget.take(80).free()
+        with pytest.raises(Overloaded):
+            budget.take(95)
+    small.free()
+
+
+async def test_what_is_kept_counts_on_who_made_it():
+    budget, owner = MemoryBudget(100, share=0.5), Owner()
+    with asked_by("alice"):
+        with budget.take(40) as share:
+            share.keep(40, owner)
+        with pytest.raises(Overloaded):
+            budget.take(20)
+        del owner
+        gc.collect()
+        budget.take(20).free()
+    assert budget.held_by(("alice",)) == 0
+
+
+async def test_who_waits_for_its_own_holds_up_nobody_else():
+    budget, free = MemoryBudget(100, share=0.5), asyncio.Event()
+
+    async def decode(name: str, until_: asyncio.Event | None = None) -> str:
+        with asked_by(name):
+            async with budget.passing(40):
+                if until_:
+                    await until_.wait()
+        return name
+
+    first = asyncio.create_task(decode("alice", free))
+    await until(lambda: budget.held_bytes == 40)
+    second = asyncio.create_task(decode("alice"))
+    assert await decode("bob") == "bob"
+    assert not second.done()
+    free.set()
+    await asyncio.gather(first, second)
+    assert budget.held_bytes == 0

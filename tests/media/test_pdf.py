@@ -146,7 +146,7 @@ async def test_a_page_is_loaded_from_the_uploads_alone_and_an_image_is_one_page(
     image = await load("uploads/a.png")
     assert (image.pages, image.image.pixels.size) == (1, (60, 40))
     for wrong, words in (
-        (load("out.pdf"), "not in a folder"),
+        (load("out.pdf"), "cannot be opened"),
         (load("uploads/a.png", 2), "no page 2"),
         (load("uploads/a.pdf", max_pdf_bytes=100), "--max-pdf-bytes"),
     ):

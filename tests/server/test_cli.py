@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import json
 import os
 import pty
 import socket
@@ -175,3 +176,11 @@ def test_a_password_is_asked_for_on_the_terminal_and_its_line_can_be_kept():
     name, _, known = line.strip().partition(":")
     assert (asked, name) == ("Password of alice: ", "alice")
     assert password_fits("open sesame", known)
+
+
+def test_why_it_cannot_start_is_json_where_the_log_is(taken):
+    for flags in (["--port", str(taken)], ["--max-imges", "4"], ["--port", "99999"]):
+        done = run("serve", "--log-json", *flags)
+        (line,) = map(json.loads, done.stderr.splitlines())
+        assert (done.returncode, done.stdout) == (2, "")
+        assert line["message"].startswith("error: ")

@@ -202,7 +202,7 @@ def test_100_clients_that_drop_leave_nothing_behind(start, stream):
                 endings.append("ended by itself")
 
             tasks = [asyncio.create_task(one()) for _ in range(100)]
-            await until(lambda: app.engine.health().running == 16 and app.engine.health().waiting == 84, PATIENCE_S)
+            await until(lambda: app.engine.health().running == 16 and app.service.status().waiting == 84, PATIENCE_S)
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)

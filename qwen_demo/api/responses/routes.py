@@ -48,10 +48,8 @@ def add_responses(router: APIRouter, service: Service, access: ApiAccess, loader
             answer = service.answer(making, front=FRONT, opens_files=opens_files)
             return JSONResponse(await while_connected(request.receive, _grown(answer, response)))
 
-    @router.get("/v1/responses/{id}", responses=openapi.refusals(401, 404, 429, 500), status_code=404, tags=["answers"])
-    @router.delete(
-        "/v1/responses/{id}", responses=openapi.refusals(401, 404, 429, 500), status_code=404, tags=["answers"]
-    )
+    @router.get("/v1/responses/{id}", responses=openapi.LOOKING, status_code=404, tags=["answers"])
+    @router.delete("/v1/responses/{id}", responses=openapi.LOOKING, status_code=404, tags=["answers"])
     async def stored(id: str, caller: Caller = Depends(access)) -> Response:  # noqa: B008
         """Nothing is stored: 404."""
         raise ApiError(404, "response_not_found", GONE.format(id=id[:200]))

@@ -14,7 +14,7 @@ import torch
 from qwen_demo.engines.batching.encoder_cache import CachedEncoder, EncoderCache
 from qwen_demo.engines.batching.job import Job
 from qwen_demo.engines.batching.loop import EngineLoop, Outbox
-from qwen_demo.engines.batching.memory_plan import MemoryPlan, layer_devices, make_plan
+from qwen_demo.engines.batching.memory_plan import ENCODER_PATCHES, MemoryPlan, layer_devices, make_plan
 from qwen_demo.engines.batching.model.decoder import LeanDecoder, StockDecoder
 from qwen_demo.engines.batching.model.stages import StagedDecoder
 from qwen_demo.engines.batching.model.vision import StockVisionEncoder, VisionEncoder
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # On a CPU a pass over two images takes twice as long as over one, and the first would wait for the second.
-PATCHES_AT_ONCE = {"cuda": 4096, "mps": 4096}
+PATCHES_AT_ONCE = {"cuda": ENCODER_PATCHES, "mps": ENCODER_PATCHES}
 
 
 class EngineParts(NamedTuple):

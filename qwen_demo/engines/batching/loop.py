@@ -18,7 +18,7 @@ from qwen_demo.engines.batching.job import Job, PrefillChunk, failed, out_of_mem
 from qwen_demo.engines.batching.memory_plan import AllocatedMemory, MemoryPlan
 from qwen_demo.engines.batching.mixed import ends
 from qwen_demo.engines.batching.runner import ModelRunner
-from qwen_demo.engines.batching.sampler import Choice, SampledTokens
+from qwen_demo.engines.batching.sampler import PendingTokens, SampledTokens
 from qwen_demo.engines.batching.scheduler import Scheduler
 from qwen_demo.engines.batching.slots import SlotTable
 from qwen_demo.errors import EngineFailed
@@ -68,7 +68,7 @@ class EngineLoop:
         on_thread: Callable[[], None] = lambda: None,
     ):
         self.runner = runner
-        self._queued: deque[tuple[list[Job | None], Choice, float]] = deque()
+        self._queued: deque[tuple[list[Job | None], PendingTokens, float]] = deque()
         mixed = runner.mixed
         self.scheduler: Scheduler[Job] = Scheduler(
             plan.slots,

@@ -32,6 +32,8 @@ PREFILL_TOKENS = {"cuda": 1280, "mps": 512, "cpu": 128}
 # two tokens while others' prompts are read; quick products, and weights that each pass unpacks anew, want longer ones.
 MIXED_ROWS = {"Linear": 512, "Fp8Linear": 768, "Linear4bit": 1024}
 MIXED_MOST_ROWS = 2048
+# Patches of images that go through the encoder together, and so of its largest recorded pass.
+ENCODER_PATCHES = 4096
 # Recorded passes keep their memory; with less than this for keys and values it serves those better.
 MIXED_FROM_BYTES = 2 * GIB
 # Main memory is shared with the rest of the machine, and large caches there are no faster.
@@ -81,15 +83,19 @@ def token_bytes(config: Any, dtype: torch.dtype) -> int:
 def step_bytes(config: Any, dtype: torch.dtype, max_pixels: int, prefill_tokens: int, slots: int) -> int:
     """Rough upper bound of what one step allocates besides the cache (a `Qwen2_5_VLConfig`)."""
     vision, text = config.vision_config, config.text_config
-    patches = max_pixels // vision.patch_size**2
-    # Rotation works in float32 whatever the weights are.
-    encoder = patches * (8 * vision.hidden_size * 4 + 3 * vision.intermediate_size * dtype.itemsize)
+    encoder = encoder_bytes(vision, dtype, max_pixels // vision.patch_size**2)
     reader = prefill_tokens * (8 * text.hidden_size + 3 * text.intermediate_size) * dtype.itemsize
     # Quantised weights are unpacked, a matrix at a time, for long prompts.
     reader += 2 * text.hidden_size * text.intermediate_size * dtype.itemsize
     # Logits, what is left of them by top-k and top-p, and noise, whose bits take eight bytes.
     sampler = 12 * slots * text.vocab_size * 4
     return max(encoder, reader) + sampler
+
+
+def encoder_bytes(config: Any, dtype: torch.dtype, patches: int) -> int:
+    """What a pass of the vision encoder allocates (a `Qwen2_5_VLVisionConfig`)."""
+    # Rotation works in float32 whatever the weights are.
+    return int(patches * (8 * config.hidden_size * 4 + 3 * config.intermediate_size * dtype.itemsize))
 
 
 def make_plan(settings: "Settings", model: Any, max_pixels: int, context_tokens: int) -> MemoryPlan:
@@ -101,12 +107,12 @@ def make_plan(settings: "Settings", model: Any, max_pixels: int, context_tokens:
     devices = layer_devices(model)
     dtype = model.dtype
     slots = settings.slots or SLOTS[devices[0].type]
-    encoder_bytes = settings.image_cache_mib * MIB
+    kept_images = settings.image_cache_mib * MIB
     per_token = token_bytes(model.config.text_config, dtype)
     for pass_tokens in (MIXED_MOST_ROWS - slots, 0) if _may_mix(settings, devices, slots) else (0,):
         prefill_tokens, working = _step(settings, model, max_pixels, slots, pass_tokens)
         share = CUDA_SHARE_COMPARING if settings.compares else CUDA_SHARE
-        budget = _budget(devices, working + encoder_bytes, settings.memory_limit_gib, share)
+        budget = _budget(devices, working + kept_images, settings.memory_limit_gib, share)
         if budget >= MIXED_FROM_BYTES:
             break
     budget = settings.kv_cache_mib * MIB or budget
@@ -130,9 +136,9 @@ def make_plan(settings: "Settings", model: Any, max_pixels: int, context_tokens:
     text = (
         f"{slots} requests at once and {kept} kept, {slot_tokens} tokens each ({cache_bytes / GIB:.2f} GiB of keys "
         f"and values, {per_token / 1024:.0f} KiB a token); {working / GIB:.2f} GiB set aside for a step, "
-        f"{encoder_bytes / GIB:.2f} GiB for encoded images"
+        f"{kept_images / GIB:.2f} GiB for encoded images"
     )
-    return MemoryPlan(slots, kept, slot_tokens, prefill_tokens, pass_tokens, encoder_bytes, cache_bytes, text)
+    return MemoryPlan(slots, kept, slot_tokens, prefill_tokens, pass_tokens, kept_images, cache_bytes, text)
 
 
 def _may_mix(settings: "Settings", devices: Sequence[torch.device], slots: int) -> bool:
@@ -151,6 +157,8 @@ def _step(settings: "Settings", model: Any, max_pixels: int, slots: int, pass_to
     working = step_bytes(model.config, model.dtype, max_pixels, longest, slots) + SPARE_BYTES[kind]
     if kind == "cuda" and settings.cuda_graphs:
         working += graphs.planned_bytes(slots, min(prefill_tokens, pass_tokens), pass_tokens)
+    if pass_tokens:  # recorded passes of either model keep what they work in
+        working += encoder_bytes(model.config.vision_config, model.dtype, ENCODER_PATCHES)
     return prefill_tokens, working
 
 

@@ -126,16 +126,16 @@ class MixedStep:
         most, self._block_tokens = self.rows[-1] - self.answers[0], BLOCK_TOKENS
         self._block_count = -(-most // BLOCK_TOKENS) + MOST_CHUNKS
         shape = (most, self._slots, self._block_count)
-        pinned = self.device.type == "cuda"
 
-        def numbers(device: "torch.device | str", **how: bool) -> Numbers:
-            made = Numbers(*shape, torch.zeros(Numbers.size(*shape), dtype=torch.int64, device=device, **how))
+        def numbers(device: "torch.device | str", *, pinned: bool = False) -> Numbers:
+            buffer = torch.zeros(Numbers.size(*shape), dtype=torch.int64, device=device, pin_memory=pinned)
+            made = Numbers(*shape, buffer)
             made.places.fill_(self._cache.length)
             made.last.fill_(-1)
             return made
 
         self._numbers = numbers(self.device)
-        self._staged = [numbers("cpu", pin_memory=pinned) for _ in range(STAGES)]
+        self._staged = [numbers("cpu", pinned=self.device.type == "cuda") for _ in range(STAGES)]
         width = self._decoder.norm.weight.shape[0]
         self._images = torch.zeros(most, width, dtype=self._decoder.norm.weight.dtype, device=self.device)
         self._all_slots = torch.arange(self._slots, device=self.device)
@@ -285,11 +285,11 @@ class MixedStep:
                 self._logits = made.new_empty(self._slots, made.shape[-1])
             side.synchronize()
             # Only this thread's calls belong to the recording: the vision encoder runs in another one.
-            graph.capture_begin(*([self._pool] if self._pool else []), capture_error_mode="thread_local")
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            graph.capture_begin(self._pool, capture_error_mode="thread_local")
             try:
                 self._logits[:answers].copy_(self._pass(answers, prompts))
             finally:
                 graph.capture_end()
         torch.cuda.current_stream().wait_stream(side)
-        self._pool = self._pool or graph.pool()
         return graph

@@ -20,7 +20,7 @@ from qwen_demo.engines.batching.mixed import MixedStep, SlotState, ends
 from qwen_demo.engines.batching.model.attention import MIN_ROWS, padded_length
 from qwen_demo.engines.batching.model.decoder import LeanDecoder, StockDecoder
 from qwen_demo.engines.batching.model.stages import PipelineStages, StagedDecoder, on_device
-from qwen_demo.engines.batching.sampler import Choice, SampledTokens, Sampler, swap_columns
+from qwen_demo.engines.batching.sampler import PendingTokens, SampledTokens, Sampler, swap_columns
 from qwen_demo.models.prompt import Prompt
 from qwen_demo.types import Sampling
 
@@ -189,7 +189,7 @@ class ModelRunner:
         return choice.read()
 
     @torch.inference_mode()
-    def queue(self, chunks: Sequence[PrefillChunk[Job]], batch: int) -> Choice:
+    def queue(self, chunks: Sequence[PrefillChunk[Job]], batch: int) -> PendingTokens:
         """Start a pass over chunks of prompts and the next tokens of the slots 0 to `batch`; nobody waits for it.
 
         A prompt that is whole with its chunk gets the first token of its answer, its slot decodes from now on.
@@ -215,10 +215,8 @@ class ModelRunner:
         """As `MixedStep` gives them, by the plain way, with the same effect on the state but for the tokens."""
         assert self.mixed is not None
         chunks = _reaching_back(chunks)
-        x = [self._embedded(chunk) for chunk in chunks]
-        width = self.decoder.embed(self._tokens[:1]).shape[1]
-        longest = max(self._lengths[:batch], default=0) + 1
-        logits = self.mixed.plain(chunks, batch, torch.cat(x) if x else self._tokens.new_empty(0, width), longest)
+        x = torch.cat([self.decoder.embed(self._tokens[:0]), *(self._embedded(chunk) for chunk in chunks)])
+        logits = self.mixed.plain(chunks, batch, x, max(self._lengths[:batch], default=0) + 1)
         self._places[:batch] += self._advance[:batch]
         for job in beginning:
             self._state[1:, job.slot] = torch.tensor([job.prompt.length, 1, job.prompt.rope_delta])

@@ -207,5 +207,5 @@ async def verdict(value: Any, turns: Sequence[Turn], gallery: Gallery, model: Mo
         "same_model": theirs == ours,
         "same_sizes": seen == value.get("seen"),
         "models": [" ".join(filter(None, names[:2])) for names in (theirs, ours)],
-        "difference": difference(value["answer"], turns[-1].text),
+        "difference": await asyncio.to_thread(difference, value["answer"], turns[-1].text),
     }

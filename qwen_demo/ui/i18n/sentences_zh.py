@@ -99,6 +99,13 @@ SENTENCES = {
     # limits of a request
     "{count} requests are running or waiting": "有 {count} 个请求正在处理或等待",
     "Prompts of {tokens} tokens are running or waiting": "共 {tokens} 个 token 的提示正在处理或等待",
+    "You send more than this server can read. Try again in {seconds:.0f} s.": (
+        "您发送的内容超过本服务器的读取能力。请 {seconds:.0f} 秒后再试。"
+    ),
+    "The conversation has {count} characters. This model reads {tokens} tokens at once, which is far less than {limit} "
+    "characters. Shorten it or begin a new one.": (
+        "对话共有 {count} 个字符。该模型一次最多读取 {tokens} 个 token，远少于 {limit} 个字符。请缩短对话或开始新的对话。"
+    ),
     "{count} requests of yours are running or waiting": "您有 {count} 个请求正在处理或等待",
     "Prompts of yours of {tokens} tokens are running or waiting": "您共有 {tokens} 个 token 的提示正在处理或等待",
     "Files of {count} requests are being opened": "正在打开 {count} 个请求的文件",

@@ -11,6 +11,7 @@ import torch
 from qwen_demo.engines.batching import build, memory_plan, runner
 from qwen_demo.engines.batching.model.decoder import LeanDecoder
 from qwen_demo.engines.batching.model.stages import StagedDecoder
+from qwen_demo.models import fp8
 from qwen_demo.models.load import load
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
@@ -157,6 +158,18 @@ async def test_a_quantised_model_answers_among_others_as_it_does_alone(started, 
         await asyncio.gather(*(collect(engine.stream(request)) for request in requests))
     for request in requests:
         assert answer_ids[request.request_id] == generate_alone(quantised, request), request.request_id
+
+
+async def test_eight_bit_floats_answer_among_others_as_they_do_alone(loaded, started, answer_ids):
+    """On cards that have them; here their arithmetic, in the plain way."""
+    model = copy.deepcopy(loaded.model)
+    fp8.quantise(model)
+    requests = [ask(f"fp8 {n}", *parts) for n, parts in enumerate(QUANTISED_QUESTIONS)]
+    async with started(model=model) as engine:
+        await asyncio.gather(*(collect(engine.stream(request)) for request in requests))
+    for request in requests:
+        own = replace(loaded, model=model)
+        assert answer_ids[request.request_id] == generate_alone(own, request), request.request_id
 
 
 QUANTISED_QUESTIONS = [(Text(QUESTIONS[1]),), (Text(QUESTIONS[5] * 2),), (still(2), Text(QUESTIONS[0]))]

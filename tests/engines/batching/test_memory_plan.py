@@ -61,6 +61,38 @@ def test_on_a_gpu_half_is_left_to_an_engine_to_compare_with(loaded, monkeypatch)
     )
 
 
+def on_cuda(monkeypatch, loaded, free: int) -> None:
+    """As if the model were on a GPU with so much memory left."""
+    monkeypatch.setattr(planning, "layer_devices", lambda model: [torch.device("cuda", 0)] * 8)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
+    for name in ("memory_reserved", "memory_allocated"):
+        monkeypatch.setattr(torch.cuda, name, lambda device: 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "mixes"),
+    [
+        ({}, True),
+        ({"mixed_steps": False}, False),
+        ({"kernels": False}, False),
+        ({"cuda_graphs": False}, False),
+        ({"slots": 128}, False),
+    ],
+    ids=str,
+)
+def test_answers_and_prompts_share_passes_where_all_it_takes_is_there(loaded, monkeypatch, changes, mixes):
+    on_cuda(monkeypatch, loaded, 40 << 30)
+    made = plan(loaded, **changes)
+    assert bool(made.pass_tokens) is mixes
+    if mixes:
+        assert made.prefill_tokens + made.slots == planning.MIXED_ROWS["Linear"]
+
+
+def test_with_little_memory_recordings_leave_it_to_the_cache(loaded, monkeypatch):
+    on_cuda(monkeypatch, loaded, 3 << 30)
+    assert plan(loaded).pass_tokens == 0 and plan(loaded).prefill_tokens == planning.PREFILL_TOKENS["cuda"]
+
+
 def test_large_images_leave_less_room():
     small, large = (
         planning.step_bytes(

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from qwen_demo.engines.batching.job import SequenceState
-from qwen_demo.engines.batching.scheduler import OVERTAKES, Scheduler
+from qwen_demo.engines.batching.scheduler import FEW, OVERTAKES, Scheduler
 
 
 @dataclass(eq=False)
@@ -180,3 +180,33 @@ def test_a_long_prompt_is_computed_in_chunks_while_others_answer():
         for chunk in chunks:
             scheduler.advance(chunk)
     assert spans == [(0, 16), (16, 32), (32, 40)]
+
+
+def reading(scheduler: Scheduler, prompts: list[int], answers: int) -> list[tuple[int, int]]:
+    """The chunks of the next step, with so many answers being written."""
+    for number in range(answers):
+        scheduler.add(named(f"answer {number}", 1, 3))
+    scheduler.admit(lambda sequence: 0)
+    for sequence in scheduler.running:
+        sequence.prefilled_tokens = sequence.prompt_tokens
+    for number, prompt in enumerate(prompts):
+        scheduler.add(named(number, prompt, prompt + 1))
+    return [(chunk.start, chunk.stop) for chunk in scheduler.schedule(lambda sequence: 0)]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (FEW + 1, [(0, 70), (0, 30)]),  # cut where the pass is full
+        (FEW, [(0, 70), (0, 90)]),
+        (0, [(0, 70), (0, 90)]),
+    ],
+)
+def test_a_pass_beside_answers_is_full_and_twice_as_long_beside_few(answers, expected):
+    scheduler = Scheduler(64, 1000, 10_000, prefill_tokens=100, pass_tokens=300, quiet_tokens=200)
+    assert reading(scheduler, [70, 90], answers) == expected
+
+
+def test_no_pass_is_longer_than_one_can_be():
+    scheduler = Scheduler(64, 1000, 10_000, prefill_tokens=100, pass_tokens=300, quiet_tokens=200)
+    assert reading(scheduler, [900], 0) == [(0, 300)]

@@ -111,7 +111,7 @@ async def test_a_document_that_is_refused_is_told(service, reader, tmp_path):
     last = (await all_of(documents.read_page(str(tmp_path / "a.pdf"), 1, "x", Sampling(), service, reader)))[-1]
     assert "password" in last["problem"]
     outside = await documents.turn_page("/etc/passwd", 1, reader)
-    assert "not in a folder" in outside["problem"]
+    assert "cannot be opened" in outside["problem"]
 
 
 @pytest.mark.parametrize("value", [None, {}, {"page": None}, {"page": {"number": "2"}}, {"page": {"number": -1}}, 5])

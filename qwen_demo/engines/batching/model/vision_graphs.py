@@ -43,7 +43,8 @@ class RecordedEncoder:
         self._pool: Any = None
         tokens, head_dim = most // self._unit, config.hidden_size // config.num_heads
         self._pixels = torch.zeros(most, encoder.values, dtype=encoder.dtype, device=device)
-        self._order, self._back = torch.arange(tokens, device=device).repeat(2, 1)
+        self._own = torch.arange(tokens, device=device)
+        self._order, self._back = self._own.repeat(2, 1)
         self._cos, self._sin = torch.zeros(2, most, 1, head_dim, device=device)
         self._windows = torch.zeros(most // WINDOW_PATCHES + 1, dtype=torch.int32, device=device)
         self._frames = torch.zeros(FRAMES + 1, dtype=torch.int32, device=device)
@@ -60,7 +61,9 @@ class RecordedEncoder:
         patches = sum(len(image) for image in pixels)
         size, tokens = self._size(patches), patches // self._unit
         torch.cat(list(pixels), out=self._pixels[:patches])
-        self._order[:tokens], self._back[:tokens] = layout.order, layout.back
+        for order, own in ((self._order, layout.order), (self._back, layout.back)):
+            order[:tokens] = own
+            order[tokens:] = self._own[tokens:]  # what larger images left may be out of bounds
         self._cos[:patches], self._sin[:patches] = layout.cos, layout.sin
         for spans, starts in ((layout.windows, self._windows), (layout.frames, self._frames)):
             starts[: len(spans.starts)] = spans.starts
@@ -80,9 +83,22 @@ class RecordedEncoder:
 
     def _record(self, size: int) -> torch.cuda.CUDAGraph:
         """On the current stream, which must not be the default one."""
+        layout = self._layout(size)
+        self._encoder.forward(self._pixels[:size], layout)
+        torch.cuda.current_stream().synchronize()
+        graph = torch.cuda.CUDAGraph()
+        self._pool = self._pool or torch.cuda.graph_pool_handle()
+        graph.capture_begin(self._pool, capture_error_mode="thread_local")
+        try:
+            self._results[size] = self._encoder.forward(self._pixels[:size], layout)
+        finally:
+            graph.capture_end()
+        return graph
+
+    def _layout(self, size: int) -> EncoderLayout:
+        """Of the buffers; beyond the images a patch keeps its place."""
         tokens = size // self._unit
-        # Beyond the images a patch keeps its place.
-        layout = EncoderLayout(
+        return EncoderLayout(
             (tokens,),
             self._order[:tokens],
             self._back[:tokens],
@@ -91,16 +107,6 @@ class RecordedEncoder:
             AttentionSpans((), self._windows[: size // WINDOW_PATCHES + 1], self._longest),
             AttentionSpans((), self._frames, size),
         )
-        self._encoder.forward(self._pixels[:size], layout)
-        torch.cuda.current_stream().synchronize()
-        graph = torch.cuda.CUDAGraph()
-        graph.capture_begin(*([self._pool] if self._pool else []), capture_error_mode="thread_local")
-        try:
-            self._results[size] = self._encoder.forward(self._pixels[:size], layout)
-        finally:
-            graph.capture_end()
-        self._pool = self._pool or graph.pool()
-        return graph
 
 
 def difference(recorded: RecordedEncoder, encoder: "VisionEncoder", grids: tuple[Grid, ...]) -> float:

@@ -150,7 +150,7 @@ async def answers(
             if len(ended) < len(sides):
                 yield {"sides": list(sides)}
                 continue
-            pieces = difference(*(side["text"] for side in sides))
+            pieces = await asyncio.to_thread(difference, *(side["text"] for side in sides))
             same = sides[0]["text"] == sides[1]["text"]
             yield {"sides": sides, "same": same, "difference": pieces, "timings": timings.compare(ended[0], ended[1])}
 

@@ -13,6 +13,7 @@ from qwen_demo.engines.batching.job import PrefillChunk, SequenceState
 from qwen_demo.engines.batching.kv_cache import KVCache, PrefillView
 from qwen_demo.engines.batching.mixed import MixedStep, SlotState
 from qwen_demo.engines.batching.model import decoder as decoders
+from qwen_demo.engines.batching.model import vision
 from qwen_demo.engines.batching.model.kernels import attention, checks
 from qwen_demo.engines.batching.model.kernels.step import KernelStep
 from qwen_demo.engines.batching.model.linear import Fp8, FusedNf4, Modules, Plain
@@ -115,6 +116,17 @@ def mixed_errors(decoder: decoders.LeanDecoder) -> dict[str, float]:
     return errors
 
 
+def vision_error() -> float:
+    """The encoder with what kernels it can use, against itself without."""
+    vision.kind_for = lambda _: Plain
+    encoder = vision.VisionEncoder(model_of(Plain).model.visual)
+    images = [(torch.randn(32, 1176), (1, 4, 8))]
+    (expected,) = encoder.encode(images)
+    KernelStep.install(encoder.blocks)
+    (made,) = encoder.encode(images)
+    return checks.difference(made, expected)
+
+
 @torch.inference_mode()
 def main() -> None:
     attention.PROGRAMS = 8  # the interpreter runs them one after another
@@ -127,6 +139,7 @@ def main() -> None:
                 "step": checks.kernel_errors(plain, rows=2),
                 "stages": stage_errors(),
                 "mixed": mixed_errors(plain),
+                "vision": vision_error(),
                 "products": checks.product_errors(quantised, [1, 17]),
             }
         )

@@ -90,3 +90,10 @@ def test_kernels_compute_what_the_plain_path_does():
         "stages/decode stored",
     } <= errors.keys()
     assert all(error < 1e-5 for error in errors.values()), errors
+    mixed = found["mixed"]
+    assert {"mixed/137", "mixed/150", "mixed/150 state", "mixed/0 stored"} <= mixed.keys()
+    assert all(error < 1e-5 for error in mixed.values()), mixed
+    assert found["vision"] < 1e-5
+    # The interpreter rounds what comes to a power of two in e4m3 to half of it.
+    assert found["fp8"].pop("fp8") < 0.15
+    assert all(error < 0.03 for error in found["fp8"].values()), found["fp8"]

@@ -135,7 +135,8 @@ class KernelStep:
         normed = pointwise.add_norm(state, delta, decoder.norm, parts=parts, deinterleaved=False)
         return normed if decoder.ends else state
 
-    def install(self, blocks) -> None:
+    @staticmethod
+    def install(blocks) -> None:
         """Let these encoder blocks use what kernels they can."""
         for block in blocks:
             block.mlp.silu_and_mul, block.apply_rope = pointwise.silu_and_mul, pointwise.apply_rope

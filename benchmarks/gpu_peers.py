@@ -1,0 +1,169 @@
+"""This server and vLLM in turn on one GPU: the same checkpoint, the same client, the same crowds, over HTTP.
+
+    python -m benchmarks.random_checkpoint --architecture 7b --out CHECKPOINT
+    python -m benchmarks.gpu_peers --checkpoint CHECKPOINT
+    python -m benchmarks.gpu_peers --checkpoint CHECKPOINT --kinds none --peer-python VENV/bin/python
+    python -m benchmarks.gpu_peers --show benchmarks/results/gpu-peers-*.json --plot docs/gpu-peers.svg
+
+Kinds of weights are named as `--quantization` names them: `none` is bf16, `nf4` stands against vLLM's bitsandbytes. Neither
+keeps images between requests, as each is asked about once. A server that does not start keeps no other from its turn;
+OVER_HTTP_LOG names a file for what the one that runs prints. Other flags are settings of this server.
+"""
+
+import argparse
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.checkouts import commit
+from benchmarks.closed_loop import Column
+from benchmarks.over_http import COLUMNS, SERVERS, Server, Turn, measure, nvidia_smi
+from benchmarks.over_http_tables import show
+from benchmarks.running import ROOT
+
+PEER, OURS = "vllm", "ours"
+# vLLM's flags for the weights that `--quantization` makes here.
+PEER_FLAGS = {"none": (), "nf4": ("--quantization", "bitsandbytes"), "fp8": ("--quantization", "fp8")}
+TITLES = {"none": "bf16", "nf4": "NF4 / bitsandbytes", "fp8": "fp8"}
+
+
+def arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--kinds", default="none,nf4,fp8")
+    parser.add_argument("--servers", default=f"{PEER},{OURS}", help="in this order, for each kind")
+    parser.add_argument("--columns", nargs="+", default=COLUMNS, metavar="USERSxREQUESTS,WIDTHxHEIGHT,TOKENS")
+    parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has vLLM")
+    parser.add_argument("--peer-path", default="", help="PYTHONPATH of that one")
+    parser.add_argument("--label", default="", help="in the name of the result; the checkpoint's folder if left out")
+    parser.add_argument("--out", type=Path, help="folder of the result, benchmarks/results if left out")
+    parser.add_argument("--show", type=Path, nargs="+", help="only print the tables of these results, taken together")
+    parser.add_argument("--plot", type=Path, help="with --show: also draw it into this file")
+    options, settings = parser.parse_known_args(argv)
+    if not options.show and not options.checkpoint:
+        parser.error("--checkpoint is missing; benchmarks.random_checkpoint writes one")
+    options.columns = [Column.read(words) for words in options.columns]
+    return options, settings
+
+
+def peer(python: str, path: str, kind: str) -> Server:
+    """vLLM with as many slots as this server has, and without what would keep an image."""
+    return Server(
+        (
+            *(python, "-m", "vllm.entrypoints.openai.api_server", "--model", "{checkpoint}", "--port", "{port}"),
+            *("--host", "127.0.0.1", "--dtype", "bfloat16", "--max-model-len", "4096", "--max-num-seqs", "64"),
+            *("--gpu-memory-utilization", "0.85", "--limit-mm-per-prompt", '{{{{"image":1,"video":0}}}}'),
+            *("--mm-processor-cache-gb", "0", "--generation-config", "vllm", *PEER_FLAGS[kind]),
+        ),
+        "/health",
+        {"ignore_eos": True},
+        {"VLLM_NO_USAGE_STATS": "1", "VLLM_USE_FLASHINFER_SAMPLER": "0", **({"PYTHONPATH": path} if path else {})},
+    )
+
+
+def peer_version(python: str, path: str) -> str | None:
+    asked = [python, "-c", "import importlib.metadata as found; print(found.version('vllm'))"]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        told = subprocess.run(asked, env={"PYTHONPATH": path}, capture_output=True, text=True, check=True)
+        return told.stdout.strip()
+    return None
+
+
+def one(name: str, kind: str, options: argparse.Namespace, settings: list[str], cache: Path) -> dict[str, list[dict]]:
+    """One server's turn."""
+    ours = name == OURS
+    server = SERVERS["app"] if ours else peer(options.peer_python, options.peer_path, kind)
+    turn = Turn(name, ROOT, kind, 1)
+    try:
+        return measure(turn, server, options, settings if ours else [], cache)
+    except RuntimeError as error:
+        return {"failed": [{"server": name, "quantization": kind, "reason": str(error)}]}
+
+
+def together(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Results of one machine as one, the peer's rows first."""
+    made = dict(records[0])
+    for part in ("rows", "starts", "processes", "failed"):
+        found = [row for record in records for row in record[part]]
+        made[part] = sorted(found, key=lambda row: (list(TITLES).index(row["quantization"]), row["server"] == OURS))
+    return made
+
+
+def ratios(record: dict[str, Any], kind: str, figure: str = "tokens_per_s") -> dict[str, float]:
+    """Ours over the peer's, by column."""
+    found = {(row["server"], row["column"]): row.get(figure) for row in record["rows"] if row["quantization"] == kind}
+    columns = dict.fromkeys(column for _, column in found)
+    both = {column: (found.get((OURS, column)), found.get((PEER, column))) for column in columns}
+    return {column: own / other for column, (own, other) in both.items() if own and other}
+
+
+def draw(record: dict[str, Any]) -> str:
+    """An SVG: what this server gives for each token of the peer's, in each crowd and kind of weights."""
+    kinds = [kind for kind in TITLES if ratios(record, kind)]
+    bar, gap, left, top, unit = 18, 26, 40, 40, 90
+    made, x = [], left
+    highest = max(value for kind in kinds for value in ratios(record, kind).values())
+    bottom = top + unit * highest
+    for kind in kinds:
+        made.append(f'<text x="{x}" y="20" font-weight="bold">{TITLES[kind]}</text>')
+        for column, value in ratios(record, kind).items():
+            height = unit * value
+            made.append(f'<rect x="{x}" y="{bottom - height:.1f}" width="{bar}" height="{height:.1f}" fill="#4c6ef5"/>')
+            made.append(
+                f'<text x="{x + bar / 2}" y="{bottom - height - 4:.1f}" text-anchor="middle">{value:.2f}</text>'
+            )
+            turned = f'transform="rotate(60 {x + 4} {bottom + 12:.1f})"'
+            made.append(f'<text x="{x + 4}" y="{bottom + 12:.1f}" {turned}>{column}</text>')
+            x += bar + gap // 2
+        x += gap
+    line = bottom - unit
+    made.append(
+        f'<line x1="{left - 8}" x2="{x - gap}" y1="{line:.1f}" y2="{line:.1f}" stroke="#e8590c" stroke-dasharray="4"/>'
+    )
+    made.append(f'<text x="{left - 12}" y="{line + 4:.1f}" text-anchor="end" fill="#e8590c">vLLM</text>')
+    made.append(f'<text x="{left}" y="{bottom + 210:.1f}" fill="#666">tokens/s, vLLM = 1; {record["hardware"]}</text>')
+    size = f'width="{x + 60}" height="{bottom + 220:.0f}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11">'
+    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *made, "</svg>\n"])
+
+
+def main(argv: list[str] | None = None) -> int:
+    options, settings = arguments(argv)
+    if options.show:
+        record = together([json.loads(path.read_text()) for path in options.show])
+        print(show(record))
+        if options.plot:
+            options.plot.write_text(draw(record))
+        return 0
+    found: dict[str, list[dict]] = {"rows": [], "starts": [], "processes": [], "failed": []}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    try:
+        with tempfile.TemporaryDirectory(prefix="gpu_peers") as cache:
+            for kind in options.kinds.split(","):
+                for name in options.servers.split(","):
+                    for part, some in one(name, kind, options, settings, Path(cache)).items():
+                        found[part] += some
+    finally:
+        # What was measured is kept when the time is up.
+        record = {
+            "label": options.label or options.checkpoint.resolve().name,
+            "client": "benchmarks.closed_loop",
+            "card": nvidia_smi("name,driver_version,memory.total,power.limit"),
+            "commit": commit(ROOT),
+            "peer_version": peer_version(options.peer_python, options.peer_path),
+            "settings": settings,
+            **found,
+        }
+        print(show(record))
+        print(machine.write("gpu_peers", record, options.out))
+    return 1 if found["failed"] or any(row["errors"] for row in found["rows"]) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
