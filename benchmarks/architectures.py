@@ -5,6 +5,7 @@ so that nothing but PyTorch and transformers is needed where no checkpoint can b
 """
 
 import math
+import contextlib
 import os
 import sys
 import types as module_types
@@ -18,6 +19,7 @@ except ImportError:
     # The engines name the class only; a plain namespace carries the values here.
     stub = module_types.ModuleType("qwen_demo.settings")
     stub.Settings, stub.MIB = lambda **changes: settings(**changes), 1 << 20
+    stub.variables_set = lambda variables: contextlib.nullcontext()
     sys.modules["qwen_demo.settings"] = stub
 
 try:
@@ -109,6 +111,8 @@ def settings(**changes) -> SimpleNamespace:
         "warmup": True,
         "revision": None,
         "hf_token": None,
+        "hub_timeout_s": 5.0,
+        "weights_cache_gib": 0,
         "quantization": "none",
         "attention": "auto",
         "device_map": None,

@@ -137,15 +137,18 @@ def quantization_config(quantization: str, compute_dtype: Any) -> Any:
 @contextmanager
 def told(order: ReadingOrder) -> Iterator[None]:
     """transformers' bar of loaded weights, as sentences; standard error is the log's."""
-    from transformers.utils.logging import disable_progress_bar, set_tqdm_hook
+    from transformers.utils import logging as bars
 
-    disable_progress_bar()
+    bars.disable_progress_bar()
+    if not hasattr(bars, "set_tqdm_hook"):  # older releases, which machines for measurements may have
+        yield
+        return
     progress = ReadingProgress(order.checkpoint, order.progress)
-    before = set_tqdm_hook(lambda factory, args, kwargs: _Bar(progress, *args, **kwargs))
+    before = bars.set_tqdm_hook(lambda factory, args, kwargs: _Bar(progress, *args, **kwargs))
     try:
         yield
     finally:
-        set_tqdm_hook(before)
+        bars.set_tqdm_hook(before)
 
 
 class _Bar:
