@@ -4,8 +4,8 @@ Random weights cost what trained ones cost. Their prompts are made of random tok
 so that nothing but PyTorch and transformers is needed where no checkpoint can be had.
 """
 
-import math
 import contextlib
+import math
 import os
 import sys
 import types as module_types
