@@ -28,8 +28,6 @@ REPORT_EVERY_S = 0.5
 class DownloadStopped(ModelLoadError):
     """Somebody paused or cancelled it. What has come stays, and the next download goes on from there."""
 
-    code = "download_stopped"
-
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress:
@@ -51,7 +49,6 @@ class DownloadProgress:
     @property
     def sentence(self) -> Sentence:
         """For people."""
-        text = "Downloading {model}: {done:.2f} of {total:.2f} GB, file {file} of {files}"
         values: dict[str, Any] = {
             "model": self.model_id,
             "done": self.done_bytes / GB,
@@ -60,8 +57,12 @@ class DownloadProgress:
             "files": self.files,
         }
         if self.seconds_left is None:
-            return Sentence(text, **values)
-        return Sentence(text + ", {seconds:.0f} s left", **values, seconds=self.seconds_left)
+            return Sentence("Downloading {model}: {done:.2f} of {total:.2f} GB, file {file} of {files}", **values)
+        return Sentence(
+            "Downloading {model}: {done:.2f} of {total:.2f} GB, file {file} of {files}, {seconds:.0f} s left",
+            **values,
+            seconds=self.seconds_left,
+        )
 
 
 class Download:

@@ -34,7 +34,38 @@ SENTENCES = {
     # which model, and how far it is
     "chosen with --model": "由 --model 指定",
     "chosen with --model embedded": "由 --model embedded 指定",
-    "no CUDA GPU was found": "没有找到 CUDA GPU",
+    "no CUDA GPU was found, and no larger model has been fetched (qwen-demo pull fetches one)": (
+        "没有找到 CUDA GPU，也没有下载过更大的模型（qwen-demo pull 可以下载）"
+    ),
+    "no CUDA GPU was found, and {free:.1f} GiB of free memory are too few for {model} ({quantization})": (
+        "没有找到 CUDA GPU，空闲内存 {free:.1f} GiB 放不下 {model}（{quantization}）"
+    ),
+    "found in the local cache; it fits {free:.1f} GiB of free memory, and no CUDA GPU was found": (
+        "在本地缓存中找到；{free:.1f} GiB 空闲内存放得下，没有找到 CUDA GPU"
+    ),
+    "Downloading {model}: {done:.2f} of {total:.2f} GB, file {file} of {files}": (
+        "正在下载 {model}：{done:.2f} / {total:.2f} GB，文件 {file} / {files}"
+    ),
+    "Downloading {model}: {done:.2f} of {total:.2f} GB, file {file} of {files}, {seconds:.0f} s left": (
+        "正在下载 {model}：{done:.2f} / {total:.2f} GB，文件 {file} / {files}，还需 {seconds:.0f} 秒"
+    ),
+    "Reading the weights: {done:.1f} of {total:.1f} GB, file {file} of {files}, {seconds:.0f} s left": (
+        "正在读取权重：{done:.1f} / {total:.1f} GB，文件 {file} / {files}，还需 {seconds:.0f} 秒"
+    ),
+    "Reading {size:.1f} GB of quantised weights from the cache": "正在从缓存读取 {size:.1f} GB 量化权重",
+    "Keeping {size:.1f} GB of quantised weights for the next start": "正在为下次启动保存 {size:.1f} GB 量化权重",
+    "{model}: {needed:.2f} GB are still to be downloaded, and the disk of {folder} has {free:.2f} GB free. Make "
+    "room, or set HF_HOME to a folder on a larger disk; what has come stays there and is not fetched again.": (
+        "{model}：还需下载 {needed:.2f} GB，而 {folder} 所在磁盘只剩 {free:.2f} GB。请腾出空间，或把 HF_HOME 设到更大的磁盘；"
+        "已下载的部分会保留，不会重新下载。"
+    ),
+    "{folder} lacks {files}, which its index names. The download is not complete: fetch it again with "
+    "qwen-demo pull, or copy the missing files.": (
+        "{folder} 缺少其索引中列出的 {files}。下载不完整：请用 qwen-demo pull 重新下载，或补上缺少的文件。"
+    ),
+    "{model} is being fetched or loaded. Cancel that first.": "{model} 正在下载或加载。请先取消。",
+    "{model} answers already.": "{model} 已经在作答。",
+    "It was loaded and is not ready: {why}": "已加载，但没有准备好：{why}",
     "{free:.1f} GiB of free GPU memory are too few for Qwen2.5-VL-3B ({quantization})": (
         "空闲显存只有 {free:.1f} GiB，放不下 Qwen2.5-VL-3B（{quantization}）"
     ),
