@@ -20,7 +20,7 @@ from qwen_demo.engines.batching.mixed import MixedStep, SlotState, ends
 from qwen_demo.engines.batching.model.attention import MIN_ROWS, padded_length
 from qwen_demo.engines.batching.model.decoder import LeanDecoder, StockDecoder
 from qwen_demo.engines.batching.model.stages import PipelineStages, StagedDecoder, on_device
-from qwen_demo.engines.batching.sampler import Choice, SampledTokens, Sampler, swap_columns
+from qwen_demo.engines.batching.sampler import PendingTokens, SampledTokens, Sampler, swap_columns
 from qwen_demo.models.prompt import Prompt
 from qwen_demo.types import Sampling
 
@@ -82,6 +82,11 @@ class ModelRunner:
         if cuda_graphs and self.device.type == "cuda" and StepGraphs.possible(model):
             ends = model.lm_head.weight.device, model.model.language_model.embed_tokens.weight.device
             self._record_steps(plan, config.hidden_size, alone=len({*devices, *ends}) == 1)
+
+    @property
+    def pass_limits(self) -> tuple[int, int]:
+        """Prompt tokens of a pass that has answers, too: at most, and beside few; 0 where it never has."""
+        return (0, 0) if self.mixed is None else (self.mixed.prompt_tokens, self.mixed.quiet_tokens)
 
     def _record_steps(self, plan: MemoryPlan, width: int, *, alone: bool) -> None:
         """Decide which passes are recorded, on one device each; `warm_up` or their first use does it."""
@@ -189,7 +194,7 @@ class ModelRunner:
         return choice.read()
 
     @torch.inference_mode()
-    def queue(self, chunks: Sequence[PrefillChunk[Job]], batch: int) -> Choice:
+    def queue(self, chunks: Sequence[PrefillChunk[Job]], batch: int) -> PendingTokens:
         """Start a pass over chunks of prompts and the next tokens of the slots 0 to `batch`; nobody waits for it.
 
         A prompt that is whole with its chunk gets the first token of its answer, its slot decodes from now on.

@@ -41,7 +41,7 @@ class SampledTokens:
         return TokenLogprob(decode(self.tokens[row]), own, top)
 
 
-class Choice:
+class PendingTokens:
     """Tokens on their way to the CPU; the device need not be waited for until they are read.
 
     Args:
@@ -142,7 +142,7 @@ class Sampler:
 
     def choose(
         self, logits: torch.Tensor, rows: range, likeliest: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, Choice]:
+    ) -> tuple[torch.Tensor, PendingTokens]:
         """Pick one token for each of the slots `rows`.
 
         Args:
@@ -156,7 +156,7 @@ class Sampler:
         asked = {i: sampling for i, sampling in enumerate(requests) if sampling}
         if not asked:
             tokens = logits.argmax(-1) if likeliest is None else likeliest
-            return tokens, Choice(tokens)
+            return tokens, PendingTokens(tokens)
         wanted = [i for i, s in asked.items() if s.top_logprobs is not None]
         raw = logits[wanted].log_softmax(-1) if wanted else None
         held = {row - rows.start: c for row, c in self._constraints.items() if row in rows}
@@ -175,7 +175,7 @@ class Sampler:
                     1, tokens[:, None], torch.ones_like(tokens[:, None], dtype=torch.float)
                 )
         tops = {i: asked[i].top_logprobs or 0 for i in wanted}
-        return tokens, Choice(tokens, _logprobs(raw, tokens, tops), tops, held)
+        return tokens, PendingTokens(tokens, _logprobs(raw, tokens, tops), tops, held)
 
     def _empty_histories(self) -> tuple[torch.Tensor, torch.Tensor]:
         shape = (self._slots, self._vocabulary)
@@ -227,7 +227,7 @@ class Sampler:
 def _logprobs(
     raw: torch.Tensor | None, tokens: torch.Tensor, tops: dict[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-    """Of the rows `tops`, whose log probabilities `raw` are; as `Choice` wants them."""
+    """Of the rows `tops`, whose log probabilities `raw` are; as `PendingTokens` wants them."""
     if raw is None:
         return None
     values, ids = raw.topk(max(tops.values()), dim=-1)
