@@ -65,6 +65,9 @@ class EncoderCache:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def stats(self) -> dict[str, float]:
+        return {"encoder_cache_bytes": self.bytes, "encoder_cache_images": len(self)}
+
     def _forget_old(self) -> None:
         oldest = self._clock() - self._max_age_s
         while self._kept and next(iter(self._kept.values()))[1] < oldest:

@@ -16,9 +16,9 @@ import torch
 from qwen_demo.engines.batching.encoder_cache import EncoderCache
 from qwen_demo.engines.batching.job import Job, PrefillChunk, failed, out_of_memory, took_too_long
 from qwen_demo.engines.batching.memory_plan import AllocatedMemory, MemoryPlan
-from qwen_demo.engines.batching.mixed import ends
+from qwen_demo.engines.batching.pass_queue import PassQueue
 from qwen_demo.engines.batching.runner import ModelRunner
-from qwen_demo.engines.batching.sampler import PendingTokens, SampledTokens
+from qwen_demo.engines.batching.sampler import SampledTokens
 from qwen_demo.engines.batching.scheduler import Scheduler
 from qwen_demo.engines.batching.slots import SlotTable
 from qwen_demo.errors import EngineFailed
@@ -68,17 +68,12 @@ class EngineLoop:
         on_thread: Callable[[], None] = lambda: None,
     ):
         self.runner = runner
-        self._queued: deque[tuple[list[Job | None], PendingTokens, float]] = deque()
-        mixed = runner.mixed
+        budget = plan.slots * plan.slot_tokens
         self.scheduler: Scheduler[Job] = Scheduler(
-            plan.slots,
-            plan.slot_tokens,
-            plan.slots * plan.slot_tokens,
-            plan.prefill_tokens,
-            mixed.prompt_tokens if mixed else 0,
-            mixed.quiet_tokens if mixed else 0,
+            plan.slots, plan.slot_tokens, budget, plan.prefill_tokens, *runner.pass_limits
         )
         self.slots = SlotTable(plan.slots, runner, reuse=reuse, max_age_s=max_age_s)
+        self.passes = PassQueue(runner, self.scheduler, self.slots)
         self._encoder_cache = encoder_cache
         self._publish, self._release, self._decode_text = publish, release, decode_text
         self._outbox: Outbox = []
@@ -86,13 +81,10 @@ class EngineLoop:
         self._wakeup = threading.Event()
         self._closed = False
         self.busy_since: float | None = None
-        self.steps = 0
-        self.step_s = 0.0
-        self.batch = 0
+        self.steps, self.step_s, self.batch = 0, 0.0, 0
         self.memory = AllocatedMemory()
         self.failures = 0
-        self.healthy = True
-        self.broken = ""
+        self.healthy, self.broken = True, ""
         self._thread = threading.Thread(target=self._run, args=(on_thread,), name="engine-loop", daemon=True)
 
     def start(self) -> None:
@@ -124,21 +116,18 @@ class EngineLoop:
     def stats(self) -> dict[str, float]:
         """The newest decode step and what the caches hold, for the metrics."""
         return {
-            "slots": self.scheduler.slots,
             "batch_size": self.batch if self.scheduler.running else 0,
             "step_seconds": self.step_s,
             "steps": self.steps,
-            "reserved_tokens": self.scheduler.reserved_tokens,
-            "budget_tokens": self.scheduler.budget_tokens,
-            "encoder_cache_bytes": self._encoder_cache.bytes,
-            "encoder_cache_images": len(self._encoder_cache),
+            **self.scheduler.stats(),
+            **self._encoder_cache.stats(),
             **self.memory.stats(),
         }
 
     def _run(self, on_thread: Callable[[], None]) -> None:
         on_thread()
         while not self._closed:
-            if self.scheduler.is_idle and not self._queued:
+            if self.scheduler.is_idle and not self.passes:
                 self._wakeup.wait(IDLE_S)
             self._wakeup.clear()
             self.busy_since = time.monotonic()
@@ -158,51 +147,16 @@ class EngineLoop:
         # Schedule
         chunks = self.scheduler.schedule(self._allocate)
         # Run: a pass that the device works on by itself, or all of it here and now
-        queued = self.runner.mixed is not None and self._queue(chunks)
+        queued = self.passes.add(chunks)
         # Postprocess: what was queued before; where the next token depends on the last one, the newest pass, too
-        while len(self._queued) > (queued and not self.runner.sampler.is_held):
-            self._postprocess(*self._read())
+        while len(self.passes) > (queued and not self.runner.sampler.is_held):
+            jobs, sampled, self.step_s = self.passes.read()
+            self._postprocess(jobs, sampled)
         if not queued:
             self._compute(chunks)
         if not self.scheduler.running:
             self.slots.forget_old()
             self._encoder_cache.forget_old()
-
-    def _queue(self, chunks: Sequence[PrefillChunk[Job]]) -> bool:
-        """Queue a pass over answers and prompts; false if there is none or memory does not suffice."""
-        jobs = self.slots.decoding()
-        for chunk in chunks:
-            if ends(chunk):
-                jobs += [None] * (chunk.slot + 1 - len(jobs))
-                jobs[chunk.slot] = chunk.sequence
-        if not chunks and not jobs:
-            return False
-        try:
-            choice = self.runner.queue(chunks, len(jobs))
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            return False
-        for chunk in chunks:
-            self.scheduler.advance(chunk)
-        for job in jobs:
-            if job is not None:
-                job.queued_tokens += 1
-                job.features = ()
-        self._queued.append((jobs, choice, time.perf_counter()))
-        return True
-
-    def _read(self) -> tuple[list[Job | None], SampledTokens]:
-        """The oldest pass that was queued; those of its jobs that still run, and their tokens."""
-        jobs, choice, began = self._queued.popleft()
-        sampled = choice.read()
-        self.step_s = time.perf_counter() - began
-        self.batch = sum(job is not None for job in jobs)
-        self.failures = 0
-        left = [job if job is not None and self.slots.holds(job) else None for job in jobs]
-        for job in left:
-            if job is not None:
-                job.queued_tokens -= 1
-        return left, sampled
 
     def _compute(self, chunks: Sequence[PrefillChunk[Job]]) -> None:
         """Prompts, then answers; prompts that are complete have their first token and are decoded at once."""
@@ -269,7 +223,6 @@ class EngineLoop:
         """The next token of each job; None if there is none to give."""
         if not jobs:
             return None
-        self.batch = sum(job is not None for job in jobs)
         began = time.perf_counter()
         try:
             sampled = self.runner.decode(len(jobs))
@@ -279,11 +232,11 @@ class EngineLoop:
             self._end(self.scheduler.running[-1], out_of_memory(error))
             return None
         self.step_s = time.perf_counter() - began
-        self.failures = 0
         return sampled
 
     def _postprocess(self, jobs: Sequence[Job | None], sampled: SampledTokens) -> None:
         """Tokens to events. From the last slot on: ending a request moves the last running one into its place."""
+        self.batch, self.failures = sum(job is not None for job in jobs), 0
         for row in range(len(jobs) - 1, -1, -1):
             if (job := jobs[row]) is not None:
                 self._deliver(job, sampled, row)
@@ -323,7 +276,7 @@ class EngineLoop:
         """Nothing in the cache can be trusted after a failed step; requests that have not started may still run."""
         log.error("a step failed; %d running requests are lost", len(self.scheduler.running), exc_info=error)
         self.healthy = False
-        self._queued.clear()
+        self.passes.clear()
         for job in list(self.scheduler.running):
             self._lose(job, error)
         self.slots.clear()

@@ -42,10 +42,12 @@ class SlotContents:
     Attributes:
         key: of the tokens whose keys and values are there, see `prefix_key`.
         used_s: when a request last ran in it.
+        newer: how many tokens of a running request may be there beyond those; they move with it.
     """
 
     key: PrefixKey = field(default_factory=lambda: np.empty(0, np.int64))
     used_s: float = 0.0
+    newer: int = 0
 
 
 class PrefixCache:
@@ -99,9 +101,9 @@ class PrefixCache:
         self.running += 1
         return cached
 
-    def record(self, slot: int, key: PrefixKey) -> None:
-        """The slot holds keys and values of these tokens by now."""
-        self.contents[slot].key = key
+    def record(self, slot: int, key: PrefixKey, newer: int = 0) -> None:
+        """The slot holds keys and values of these tokens by now, and perhaps of some that nobody has read yet."""
+        self.contents[slot].key, self.contents[slot].newer = key, newer
 
     def free(self, slot: int, *, keep: bool) -> None:
         """A request ended. The last running slot takes its place, so that no gap is left.
@@ -111,7 +113,7 @@ class PrefixCache:
         """
         assert slot < self.running
         left = self.contents[slot]
-        left.used_s = self._clock()
+        left.used_s, left.newer = self._clock(), 0
         if not (keep and self._reuse):
             left.key = left.key[:0]
         self.running -= 1
@@ -149,7 +151,8 @@ class PrefixCache:
     def _swap(self, a: int, b: int) -> None:
         if a == b:
             return
-        self._cache.swap(a, b, max(len(self.contents[a].key), len(self.contents[b].key)))
+        tokens = max(len(left.key) + left.newer for left in (self.contents[a], self.contents[b]))
+        self._cache.swap(a, b, min(tokens, self._cache.length))
         self.contents[a], self.contents[b] = self.contents[b], self.contents[a]
 
 

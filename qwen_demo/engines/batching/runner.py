@@ -83,6 +83,11 @@ class ModelRunner:
             ends = model.lm_head.weight.device, model.model.language_model.embed_tokens.weight.device
             self._record_steps(plan, config.hidden_size, alone=len({*devices, *ends}) == 1)
 
+    @property
+    def pass_limits(self) -> tuple[int, int]:
+        """Prompt tokens of a pass that has answers, too: at most, and beside few; 0 where it never has."""
+        return (0, 0) if self.mixed is None else (self.mixed.prompt_tokens, self.mixed.quiet_tokens)
+
     def _record_steps(self, plan: MemoryPlan, width: int, *, alone: bool) -> None:
         """Decide which passes are recorded, on one device each; `warm_up` or their first use does it."""
         batches = graphs.decode_batches(plan.slots)

@@ -54,6 +54,11 @@ class Scheduler(Generic[S]):
     def is_idle(self) -> bool:
         return not self.running and not self.waiting
 
+    def stats(self) -> dict[str, float]:
+        return {
+            "slots": self.slots, "reserved_tokens": self.reserved_tokens, "budget_tokens": self.budget_tokens
+        }  # fmt: skip
+
     def add(self, sequence: S) -> None:
         """Queue a request, which must fit a slot."""
         assert 0 < sequence.prompt_tokens < sequence.total_tokens <= self.slot_tokens

@@ -70,7 +70,7 @@ class SlotTable:
     def _record(self, slot: int) -> None:
         """Tell the prefix cache what a job has in its slot by now."""
         if job := self.jobs[slot]:
-            self._prefixes.record(slot, job.cached_key())
+            self._prefixes.record(slot, job.cached_key(), 1 + job.queued_tokens)
 
     def _swapped(self, a: int, b: int) -> None:
         self.jobs[a], self.jobs[b] = self.jobs[b], self.jobs[a]

@@ -99,6 +99,19 @@ def test_the_least_recently_used_prefix_is_forgotten_first():
     assert (idle_after(prefixes, a), idle_after(prefixes, b)) == (99, 0)
 
 
+def test_what_nobody_has_read_yet_moves_with_its_request():
+    cache = small_cache(2)
+    prefixes = PrefixCache(cache, reuse=True, max_age_s=100)
+    keys = [np.arange(40) + 100 * slot for slot in range(2)]
+    for slot, key in enumerate(keys):
+        prefixes.allocate(key)
+        write(cache, slot, np.append(key, [-7, -8]), 0)
+        prefixes.record(slot, key, newer=2)
+    expected = cache.layer(0)[:, 1, :, :42].clone()
+    prefixes.free(0, keep=True)
+    assert torch.equal(cache.layer(0)[:, 0, :, :42], expected)
+
+
 def test_an_unused_prefix_is_forgotten_after_a_while():
     now = [0.0]
     prefixes = PrefixCache(small_cache(2), reuse=True, max_age_s=10, clock=lambda: now[0])
