@@ -91,13 +91,15 @@ class BatchingEngine:
 
         from qwen_demo.engines.batching import build
         from qwen_demo.engines.batching.memory_plan import cap_allocator, token_bytes
+        from qwen_demo.engines.memory_errors import memory_errors
 
         if self._settings.memory_limit_gib:
             cap_allocator(self._settings.memory_limit_gib)
         loaded = self._loader(self._settings, self._progress)
         self._progress("Planning memory")
         try:
-            self._parts = build.build(self._settings, loaded, publish=self._publish)
+            with memory_errors():
+                self._parts = build.build(self._settings, loaded, publish=self._publish)
         except torch.OutOfMemoryError as error:
             raise SettingsError(
                 f"The weights of {loaded.info.model_id} leave no memory to work in. Use a smaller model or "

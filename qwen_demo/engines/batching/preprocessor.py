@@ -18,6 +18,7 @@ from qwen_demo.engines.batching.encoder_cache import CachedEncoder
 from qwen_demo.engines.batching.job import Job, failed, out_of_memory, waited_too_long
 from qwen_demo.engines.batching.prefix_cache import prefix_key
 from qwen_demo.engines.grammar import Constraint
+from qwen_demo.engines.memory_errors import is_out_of_memory
 from qwen_demo.engines.output import Output
 from qwen_demo.errors import ContextTooLong, QwenDemoError
 from qwen_demo.models.prompt import PromptBuilder
@@ -182,7 +183,7 @@ class Preprocessor:
         try:
             self.encoder.encode([job for job in jobs if not job.cancelled])
         except Exception as error:
-            if isinstance(error, torch.OutOfMemoryError):
+            if is_out_of_memory(error):
                 torch.cuda.empty_cache()
             if len(jobs) == 1:
                 self._fail(jobs[0], error)
@@ -195,7 +196,7 @@ class Preprocessor:
 
     def _fail(self, job: Job, error: Exception) -> None:
         self.release(job)
-        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        if is_out_of_memory(error):
             error = out_of_memory(error)
         elif not isinstance(error, QwenDemoError):
             log.error("request %s failed in the prompt or the vision encoder", job.request.request_id, exc_info=error)

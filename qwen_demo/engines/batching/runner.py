@@ -21,6 +21,7 @@ from qwen_demo.engines.batching.model.attention import MIN_ROWS, padded_length
 from qwen_demo.engines.batching.model.decoder import LeanDecoder, StockDecoder
 from qwen_demo.engines.batching.model.stages import PipelineStages, StagedDecoder, on_device
 from qwen_demo.engines.batching.sampler import PendingTokens, SampledTokens, Sampler, swap_columns
+from qwen_demo.engines.memory_errors import memory_errors
 from qwen_demo.models.prompt import Prompt
 from qwen_demo.types import Sampling
 
@@ -106,6 +107,7 @@ class ModelRunner:
         self.mixed = MixedStep(self.decoder, self.kernels, self.cache, state, **sizes)
 
     @torch.inference_mode()
+    @memory_errors()
     def prefill(self, chunks: Sequence[PrefillChunk]) -> torch.Tensor:
         """Compute chunks of prompts, each into its slot; gives the hidden states of their last tokens [chunks, hidden]."""
         most = self.decoder.chunks_at_once
@@ -163,6 +165,7 @@ class ModelRunner:
         return x
 
     @torch.inference_mode()
+    @memory_errors()
     def first_token(
         self,
         slot: int,
@@ -180,6 +183,7 @@ class ModelRunner:
         return choice.read()
 
     @torch.inference_mode()
+    @memory_errors()
     def decode(self, running: int) -> SampledTokens:
         """The next token of the slots 0 to `running`; what idle ones among them get means nothing."""
         longest = max(self._lengths[:running]) + 1
@@ -194,6 +198,7 @@ class ModelRunner:
         return choice.read()
 
     @torch.inference_mode()
+    @memory_errors()
     def queue(self, chunks: Sequence[PrefillChunk[Job]], batch: int) -> PendingTokens:
         """Start a pass over chunks of prompts and the next tokens of the slots 0 to `batch`; nobody waits for it.
 

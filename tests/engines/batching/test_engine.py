@@ -143,6 +143,19 @@ async def test_a_deadline_ends_running_waiting_and_unprepared_requests(started):
         await until(lambda: engine.health().running == 0)
 
 
+async def test_no_memory_on_a_cpu_is_told_in_words_and_fails_one_request(started):
+    bad = question("What is this?", image("red", (364, 364)), max_new_tokens=4)
+    words = RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: 9 bytes.")
+    async with started() as engine:
+        with (
+            failing(engine.loop.runner.decoder, "embed", words),
+            pytest.raises(OutOfMemory, match="fewer or smaller images"),
+        ):
+            await collect(engine.stream(bad))
+        assert engine.health().ready
+        assert (await collect(engine.stream(bad))).finished
+
+
 @pytest.mark.parametrize("where", ["prefill", "encode", "decode"])
 async def test_out_of_memory_fails_one_request_and_no_other(endless, started, loaded, answer_ids, where):
     good = replace(long_question("Describe it.", max_new_tokens=48), request_id="good")
