@@ -56,7 +56,14 @@ def running(*flags: str, ready: bool = True, **environment: str) -> Iterator[Ser
     process = subprocess.Popen(
         [sys.executable, "app.py", "--port", "0", *flags],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **environment},
+        # All tests come from one address.
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+            "QWEN_DEMO_CALLER_SHARE": "1",
+            **environment,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -27,6 +27,8 @@ _WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 # A form is parsed in Python: so much of it before others have a turn.
 _PIECE = 16 << 10
 _UNPACKED_AT_ONCE = 1 << 20
+# What is left of a body that was parsed: FastAPI looks whether there is one.
+_READ = b"{}"
 # So far a body that begins with blanks is looked at.
 _HEAD = 4096
 
@@ -55,9 +57,11 @@ def route_class(access: Callable[[Request], Awaitable[object]], max_bytes: int, 
                 content = await _unpacked(sent, request.headers, max_bytes)
                 if content is not sent and (share := request.scope.get(BODY_SHARE)):
                     share.grow(2 * len(content))
+                labelled = request.headers.get("content-type", "").lower().startswith(FORM)
+                await effort.spend(of_form(content) if labelled else of_json(content))
                 is_form = _is_form(content, request.headers, takes_form)
-                await effort.spend(of_form(content) if is_form else of_json(content))
                 plain = _plain(request, content, is_form)
+                del sent, content  # where it is JSON, nobody holds the text of it any more
                 if not is_form:
                     await plain.parse()
                 return await handle(plain)
@@ -155,8 +159,9 @@ class PlainRequest(Request):
 
     async def parse(self) -> None:
         """Raises `ApiError` over a bound. What is no JSON is left to `json`, whose callers know that error."""
+        content, self.content = self.content, _READ
         try:
-            self._parsed = await json_bounds.read(self.content)
+            self._parsed = await json_bounds.read(content)
         except json.JSONDecodeError as error:
             self._no_json = error
         except (ValueError, RecursionError) as error:

@@ -1,5 +1,6 @@
 """Wire schemas -> the domain's requests, and answers -> wire objects."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -125,7 +126,7 @@ async def inference_request(body: InferenceRequest, loader: MediaLoader) -> Chat
     parts: list[Part] = []
     if body.image:
         with named("image"):
-            data = decode_base64(body.image, loader.settings, kind="image")
+            data = await asyncio.to_thread(decode_base64, body.image, loader.settings, kind="image")
             parts.append(await loader.load_bytes(data, kind="image"))
     elif body.image_url:
         with named("image_url"):

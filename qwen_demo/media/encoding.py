@@ -1,7 +1,6 @@
 """Files inside texts: base64 and data: URLs, measured before they are decoded."""
 
 import base64
-import binascii
 from collections.abc import Iterator
 from urllib.parse import unquote
 
@@ -30,22 +29,28 @@ def decode_base64(text: str, limits: Settings, *, kind: Kind | None = None, name
     if text[:5].lower() == "data:":
         text = _text_of(text, name)
     name = label(name)
-    try:
-        pieces = (text[at : at + _SLICE].encode("ascii") for at in range(0, len(text), _SLICE))
-        plain = b"".join([piece.translate(_FROM_URL_ALPHABET, _BLANKS) for piece in pieces])
-    except UnicodeEncodeError as exc:
-        raise _no_base64(name) from exc
-    size = len(plain) * 3 // 4 - plain[-2:].count(b"=")
+    end = text.rstrip()[-2:]
+    size = (len(text) - sum(map(text.count, _BLANKS.decode()))) * 3 // 4 - end.count("=")
     check_bytes(size, kind or larger_kind(limits), limits, name)
-    if not plain.endswith(b"="):
-        plain += b"=" * (-len(plain) % 4)
-    if 0 <= plain.find(b"=") < len(plain) - 2:
-        raise _no_base64(name)
     try:
-        slices = (plain[at : at + _SLICE] for at in range(0, len(plain), _SLICE))
-        return b"".join([base64.b64decode(piece, validate=True) for piece in slices])
-    except (binascii.Error, ValueError) as exc:
+        return b"".join(_decoded(text))
+    except ValueError as exc:  # binascii's and Unicode's own are such, too
         raise _no_base64(name) from exc
+
+
+def _decoded(text: str) -> Iterator[bytes]:
+    """Piece by piece, so that a large file is there once as text and once as bytes. Raises `ValueError`."""
+    rest, padded = b"", False
+    for at in range(0, len(text), _SLICE):
+        plain = rest + text[at : at + _SLICE].encode("ascii").translate(_FROM_URL_ALPHABET, _BLANKS)
+        if padded and plain:
+            raise ValueError("more after the padding")
+        whole = len(plain) // 4 * 4
+        yield base64.b64decode(plain[:whole], validate=True)
+        rest, padded = plain[whole:], plain[:whole].endswith(b"=")
+    if rest:
+        rest += b"" if rest.endswith(b"=") else b"=" * (-len(rest) % 4)
+        yield base64.b64decode(rest, validate=True)
 
 
 def _no_base64(name: str) -> MediaRefused:

@@ -123,7 +123,7 @@ class Front:
             own_calls=self._own_calls,
             logged_in=self._logged_in if settings.page_users_file else None,
         )
-        app.add_middleware(Accounts, at_once=settings.caller_connections)
+        app.add_middleware(Accounts, at_once=settings.caller_connections, effort=self._effort)
         add_cors(app, settings.cors_origins)
         app.add_middleware(CompressedPage)
         app.add_middleware(HeadAsGet)

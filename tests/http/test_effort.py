@@ -29,7 +29,7 @@ def test_values_cost_more_than_bytes_and_events_more_than_requests():
     assert of_json(WIDE) > 20 * of_json(SMALL)
     assert of_event(WIDE, "/gradio_api/queue/join") > of_json(WIDE)
     assert of_event(SMALL, "/gradio_api/mcp/") > of_event(SMALL, "/gradio_api/queue/join")
-    assert of_json(bytes(64 << 20)) < 0.2
+    assert of_json(bytes(64 << 20)) < 0.5
     assert of_form(b"\r\n--" * (1 << 20)) > 1
     # Any number of commas costs as the most that are read.
     assert of_json(b"," * (1 << 20)) < 0.1
