@@ -37,22 +37,35 @@ def choose(settings: Settings) -> Choice:
         return _auto(settings)
     if settings.model == "embedded":
         return _embedded(settings, Sentence("chosen with --model embedded"))
-    folder = Path(settings.model).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise ModelLoadError(
-                f"--model {settings.model}: the folder has no config.json. Give the folder that holds the model's "
-                "config.json, tokenizer and safetensors files."
-            )
+    if folder := named_folder(settings.model):
         quantization = _quantization(settings, full_size=not is_small(folder))
         return Choice(str(folder), settings.model, None, quantization, Sentence("chosen with --model"))
-    if settings.model.count("/") != 1 or settings.model.startswith(("/", ".", "~")):
-        raise ModelLoadError(
-            f"--model {settings.model}: there is no such folder, and it is not a hub id (owner/name) either. "
-            "Use auto, embedded, a folder, or an id such as Qwen/Qwen2.5-VL-7B-Instruct."
-        )
     quantization = _quantization(settings, full_size=True)
     return Choice(settings.model, settings.model, settings.revision, quantization, Sentence("chosen with --model"))
+
+
+def named_folder(name: str) -> Path | None:
+    """The folder that `--model` names; None for `auto`, `embedded` and what may be a hub id. Loads nothing.
+
+    Raises:
+        ModelLoadError: it can be none of these.
+    """
+    if name in ("auto", "embedded"):
+        return None
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if (folder / "config.json").is_file():
+            return folder
+        raise ModelLoadError(
+            f"--model {name}: the folder has no config.json. Give the folder that holds the model's config.json, tokenizer "
+            "and safetensors files."
+        )
+    if name.count("/") != 1 or name.startswith(("/", ".", "~")):
+        raise ModelLoadError(
+            f"--model {name}: there is no such folder, and it is not a hub id (owner/name) either. "
+            "Use auto, embedded, a folder, or an id such as Qwen/Qwen2.5-VL-7B-Instruct."
+        )
+    return None
 
 
 def is_small(folder: Path) -> bool:

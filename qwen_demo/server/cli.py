@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from qwen_demo import __version__
 from qwen_demo.errors import QwenDemoError, SettingsError
+from qwen_demo.models.choose import named_folder
 from qwen_demo.server.command_parser import CommandParser
 from qwen_demo.server.listening import listening_socket, refuse_open_door
 from qwen_demo.settings import NO_PROGRESS_BARS, apply_environment, load_settings, process_environment
@@ -112,6 +113,8 @@ def serve(argv: Sequence[str], prog: str) -> int:
     if settings.log_json and not early:
         _log_all_as_json()
     refuse_open_door(settings)
+    if settings.engine not in ("remote", "scripted"):
+        named_folder(settings.model)
     with listening_socket(settings) as listening:
         apply_environment(process_environment())
         from qwen_demo.server import run as running
