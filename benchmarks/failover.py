@@ -32,7 +32,7 @@ import httpx
 
 from benchmarks import machine, proxy
 from benchmarks.load import quantile
-from benchmarks.running import ENGINES, ROOT, read_address
+from benchmarks.running import CROWD, ENGINES, ROOT, read_address
 from benchmarks.users import TIMEOUT, image
 
 FRONTS = ("stream", "stream", "whole", "page")
@@ -208,7 +208,7 @@ def start(engine: str) -> Copy:
     process = subprocess.Popen(
         [sys.executable, "app.py", "--port", "0", *ENGINES[engine], *flags],
         cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, **CROWD, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -126,7 +126,7 @@ def serving(
     with Path(os.environ.get(log_variable, os.devnull)).open("wb") as out:
         process = subprocess.Popen(
             [part.format(port=port) for part in command],
-            env={**os.environ, "PORT": str(port), **(variables or {})},
+            env={**os.environ, **CROWD, "PORT": str(port), **(variables or {})},
             stdout=out,
             stderr=out,
             cwd=folder,
