@@ -33,7 +33,7 @@ class App:
 
     def __init__(self, loaded, **changes):
         given = {"model": "embedded", "slots": 4, "slot_tokens": 1024, "threads": 1, "canary_s": 0, "grace_s": 1}
-        settings = Settings(**{**given, "warmup": False, "max_waiting": 128, **changes})
+        settings = Settings(**{**given, "warmup": False, "max_waiting": 128, "caller_share": 1.0, **changes})
         self.engine = BatchingEngine(settings, loader=lambda *_: loaded)
         self.server = self.service = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(settings)), daemon=True)
@@ -209,8 +209,8 @@ def test_100_clients_that_drop_free_the_batch_and_the_memory(app):
                         pass
 
             tasks = [asyncio.create_task(one(number)) for number in range(100)]
-            health = app.engine.health
-            await until(lambda: health().running == 4 and health().running + health().waiting == 100, PATIENCE_S)
+            status = app.service.status
+            await until(lambda: status().running == 4 and status().running + status().waiting == 100, PATIENCE_S)
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
