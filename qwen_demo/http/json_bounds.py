@@ -174,7 +174,7 @@ def _read(content: bytes) -> Any:
 
 def _text(content: bytes, file: _File) -> str:
     if not file.escaped:
-        return content[file.begin : file.end].decode()
+        return str(memoryview(content)[file.begin : file.end], "utf-8")  # of a slice there would be a copy first
     texts, at = [], file.begin
     while at < file.end:
         found = _INSIDE.match(content, at, min(at + _WINDOW, file.end))

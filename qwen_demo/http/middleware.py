@@ -1,6 +1,7 @@
 """Around every route: the request's id, and bounds on bodies. Plain ASGI, so streams pass untouched."""
 
 import asyncio
+import io
 from contextlib import suppress
 
 from fastapi.responses import JSONResponse
@@ -161,7 +162,7 @@ class BoundedBody:
 
     async def _read(self, receive: Receive, share: Share) -> bytes | None:
         """The whole body; None when it is too large. Raises `Overloaded`, `ClientDisconnect`."""
-        pieces, size = [], 0
+        whole, size = io.BytesIO(), 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -171,9 +172,9 @@ class BoundedBody:
             if size > self._max_bytes:
                 return None
             share.grow(COPIES * len(piece))
-            pieces.append(piece)
+            whole.write(piece)
             if not message.get("more_body"):
-                return b"".join(pieces)
+                return whole.getvalue()  # without a copy, as joining pieces would make one
 
     def _too_large(self) -> str:
         return f"The body is larger than {self._max_bytes} bytes (an operator can raise --max-request-bytes)."

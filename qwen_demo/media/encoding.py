@@ -1,6 +1,7 @@
 """Files inside texts: base64 and data: URLs, measured before they are decoded."""
 
 import base64
+import io
 from collections.abc import Iterator
 from urllib.parse import unquote
 
@@ -29,11 +30,15 @@ def decode_base64(text: str, limits: Settings, *, kind: Kind | None = None, name
     if text[:5].lower() == "data:":
         text = _text_of(text, name)
     name = label(name)
-    end = text.rstrip()[-2:]
-    size = (len(text) - sum(map(text.count, _BLANKS.decode()))) * 3 // 4 - end.count("=")
-    check_bytes(size, kind or larger_kind(limits), limits, name)
+    length = len(text)
+    for blank in _BLANKS.decode():
+        length -= text.count(blank)
+    check_bytes(length * 3 // 4 - text.rstrip()[-2:].count("="), kind or larger_kind(limits), limits, name)
+    decoded = io.BytesIO()  # joining would copy all of it at the end, and hold Python's lock meanwhile
     try:
-        return b"".join(_decoded(text))
+        for piece in _decoded(text):
+            decoded.write(piece)
+        return decoded.getvalue()
     except ValueError as exc:  # binascii's and Unicode's own are such, too
         raise _no_base64(name) from exc
 
