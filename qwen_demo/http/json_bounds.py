@@ -20,7 +20,7 @@ MAX_BYTES = 4 << 20
 # What is checked one by one takes some two microseconds each.
 MAX_VALUES = 20_000
 # An event of the page goes through Gradio's models, which take longer, and its files are uploaded.
-MAX_EVENT_VALUES, MAX_EVENT_BYTES = 25_000, 32 << 20
+MAX_EVENT_VALUES, MAX_EVENT_BYTES = 10_000, 32 << 20
 # About what a value takes in memory.
 VALUE_BYTES = 100
 MAX_DEPTH = 64
