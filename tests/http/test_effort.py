@@ -35,6 +35,13 @@ def test_values_cost_more_than_bytes_and_events_more_than_requests():
     assert of_json(b"," * (1 << 20)) < 0.1
 
 
+def test_what_stands_in_a_text_costs_its_bytes_alone():
+    boxes = '[{"bbox_2d": [1, 2, 30, 40], "label": "a \\\\"}, ' * 500
+    conversation = {"data": [[{"role": "assistant", "content": [{"type": "text", "text": boxes}]}]]}
+    assert of_event(json.dumps(conversation).encode(), "/gradio_api/queue/join") < 0.004
+    assert of_json(json.dumps({"messages": [{"role": "user", "content": boxes}]}).encode()) < 0.002
+
+
 async def test_a_caller_with_large_bodies_waits_and_another_does_not(slept):
     paid = Effort()
     token = current_account.set(("alice",))

@@ -236,7 +236,6 @@ def test_hostile_answers_neither_break_the_page_nor_run(opened, app, scene, red)
     expect(page.locator("#viewer .empty")).to_be_visible()
     # A million boxes: the first are shown, and the page says so.
     ask(page, "[[1,2,30,40]," * 1200 + ' "bbox_2d":[' + "[1,2,30,40]," * 1200, red)
-    page.wait_for_function(
-        "document.querySelectorAll('#viewer .detections g').length === 500"
-        " && document.querySelector('#viewer').textContent.includes('The first 500 are shown.')"
-    )
+    settled(page)
+    expect(page.locator("#viewer")).to_contain_text("The first 500 are shown.")
+    expect(detections(page)).to_have_count(500)
