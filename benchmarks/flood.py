@@ -27,6 +27,8 @@ from benchmarks import machine
 from benchmarks.flood_ways import PAUSE_S, WAYS
 from benchmarks.running import ENGINES, ROOT, read_address
 
+# Of a usual length for its engine: the scripted one says it again.
+QUESTION, TOKENS = "Tell me what you see in an image, and what you do not.", 40
 OTHER = "127.0.0.2"  # Linux takes every address of 127.0.0.0/8 for its own
 BUDGET_MIB = 512
 FLAGS = ("--canary-s", "0", "--memory-budget-mib", str(BUDGET_MIB), "--max-running", "8")
@@ -96,7 +98,7 @@ def flooding(way: str, url: str) -> Iterator[None]:
 
 def ask_on(url: str, seconds: float) -> Asked:
     """One short question after the other for so long, at least three."""
-    asked, body = Asked(), {"messages": [{"role": "user", "content": "one two"}], "max_tokens": 4}
+    asked, body = Asked(), {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": TOKENS}
     deadline = time.monotonic() + seconds
     with httpx.Client(
         base_url=url, timeout=PATIENCE_S, transport=httpx.HTTPTransport(local_address=OTHER, retries=0)

@@ -8,6 +8,7 @@ transformers would keep their offset on the model, where concurrent requests sha
 """
 
 import math
+import threading
 from dataclasses import dataclass, replace
 
 import PIL.Image
@@ -123,13 +124,15 @@ class PromptBuilder:
         self._merge = processor.image_processor.merge_size**2
         self.patches = Patches.as_processor(processor)
         self._template = ChatTemplate(processor)
+        self._tokenizing = threading.Lock()
 
     def build(self, request: ChatRequest) -> Prompt:
         """Raises `ContextTooLong` when the prompt leaves no room for an answer."""
         parts = [part for message in request.messages for part in message.parts]
         bounds = PixelBounds.of(self._info, request)
         patches = [self._patches(part, bounds) for part in parts if not isinstance(part, Text)]
-        ids = self._template.token_ids(request)
+        with self._tokenizing:  # it is told each time whether special tokens are text
+            ids = self._template.token_ids(request)
         input_ids, token_types, media = self._expand(ids, patches)
         if len(input_ids) >= self.context_tokens:
             images = sum(medium.tokens for medium in media)

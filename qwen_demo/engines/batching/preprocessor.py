@@ -1,8 +1,9 @@
-"""Everything before the scheduler's queue, on two threads of its own: pixels and prompt, then the vision encoder.
+"""Everything before the scheduler's queue, on threads of its own: pixels and prompt, a grammar, the vision encoder.
 
-The engine's loop goes on decoding meanwhile. Requests are prepared in the order of their arrival,
-those without images pass by the encoder, and only a few are ahead of admission, because prepared
-images take memory. Small images that wait together are encoded together.
+The engine's loop goes on decoding meanwhile. Requests are prepared in the order of their arrival, but those in words
+alone wait neither for the pixels nor for the grammars of others: a clip takes a second to cut, a large schema half of
+one. Only a few are ahead of admission, because prepared images take memory. Small images that wait together are
+encoded together.
 """
 
 import logging
@@ -23,7 +24,7 @@ from qwen_demo.engines.output import Output
 from qwen_demo.errors import ContextTooLong, QwenDemoError
 from qwen_demo.models.prompt import PromptBuilder
 from qwen_demo.sentences import Sentence
-from qwen_demo.types import ChatRequest, Sampling
+from qwen_demo.types import ChatRequest, Sampling, Text
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Preprocessor:
         make_constraint: of what an answer must be, for a job that has its output.
         on_ready: receives a prepared job, which `release` must end.
         on_failed: receives a job and why it cannot run.
-        on_threads: run first on the threads of prompts and of the encoder.
+        on_threads: run first on the threads of prompts and grammars, and on that of the encoder.
     """
 
     def __init__(
@@ -60,16 +61,21 @@ class Preprocessor:
         self.prompts, self.encoder, self._slot_tokens = prompts, encoder, slot_tokens
         self._make_output, self._make_constraint = make_output, make_constraint
         self._on_ready, self._on_failed = on_ready, on_failed
-        self._pending: deque[Job] = deque()
+        # Words alone, and with images.
+        self._pending: dict[str, deque[Job]] = {"words": deque(), "pixels": deque()}
+        self._free: deque[Job] = deque()  # built, and without the grammar that it is to be held to
         self._built: deque[Job] = deque()  # and not yet encoded
         self._changed = threading.Condition()
         self._closed = False
         self._ahead: dict[Job, int] = {}  # image tokens of each prepared job
         self._busy_since: dict[str, float] = {}
         self._threads = [
-            threading.Thread(target=run, args=(first,), name=name, daemon=True)
-            for name, run, first in zip(
-                ("prompts", "encoder"), (self._build_prompts, self._encode_images), on_threads, strict=True
+            threading.Thread(target=run, args=(name, first), name=name, daemon=True)
+            for name, run, first in (
+                ("words", self._build_prompts, on_threads[0]),
+                ("pixels", self._build_prompts, on_threads[0]),
+                ("grammars", self._hold_answers, on_threads[0]),
+                ("encoder", self._encode_images, on_threads[1]),
             )
         ]
 
@@ -83,7 +89,7 @@ class Preprocessor:
 
     @property
     def busy_since(self) -> float | None:
-        """When the older of the two threads' works began, on the clock of `time.monotonic`."""
+        """When the oldest of the threads' works began, on the clock of `time.monotonic`."""
         return min(list(self._busy_since.values()), default=None)
 
     def close(self) -> None:
@@ -99,14 +105,14 @@ class Preprocessor:
 
     def add(self, job: Job) -> None:
         with self._changed:
-            self._pending.append(job)
+            self._pending[_kind(job)].append(job)
             self._changed.notify_all()
 
     def discard(self, job: Job) -> bool:
         """Forget a job that has not been started on; whether there was one."""
         with self._changed:
-            if job in self._pending:
-                self._pending.remove(job)
+            if job in (pending := self._pending[_kind(job)]):
+                pending.remove(job)
                 return True
             return False
 
@@ -116,34 +122,66 @@ class Preprocessor:
             del self._ahead[job]
             self._changed.notify_all()
 
-    @property
-    def _may_prepare(self) -> bool:
-        room = len(self._ahead) < AHEAD and sum(self._ahead.values()) < AHEAD_IMAGE_TOKENS
-        return bool(self._pending) and (room or not self._ahead)
+    def _may_prepare(self, kind: str) -> bool:
+        ahead = [job for job in self._ahead if _kind(job) == kind and job not in self._free]
+        room = len(ahead) < AHEAD and (kind == "words" or sum(self._ahead.values()) < AHEAD_IMAGE_TOKENS)
+        return bool(self._pending[kind]) and (room or not ahead)
 
-    def _build_prompts(self, first: Callable[[], None]) -> None:
+    def _build_prompts(self, kind: str, first: Callable[[], None]) -> None:
         first()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._may_prepare)
+                self._changed.wait_for(lambda: self._closed or self._may_prepare(kind))
                 if self._closed:
                     return
-                job = self._pending.popleft()
+                job = self._pending[kind].popleft()
                 self._ahead[job] = 0
-                self._busy_since["prompts"] = time.monotonic()
+                self._busy_since[kind] = time.monotonic()
             self._prepare(job)
             with self._changed:
-                del self._busy_since["prompts"]
+                del self._busy_since[kind]
                 self._changed.notify_all()
 
     def _prepare(self, job: Job) -> None:
-        """Every job goes on to the encoder, or leaves through `on_ready` or `on_failed`."""
+        """Every job goes on to its grammar or the encoder, or leaves through `on_ready` or `on_failed`."""
         try:
             if not job.cancelled:
                 self._build(job)
         except Exception as error:
             self._fail(job, error)
             return
+        if job.cancelled or job.request.held is None:
+            self._go_on(job)
+            return
+        with self._changed:
+            self._free.append(job)
+            self._changed.notify_all()
+
+    def _hold_answers(self, name: str, first: Callable[[], None]) -> None:
+        first()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._free)
+                if self._closed:
+                    return
+                job = self._free[0]
+                self._busy_since[name] = time.monotonic()
+            failure: Exception | None = None
+            try:
+                if not job.cancelled:
+                    job.constraint = self._make_constraint(job)
+            except Exception as error:
+                failure = error
+            with self._changed:
+                self._free.popleft()
+                del self._busy_since[name]
+                self._changed.notify_all()
+            if failure is not None:
+                self._fail(job, failure)
+            else:
+                self._go_on(job)
+
+    def _go_on(self, job: Job) -> None:
         if job.cancelled or not job.prompt.media:
             self._on_ready(job)
             return
@@ -151,7 +189,7 @@ class Preprocessor:
             self._built.append(job)
             self._changed.notify_all()
 
-    def _encode_images(self, first: Callable[[], None]) -> None:
+    def _encode_images(self, name: str, first: Callable[[], None]) -> None:
         first()
         while True:
             with self._changed:
@@ -159,15 +197,15 @@ class Preprocessor:
                 if self._closed:
                     return
                 jobs = self._next_built()
-                self._busy_since["encoder"] = time.monotonic()
+                self._busy_since[name] = time.monotonic()
             self._encode(jobs)
-            del self._busy_since["encoder"]
+            del self._busy_since[name]
 
     @property
     def _may_encode(self) -> bool:
         """There is an image; small ones wait for those whose prompts are being built."""
         patches = sum(map(_patches, self._built))
-        more = patches < self.encoder.patches_at_once and (self._may_prepare or "prompts" in self._busy_since)
+        more = patches < self.encoder.patches_at_once and (self._may_prepare("pixels") or "pixels" in self._busy_since)
         return bool(self._built) and not more
 
     def _next_built(self) -> list[Job]:
@@ -226,10 +264,14 @@ class Preprocessor:
         job.sampling = replace(asked, max_new_tokens=min(room, self._slot_tokens - job.prompt_tokens))
         job.total_tokens = job.prompt_tokens + job.sampling.max_new_tokens
         job.output = self._make_output(job.request, job.sampling)
-        job.constraint = self._make_constraint(job)
         job.prefix_key = prefix_key(job.prompt)
         job.preprocess_s = time.perf_counter() - started
         self._ahead[job] = job.prompt.image_tokens
+
+
+def _kind(job: Job) -> str:
+    words = all(isinstance(part, Text) for message in job.request.messages for part in message.parts)
+    return "words" if words else "pixels"
 
 
 def _patches(job: Job) -> int:
