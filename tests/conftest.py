@@ -1,6 +1,7 @@
 """Shared by all tests: images, one loaded embedded model, two running programs, settings without the machine's own."""
 
 import asyncio
+import gc
 import os
 from contextlib import aclosing
 
@@ -15,6 +16,9 @@ from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
 from tests.servers import ROOT, running, shared
 
 __all__ = ["ROOT"]
+
+# There is a worker for each processor: more threads would wait for each other, and spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The files that take longest, longest first. They begin a run: one of them at its end would have a worker to itself.
 LONG = (
@@ -38,6 +42,12 @@ LONG = (
 def pytest_collection_modifyitems(items):
     places = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
+
+def pytest_collection_finish():
+    """What was imported stays: looking through all of it for garbage, time and again, would find none."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
