@@ -1,4 +1,4 @@
-"""Shared by all tests: images, one loaded embedded model, two running programs, settings without the machine's own."""
+"""Shared by all tests: images, one loaded embedded model, a running program, settings without the machine's own."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ from qwen_demo.media import MediaLoader
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
-from tests.servers import ROOT, running, shared
+from tests.servers import ROOT, shared
 
 __all__ = ["ROOT"]
 
@@ -83,13 +83,6 @@ def embedded(tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with shared(folder, "embedded", "--model", "embedded", "--max-running", "8") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def scripted():
-    """The program on the scripted engine, started once for all tests of a worker."""
-    with running("--engine", "scripted", "--max-running", "8") as server:
         yield server
 
 
