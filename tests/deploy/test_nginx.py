@@ -18,7 +18,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from benchmarks import failover, proxy
 from tests import tools
-from tests.browser import find
+from tests.browser import ARGUMENTS, find
 from tests.http.conftest import canary
 from tests.servers import Server, running
 
@@ -184,7 +184,7 @@ def test_the_page_works_through_it_within_the_limits_of_one_address(three, tmp_p
     with contextlib.ExitStack() as stack:
         front = stack.enter_context(proxy.running(tmp_path, [server.url for server in three]))
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=find(), args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=find(), args=ARGUMENTS)
         page = browser.new_context(ignore_https_errors=True).new_page()
         page.goto(front.url)
         for words in ("through the proxy", "once again please"):
