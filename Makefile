@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# Compiled once: programs that tests start, and the tests themselves, are read many times.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test test-slow lint hooks clean
 
 run: $(VENV)/.requirements
