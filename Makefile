@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Three workers keep two processors busy, as tests wait now and then; who has none left takes some of another's.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Compiled once: programs that tests start, and the tests themselves, are read many times.
 unexport PYTHONDONTWRITEBYTECODE

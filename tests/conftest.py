@@ -17,31 +17,8 @@ from tests.servers import ROOT, shared
 
 __all__ = ["ROOT"]
 
-# There is a worker for each processor: more threads would wait for each other, and spin.
+# The workers of a run keep all processors busy: more threads would wait for each other, and spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-# The files that take longest, longest first. They begin a run: one of them at its end would have a worker to itself.
-LONG = (
-    "ui/test_accessibility.py",
-    "ui/test_page_browser.py",
-    "ui/panels/test_preview_browser.py",
-    "ui/i18n/test_languages_browser.py",
-    "server/test_kill.py",
-    "server/test_server.py",
-    "engines/batching/test_exactness.py",
-    "deploy/test_nginx.py",
-    "ui/test_security_browser.py",
-    "engines/batching/test_faults_http.py",
-    "ui/history/test_history_browser.py",
-    "engines/test_contract.py",
-    "service/test_faults.py",
-    "api/test_openapi.py",
-)
-
-
-def pytest_collection_modifyitems(items):
-    places = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 def pytest_collection_finish():

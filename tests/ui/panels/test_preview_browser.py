@@ -222,6 +222,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 def test_hostile_answers_neither_break_the_page_nor_run(opened, app, scene, red):
     page = opened(app)
     ask(page, " ".join(HOSTILE), scene)

@@ -10,6 +10,7 @@ from qwen_demo.ui.panels.tasks.tasks import TASKS
 from tests.ui.steps import drawn, looked_over, tab
 
 
+@pytest.mark.slow
 def test_a_preset_fills_in_image_question_and_controls(opened, app):
     page = opened(app)
     app.engine.script = Script(["yes"])
