@@ -146,7 +146,7 @@ def _stored_weights(folder: Path) -> list[StoredWeight]:
     if (folder / SINGLE).is_file():
         from safetensors import safe_open
 
-        with safe_open(folder / SINGLE, "pt") as opened:
+        with safe_open(folder / SINGLE, "np") as opened:  # only names are read, and the front loads no torch
             return [StoredWeight(folder / SINGLE, name) for name in opened.keys()]  # noqa: SIM118 no mapping
     others = sorted(path.name for pattern in ("*.bin", "*.gguf", "*.pth") for path in folder.glob(pattern))
     found = f"It has {', '.join(others)}, which can run code or is another program's format." if others else ""

@@ -94,6 +94,19 @@ def free_memory(device: str) -> int:
     return int(torch.cuda.mem_get_info(device)[0])
 
 
+def total_memory(device: str) -> int:
+    """Bytes that a device has in all."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[1])
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.exists() and (text := limit.read_text().strip()) != "max":
+        total = min(total, int(text))
+    return total
+
+
 def available_memory() -> int:
     """Main memory that this process may still take, its container's limit included."""
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

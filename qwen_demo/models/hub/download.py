@@ -106,6 +106,11 @@ class Download:
     def is_cancelled(self) -> bool:
         return self._removes
 
+    def discard(self) -> None:
+        """Remove what has come of files that are not whole, while nothing runs."""
+        for file in self.listing.files:
+            self._part(file).unlink(missing_ok=True)
+
     def missing(self) -> list[RemoteFile]:
         return [file for file in self.listing.files if not self._blob(file).exists()]
 
@@ -146,8 +151,7 @@ class Download:
                 self._report(force=True)
         except DownloadStopped:
             if self._removes:
-                for file in listing.files:
-                    self._part(file).unlink(missing_ok=True)
+                self.discard()
             raise
         self._name_revision()
         return Path(snapshot)
