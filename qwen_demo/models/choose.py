@@ -40,7 +40,10 @@ def choose(settings: Settings) -> Choice:
     if folder := named_folder(settings.model):
         quantization = _quantization(settings, full_size=not is_small(folder))
         return Choice(str(folder), settings.model, None, quantization, Sentence("chosen with --model"))
-    quantization = _quantization(settings, full_size=True)
+    from qwen_demo.models.hub.cache import cached_folder
+
+    fetched = cached_folder(settings.model, settings.revision)
+    quantization = _quantization(settings, full_size=fetched is None or not is_small(fetched))
     return Choice(settings.model, settings.model, settings.revision, quantization, Sentence("chosen with --model"))
 
 

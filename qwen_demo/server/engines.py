@@ -7,6 +7,7 @@ from qwen_demo.engines import zerogpu
 from qwen_demo.engines.process.engine import ProcessEngine
 from qwen_demo.engines.process.supervisor import Bounds
 from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.models.choose import named_folder
 from qwen_demo.models.hub.offers import Offers
 from qwen_demo.models.hub.sizes import folder_here
 from qwen_demo.service.logs import set_up_logging
@@ -63,9 +64,15 @@ def build_server_engine(settings: Settings) -> Engine:
 
 
 def build_changeable(settings: Settings) -> Engine:
-    """The server's engine; where the page offers other models, around it what changes them."""
+    """The server's engine; where the page offers other models, around it what changes them.
+
+    Raises:
+        ModelLoadError: `--offer-models` names what can be none.
+    """
     if not offers_models(settings):
         return build_server_engine(settings)
+    for name in settings.offer_models:
+        named_folder(name)  # what can be no model is refused at start
     remembered = RememberedModel(settings.state_dir)
     model = remembered.read() if settings.model == "auto" else None
     if model and folder_here(model) is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qwen_demo.errors import ModelLoadError
+from qwen_demo.models.choose import named_folder
 from qwen_demo.models.hub import survey
 from qwen_demo.models.hub.catalog import GIB, KNOWN
 from qwen_demo.models.hub.download import Download, DownloadProgress
@@ -135,7 +136,7 @@ class Offers:
         Raises:
             ModelLoadError: the hub does not have it, or not for us, or memory does not hold it.
         """
-        if folder_here(model) is not None:
+        if named_folder(model) or folder_here(model):
             return None
         token = self._settings.hf_token.get_secret_value() if self._settings.hf_token else None
         listing = list_files(model, None, token, timeout_s=self._settings.hub_timeout_s)

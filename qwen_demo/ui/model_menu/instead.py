@@ -14,7 +14,7 @@ from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.switch_status import SwitchStatus
 from qwen_demo.ui import chat, render
 from qwen_demo.ui.chat import History
-from qwen_demo.ui.gradio_internals import PRIVATE
+from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words, translate, words_for
 from qwen_demo.ui.model_menu.model_menu import name_of
@@ -24,6 +24,8 @@ ASK_INSTEAD = "ask-instead"
 # How the embedded model says that something is beyond it, see its model card.
 BEYOND_IT = ("demo model and cannot", "演示模型，无法", "演示模型，认不出")
 LOOK_EVERY_S = 0.5
+# The menu in the header, see `model_menu.js`.
+TELL_MENU = "() => { window.dispatchEvent(new Event('qwen-demo-model')); }"
 
 
 def is_beyond(text: str) -> bool:
@@ -95,7 +97,10 @@ def wire(
             async for grown in steps:
                 yield busy(), grown
 
-    return [chatbot.option_select(ask, chatbot, [question, chatbot], **PRIVATE)]
+    chatbot.option_select(None, None, None, js=TELL_MENU, **UNQUEUED)
+    asking = chatbot.option_select(ask, chatbot, [question, chatbot], **PRIVATE)
+    asking.then(None, None, None, js=TELL_MENU, **UNQUEUED)
+    return [asking]
 
 
 def progress(status: SwitchStatus, words: Words = texts) -> str:

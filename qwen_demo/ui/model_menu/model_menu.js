@@ -23,6 +23,7 @@ root.append(menu);
 let present = null;
 let drawn = "";
 let timer = null;
+let hurries = 0;
 
 const size = (bytes) => `${(bytes / GB).toFixed(bytes < GB ? 2 : 1)} GB`;
 const memory = (bytes) => (bytes / GIB).toFixed(1);
@@ -61,7 +62,9 @@ function showChange({ stage: now, model, name: title, detail: said, done, total 
   if (buttons.dataset.wanted === wanted.join()) return;
   buttons.dataset.wanted = wanted.join();
   const does = { pause: () => act("pause"), cancel: () => act("cancel"), dismiss: () => act("cancel"), resume: () => act("choose", props.value.change.model), again: () => act("choose", props.value.change.model) };
+  const held = buttons.contains(document.activeElement);
   buttons.replaceChildren(...wanted.map((each) => make("button", { type: "button", class: "quiet", onclick: does[each] }, words[each])));
+  if (held) (buttons.firstElementChild ?? summary).focus();
 }
 
 function update() {
@@ -83,7 +86,7 @@ function update() {
   if (present !== null && present !== value.present) trigger("changed", {});
   present = value.present;
   clearTimeout(timer);
-  timer = setTimeout(ask, busy(value) ? BUSY_MS : IDLE_MS);
+  timer = setTimeout(ask, busy(value) || hurries-- > 0 ? BUSY_MS : IDLE_MS);
 }
 
 function ask() {
@@ -93,7 +96,7 @@ function ask() {
 }
 
 menu.addEventListener("toggle", () => menu.open && trigger("look", { measures: true }));
-root.addEventListener("keydown", (event) => {
+document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || !menu.open) return;
   menu.open = false;
   summary.focus();
@@ -101,7 +104,10 @@ root.addEventListener("keydown", (event) => {
 document.addEventListener("pointerdown", (event) => {
   if (!root.contains(event.target)) menu.open = false;
 });
-// Sent by a button elsewhere on the page that has begun a change.
-window.addEventListener("qwen-demo-model", ask);
+// Sent by a button elsewhere on the page that begins a change.
+window.addEventListener("qwen-demo-model", () => {
+  hurries = 3;
+  ask();
+});
 watch("value", update);
 update();
