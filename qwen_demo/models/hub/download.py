@@ -190,8 +190,12 @@ class Download:
             self._done -= file.size
             part.unlink()
             raise ModelLoadError(
-                f"{file.name} of {self.listing.model_id} arrived with other bytes than the hub names (its hash differs) "
-                "and was removed. Try again; if it stays so, the hub's mirror or a proxy in between is at fault."
+                Sentence(
+                    "{file} of {model} arrived with other bytes than the hub names (its hash differs) and was removed. Try "
+                    "again; if it stays so, the hub's mirror or a proxy in between is at fault.",
+                    file=file.name,
+                    model=self.listing.model_id,
+                )
             )
 
     def _receive(self, file: RemoteFile, opened) -> None:
