@@ -334,6 +334,8 @@ SENTENCES = {
         "分享包中的第 {number} 张图片不是当初分享的那张：哈希值不同。"
     ),
     "The camera gave no image.": "摄像头没有给出图片。",
+    "neither the model hub nor its cache has {model}": "模型库和本地缓存里都没有 {model}",
+    "ZeroGPU has room for it; {where}": "ZeroGPU 容得下它；{where}",
     # changing the model
     "{model} is being loaded in the place of the present model ({stage})": (
         "正在加载 {model}，它将取代当前模型（{stage}）"
