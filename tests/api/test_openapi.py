@@ -79,7 +79,6 @@ def test_every_answer_is_documented_and_none_is_a_failure(document, name, mode, 
     @hypothesis.settings(
         max_examples=examples,
         derandomize=True,
-        deadline=None,
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
