@@ -29,7 +29,6 @@ hypothesis.settings.load_profile("patient")
 def pytest_collection_finish():
     """What was imported stays: looking through all of it for garbage, time and again, would find none."""
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
