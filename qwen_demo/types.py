@@ -399,7 +399,8 @@ class Engine(Protocol):
     belong to one event loop.
     """
 
-    info: ModelInfo
+    @property
+    def info(self) -> ModelInfo: ...
 
     async def start(self) -> None: ...
 
