@@ -21,6 +21,7 @@ from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.history import conversations, generation_params, share
 from qwen_demo.ui.i18n import labels, languages, texts
 from qwen_demo.ui.i18n.languages import words_for
+from qwen_demo.ui.layout import layout
 from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
@@ -78,52 +79,64 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
     with gradio_internals.LocalizedBlocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, UPLOADS_KEPT_S)
     ) as demo:
-        gr.Markdown(f"# {texts.TITLE}", elem_id="title")
-        assets.view("language", {}, texts.LANGUAGE)
-        models = model_menu.draw(menu)
-        badge = gr.HTML(render.badge(service.status()).html, elem_id="badge", padding=False)
+        with layout.header():
+            models = model_menu.draw(menu)
+            badge = gr.HTML(render.badge(service.status()).html, elem_id="badge", padding=False)
+            layout.buttons("header-end", "side", "theme", "settings")
+            assets.view("language", {}, texts.LANGUAGE)
         clock = gr.Timer(1.0)
+        with gr.Column(elem_id="rail", min_width=0):
+            kept = conversations.draw()
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab(texts.TAB_CHAT, id="chat"), gr.Row(equal_height=False):
-                with gr.Column(scale=3, min_width=320, elem_id="conversation"):
-                    chatbot = gr.Chatbot(
-                        show_label=False,
-                        label=texts.CONVERSATION,
-                        height="60vh",
-                        min_height=320,
-                        buttons=["copy", "copy_all"],
-                        editable="user",
-                        feedback_options=None,
-                        examples=[example.card() for example in EXAMPLES],
-                        placeholder=f"### {texts.WELCOME}",
-                        elem_id="chat",
-                    )
-                    question = gr.MultimodalTextbox(
-                        show_label=False,
-                        label=texts.QUESTION,
-                        placeholder=texts.PLACEHOLDER,
-                        file_types=MEDIA_FILES,
-                        file_count="multiple",
-                        sources=["upload"],
-                        autofocus=True,
-                        max_plain_text_length=20_000,
-                        elem_id="question",
-                    )
-                with gr.Column(scale=2, min_width=320, elem_id="side"):
-                    previews = preview.draw()
-                    options = _draw_options(settings)
-                    kept = conversations.draw()
-                    sharing = share.draw()
-                    with gr.Accordion(texts.MORE_SOURCES, open=False):
-                        url = gr.Textbox(label=texts.URL, placeholder="https://…", visible=settings.fetch_urls != "off")
-                        add_url = gr.Button(texts.ADD_URL, size="sm", visible=settings.fetch_urls != "off")
-                        camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
-                    with gr.Accordion(texts.ABOUT, open=False):
-                        about = gr.Markdown(render.about(service.status()))
+            with gr.Tab(texts.TAB_CHAT, id="chat"), gr.Row(elem_id="chat-row", equal_height=False):
+                with gr.Column(elem_id="conversation"):
+                    chatbot, question = _draw_chat()
+                with layout.drawer("side", texts.SEEN):
+                    views = preview.draw()
             beside = panel_tabs.draw(tabs, settings, engines)
+        with layout.drawer("settings", texts.SETTINGS):
+            budget = context.draw_budget()
+            options = _draw_options(settings)
+            with gr.Accordion(texts.MORE_SOURCES, open=False):
+                url = gr.Textbox(label=texts.URL, placeholder="https://…", visible=settings.fetch_urls != "off")
+                add_url = gr.Button(texts.ADD_URL, size="sm", visible=settings.fetch_urls != "off")
+                camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
+            sharing = share.draw()
+            with gr.Accordion(texts.ABOUT, open=False):
+                about = gr.Markdown(render.about(service.status()))
+        previews = preview.with_budget(views, budget)
     gradio_internals.localize_labels(demo)
     return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, options, kept,
                        sharing, clock, beside)  # fmt: skip
+
+
+def _draw_chat() -> tuple[gr.Chatbot, gr.MultimodalTextbox]:
+    chatbot = gr.Chatbot(
+        show_label=False,
+        label=texts.CONVERSATION,
+        height="60vh",
+        min_height=320,
+        buttons=["copy"],
+        editable="user",
+        feedback_options=None,
+        examples=[example.card() for example in EXAMPLES],
+        placeholder=f"### {texts.WELCOME}",
+        elem_id="chat",
+    )
+    question = gr.MultimodalTextbox(
+        show_label=False,
+        label=texts.QUESTION,
+        placeholder=texts.PLACEHOLDER,
+        file_types=MEDIA_FILES,
+        file_count="multiple",
+        sources=["upload"],
+        autofocus=True,
+        lines=1,
+        max_lines=8,
+        max_plain_text_length=20_000,
+        elem_id="question",
+    )
+    return chatbot, question
 
 
 class OptionWidgets(NamedTuple):

@@ -476,3 +476,16 @@ def ask_instead(model: str) -> str:
 
 def given_up(model: str) -> str:
     return f"The change to {model} was cancelled."
+
+
+# The page's frame.
+SETTINGS = "Settings"
+SEEN = "What the model sees"
+LAYOUT = {
+    "rail": "Chats",
+    "side": "What the model sees",
+    "side-close": "Close the panel",
+    "settings": "Settings",
+    "settings-close": "Close the settings",
+    "theme": "Dark",
+}

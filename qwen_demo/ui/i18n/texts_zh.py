@@ -481,3 +481,15 @@ def ask_instead(model: str) -> str:
 
 def given_up(model: str) -> str:
     return f"已取消切换到 {model}。"
+
+
+SETTINGS = "设置"
+SEEN = "模型看到的内容"
+LAYOUT = {
+    "rail": "对话",
+    "side": "模型看到的内容",
+    "side-close": "关闭面板",
+    "settings": "设置",
+    "settings-close": "关闭设置",
+    "theme": "深色",
+}
