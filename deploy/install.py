@@ -49,8 +49,9 @@ def commands(requirements: Path, more: Sequence[str], *, cpu: bool) -> list[list
     usual = [*PIP, *more, "-r", str(requirements)]
     if not cpu:
         return [usual]
-    # An index of its own for these two alone: no other name is looked up there.
-    first = [*PIP, *more, "--retries", "1", "--timeout", "15", "--index-url", CPU_INDEX, *pins(requirements)]
+    # These two alone come from there: what they need in turn is looked up in the usual index.
+    alone = ["--no-deps", "--retries", "1", "--timeout", "15", "--index-url", CPU_INDEX]
+    first = [*PIP, *more, *alone, *pins(requirements)]
     return [first, usual]
 
 
