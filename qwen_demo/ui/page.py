@@ -11,7 +11,6 @@ from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.service import Service
 from qwen_demo.ui import assets, chat, controls, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
-from qwen_demo.ui.set_chips import set_chips
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.draft import draft
 from qwen_demo.ui.endpoints import Endpoints
@@ -25,6 +24,7 @@ from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
 from qwen_demo.ui.panels.preview import preview
+from qwen_demo.ui.set_chips import set_chips
 
 UPLOADS_KEPT_S = 24 * 3600
 

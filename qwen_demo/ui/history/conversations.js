@@ -243,7 +243,7 @@ function show(focus = null) {
 }
 
 // A name for a file on any system.
-const fileName = (name) => name.replace(/[\\/:*?"<>|\u0000-\u001f]+/g, " ").trim().slice(0, 60) || "conversation";
+const fileName = (name) => name.replace(/[\s\\/:*?"<>|\u0000-\u001f]+/g, " ").trim().slice(0, 60) || "conversation";
 
 function update() {
   const value = props.value ?? {};
