@@ -136,11 +136,12 @@ class Front:
     def page(self) -> "LocalizedBlocks":
         """The page, to be mounted or launched."""
         from qwen_demo.ui.gradio_events import hold_events
-        from qwen_demo.ui.gradio_internals import bound_queue
+        from qwen_demo.ui.gradio_internals import bound_queue, drawn_alone
         from qwen_demo.ui.page import build_page
 
-        menu = ModelMenu.of(self.services[0])
-        page = self.app.state.page = build_page(self.services, Reader(self._loader, [self._uploads.path]), menu)
+        menu, reader = ModelMenu.of(self.services[0]), Reader(self._loader, [self._uploads.path])
+        with drawn_alone():
+            page = self.app.state.page = build_page(self.services, reader, menu)
         bound_queue(page, self.settings.max_waiting)
         hold_events(page, self.settings.caller_share)
         return page

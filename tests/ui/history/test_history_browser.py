@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from qwen_demo.engines.scripted import Script
@@ -105,6 +106,7 @@ def test_what_others_put_into_the_storage_is_refused(opened, app):
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.slow
 def test_each_version_of_an_edited_or_retried_turn_stays_and_is_gone_back_to(opened, app):
     app.engine.script = Script(["one"])
     page = opened(app)
@@ -135,6 +137,7 @@ def test_each_version_of_an_edited_or_retried_turn_stays_and_is_gone_back_to(ope
     looked_over(page, "versions")
 
 
+@pytest.mark.slow
 def test_a_page_that_goes_in_the_middle_of_an_answer_comes_back_with_question_image_and_words(opened, app, red):
     app.engine.script = Script(["word "] * 400, gap_s=0.02)
     page = opened(app)
@@ -152,6 +155,7 @@ def test_a_page_that_goes_in_the_middle_of_an_answer_comes_back_with_question_im
     assert len(stored(page)[0]["messages"]) == 2
 
 
+@pytest.mark.slow
 def test_images_come_back_from_the_browser_when_the_server_has_lost_them(opened, app, red, tmp_path):
     app.engine.script = Script(["red"])
     page = opened(app)
@@ -178,6 +182,7 @@ def test_images_come_back_from_the_browser_when_the_server_has_lost_them(opened,
     page.problems.clear()  # the browser complains of the file that the server had lost
 
 
+@pytest.mark.slow
 def test_code_is_copied_and_a_bundle_is_asked_again(opened, app, red, tmp_path):
     app.engine.script = Script(["<b>Red</b>", " it is."])
     page = opened(app)
@@ -217,6 +222,7 @@ def test_code_is_copied_and_a_bundle_is_asked_again(opened, app, red, tmp_path):
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.slow
 def test_each_login_has_its_own_conversations_in_one_browser(profile, start, tmp_path):
     hashed = hash_of_password("right horse")
     (tmp_path / "users").write_text(f"alice:{hashed}\nbob:{hashed}\n")
