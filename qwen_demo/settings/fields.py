@@ -88,7 +88,7 @@ class Serving(BaseModel):
     threads: Annotated[int, Usually("as many as suit the model")] = Field(
         0,
         ge=0,
-        description="CPU threads; 0 is PyTorch's choice, for the embedded model two to read images and one to write",
+        description="CPU threads; 0 takes the idle processors, for the embedded model two to read images and one to write",
     )
     max_running: int = Field(4, ge=1, description="requests that the generate engine works on at once")
     max_waiting: int = Field(64, ge=0, description="requests that may wait; more are turned away")
