@@ -206,6 +206,14 @@ class Uploads(BaseModel):
         2048 * 28 * 28, ge=28 * 28, le=50_000_000, description="area that a page of a PDF is drawn in"
     )
     pdf_timeout_s: float = Field(15.0, gt=0, description="longest time drawing one page of a PDF may take")
+    max_points_bytes: Bytes = Field(256 * MIB, ge=1, description="largest file with a point cloud or 3D model")
+    max_points: int = Field(12_000_000, ge=1, description="points, or corners of triangles, in one such file")
+    max_triangles: int = Field(2_000_000, ge=1, description="triangles in one such file")
+    points_views: int = Field(6, ge=1, le=12, description="views drawn of it, one from above and the others around")
+    points_view_pixels: int = Field(
+        256 * 28 * 28, ge=16 * 28 * 28, le=2560 * 28 * 28, description="area of each of these views"
+    )
+    points_timeout_s: float = Field(30.0, gt=0, description="longest time reading and drawing one may take")
     upload_dir: Annotated[Path | None, Usually("a private one that is removed at the end")] = Field(
         None, description="folder for uploads; by default a private one that is removed at the end"
     )
