@@ -12,13 +12,14 @@ from qwen_demo.media.images import make_image
 from qwen_demo.media.loader import MediaLoader
 from qwen_demo.media.memory_budget import MemoryBudget
 from qwen_demo.media.pdf import Page, is_pdf
-from qwen_demo.media.points import Viewing
+from qwen_demo.media.points import MOST_VIEWS, Viewing
 from qwen_demo.media.sniff import IMAGE_FORMATS, POINTS_FORMATS, VIDEO_FORMATS, Kind
 from qwen_demo.media.videos import Clip
 
 __all__ = [
     "IMAGE_FORMATS",
     "MODEL_MIN_SIDE",
+    "MOST_VIEWS",
     "POINTS_FORMATS",
     "VIDEO_FORMATS",
     "Clip",

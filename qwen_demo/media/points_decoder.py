@@ -16,7 +16,7 @@ from qwen_demo.media.readers import gltf, las, meshes, pcd, ply, text
 from qwen_demo.media.readers.raw import Limits, Raw
 from qwen_demo.media.structure import Suspicious
 from qwen_demo.points import rule
-from qwen_demo.points.draw import Drawn, Plan, Style, drawn, planned
+from qwen_demo.points.draw import Arrangement, Drawn, Style, drawn, planned
 from qwen_demo.points.scene import Nothing, scene_of
 
 # What readers raise on files that do not follow their format.
@@ -92,7 +92,7 @@ def decode(job: dict[str, Any], file: int, exchange: Exchange) -> dict[str, Any]
     return {"width": style.side, "height": style.side, "views": views, **_facts(plan)}
 
 
-def _planned(raw: Raw, style: Style) -> Plan:
+def _planned(raw: Raw, style: Style) -> Arrangement:
     with np.errstate(all="ignore"):
         scene = scene_of(raw.xyz, raw.rgb, raw.surfaces)
         return planned(scene, Style(**{**_fields(style), "habit": raw.up}))
@@ -102,7 +102,7 @@ def _fields(style: Style) -> dict[str, Any]:
     return {name: getattr(style, name) for name in style.__slots__}
 
 
-def _facts(plan: Plan) -> dict[str, Any]:
+def _facts(plan: Arrangement) -> dict[str, Any]:
     return {
         "frame": plan.frame.tolist(),
         "low": plan.low.tolist(),

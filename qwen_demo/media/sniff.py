@@ -73,7 +73,8 @@ _MARKUP = (b"<svg", b"<?xml", b"<!doctype", b"<html", b"<!--")
 # Where a file's JSON begins with what glTF alone has.
 _GLTF_WORDS = (b'"asset"', b'"accessors"', b'"bufferViews"', b'"scenes"', b'"nodes"')
 _OBJ_LINE = re.compile(rb"(?:v|vn|vt)[ \t]+[-+.\d]|mtllib\s|usemtl\s|(?:o|g)\s+\S")
-_XYZ_LINE = re.compile(rb"[-+]?[\d.][-+.\deE]*(?:[\s,;|]+[-+]?(?:[\d.][-+.\deE]*|nan|inf)){2,31}\s*$", re.IGNORECASE)
+_NUMBER = rb"[-+]?(?:[\d.][-+.\deE]*|nan|inf)"
+_XYZ_LINE = re.compile(rb"%b(?:[\s,;|]+%b){2,31}\s*$" % (_NUMBER, _NUMBER), re.IGNORECASE)
 _OTHER_IMAGES = ("JPEG XL", "JPEG 2000", "JPEG XR", "ICO", "ICNS", "Photoshop", "OpenEXR", "HDR", "QOI", "DDS", "MNG")
 
 

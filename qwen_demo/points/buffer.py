@@ -7,7 +7,7 @@ minimum; what colour that has is asked once for each pixel, after everything has
 import numpy as np
 import numpy.typing as npt
 
-from qwen_demo.points.camera import DEPTHS
+from qwen_demo.points.camera import AROUND, DEEPEST, DEPTHS
 from qwen_demo.points.scene import Floats, Scene, Whole
 
 Keys = npt.NDArray[np.uint64]
@@ -47,7 +47,7 @@ def add_points(keys: Keys, side: int, points: Floats, to_view: Floats, numbers: 
 
 def _levels(depth: Floats) -> Keys:
     levels = depth * np.float32(DEPTHS - 1)
-    np.clip(levels, 0, DEPTHS - 1, out=levels)
+    np.clip(levels, 0, DEEPEST, out=levels)
     return levels.astype(np.uint64)
 
 
@@ -130,9 +130,17 @@ def weights_at(seen: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats, Floa
     return np.where(area == 0, -1, 1 - b - c), b, c
 
 
-def depths(keys: Keys) -> npt.NDArray[np.uint32]:
-    """[pixels], 0 to `DEPTHS` - 1, and `DEPTHS` where nothing is."""
-    return np.where(keys == EMPTY, DEPTHS, keys >> _DEPTH_BITS).astype(np.uint32)
+def depths(keys: Keys, points: Keys | None = None) -> npt.NDArray[np.uint32]:
+    """[pixels], 0 to `DEEPEST`, and `DEPTHS` where nothing is.
+
+    Args:
+        points: before their discs were drawn; the rims of these are told by their lowest bit.
+    """
+    levels = (keys >> _DEPTH_BITS).astype(np.uint32) & ~np.uint32(AROUND)
+    if points is not None:
+        around = (points != keys) & ((keys & _TRIANGLE) == 0)
+        levels |= around.astype(np.uint32) * np.uint32(AROUND)
+    return np.where(keys == EMPTY, np.uint32(DEPTHS), levels)
 
 
 def contents(keys: Keys) -> tuple[Whole, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

@@ -12,8 +12,12 @@ import numpy.typing as npt
 from qwen_demo.points.scene import Floats, Scene
 from qwen_demo.types import Camera, Vector
 
-DEPTHS = (1 << 24) - 1  # 24 bits of depth; the largest number means that nothing is there
+# 24 bits of depth. The lowest says that a pixel belongs to a disc around a point, not to the point itself; the largest
+# number, that nothing is there.
+DEPTHS = (1 << 24) - 1
 NOTHING = DEPTHS
+AROUND = 1
+DEEPEST = DEPTHS - 3
 
 
 def camera_at(frame: Floats, azimuth: float, elevation: float) -> Floats:

@@ -53,7 +53,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Arrangement:
     """What is going to be drawn: the scene as it is cut, its frame, and where the cameras stand.
 
     Attributes:
@@ -68,38 +68,38 @@ class Plan:
     high: Floats
 
 
-def planned(scene: Scene, style: Style) -> Plan:
+def planned(scene: Scene, style: Style) -> Arrangement:
     frame = frame_of(scene, style.up, style.habit)
     scene = cut(scene, frame[2], style.cut)
     low, high = _reach(scene, frame)
     middle = frame @ scene.middle
     chosen = sides.chosen(scene, frame, style.count)
-    return Plan(scene, style, frame, chosen, low * scene.span + middle, high * scene.span + middle)
+    return Arrangement(scene, style, frame, chosen, low * scene.span + middle, high * scene.span + middle)
 
 
-def drawn(plan: Plan, threads: int = 2) -> Iterator[Drawn]:
+def drawn(plan: Arrangement, threads: int = 2) -> Iterator[Drawn]:
     """The views in their order."""
     apart = density.spacing(plan.scene.points)
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(lambda index: _view(plan, index, apart), range(len(plan.sides)))
 
 
-def _view(plan: Plan, index: int, apart: float) -> Drawn:
+def _view(plan: Arrangement, index: int, apart: float) -> Drawn:
     scene, style = plan.scene, plan.style
     azimuth, elevation = plan.sides[index]
     axes = camera_at(plan.frame, azimuth, elevation)
     margin = _MARGIN_OF_RULES if style.rules else _MARGIN
     at = camera(scene, axes, *_corners(plan, axes), style.side, margin)
     to_view = _matrix(scene, at)
-    keys = buffer.empty(style.side)
+    keys, alone = buffer.empty(style.side), None
     if len(scene.points):
         numbers = None if isinstance(scene.loose, slice) else scene.loose.astype(np.uint64)
         buffer.add_points(keys, style.side, scene.points, to_view, numbers)
-        keys = buffer.spread(keys, style.side, density.radius(apart, scene.span / at.unit_per_pixel))
+        alone, keys = keys, buffer.spread(keys, style.side, density.radius(apart, scene.span / at.unit_per_pixel))
     buffer.add_triangles(keys, style.side, scene, to_view)
     tint = None
     rgb = paint.painted(keys, style.side, scene, to_view, plan.frame[2], style.shading, tint)
-    levels = buffer.depths(keys).reshape(style.side, style.side)
+    levels = buffer.depths(keys, alone).reshape(style.side, style.side)
     if style.rules:
         image = PIL.Image.fromarray(rgb)
         rule.axes(image, at, levels, plan.frame, (plan.low, plan.high))
@@ -108,7 +108,7 @@ def _view(plan: Plan, index: int, apart: float) -> Drawn:
     return Drawn(rgb, levels, at, azimuth, elevation)
 
 
-def _corners(plan: Plan, axes: Floats) -> tuple[Floats, Floats]:
+def _corners(plan: Arrangement, axes: Floats) -> tuple[Floats, Floats]:
     """Of the box around the scene's own box, along a camera's axes: so axes and ticks are in the view, too."""
     middle = plan.frame @ plan.scene.middle
     low, high = (plan.low - middle) / plan.scene.span, (plan.high - middle) / plan.scene.span

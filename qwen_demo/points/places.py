@@ -19,7 +19,11 @@ _NEAR = 6  # pixels around a point, in which the nearest one with depth counts w
 _FLOOR = 0.012  # of the scene's height, and two pixels: what is so low is ground
 _STEP = 2.5  # neighbouring pixels of one surface are less than so many pixels apart in depth, or
 _STEEP = 0.02  # this part of the scene
-_TRIM = 0.004  # of the pixels on either side of each axis: noise, and a neighbour's edge
+_LEAST_EXACT = 12  # pixels of points themselves; where there are fewer, those of the discs around them count, too
+_STANDS = 3.0  # what comes so near to the ground, in heights of what counts as ground, stands on it
+_TRIM = 0.0005  # of the pixels on either side of each axis: noise, and a neighbour's edge
+# Rows down, columns right: the one beside, below and across, and the next but one, as clouds of points have gaps.
+_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
 MOST_PLACES = 4000  # pixels of one thing that are kept, for joining
 
 
@@ -112,7 +116,8 @@ def in_box(points: Points, view: int, box: Sequence[float]) -> Found:
     depth = camera.depth_of(at, window)
     places = camera.places_of(at, columns + left + 0.5, rows + top + 0.5, depth)
     chosen = _thing(points, at, places, there, depth)
-    surface = places[chosen]
+    exact = chosen & (window & camera.AROUND == 0)
+    surface = places[exact if exact.sum() >= _LEAST_EXACT else chosen]
     surface = surface[:: max(1, len(surface) // MOST_PLACES)]
     return Found(view, middle, surface, _vector(np.median(surface, 0)))
 
@@ -139,20 +144,12 @@ def _thing(points: Points, at: Camera, places: Floats, there: Mask, depth: Float
 
 
 def components(candidates: Mask, depth: Floats, step: float) -> Whole:
-    """[h, w] labels: pixels with a common edge and less than `step` between their depths are one thing.
+    """[h, w] labels: pixels near each other with less than `step` between their depths are one thing.
 
     Each pixel points to the smallest number that its neighbours know, and then to that one's own, until none changes.
     """
     labels = np.where(candidates, np.arange(candidates.size).reshape(candidates.shape), -1)
-    across = candidates[:, 1:] & candidates[:, :-1] & (np.abs(np.diff(depth, axis=1)) < step)
-    along = candidates[1:] & candidates[:-1] & (np.abs(np.diff(depth, axis=0)) < step)
-    pairs = np.concatenate(
-        [
-            np.stack([labels[:, 1:][across], labels[:, :-1][across]]),
-            np.stack([labels[1:][along], labels[:-1][along]]),
-        ],
-        1,
-    )
+    pairs = np.concatenate([_linked(labels, depth, step, *each) for each in _NEIGHBOURS], 1)
     parent = np.arange(candidates.size)
     while pairs.size:
         a, b = parent[pairs[0]], parent[pairs[1]]
@@ -170,12 +167,25 @@ def components(candidates: Mask, depth: Floats, step: float) -> Whole:
     return np.where(candidates, parent[np.maximum(labels, 0)], -1)
 
 
+def _linked(labels: Whole, depth: Floats, step: float, down: int, right: int) -> Whole:
+    """[2, n] labels of pixels and of those so many rows below and columns to the right, where they are one thing."""
+    height, width = labels.shape
+    left, start = max(0, -right), max(0, right)
+    one = (slice(0, height - down), slice(left, width - start))
+    other = (slice(down, height), slice(start, width - left))
+    near = (labels[one] >= 0) & (labels[other] >= 0) & (np.abs(depth[one] - depth[other]) < step)
+    return np.stack([labels[one][near], labels[other][near]])
+
+
 def box_around(points: Points, surface: Floats) -> Box3D:
-    """The box that holds nearly all of some places."""
+    """The box that holds nearly all of some places; what ends just above the ground goes down to it."""
     frame = np.array(points.frame)
     trim = _TRIM if len(surface) >= 50 else 0.0
     local = surface @ frame.T
     low, high = np.quantile(local, (trim, 1 - trim), axis=0)
+    ground, at = points.low[2], points.views[0].camera
+    if ground < low[2] <= ground + _STANDS * max(_FLOOR * (points.high[2] - ground), 1.5 * at.unit_per_pixel):
+        low[2] = ground
     own_low, own_high = np.quantile(surface, (trim, 1 - trim), axis=0)
     return Box3D(
         _vector((low + high) / 2 @ frame),

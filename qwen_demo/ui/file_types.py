@@ -26,10 +26,17 @@ VIDEOS = {
     ".mkv": "video/x-matroska",
     ".avi": "video/x-msvideo",
 }
+MODELS = {
+    **dict.fromkeys((".ply", ".pcd", ".las", ".laz", ".xyz", ".pts"), "application/octet-stream"),
+    ".glb": "model/gltf-binary",
+    ".gltf": "model/gltf+json",
+    ".obj": "model/obj",
+    ".stl": "model/stl",
+}
 # For Gradio's `file_types`, which looks at the endings in either case. Other images and videos pass by their type.
 IMAGE_FILES = ["image", *IMAGES]
 DOCUMENT_FILES = [".pdf", *IMAGE_FILES]
-MEDIA_FILES = ["image", "video", *IMAGES, *VIDEOS]
+MEDIA_FILES = ["image", "video", *IMAGES, *VIDEOS, *MODELS]
 
 
 _UNSHOWN = ("image/tiff", "image/heic")

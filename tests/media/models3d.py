@@ -68,7 +68,7 @@ def las(compressed=False):
     header = laspy.LasHeader(point_format=2, version="1.2")
     header.offsets, header.scales = np.array([500_000.0, 5_000_000.0, 0.0]), np.full(3, 0.001)
     scan = laspy.LasData(header)
-    scan.x, scan.y, scan.z = (xyz + (500_000, 5_000_000, 0)).T
+    scan.x, scan.y, scan.z = (xyz + np.array([500_000, 5_000_000, 0])).T
     scan.red, scan.green, scan.blue = rgb.astype(np.uint16).T * 257
     file = io.BytesIO()
     scan.write(file, do_compress=compressed, laz_backend=laspy.LazBackend.Lazrs if compressed else None)
