@@ -19,6 +19,11 @@ _NEAR = 6  # pixels around a point, in which the nearest one with depth counts w
 _FLOOR = 0.012  # of the scene's height, and two pixels: what is so low is ground
 _STEP = 2.5  # neighbouring pixels of one surface are less than so many pixels apart in depth, or
 _STEEP = 0.02  # this part of the scene
+_LAYERS = 80  # into which the heights of a scene are cut to find its ground
+_GROUND_SHARE = 0.15  # of the view from above, at least
+_LOW_PART = 0.35  # of all layers
+_DOWN = 0.99  # how straight a view looks down that counts as from above
+_ALONG = 0.9999  # how nearly a frame's axes are the data's own
 _LEAST_EXACT = 12  # pixels of points themselves; where there are fewer, those of the discs around them count, too
 _STANDS = 3.0  # what comes so near to the ground, in heights of what counts as ground, stands on it
 _TRIM = 0.0005  # of the pixels on either side of each axis: noise, and a neighbour's edge
@@ -75,6 +80,21 @@ def depths_of(points: Points, view: int) -> npt.NDArray[np.int64]:
     return levels
 
 
+def ground_of(points: Points) -> float:
+    """Height of the ground: what most of the view from above shows, if that lies low; else the lowest of all."""
+    lowest, highest = points.low[2], points.high[2]
+    up, at, levels = np.array(points.frame[2]), points.views[0].camera, depths_of(points, 0)
+    if abs(up @ np.array(at.forward)) < _DOWN or highest <= lowest:
+        return lowest
+    heights = np.array(at.origin) @ up - camera.depth_of(at, levels[levels != camera.NOTHING])
+    counts, edges = np.histogram(heights, _LAYERS, (lowest, highest))
+    most = int(counts.argmax())
+    if counts[most] < _GROUND_SHARE * counts.sum() or most > _LOW_PART * _LAYERS:
+        return lowest
+    layer = heights[(heights >= edges[max(0, most - 1)]) & (heights <= edges[min(_LAYERS, most + 2)])]
+    return float(np.median(layer))
+
+
 def ray(at: Camera, x: float, y: float) -> Ray:
     """Through a place of a view, in pixels from the upper left corner."""
     origin = camera.places_of(at, np.array([x]), np.array([y]), np.array([-at.reach]))[0]
@@ -125,7 +145,7 @@ def in_box(points: Points, view: int, box: Sequence[float]) -> Found:
 def _thing(points: Points, at: Camera, places: Floats, there: Mask, depth: Floats) -> Mask:
     """Which pixels of a rectangle belong to what it marks."""
     height = points.high[2] - points.low[2]
-    above = places @ np.array(points.frame[2]) - points.low[2]
+    above = places @ np.array(points.frame[2]) - ground_of(points)
     raised = there & (above > max(_FLOOR * height, 1.5 * at.unit_per_pixel))
     candidates = raised if raised.sum() >= 0.05 * there.sum() else there
     step = max(_STEP * at.unit_per_pixel, _STEEP * at.reach)
@@ -183,10 +203,12 @@ def box_around(points: Points, surface: Floats) -> Box3D:
     trim = _TRIM if len(surface) >= 50 else 0.0
     local = surface @ frame.T
     low, high = np.quantile(local, (trim, 1 - trim), axis=0)
-    ground, at = points.low[2], points.views[0].camera
-    if ground < low[2] <= ground + _STANDS * max(_FLOOR * (points.high[2] - ground), 1.5 * at.unit_per_pixel):
+    ground, at = ground_of(points), points.views[0].camera
+    if abs(low[2] - ground) <= _STANDS * max(_FLOOR * (points.high[2] - ground), 1.5 * at.unit_per_pixel):
         low[2] = ground
     own_low, own_high = np.quantile(surface, (trim, 1 - trim), axis=0)
+    if np.abs(frame).max(1).min() > _ALONG:
+        own_low, own_high = np.sort([low @ frame, high @ frame], 0)
     return Box3D(
         _vector((low + high) / 2 @ frame),
         _vector(high - low),

@@ -1,10 +1,4 @@
-"""Point clouds and 3D models, by numbers: `python -m benchmarks.points [geometry] [model] [speed]`.
-
-Geometry: scenes of known solids at odd scales, in tilted frames, with colours and noise. What is marked exactly in a view
-is brought back into space and compared. Model: the embedded model names and counts coloured solids in plain views from
-above. Speed: ten million points and a mesh of triangles, beside Open3D or pyrender where their Python is given.
-Prints tables and writes JSON to `benchmarks/results/`.
-"""
+"""Generated scenes of known solids, and what marks in their views lead to; `python -m benchmarks.points geometry`."""
 
 import json
 import os
@@ -83,7 +77,7 @@ def surface(kind: str, size: np.ndarray, count: int, random: np.random.Generator
         lid = 0.0 if kind == "cone" else random.choice([0.0, 1.0], count)
         up = np.where(caps, lid, up)
         points = np.column_stack([reach * np.cos(angle), reach * np.sin(angle), up - 0.5])
-    return (points + (0, 0, 0.5)) * size
+    return (points + np.array([0, 0, 0.5])) * size
 
 
 def made(seed: int, *, points: int = 60_000, noise: float = 0.001) -> Made:
@@ -98,9 +92,9 @@ def made(seed: int, *, points: int = 60_000, noise: float = 0.001) -> Made:
         size = random.uniform((0.9, 0.9, 0.8), (2.0, 2.0, 2.4))
         if kind == "ball":
             size[:] = size[0]
-        middle = np.array([*spot, 0]) + [*random.uniform(-0.4, 0.4, 2), 0]
+        middle = np.append(np.array(spot) + random.uniform(-0.4, 0.4, 2), 0)
         on = surface(kind, size, points // 8, random) + middle
-        low, high = middle - (size[0] / 2, size[1] / 2, 0), middle + (size[0] / 2, size[1] / 2, size[2])
+        low, high = middle - size * (0.5, 0.5, 0), middle + size * (0.5, 0.5, 1)
         solids.append(Solid(kind, color, low, high, on))
     floor = np.column_stack([random.uniform((0, 0), (10, 8), (points // 2, 2)), np.zeros(points // 2)])
     xyz = np.concatenate([floor, *(solid.surface for solid in solids)])
