@@ -4,7 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint hooks clean
+# Three workers keep two processors busy, as tests wait now and then; who has none left takes some of another's.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
+
+# Compiled once: programs that tests start, and the tests themselves, are read many times.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run test test-slow lint hooks clean
 
 run: $(VENV)/.requirements
 	$(BIN)/python app.py $(ARGS)
@@ -15,7 +21,13 @@ test: $(VENV)/.requirements-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+# The rest: what is dear by nature. Together with `test`, every test is run once.
+test-slow: $(VENV)/.requirements-dev
+	$(BIN)/python tests/browser.py
+	$(BIN)/python tests/tools.py
+	$(PYTEST) -m slow $(ARGS)
 
 lint: $(VENV)/.requirements-dev
 	$(BIN)/ruff check --fix .

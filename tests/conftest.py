@@ -1,6 +1,7 @@
-"""Shared by all tests: images, one loaded embedded model, two running programs, settings without the machine's own."""
+"""Shared by all tests: images, one loaded embedded model, a running program, settings without the machine's own."""
 
 import asyncio
+import gc
 import os
 from contextlib import aclosing
 
@@ -12,32 +13,18 @@ from qwen_demo.media import MediaLoader
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text
-from tests.servers import ROOT, running, shared
+from tests.servers import ROOT, shared
 
 __all__ = ["ROOT"]
 
-# The files that take longest, longest first. They begin a run: one of them at its end would have a worker to itself.
-LONG = (
-    "ui/test_accessibility.py",
-    "ui/test_page_browser.py",
-    "ui/panels/test_preview_browser.py",
-    "ui/i18n/test_languages_browser.py",
-    "server/test_kill.py",
-    "server/test_server.py",
-    "engines/batching/test_exactness.py",
-    "deploy/test_nginx.py",
-    "ui/test_security_browser.py",
-    "engines/batching/test_faults_http.py",
-    "ui/history/test_history_browser.py",
-    "engines/test_contract.py",
-    "service/test_faults.py",
-    "api/test_openapi.py",
-)
+# The workers of a run keep all processors busy: more threads would wait for each other, and spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_collection_modifyitems(items):
-    places = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path, len(LONG)))
+def pytest_collection_finish():
+    """What was imported stays: looking through all of it for garbage, time and again, would find none."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
@@ -73,13 +60,6 @@ def embedded(tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with shared(folder, "embedded", "--model", "embedded", "--max-running", "8") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def scripted():
-    """The program on the scripted engine, started once for all tests of a worker."""
-    with running("--engine", "scripted", "--max-running", "8") as server:
         yield server
 
 

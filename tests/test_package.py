@@ -125,8 +125,16 @@ def test_the_workflow_runs_all_tests_on_every_python_that_the_package_admits():
     job = workflow["jobs"]["test"]
     assert tuple(job["strategy"]["matrix"]["python"]) == PYTHONS
     assert PROJECT["project"]["requires-python"] == f">={PYTHONS[0]}"
-    assert "make test" in [step.get("run") for step in job["steps"]]
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make test", "make test-slow"]
     assert workflow["concurrency"]["cancel-in-progress"] is True
+
+
+def test_every_test_is_run_in_one_stage_and_none_in_two():
+    recipes = re.findall(
+        r"^(test\S*):.*\n(?:\t.*\n)*?\t\$\(PYTEST\) (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    assert recipes == [("test", '-m "not slow" $(ARGS)'), ("test-slow", "-m slow $(ARGS)")]
+    assert re.findall(r"^make (.*)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE) == ["test", "test-slow"]
 
 
 def test_the_hooks_before_a_commit_need_nothing_but_the_environment():

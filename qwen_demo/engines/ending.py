@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import llguidance
-import llguidance.torch
+import llguidance.numpy
 import numpy as np
 import torch
 
@@ -128,13 +128,13 @@ class Ending:
         """About: the model may spell what must come in other tokens."""
         matcher, steps, place = self.matcher.deep_copy(), 0, self._place
         vocabulary = len(self.closers.texts)
-        bits = llguidance.torch.allocate_token_bitmask(1, vocabulary)
+        bits = llguidance.numpy.allocate_token_bitmask(1, vocabulary)
         ranks = self.closers.ranks.numpy()
         while steps < MOST_STEPS and not matcher.is_accepting() and not matcher.is_error():
             chosen = matcher.compute_ff_tokens()
             if not chosen:
-                llguidance.torch.fill_next_token_bitmask(matcher, bits)
-                allowed = np.unpackbits(bits.numpy().view(np.uint8), bitorder="little")[:vocabulary]
+                llguidance.numpy.fill_next_token_bitmask(matcher, bits)
+                allowed = np.unpackbits(bits.view(np.uint8), bitorder="little")[:vocabulary]
                 if not allowed.any():
                     break
                 chosen = [int(np.where(allowed, ranks[min(place, IN_STRING)], 255).argmin())]

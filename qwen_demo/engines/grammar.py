@@ -13,7 +13,7 @@ from typing import Any
 
 import llguidance
 import llguidance.hf
-import llguidance.torch
+import llguidance.numpy
 import numpy
 import torch
 
@@ -212,7 +212,7 @@ class Constraint:
 
     def __init__(self, matcher: llguidance.LLMatcher, vocabulary: int, field: str = "response_format"):
         self._matcher, self._field = matcher, field
-        self._bits = llguidance.torch.allocate_token_bitmask(1, vocabulary)
+        self._bits = llguidance.numpy.allocate_token_bitmask(1, vocabulary)
         self.ending: Ending | None = None
         self.failure: InvalidRequest | None = None
 
@@ -220,18 +220,16 @@ class Constraint:
         """Rule out, in place, what may not come next. `logits`: [1, vocabulary] float32."""
         if self.failure is not None:
             return
-        llguidance.torch.fill_next_token_bitmask(self._matcher, self._bits)
+        llguidance.numpy.fill_next_token_bitmask(self._matcher, self._bits)
         if self._matcher.is_error():
             self._fail(self._matcher.get_error())
         elif not self._bits.any() or (self._matcher.is_stopped() and not self._matcher.is_accepting()):
             self._fail("nothing may come next")
         if self.failure is not None:
             return
-        # The library's own function compiles itself at its first call: seconds, and a C++ compiler. Shifts by PyTorch of a
-        # number for each of 150,000 words take milliseconds on a CPU, this some microseconds.
-        bits = numpy.unpackbits(
-            self._bits.numpy().view(numpy.uint8), axis=-1, count=logits.shape[-1], bitorder="little"
-        )
+        # The library's own function for PyTorch brings its compiler with it: seconds at import, and again at the first
+        # call. Shifts of a number for each of 150,000 words take milliseconds on a CPU, this some microseconds.
+        bits = numpy.unpackbits(self._bits.view(numpy.uint8), axis=-1, count=logits.shape[-1], bitorder="little")
         logits.masked_fill_(torch.from_numpy(bits).to(logits.device) == 0, -torch.inf)
         if self.ending is not None:
             self.ending.narrow(logits)

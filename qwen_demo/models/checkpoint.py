@@ -144,10 +144,13 @@ def _stored_weights(folder: Path) -> list[StoredWeight]:
             )
         return weights
     if (folder / SINGLE).is_file():
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
-        with safe_open(folder / SINGLE, "pt") as opened:
-            return [StoredWeight(folder / SINGLE, name) for name in opened.keys()]  # noqa: SIM118 no mapping
+        try:
+            with safe_open(folder / SINGLE, "np") as opened:  # only names are read, and the front loads no torch
+                return [StoredWeight(folder / SINGLE, name) for name in opened.keys()]  # noqa: SIM118 no mapping
+        except SafetensorError as error:
+            raise ModelLoadError(f"{folder / SINGLE} is damaged or no safetensors file: {error}") from error
     others = sorted(path.name for pattern in ("*.bin", "*.gguf", "*.pth") for path in folder.glob(pattern))
     found = f"It has {', '.join(others)}, which can run code or is another program's format." if others else ""
     raise ModelLoadError(

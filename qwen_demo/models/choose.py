@@ -40,7 +40,10 @@ def choose(settings: Settings) -> Choice:
     if folder := named_folder(settings.model):
         quantization = _quantization(settings, full_size=not is_small(folder))
         return Choice(str(folder), settings.model, None, quantization, Sentence("chosen with --model"))
-    quantization = _quantization(settings, full_size=True)
+    from qwen_demo.models.hub.cache import cached_folder
+
+    fetched = cached_folder(settings.model, settings.revision)
+    quantization = _quantization(settings, full_size=fetched is None or not is_small(fetched))
     return Choice(settings.model, settings.model, settings.revision, quantization, Sentence("chosen with --model"))
 
 
@@ -82,7 +85,8 @@ def _quantization(settings: Settings, *, full_size: bool) -> str:
     if settings.quantization != "auto":
         return settings.quantization
     place = machine.device()
-    if not full_size or place == "mps":
+    # ZeroGPU's share of a card has 48 GB, and its GPU is not there while weights are read.
+    if not full_size or place == "mps" or machine.on_zerogpu():
         return "none"
     if place.startswith("cuda"):
         return "nf4"
@@ -94,6 +98,8 @@ def _quantization(settings: Settings, *, full_size: bool) -> str:
 def _auto(settings: Settings) -> Choice:
     import torch
 
+    if machine.on_zerogpu():
+        return _auto_on_zerogpu(settings)
     if not torch.cuda.is_available():
         return _auto_without_cuda(settings)
     quantization = _quantization(settings, full_size=True)
@@ -116,6 +122,16 @@ def _auto(settings: Settings) -> Choice:
             "the largest that fits {free:.1f} GiB of free GPU memory; {where}", free=usable / memory.GIB, where=where
         ),
     )
+
+
+def _auto_on_zerogpu(settings: Settings) -> Choice:
+    """The largest: its GPU has room for all of them, and tells its memory within a call alone."""
+    model_id = next(iter(memory.WEIGHTS_GIB))
+    where = _available(model_id, settings)
+    if where is None:
+        return _embedded(settings, Sentence("neither the model hub nor its cache has {model}", model=model_id))
+    reason = Sentence("ZeroGPU has room for it; {where}", where=where)
+    return Choice(model_id, model_id, settings.revision, _quantization(settings, full_size=True), reason)
 
 
 def _auto_without_cuda(settings: Settings) -> Choice:

@@ -57,7 +57,7 @@ def load(settings: Settings, progress: Progress = lambda stage: None) -> LoadedM
 
     torchvision_shim.install()
     choice = choose(settings)
-    if threads := settings.threads or (choice.embedded and min(EMBEDDED_THREADS, torch.get_num_threads())):
+    if threads := threads_for(settings, machine.device(), embedded=choice.embedded):
         torch.set_num_threads(threads)
     progress(f"Loading {choice.model_id} ({choice.reason})")
     try:
@@ -68,6 +68,16 @@ def load(settings: Settings, progress: Progress = lambda stage: None) -> LoadedM
         raise ModelLoadError(
             f"{choice.model_id} could not be loaded: {error} {_remedy(error, choice, torch)}"
         ) from error
+
+
+def threads_for(settings: Settings, device: str, *, embedded: bool) -> int:
+    """As `--threads` says, else on a CPU by what is idle, never more than PyTorch would take; 0 leaves it to PyTorch."""
+    import torch
+
+    if settings.threads or device != "cpu":
+        return settings.threads
+    idle = min(machine.idle_threads(), torch.get_num_threads())
+    return min(EMBEDDED_THREADS, idle) if embedded else idle
 
 
 def load_beside(first: Callable[[], ModelInfo]) -> Callable[[Settings, Progress], LoadedModel]:

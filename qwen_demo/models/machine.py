@@ -2,6 +2,8 @@
 
 import functools
 import importlib.util
+import logging
+import math
 import os
 import time
 from pathlib import Path
@@ -10,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger(__name__)
+
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 # bfloat16 counts as quick where it takes at most this share of float32's time: a third to a fifth with instructions of
 # its own, many times as long without.
 QUICK = 0.8
@@ -85,6 +90,29 @@ def least_seconds(work, times: int = 4) -> float:
     return least
 
 
+def usable_processors() -> int:
+    """Those that this process may run on, its container's quota included."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = CPU_QUOTA.read_text().split() if CPU_QUOTA.exists() else ["max"]
+    if quota[0] != "max":
+        allowed = min(allowed, math.ceil(int(quota[0]) / int(quota[1])))
+    return max(1, allowed)
+
+
+@functools.cache
+def idle_threads() -> int:
+    """Threads for a model on a CPU: usable processors less what others keep busy, but half of them at least, as others end.
+
+    A thread more than there are idle processors makes all wait for the one that has none. Looked at once, before this
+    process has made work of its own.
+    """
+    usable = usable_processors()
+    idle = (os.cpu_count() or usable) - round(os.getloadavg()[0])
+    threads = max(math.ceil(usable / 2), min(usable, idle))
+    log.info("%d threads: %d processors may be used, and of the machine's %d are idle", threads, usable, max(0, idle))
+    return threads
+
+
 def free_memory(device: str) -> int:
     """Bytes that a model may still take on a device."""
     if not device.startswith("cuda"):
@@ -92,6 +120,19 @@ def free_memory(device: str) -> int:
     import torch
 
     return int(torch.cuda.mem_get_info(device)[0])
+
+
+def total_memory(device: str) -> int:
+    """Bytes that a device has in all."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[1])
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.exists() and (text := limit.read_text().strip()) != "max":
+        total = min(total, int(text))
+    return total
 
 
 def available_memory() -> int:

@@ -23,9 +23,10 @@ from qwen_demo.http.page_faults import PageFaults
 from qwen_demo.http.route_guard import RouteGuard
 from qwen_demo.http.uploads import keep_trimmed
 from qwen_demo.media import MediaLoader
-from qwen_demo.server.engines import build_compared, build_server_engine
+from qwen_demo.server.engines import build_changeable, build_compared
 from qwen_demo.server.upload_folder import UploadFolder
 from qwen_demo.service.loop_watch import LoopWatch
+from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import Engine
@@ -135,10 +136,12 @@ class Front:
     def page(self) -> "LocalizedBlocks":
         """The page, to be mounted or launched."""
         from qwen_demo.ui.gradio_events import hold_events
-        from qwen_demo.ui.gradio_internals import bound_queue
+        from qwen_demo.ui.gradio_internals import bound_queue, drawn_alone
         from qwen_demo.ui.page import build_page
 
-        page = self.app.state.page = build_page(self.services, Reader(self._loader, [self._uploads.path]))
+        menu, reader = ModelMenu.of(self.services[0]), Reader(self._loader, [self._uploads.path])
+        with drawn_alone():
+            page = self.app.state.page = build_page(self.services, reader, menu)
         bound_queue(page, self.settings.max_waiting)
         hold_events(page, self.settings.caller_share)
         return page
@@ -170,7 +173,7 @@ def build_app(
     """
     from qwen_demo.ui.gradio_internals import application_of
 
-    engine = engine or build_server_engine(settings)
+    engine = engine or build_changeable(settings)
     service = Service(settings, engine)
     second = second or build_compared(settings, engine)
     front = Front(settings, [service, second] if second else [service])

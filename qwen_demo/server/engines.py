@@ -1,15 +1,24 @@
 """The only module that builds engines: here for the terminal, tests and ZeroGPU, else in processes of their own."""
 
+import logging
 from collections.abc import Callable
 
 from qwen_demo.engines import zerogpu
 from qwen_demo.engines.process.engine import ProcessEngine
 from qwen_demo.engines.process.supervisor import Bounds
 from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.models.choose import named_folder
+from qwen_demo.models.hub.offers import Offers
+from qwen_demo.models.hub.sizes import folder_here
 from qwen_demo.service.logs import set_up_logging
+from qwen_demo.service.model_switch import ModelSwitch
+from qwen_demo.service.remembered import RememberedModel
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
+from qwen_demo.settings.choosing import offers_models
 from qwen_demo.types import Engine, ModelInfo
+
+log = logging.getLogger(__name__)
 
 
 def build_engine(settings: Settings) -> Engine:
@@ -52,6 +61,24 @@ def build_server_engine(settings: Settings) -> Engine:
     if settings.engine in ("scripted", "remote"):
         return build_engine(settings)
     return _in_own_process(settings, build_hosted)
+
+
+def build_changeable(settings: Settings) -> Engine:
+    """The server's engine; where the page offers other models, around it what changes them.
+
+    Raises:
+        ModelLoadError: `--offer-models` names what can be none.
+    """
+    if not offers_models(settings):
+        return build_server_engine(settings)
+    for name in settings.offer_models:
+        named_folder(name)  # what can be no model is refused at start
+    remembered = RememberedModel(settings.state_dir)
+    model = remembered.read() if settings.model == "auto" else None
+    if model and folder_here(model) is None:
+        log.warning("%s was chosen on the page, and its files are gone: --model auto is followed", model)
+        remembered.forget()
+    return ModelSwitch(settings, build_server_engine, Offers(settings), remembered)
 
 
 def build_compared(settings: Settings, first: Engine) -> Service | None:

@@ -12,12 +12,12 @@ from qwen_demo.models.hub.cache import cached_folder
 from qwen_demo.models.hub.catalog import GIB, KNOWN, KnownModel
 from qwen_demo.models.hub.download import GB, Download, DownloadProgress, DownloadStopped
 from qwen_demo.models.hub.listing import Listing, list_files
+from qwen_demo.models.hub.offers import SHARE_IN_MEMORY
+from qwen_demo.models.hub.survey import kind_here
 from qwen_demo.server.command_parser import CommandParser
 from qwen_demo.settings import apply_environment, process_environment, read_settings
 
 SHORT = {"3b": "Qwen/Qwen2.5-VL-3B-Instruct", "7b": "Qwen/Qwen2.5-VL-7B-Instruct"}
-# Of a model that is not among the known: four-bit layers, whole vision encoder and table of words.
-SHARE_IN_MEMORY = 0.5
 
 
 def show(argv: Sequence[str], prog: str) -> int:
@@ -51,13 +51,10 @@ def describe(model: KnownModel, *, measure: bool) -> str:
 
 def needs(model: KnownModel) -> tuple[str, float, float]:
     """The kind of weights that `auto` takes here, GiB that they need and GiB that are free."""
-    if (device := machine.device()).startswith("cuda"):
-        return "nf4", memory.needed_gib(model.model_id, "nf4"), machine.free_memory(device) / GIB
-    kind = "none"
-    if device == "cpu":
-        from qwen_demo.models.cpu.speed import quickest_four_bits
-
-        kind = quickest_four_bits(machine.dtype_for(device, small=False))
+    device = machine.device()
+    kind = kind_here(device)
+    if device.startswith("cuda"):
+        return kind, memory.needed_gib(model.model_id, kind), machine.free_memory(device) / GIB
     return kind, model.cpu_bytes(kind) / GIB, machine.available_memory() / GIB
 
 

@@ -88,6 +88,15 @@ class Service:
         """For an engine that was loaded elsewhere and cannot run before the first request."""
         self._state = "ready"
 
+    @property
+    def engine(self) -> Engine:
+        """For whoever changes its model; requests go through `answer` alone."""
+        return self._engine
+
+    def model_changed(self) -> None:
+        """Another model answers: what was learned of the old one's speed is forgotten."""
+        self.rates = Rates()
+
     async def _load(self, after: "Service | None") -> None:
         try:
             if after is not None:
@@ -211,7 +220,7 @@ class Service:
                 self._admission.opened(visit)
                 media_s = time.perf_counter() - started
                 self.metrics.opened(media_s)
-                request = replace(request, request_id=identity)
+                request = replace(request, request_id=identity, account=visit.account)
                 validate(request, self.settings, self._engine.info)
                 self._admission.charge(visit, request)
                 self._queue.join(ticket, visit.tokens)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from qwen_demo.settings.choosing import Choosing
 from qwen_demo.settings.uploads import Uploads
 from qwen_demo.settings.usual import on_spaces, usual_host, usual_port, usual_proxies, usual_weights_cache
 from qwen_demo.settings.values import MIB, Bytes, Commas, Origins, RootPath, Usually
@@ -184,10 +185,10 @@ class Keys(BaseModel):
     )
 
 
-GROUPS: tuple[type[BaseModel], ...] = (Listening, Model, Serving, Access, Batching, Uploads, Keys)
+GROUPS: tuple[type[BaseModel], ...] = (Listening, Model, Choosing, Serving, Access, Batching, Uploads, Keys)
 
 
-class Settings(Listening, Model, Serving, Access, Batching, Uploads, Keys, BaseSettings):
+class Settings(Listening, Model, Choosing, Serving, Access, Batching, Uploads, Keys, BaseSettings):
     """All of them, as one value that does not change while the program runs."""
 
     model_config = SettingsConfigDict(
@@ -213,13 +214,13 @@ class Settings(Listening, Model, Serving, Access, Batching, Uploads, Keys, BaseS
             raise TypeError(f"there is no setting {', '.join(sorted(unknown))}")
         return init_settings, env_settings, dotenv_settings
 
-    @field_validator("fetch_hosts", "cors_origins", "base_url", "allowed_hosts", mode="before")
+    @field_validator("fetch_hosts", "cors_origins", "base_url", "allowed_hosts", "offer_models", mode="before")
     @classmethod
     def _split_commas(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, str):
-            items = tuple(item.strip() for item in value.split(",") if item.strip())
-            return items if info.field_name == "base_url" else tuple(item.lower() for item in items)
-        return value
+        if not isinstance(value, str):
+            return value
+        items = tuple(item.strip() for item in value.split(",") if item.strip())
+        return items if info.field_name in ("base_url", "offer_models") else tuple(item.lower() for item in items)
 
     @field_validator("workers")
     @classmethod

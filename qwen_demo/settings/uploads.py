@@ -27,9 +27,7 @@ class Uploads(BaseModel):
     max_video_bytes: Bytes = Field(100 * MIB, ge=1, description="largest video file")
     max_video_seconds: float = Field(600.0, gt=0, description="longest video")
     max_video_pixels: int = Field(4096 * 2304, ge=1, description="largest video frame, width times height")
-    frame_pixels: int = Field(
-        768 * 28 * 28, ge=28 * 28, description="area that sampled video frames are scaled down to"
-    )
+    frame_pixels: int = Field(768 * 28 * 28, ge=28 * 28, description="area that sampled frames are scaled down to")
     max_frames: int = Field(32, ge=2, description="frames sampled from one video")
     video_fps: float = Field(2.0, gt=0, description="frames sampled per second of video, up to max_frames")
     video_timeout_s: float = Field(30.0, gt=0, description="longest time decoding one video may take")

@@ -27,7 +27,9 @@ THEME = gr.themes.Default(
     button_primary_background_fill_hover_dark="*primary_700",
 )
 # In the page's head, in this order, each with its words.
-HEAD_SCRIPTS = {"locale": {}, "gradio_internals": texts.ACCESSIBILITY}
+HEAD_SCRIPTS = {"locale": {}, "gradio_internals": texts.ACCESSIBILITY, "layout": {}}
+# Gradio puts its container before each selector of other sheets, so those cannot tell what the document's classes say.
+HEAD_SHEETS = ("layout",)
 
 
 def source(name: str) -> str:
@@ -38,13 +40,17 @@ def source(name: str) -> str:
 
 def styles() -> str:
     """All style sheets, those of outer folders first: a panel's own rules come after those that panels share."""
-    sheets = sorted(FOLDER.rglob("*.css"), key=lambda path: (len(path.parts), path))
+    sheets = sorted((path for path in FOLDER.rglob("*.css") if path.stem not in HEAD_SHEETS),
+                    key=lambda path: (len(path.parts), path))  # fmt: skip
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
 def head() -> str:
     """The elements for the page's head."""
-    return "".join(_head_script(name, words) for name, words in HEAD_SCRIPTS.items())
+    sheets = "".join(
+        f"<style>{(FOLDER / name / name).with_suffix('.css').read_text('utf-8')}</style>" for name in HEAD_SHEETS
+    )
+    return sheets + "".join(_head_script(name, words) for name, words in HEAD_SCRIPTS.items())
 
 
 def _head_script(name: str, words: dict) -> str:

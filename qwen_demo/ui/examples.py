@@ -11,7 +11,7 @@ from gradio.components.chatbot import ExampleMessage
 PACKAGE = Path(__file__).parents[1]
 # An installed package holds them inside, a checkout beside itself.
 FOLDER = next(path for path in (PACKAGE / "examples", PACKAGE.parent / "examples") if path.is_dir())
-ICON_SIDE = 64  # pixels; shown at 32, or on twice as many of the screen's
+CARD_SIDE = 320  # pixels; shown at some 250, a few kilobytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Example:
 def _icon(image: str) -> dict[str, str]:
     """A small copy that travels in the page itself; the images would be a third of what a first visit loads."""
     small = PIL.Image.open(image).convert("RGB")
-    small.thumbnail((ICON_SIDE, ICON_SIDE))
+    small.thumbnail((CARD_SIDE, CARD_SIDE))
     file = io.BytesIO()
-    small.save(file, "WEBP", quality=70)
+    small.save(file, "WEBP", quality=60)
     return {"path": "", "url": "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()}
 
 

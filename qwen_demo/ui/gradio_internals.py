@@ -14,12 +14,12 @@ import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio import processing_utils, routes
+from gradio import blocks, processing_utils, routes
 from gradio.route_utils import FileUploadProgress
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
@@ -74,6 +74,31 @@ MCP_USER = "mcp:"
 
 
 # ---- serving
+
+
+@contextmanager
+def drawn_alone() -> Iterator[None]:
+    """While a page is drawn Gradio makes no applications of it.
+
+    It would make three, of which none is used and each takes as long as the drawing: the one that its events look into
+    is made with the queue (`bound_queue`), the one that is served by `application_of`.
+    """
+    with _drawing:
+        real = blocks.App
+        blocks.App = _NoApplication  # type: ignore[assignment,misc]  # Gradio leaves no other way
+        try:
+            yield
+        finally:
+            blocks.App = real  # type: ignore[misc]
+
+
+class _NoApplication:
+    @staticmethod
+    def create_app(*_: Any, **__: Any) -> None:
+        return None
+
+
+_drawing = threading.Lock()
 
 
 def application_of(page: gr.Blocks, options: dict[str, Any]) -> "App":

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import gradio as gr
 
 from qwen_demo.errors import QwenDemoError
+from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.ui import assets, chat, gradio_internals, render
@@ -20,6 +21,8 @@ from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.history import conversations, generation_params, share
 from qwen_demo.ui.i18n import labels, languages, texts
 from qwen_demo.ui.i18n.languages import words_for
+from qwen_demo.ui.layout import layout
+from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
 from qwen_demo.ui.panels.preview import preview
@@ -32,6 +35,7 @@ class PageWidgets:
     """The widgets that handlers read or write."""
 
     demo: gradio_internals.LocalizedBlocks
+    models: gr.HTML | None
     badge: gr.HTML
     about: gr.Markdown
     chatbot: gr.Chatbot
@@ -47,21 +51,21 @@ class PageWidgets:
     panels: panel_tabs.PanelWidgets
 
 
-def build_page(services: Sequence[Service], reader: Reader) -> gradio_internals.LocalizedBlocks:
-    """The Blocks to mount; the first service answers, `reader` opens what visitors send.
-
-    A second service is there to be compared with.
-    """
+def build_page(
+    services: Sequence[Service], reader: Reader, menu: ModelMenu | None = None
+) -> gradio_internals.LocalizedBlocks:
+    """The Blocks to mount; the first service answers, a second is there to be compared with, `menu` changes the model."""
     service = services[0]
-    page = _draw(service, len(services))
+    page = _draw(service, len(services), menu)
     gradio_internals.guard(page.demo)
     with page.demo:
         # First, so that no handler of the page takes the names of the public endpoints.
         _publish(service, reader)
         _wire_status(page, service)
+        model_menu.wire(page.models, menu, page.demo)
         gallery = Gallery(reader)
         previews = preview.Preview(service, gallery)
-        _wire_chat(page, service, reader, previews, gallery)
+        _wire_chat(page, service, reader, previews, gallery, menu)
         preview.wire(page.preview, previews, page.chatbot, page.question)
         _wire_images(page, service, reader)
         labels.translate_on_load(page.demo)
@@ -70,57 +74,69 @@ def build_page(services: Sequence[Service], reader: Reader) -> gradio_internals.
     return page.demo
 
 
-def _draw(service: Service, engines: int) -> PageWidgets:
+def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets:
     settings = service.settings
     with gradio_internals.LocalizedBlocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, UPLOADS_KEPT_S)
     ) as demo:
-        gr.Markdown(f"# {texts.TITLE}", elem_id="title")
-        assets.view("language", {}, texts.LANGUAGE)
-        badge = gr.HTML(render.badge(service.status()).html, elem_id="badge", padding=False)
+        with layout.header():
+            models = model_menu.draw(menu)
+            badge = gr.HTML(render.badge(service.status()).html, elem_id="badge", padding=False)
+            layout.buttons("header-end", "side", "theme", "settings")
+            assets.view("language", {}, texts.LANGUAGE)
         clock = gr.Timer(1.0)
+        with gr.Column(elem_id="rail", min_width=0):
+            kept = conversations.draw()
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab(texts.TAB_CHAT, id="chat"), gr.Row(equal_height=False):
-                with gr.Column(scale=3, min_width=320, elem_id="conversation"):
-                    chatbot = gr.Chatbot(
-                        show_label=False,
-                        label=texts.CONVERSATION,
-                        height="60vh",
-                        min_height=320,
-                        buttons=["copy", "copy_all"],
-                        editable="user",
-                        feedback_options=None,
-                        examples=[example.card() for example in EXAMPLES],
-                        placeholder=f"### {texts.WELCOME}",
-                        elem_id="chat",
-                    )
-                    question = gr.MultimodalTextbox(
-                        show_label=False,
-                        label=texts.QUESTION,
-                        placeholder=texts.PLACEHOLDER,
-                        file_types=MEDIA_FILES,
-                        file_count="multiple",
-                        sources=["upload"],
-                        autofocus=True,
-                        max_plain_text_length=20_000,
-                        elem_id="question",
-                    )
-                with gr.Column(scale=2, min_width=320, elem_id="side"):
-                    previews = preview.draw()
-                    options = _draw_options(settings)
-                    kept = conversations.draw()
-                    sharing = share.draw()
-                    with gr.Accordion(texts.MORE_SOURCES, open=False):
-                        url = gr.Textbox(label=texts.URL, placeholder="https://…", visible=settings.fetch_urls != "off")
-                        add_url = gr.Button(texts.ADD_URL, size="sm", visible=settings.fetch_urls != "off")
-                        camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
-                    with gr.Accordion(texts.ABOUT, open=False):
-                        about = gr.Markdown(render.about(service.status()))
+            with gr.Tab(texts.TAB_CHAT, id="chat"), gr.Row(elem_id="chat-row", equal_height=False):
+                with gr.Column(elem_id="conversation"):
+                    chatbot, question = _draw_chat()
+                with layout.drawer("side", texts.SEEN):
+                    views = preview.draw()
             beside = panel_tabs.draw(tabs, settings, engines)
+        with layout.drawer("settings", texts.SETTINGS):
+            budget = context.draw_budget()
+            options = _draw_options(settings)
+            with gr.Accordion(texts.MORE_SOURCES, open=False):
+                url = gr.Textbox(label=texts.URL, placeholder="https://…", visible=settings.fetch_urls != "off")
+                add_url = gr.Button(texts.ADD_URL, size="sm", visible=settings.fetch_urls != "off")
+                camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
+            sharing = share.draw()
+            with gr.Accordion(texts.ABOUT, open=False):
+                about = gr.Markdown(render.about(service.status()))
+        previews = preview.with_budget(views, budget)
     gradio_internals.localize_labels(demo)
-    return PageWidgets(
-        demo, badge, about, chatbot, question, previews, camera, url, add_url, options, kept, sharing, clock, beside
+    return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, options, kept,
+                       sharing, clock, beside)  # fmt: skip
+
+
+def _draw_chat() -> tuple[gr.Chatbot, gr.MultimodalTextbox]:
+    chatbot = gr.Chatbot(
+        show_label=False,
+        label=texts.CONVERSATION,
+        height="60vh",
+        min_height=320,
+        buttons=["copy"],
+        editable="user",
+        feedback_options=None,
+        examples=[example.card() for example in EXAMPLES],
+        placeholder=f"### {texts.WELCOME}",
+        elem_id="chat",
     )
+    question = gr.MultimodalTextbox(
+        show_label=False,
+        label=texts.QUESTION,
+        placeholder=texts.PLACEHOLDER,
+        file_types=MEDIA_FILES,
+        file_count="multiple",
+        sources=["upload"],
+        autofocus=True,
+        lines=1,
+        max_lines=8,
+        max_plain_text_length=20_000,
+        elem_id="question",
+    )
+    return chatbot, question
 
 
 class OptionWidgets(NamedTuple):
@@ -163,7 +179,7 @@ def _wire_status(page: PageWidgets, service: Service) -> None:
         return badge.html, render.about(service.status(), words), _recheck(badge), slider
 
     outputs = [page.badge, page.about, page.clock, page.preview.budget]
-    for event in (page.demo.load, page.clock.tick):
+    for event in (page.demo.load, page.clock.tick, *([page.models.changed] if page.models else ())):
         event(status, None, outputs, **UNQUEUED)
 
 
@@ -180,9 +196,7 @@ def _status_after_answer(service: Service, words: languages.Words) -> tuple:
     return (gr.skip(), gr.skip()) if badge.recheck_s is None else (badge.html, _recheck(badge))
 
 
-def _wire_chat(
-    page: PageWidgets, service: Service, reader: Reader, previews: preview.Preview, gallery: Gallery
-) -> None:
+def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: preview.Preview, gallery: Gallery, menu):
     async def respond(
         request: gr.Request, history, budget, items, temperature, length, top_p, penalty, seed, system, schema
     ) -> AsyncGenerator:
@@ -197,7 +211,8 @@ def _wire_chat(
                 yield step.history, *views, gr.skip(), gr.skip(), gr.skip()
         # In this event, not one of its own: that could end after a later one and bring back an old conversation.
         # The views are given again: Gradio would mix "no change" into the value that it streamed last.
-        yield step.history, *views, conversations.save(step.history), *_status_after_answer(service, words)
+        history = instead.with_button(step.history, step.text, menu, words) if step.finished else step.history
+        yield history, *views, conversations.save(step.history), *_status_after_answer(service, words)
 
     def take(question, history, request: gr.Request):
         asked = chat.ask(history, question)
@@ -226,8 +241,7 @@ def _wire_chat(
         kept = chat.note_stop(history, words_for(request))
         return _idle(), kept, conversations.save(kept)
 
-    both = [page.question, page.chatbot]
-    sharing = share.ShareHandlers(service, reader, gallery)
+    both, sharing = [page.question, page.chatbot], share.ShareHandlers(service, reader, gallery)
     parts = share.ChatParts(page.chatbot, page.question, page.preview.context, page.preview.budget, page.options)
     begun = [
         page.question.submit(take, both, both, **PRIVATE),
@@ -235,6 +249,7 @@ def _wire_chat(
         page.chatbot.retry(retry, page.chatbot, both, **UNQUEUED),
         page.chatbot.edit(edit, page.chatbot, both, **UNQUEUED),
         share.wire(page.share, sharing, parts, service),
+        *(asked_other := instead.wire(page.chatbot, page.question, menu, _busy)),
     ]
     answering = [
         event.success(
@@ -249,7 +264,7 @@ def _wire_chat(
     for event in answering:
         event.then(_idle, None, page.question, **UNQUEUED)
     # The note comes after the cancelling, or an update under way would write over it.
-    stopping = page.question.stop(None, None, None, cancels=answering, **UNQUEUED)
+    stopping = page.question.stop(None, None, None, cancels=[*answering, *asked_other], **UNQUEUED)
     stopping.then(stop, page.chatbot, [*both, page.kept], **UNQUEUED)
     undone = page.chatbot.undo(undo, page.chatbot, both, cancels=answering, **UNQUEUED)
     fresh = [page.question, page.kept]

@@ -50,18 +50,30 @@ def refusal(problem: str | QwenDemoError, words: Words = texts) -> gr.Error:
     return gr.Error(message, title="", print_exception=False)
 
 
-def statistics(finished: Finished, max_pixels: int | None = None, words: Words = texts) -> Message:
-    """The note under an answer. Its id keeps the pixel budget that the answer was given with."""
+def timings(finished: Finished, words: Words = texts) -> str:
+    """One line of how fast the answer came."""
     usage = finished.usage
     line = [words.first_token(waterfall.first_s(finished))]
     if speed := waterfall.speed(finished):
         line.append(f"{speed} {words.TOKENS_PER_SECOND}")
     line.append(words.prompt_length(usage.prompt_tokens, usage.image_tokens))
-    if finished.reason == "length":
-        line.append(words.LENGTH)
-    if finished.reason == "repetition":
-        line.append(words.REPETITION)
-    line_note = note(" · ".join(line), waterfall.table(finished, words))
+    return " · ".join(line)
+
+
+def ending(finished: Finished, words: Words = texts) -> str:
+    """Why an answer ended before the model did; "" where it did not."""
+    return {"length": words.LENGTH, "repetition": words.REPETITION}.get(finished.reason, "")
+
+
+def behind_clock(text: str) -> str:
+    """Title of a note that the page shows as a small clock until it is asked for."""
+    return f'<span class="timing">{escape(text, quote=False)}</span>'
+
+
+def statistics(finished: Finished, max_pixels: int | None = None, words: Words = texts) -> Message:
+    """The note under an answer. Its id keeps the pixel budget that the answer was given with."""
+    title = " ".join(filter(None, [behind_clock(timings(finished, words)), ending(finished, words)]))
+    line_note = note(title, waterfall.table(finished, words))
     line_note["metadata"]["id"] = f"{_BUDGET}{max_pixels or 0}"
     return line_note
 

@@ -22,10 +22,11 @@ class App:
 
     Args:
         loaded: how long the engine loads; None does not wait.
+        engine: another than a scripted one with `script`.
     """
 
-    def __init__(self, settings: Settings, script: Script, loaded: threading.Event | None = None):
-        self.engine = ScriptedEngine(script, settings.max_running)
+    def __init__(self, settings: Settings, script: Script, loaded: threading.Event | None = None, engine=None):
+        self.engine = engine or ScriptedEngine(script, settings.max_running)
         if loaded:
             self._load_until(loaded)
         self.server = self.service = None

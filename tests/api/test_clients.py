@@ -164,6 +164,7 @@ def test_keys_failures_and_a_model_that_is_not_ready_have_their_exceptions(start
     assert refused.value.status_code == 503
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_litellm_asks_and_streams(app, litellm):
     here = {"model": "openai/scripted", "api_base": f"{app.url}/v1", "api_key": "unused", "num_retries": 0}
@@ -176,6 +177,7 @@ def test_litellm_asks_and_streams(app, litellm):
         litellm.completion(messages=QUESTION, temperature=9, **here)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_litellm_sends_its_own_answer_back(app, litellm):
     here = {"model": "openai/scripted", "api_base": f"{app.url}/v1", "api_key": "unused", "num_retries": 0}

@@ -39,7 +39,11 @@ CHECKS = [
 
 # A route without parameters has no wrong requests.
 CASES = [
-    (name, mode) for name in OPERATIONS for mode in schemathesis.GenerationMode if "POST" in name or mode.is_positive
+    pytest.param(name, mode, examples, marks=marks, id=f"{name}-{mode.value}-{examples}")
+    for name in OPERATIONS
+    for mode in schemathesis.GenerationMode
+    if "POST" in name or mode.is_positive
+    for examples, marks in [(15, ()), *([(150, pytest.mark.slow)] if "POST" in name else [])]
 ]
 
 
@@ -56,8 +60,8 @@ def answerable(case):
     return case
 
 
-@pytest.mark.parametrize(("name", "mode"), CASES)
-def test_every_answer_is_documented_and_none_is_a_failure(document, name, mode):
+@pytest.mark.parametrize(("name", "mode", "examples"), CASES)
+def test_every_answer_is_documented_and_none_is_a_failure(document, name, mode, examples):
     method, path = name.split()
     operation = document[path][method]
     seen = set()
@@ -65,7 +69,7 @@ def test_every_answer_is_documented_and_none_is_a_failure(document, name, mode):
 
     @hypothesis.given(case=made_up if mode.is_negative else made_up | made_up.map(answerable))
     @hypothesis.settings(
-        max_examples=100 if method == "POST" else 10,
+        max_examples=examples,
         derandomize=True,
         deadline=None,
         database=None,

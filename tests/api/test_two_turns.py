@@ -131,6 +131,7 @@ def test_openais_responses(talk, client, stream, as_dict):
     assert (second.status, second.output_parsed) == ("completed", TOLD)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_litellms_completion(talk, litellm, stream):
@@ -150,6 +151,7 @@ def test_litellms_completion(talk, litellm, stream):
     assert Weather.model_validate_json(second.message.content) == TOLD
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_litellms_responses(talk, litellm, stream):

@@ -2,10 +2,13 @@
 
 import math
 
+import pytest
+
 from benchmarks import flood
 from benchmarks.flood_ways import WAYS
 
 
+@pytest.mark.slow
 def test_one_way_is_measured(monkeypatch):
     monkeypatch.setattr(flood, "BEGIN_S", 0.2)
     row = flood.measure("scripted", "messages", seconds=0.5)

@@ -12,6 +12,7 @@ from benchmarks.users import Outcome
 MEASURED = "over-http-7b-1-x-nvidia-h100-80gb-hbm3.json"
 
 
+@pytest.mark.slow
 def test_a_checkout_is_started_asked_and_told_about(tmp_path, capsys):
     asked = ["--checkpoint", "embedded", "--tree", f"here={ROOT}", "--quantization", "none", "--out", str(tmp_path)]
     assert over_http.main([*asked, "--columns", "2x2,56x84,3", "--engine", "scripted"]) == 0

@@ -18,7 +18,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from benchmarks import failover, proxy
 from tests import tools
-from tests.browser import find
+from tests.browser import ARGUMENTS, find
 from tests.http.conftest import canary
 from tests.servers import Server, running
 
@@ -69,6 +69,7 @@ def test_the_configuration_as_deployed_is_valid(tmp_path):
         proxy.check(tmp_path)
 
 
+@pytest.mark.slow
 def test_it_speaks_http2_over_tls_and_sends_plain_callers_there(front):
     context = ssl._create_unverified_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
@@ -81,6 +82,7 @@ def test_it_speaks_http2_over_tls_and_sends_plain_callers_there(front):
 
 
 @pytest.mark.parametrize("path", ["/monitor", "/metrics", "/health", "/ready"])
+@pytest.mark.slow
 def test_what_is_for_operators_is_closed_to_others(front, path):
     with client(front) as inner:
         answer = inner.get(path)
@@ -93,6 +95,7 @@ def test_what_is_for_operators_is_closed_to_others(front, path):
         assert outer.get("/v1/models").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_forged_host_or_address_gets_nothing_behind_it(front, canary):
     """Gradio would call back where the first caller of MCP says that the server is."""
     call = {
@@ -114,6 +117,7 @@ def test_a_forged_host_or_address_gets_nothing_behind_it(front, canary):
     assert canary.visits == []
 
 
+@pytest.mark.slow
 def test_tokens_come_through_while_the_answer_is_still_made(front, three):
     body = {"messages": [{"role": "user", "content": "word " * 400}], "stream": True, "max_tokens": 400}
     with client(front) as http, http.stream("POST", "/v1/chat/completions", json=body) as answer:
@@ -125,6 +129,7 @@ def test_tokens_come_through_while_the_answer_is_still_made(front, three):
             assert other.get("/v1/models").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_body_over_the_limit_is_refused_in_the_apis_language(front):
     port = urlsplit(front.url).port
     with contextlib.closing(
@@ -138,6 +143,7 @@ def test_a_body_over_the_limit_is_refused_in_the_apis_language(front):
         assert json.loads(answer.read())["error"]["code"] == "http_413"
 
 
+@pytest.mark.slow
 def test_a_visitor_stays_on_one_server_and_visitors_are_spread(front):
     homes = []
     for number in range(8):
@@ -152,6 +158,7 @@ def test_a_visitor_stays_on_one_server_and_visitors_are_spread(front):
     assert len(set.union(*homes)) >= 2
 
 
+@pytest.mark.slow
 async def test_a_program_without_cookies_finds_its_answer_again(front):
     from benchmarks.users import GradioUser, Question, connect
 
@@ -161,6 +168,7 @@ async def test_a_program_without_cookies_finds_its_answer_again(front):
         assert outcome.kind == "answered", outcome.detail
 
 
+@pytest.mark.slow
 def test_one_address_cannot_take_everything(three, tmp_path):
     with proxy.running(tmp_path, [server.url for server in three]) as strict, client(strict) as http:
         answers = [http.get("/v1/models") for _ in range(80)]
@@ -171,11 +179,12 @@ def test_one_address_cannot_take_everything(three, tmp_path):
         assert http.get("/").status_code == 200  # the page has its own allowance
 
 
+@pytest.mark.slow
 def test_the_page_works_through_it_within_the_limits_of_one_address(three, tmp_path):
     with contextlib.ExitStack() as stack:
         front = stack.enter_context(proxy.running(tmp_path, [server.url for server in three]))
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=find(), args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=find(), args=ARGUMENTS)
         page = browser.new_context(ignore_https_errors=True).new_page()
         page.goto(front.url)
         for words in ("through the proxy", "once again please"):
@@ -196,6 +205,7 @@ def test_where_no_server_answers_the_caller_is_told_when_to_come_back(tmp_path):
         assert answer.json()["error"]["code"] == "not_ready"
 
 
+@pytest.mark.slow
 def test_servers_that_die_or_drain_lose_no_answer_that_had_not_begun(three, front):
     """The last of this file: it ends two of the servers."""
     crowd = failover.Crowd(users=20, words=40)

@@ -15,7 +15,7 @@ from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import ContextTooLong, EngineFailed, InvalidRequest, NotReady, OutOfMemory
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
-from qwen_demo.types import ChatRequest, Engine, Finished, Message, Sampling, Text, TextDelta, Video, collect
+from qwen_demo.types import ChatRequest, Engine, Finished, Message, Text, TextDelta, Video, collect
 from tests.conftest import draw, image, question, until
 from tests.engines.test_grammar import ENDLESS
 
@@ -118,23 +118,24 @@ async def test_before_start_a_request_is_refused(make, loaded):
         await collect(make(loaded).stream(question("Hello")))
 
 
-def mixed_questions() -> list[ChatRequest]:
+def mixed_questions(**sampling) -> list[ChatRequest]:
     clip = Video(Raster.of(*(draw(c) for c in ("red", "blue", "red", "blue"))), (0, 0.5, 1, 1.5), 2.0, 2.0, "clip")
     history = (Message("user", (image("green"), Text("What is it?"))), Message("assistant", (Text("A circle."),)))
+    last = question("What color is it?", **sampling)
     return [
-        question("What color is the circle?", image("red")),
-        question("Describe the image.", image("blue", (500, 300))),
-        question("Which image is red?", image("red"), image("yellow", (224, 224))),
-        question("Who are you?"),
-        question("What changes?", clip),
-        ChatRequest((*history, Message("user", (Text("What color is it?"),))), Sampling(max_new_tokens=32)),
-        question("How many objects are there?", image("purple", (640, 360))),
-        question("Where is the circle?", image("black")),
+        question("What color is the circle?", image("red"), **sampling),
+        question("Describe the image.", image("blue", (500, 300)), **sampling),
+        question("Which image is red?", image("red"), image("yellow", (224, 224)), **sampling),
+        question("Who are you?", **sampling),
+        question("What changes?", clip, **sampling),
+        replace(last, messages=(*history, *last.messages)),
+        question("How many objects are there?", image("purple", (640, 360)), **sampling),
+        question("Where is the circle?", image("black"), **sampling),
     ]
 
 
 async def test_eight_at_once_answer_as_one_by_one(generate):
-    requests = mixed_questions()
+    requests = mixed_questions(max_new_tokens=8)
     alone = [(await collect(generate.stream(request))).text for request in requests]
     together = await asyncio.gather(*[collect(generate.stream(request)) for request in requests])
     assert [answer.text for answer in together] == alone
@@ -182,9 +183,10 @@ async def test_after_stop_the_model_computes_at_most_one_more_token(endless, loa
 
 
 async def test_the_same_seed_gives_the_same_answer_whatever_else_runs(generate):
-    request = question("Describe the image.", image(), temperature=8.0, seed=7)
+    asked = {"temperature": 8.0, "max_new_tokens": 8}
+    request = question("Describe the image.", image(), seed=7, **asked)
     alone = (await collect(generate.stream(request))).text
-    others = [question("Describe the image.", image(), temperature=8.0, seed=n) for n in range(4)]
+    others = [question("Describe the image.", image(), seed=n, **asked) for n in range(4)]
     together = await asyncio.gather(*[collect(generate.stream(r)) for r in [*others, request]])
     assert together[-1].text == alone
     assert len({answer.text for answer in together}) > 1

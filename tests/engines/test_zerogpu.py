@@ -130,6 +130,7 @@ def space():
         yield server
 
 
+@pytest.mark.slow
 def test_a_space_on_zerogpu_answers(space, tmp_path):
     draw("red").save(tmp_path / "red.png")
     asked = len(space.lines)
@@ -143,6 +144,7 @@ def test_a_space_on_zerogpu_answers(space, tmp_path):
     space.wait_for("GPU borrowed for 26 s", after=asked)
 
 
+@pytest.mark.slow
 def test_a_space_on_zerogpu_has_the_api_too(space):
     body = {"messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 32}
     with httpx.Client(base_url=space.url, timeout=60) as http:
@@ -152,6 +154,7 @@ def test_a_space_on_zerogpu_has_the_api_too(space):
         assert "qwen_requests_total" in http.get("/metrics").text
 
 
+@pytest.mark.slow
 def test_a_space_on_zerogpu_has_the_same_door(space):
     evil = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
     call = {
@@ -179,6 +182,7 @@ def test_a_space_on_zerogpu_has_the_same_door(space):
         assert '"isError":false' in http.post("/gradio_api/mcp/", json=call, headers=accept).text
 
 
+@pytest.mark.slow
 def test_a_space_on_zerogpu_logs_in_json_and_ends_well(space):
     """The last of this file: it ends the program."""
     uploads = httpx.post(f"{space.url}/gradio_api/upload", files={"files": ("a.txt", b"x")}).json()

@@ -1,10 +1,11 @@
-"""Decoders for the tests of a module, a loader over them, and a web site for the tests of fetching.
+"""Decoders for all tests of the folder, a loader over them, and a web site for the tests of fetching.
 
-All tests of a module share one event loop, because decoders belong to one.
+All these tests share one event loop, because decoders belong to one, and each kind takes a second to start.
 """
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import trustme
 from qwen_demo import media
 from qwen_demo.media.fetch import fetch_url
 from qwen_demo.settings import MIB, Settings
+from tests.conftest import until
 from tests.media.site import Names, Site, network, running
 
 LIMITS = Settings(_env_file=None, max_image_bytes=100_000, max_video_bytes=200_000)
@@ -25,17 +27,46 @@ HERE = Path(__file__).parent
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.parent == HERE and inspect.iscoroutinefunction(item.function):
-            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 Loaders = Callable[..., media.MediaLoader]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def decoders():
     pool = media.DecoderPool(4)
     yield pool
     await pool.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def probes():
+    """Decoders that run the code of their job, whatever they are asked for."""
+    pool = media.DecoderPool(2, programs=dict.fromkeys(("probe", "image", "video"), "tests.media.probe"))
+    yield pool
+    await pool.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pool(probes):
+    """They, with nothing left of the test before."""
+    for resting in probes._resting.values():
+        resting.end_all_but(0)
+    await until(lambda: not any(zygote.decoders for zygote in probes._all()))
+    return probes
+
+
+@pytest.fixture
+def standing_in(pool, monkeypatch):
+    """Makes a loader whose decoders of images and videos are the code `program`."""
+
+    def make(program: str, **settings) -> media.MediaLoader:
+        run, limits = pool.job, Settings(_env_file=None, **settings)
+        monkeypatch.setattr(pool, "job", lambda task, file: run(replace(task, job={"code": program}), file))
+        return media.MediaLoader(limits, media.MemoryBudget(limits.memory_budget_mib * MIB), pool)
+
+    return make
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +92,7 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(authority):
     async with running(Site(), authority) as site:
         yield site

@@ -4,10 +4,8 @@ import asyncio
 import gc
 import os
 import signal
-from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
 from qwen_demo import media
 from qwen_demo.errors import MediaRefused, NotReady, Overloaded
@@ -33,21 +31,6 @@ async def ask(pool: media.DecoderPool, code: str, timeout_s: float = 60) -> dict
     with await content_of(b"content") as file:
         async with pool.job(task(code, timeout_s), file.fd) as job:
             return await job.answer()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def pool():
-    pool = media.DecoderPool(2, programs=PROGRAMS)
-    yield pool
-    await pool.close()
-
-
-def standing_in(program: str, **settings) -> media.MediaLoader:
-    """A loader whose decoders of images and videos are the code `program`."""
-    pool = media.DecoderPool(2, programs=dict.fromkeys(("image", "video"), "tests.media.probe"))
-    run, limits = pool.job, Settings(_env_file=None, **settings)
-    pool.job = lambda task, file: run(replace(task, job={"code": program}), file)
-    return media.MediaLoader(limits, media.MemoryBudget(limits.memory_budget_mib * MIB), pool)
 
 
 # Its life
@@ -136,7 +119,8 @@ async def test_a_stuck_zygote_is_killed_and_replaced(pool, monkeypatch):
 
 
 async def test_a_zygote_is_renewed_after_many_jobs_and_the_old_one_ends_with_its_last(pool, monkeypatch):
-    monkeypatch.setattr(module, "JOBS_OF_A_ZYGOTE", 2)
+    await pool.start("probe")
+    monkeypatch.setattr(module, "JOBS_OF_A_ZYGOTE", pool._zygotes["probe"].begun + 2)
     slow = asyncio.create_task(ask(pool, "sys.stdin; time.sleep(600)"))
     await until(lambda: pool.running)
     first = pool._zygotes["probe"]
@@ -217,9 +201,9 @@ async def test_who_keeps_all_decoders_busy_holds_up_nobody_else(pool):
     assert (pool.working("probe"), pool.waiting("probe")) == (0, 0)
 
 
-async def test_waiting_for_a_decoder_is_counted_and_told_also_where_it_was_in_vain(pool):
+async def test_waiting_for_a_decoder_is_counted_and_told_also_where_it_was_in_vain(pool, monkeypatch):
     told = []
-    pool.waited = lambda kind, seconds: told.append((kind, seconds))
+    monkeypatch.setattr(pool, "waited", lambda kind, seconds: told.append((kind, seconds)))
     hanging = [asyncio.create_task(ask(pool, "time.sleep(600)")) for _ in range(2)]
     await until(lambda: pool.running == 2)
     begun = asyncio.get_running_loop().time()
@@ -250,8 +234,9 @@ async def test_videos_do_not_hold_up_images():
     await pool.close()
 
 
-async def test_without_a_free_process_for_long_the_caller_is_told(pool, monkeypatch):
+async def test_without_a_free_process_for_long_the_caller_is_told(monkeypatch):
     monkeypatch.setattr(module, "WAIT_S", 0.05)
+    pool = media.DecoderPool(2, programs=PROGRAMS)
     hanging = [asyncio.create_task(ask(pool, "time.sleep(600)")) for _ in range(2)]
     await until(lambda: pool.running == 2)
     with pytest.raises(Overloaded, match="decoders are busy"):
@@ -314,18 +299,17 @@ LIES_OF_IMAGES = {
     [pytest.param("image", program, id=f"image {name}") for name, program in {**LIES, **LIES_OF_IMAGES}.items()]
     + [pytest.param("video", program, id=f"video {name}") for name, program in {**LIES, **LIES_OF_CLIPS}.items()],
 )
-async def test_a_decoder_that_was_taken_over_is_not_believed(kind, program, monkeypatch):
+async def test_a_decoder_that_was_taken_over_is_not_believed(standing_in, kind, program, monkeypatch):
     monkeypatch.setattr(jobs, "GRACE_S", 0.5)
     loader = standing_in(program)
     with pytest.raises(MediaRefused, match=r"damaged|limit"):
         await loader.load_bytes(PNG if kind == "image" else clip(4), kind=kind)
     await until(lambda: not loader.decoders.running)
-    await loader.decoders.close()
     gc.collect()
     assert not loader.budget.held_bytes
 
 
-async def test_a_decoder_that_still_maps_its_memory_for_writing_gets_nothing_through():
+async def test_a_decoder_that_still_maps_its_memory_for_writing_gets_nothing_through(standing_in):
     loader = standing_in(
         says(IMAGE).replace("28", "64")
         + """
@@ -339,10 +323,9 @@ while True:
     )
     with pytest.raises(MediaRefused, match="damaged"):
         await loader.load_bytes(PNG)
-    await loader.decoders.close()
 
 
-async def test_a_decoder_cannot_change_the_size_of_its_memory_nor_its_pixels_later():
+async def test_a_decoder_cannot_change_the_size_of_its_memory_nor_its_pixels_later(standing_in):
     loader = standing_in(
         says(IMAGE)
         + """
@@ -360,14 +343,12 @@ answer = {
         os.ftruncate(image.raster.fd, 0)
     with pytest.raises(OSError):
         os.pwrite(image.raster.fd, b"y", 0)
-    await loader.decoders.close()
 
 
-async def test_a_decoder_that_is_late_is_named_in_words():
+async def test_a_decoder_that_is_late_is_named_in_words(standing_in):
     loader = standing_in("time.sleep(600)", image_timeout_s=0.2, video_timeout_s=0.2)
     with pytest.raises(MediaRefused, match=r"longer than 0.2 s .--image-timeout-s"):
         await loader.load_bytes(PNG)
     with pytest.raises(MediaRefused, match=r"longer than 0.2 s .--video-timeout-s"):
         await loader.load_bytes(clip(4), kind="video")
     assert not loader.decoders.running
-    await loader.decoders.close()

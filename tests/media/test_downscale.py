@@ -118,7 +118,15 @@ print(peak() - before, here.plan["peak_bytes"])
 """
 
 
-@pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGB"), ("PNG", "RGBA"), ("JPEG", "RGB"), ("WebP", "RGB")])
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        ("PNG", "RGB"),
+        pytest.param("PNG", "RGBA", marks=pytest.mark.slow),
+        ("JPEG", "RGB"),
+        pytest.param("WebP", "RGB", marks=pytest.mark.slow),
+    ],
+)
 def test_decoding_takes_no_more_memory_than_it_says(kind, mode):
     image = PIL.Image.linear_gradient("L").resize((6000, 6000)).convert(mode)
     file = io.BytesIO()

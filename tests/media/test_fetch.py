@@ -273,7 +273,7 @@ async def drip_body(site, writer):
 
 
 async def nothing(site, writer):
-    await asyncio.sleep(60)
+    await writer.wait_closed()
 
 
 @pytest.mark.parametrize("page", [drip_head, drip_body, nothing])

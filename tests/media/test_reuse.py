@@ -8,7 +8,6 @@ import signal
 
 import PIL.Image
 import pytest
-import pytest_asyncio
 
 from qwen_demo import media
 from qwen_demo.errors import MediaRefused
@@ -20,7 +19,7 @@ from qwen_demo.settings import MIB, Settings
 from tests import hostile
 from tests.conftest import until
 from tests.media.site import PNG
-from tests.media.test_decoders import DONE, IMAGE, PROGRAMS, standing_in
+from tests.media.test_decoders import DONE, IMAGE
 
 WHO = "answer = {'id': os.getpid(), 'left': state.get('left')}"
 FILL = "memory = exchange.memory_for({}); os.pwrite(memory, b'xyz', 0)\n"
@@ -43,13 +42,6 @@ async def serve(pool: media.DecoderPool, name: str, code: str = WHO, memory_byte
                 answer = await job.answer()
                 await job.raster(1, 1, 1)
     return answer
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def pool():
-    pool = media.DecoderPool(2, programs=PROGRAMS)
-    yield pool
-    await pool.close()
 
 
 # Who
@@ -104,7 +96,8 @@ ENDS = {
 
 
 @pytest.mark.parametrize("code", ENDS.values(), ids=ENDS)
-async def test_one_that_did_not_do_as_it_should_is_replaced(pool, code):
+async def test_one_that_did_not_do_as_it_should_is_replaced(pool, code, monkeypatch):
+    monkeypatch.setattr(jobs, "GRACE_S", 0.1)
     first = await serve(pool, "Ann")
     with contextlib.suppress(DecoderFailed):
         await serve(pool, "Ann", code)
@@ -220,6 +213,7 @@ async def test_processor_time_is_bounded_for_each_job(pool):
     assert (await serve(pool, "Ann"))["id"] != first["id"]
 
 
+@pytest.mark.slow
 async def test_one_that_burns_its_processor_time_dies_without_its_server(pool):
     with caller("Ann"), await content_of(b"x") as file:
         burns = Task("probe", {"code": "while True: pass"}, 1, 1024 * MIB)
@@ -268,7 +262,7 @@ async def test_what_is_kept_for_one_caller_is_not_given_to_another():
     await loader.aclose()
 
 
-async def test_a_file_whose_decoder_was_spoilt_by_an_earlier_one_gets_a_new_one():
+async def test_a_file_whose_decoder_was_spoilt_by_an_earlier_one_gets_a_new_one(standing_in):
     loader = standing_in(
         f"""
 if state["who"] == "spoilt":
@@ -282,4 +276,3 @@ answer = {DONE}
     with caller("Ann"):
         for number in range(3):
             await loader.load_bytes(PNG + b"x" * number)
-    await loader.decoders.close()

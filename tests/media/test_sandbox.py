@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from qwen_demo import media
 from qwen_demo.media import decoders
@@ -76,13 +75,6 @@ CALLS = {
     "clone3": (435, 435),
 }
 COLUMN = {"x86_64": 0, "aarch64": 1}.get(platform.machine())
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pool():
-    pool = media.DecoderPool(2, programs=PROGRAMS)
-    yield pool
-    await pool.close()
 
 
 async def test_no_escape_succeeds_from_a_real_decoder(pool):

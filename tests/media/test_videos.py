@@ -144,7 +144,7 @@ async def test_hostile_clips_are_refused_in_words_that_help(decode, name):
         ({"max_video_seconds": 0.49}, "more than 59 frames.*--max-video-seconds"),
         ({"max_video_pixels": 128 * 96 - 1}, "--max-video-pixels"),
         ({"max_aspect_ratio": 1.3}, "--max-aspect-ratio"),
-        ({"video_timeout_s": 0.01}, "--video-timeout-s"),
+        ({"video_timeout_s": 0.0001}, "--video-timeout-s"),
     ],
 )
 async def test_each_limit_is_a_setting_that_the_refusal_names(decode, limits, words):

@@ -1,6 +1,9 @@
 """`--model` and `--quantization`: what is loaded and why, on machines that this one is not."""
 
+import os
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import huggingface_hub
@@ -8,7 +11,7 @@ import pytest
 import torch
 
 from qwen_demo.errors import ModelLoadError
-from qwen_demo.models import machine, memory
+from qwen_demo.models import by_transformers, machine, memory
 from qwen_demo.models.choose import EMBEDDED_DIR, choose
 from qwen_demo.models.cpu import speed
 from qwen_demo.models.hub import cache
@@ -165,3 +168,42 @@ def test_pixel_bounds_of_the_settings_hold():
     loaded = load(Settings(model="embedded", max_pixels=28 * 28 * 80, threads=1))
     assert loaded.info.max_pixels == 28 * 28 * 80
     assert loaded.info.min_pixels <= loaded.info.max_pixels
+
+
+@pytest.fixture
+def zerogpu(monkeypatch, gpu):
+    """A GPU that is told of, and that tells nothing of its memory outside of a call."""
+    gpu()
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: pytest.fail("there is no GPU now"))
+    monkeypatch.setattr(machine, "on_zerogpu", lambda: True)
+
+
+def test_on_zerogpu_auto_is_the_largest_model_unquantised(zerogpu, hub):
+    hub()
+    choice = choose(Settings())
+    assert (choice.model_id, choice.quantization) == (BIG, "none")
+    assert "ZeroGPU has room for it" in choice.reason
+    assert choose(Settings(model=SMALL)).quantization == "none"
+    assert choose(Settings(model=SMALL, quantization="int8")).quantization == "int8"
+
+
+def test_on_zerogpu_without_the_hub_auto_is_the_embedded_model(zerogpu, hub):
+    hub(online=httpx.ConnectError("no network"))
+    assert choose(Settings()).embedded
+
+
+def test_apples_gpu_loads_without_the_threads_that_load_ahead_and_a_cuda_gpu_with_them(monkeypatch):
+    seen = {}
+    monkeypatch.setattr(by_transformers, "_quantization", lambda order: ("none", {}))
+    monkeypatch.setattr(by_transformers, "told", lambda order: nullcontext())
+    monkeypatch.setattr(by_transformers, "_compute_in", lambda model, dtype: None)
+
+    def loaded(order, place, arguments):
+        seen[place] = os.environ.get("HF_DEACTIVATE_ASYNC_LOAD")
+
+    monkeypatch.setattr(by_transformers, "_from_pretrained", loaded)
+    monkeypatch.delenv("HF_DEACTIVATE_ASYNC_LOAD", raising=False)
+    for place in ("mps", "cuda:0"):
+        by_transformers.read(SimpleNamespace(device=place, dtype=torch.bfloat16))
+    assert seen == {"mps": "1", "cuda:0": None}
+    assert "HF_DEACTIVATE_ASYNC_LOAD" not in os.environ

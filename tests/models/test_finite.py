@@ -11,6 +11,12 @@ from tests.conftest import image, question
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def small_probe(monkeypatch):
+    """A processor is slow in float16."""
+    monkeypatch.setattr("qwen_demo.models.finite.PROBE_SIDE", 112)
+
+
 @pytest.fixture
 def half(loaded):
     return copy.deepcopy(loaded.model).half()

@@ -288,7 +288,10 @@ async def test_the_engines_give_the_same_greedy_answer(weights, tmp_path, layout
     parts, said = LAYOUTS[layout]
     made = published.old_names(published.quantized(weights, parts))
     one = load(settings(published.write(tmp_path / layout, made, quantization_config=said)))
-    requests = [question("What color is the circle?", image("blue")), question("Who are you?")]
+    requests = [
+        question("What color is the circle?", image("blue"), max_new_tokens=12),
+        question("Who are you?", max_new_tokens=12),
+    ]
     answers = []
     for kind, changes in ((GenerateEngine, {}), (BatchingEngine, {}), (BatchingEngine, {"fast_path": False})):
         engine = kind(settings("embedded", **changes), loader=lambda *_: one)

@@ -35,7 +35,7 @@ def weights_of(folder) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def requests():
     return [
-        question("What color is the circle?", image(colour), max_new_tokens=24) for colour in ("red", "blue", "green")
+        question("What color is the circle?", image(colour), max_new_tokens=8) for colour in ("red", "blue", "green")
     ]
 
 
@@ -132,6 +132,7 @@ def test_a_quantised_checkpoint_and_a_folder_in_use_are_refused(written, tmp_pat
         write_quantized(Checkpoint.of(EMBEDDED_DIR), "nf4", written / "nf4")
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_reports(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "ANSWER_TOKENS", 8)
     out = tmp_path / "out"

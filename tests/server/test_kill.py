@@ -18,6 +18,8 @@ from benchmarks.harm import Program, alive, ask_and_kill_its_decoder, drawn, eve
 from benchmarks.streams import End, Streams
 from tests.servers import Server, running
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ("--model", "embedded", "--no-repetition-guard", "--max-running", "16", "--grace-s", "90")
 
 

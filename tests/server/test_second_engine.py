@@ -18,6 +18,7 @@ from qwen_demo.ui.panels.compare import compare
 from tests.conftest import draw, image, question
 
 
+@pytest.mark.slow
 async def test_both_engines_have_the_model_and_answer_and_end_together(loader, tmp_path):
     app = building.build_app(
         Settings(

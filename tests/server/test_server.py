@@ -186,6 +186,7 @@ def test_a_model_that_is_not_there_ends_the_program_with_cause_and_remedy():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_page_is_there_while_the_model_loads_and_says_so_in_json_alone():
     with running("--model", "embedded", "--log-json", ready=False) as server:
         state = json.loads(server.get("/health"))["state"]
@@ -203,10 +204,11 @@ def test_the_page_is_there_while_the_model_loads_and_says_so_in_json_alone():
     assert "forged" not in "".join(server.lines)
 
 
-def test_terminate_ends_the_program():
-    with running("--engine", "scripted") as server:
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=20) == 0
+@pytest.fixture(scope="module")
+def scripted():
+    """The program on the scripted engine, for the tests below; the last one ends it."""
+    with running("--engine", "scripted", "--max-running", "8", "--keep-alive-s", "1") as server:
+        yield server
 
 
 def test_a_client_that_leaves_frees_the_engine(scripted):
@@ -217,15 +219,19 @@ def test_a_client_that_leaves_frees_the_engine(scripted):
     scripted.wait_for("outcome=cancelled", timeout_s=10, after=before)
 
 
-def test_an_idle_connection_waits_for_the_next_request_as_long_as_is_set():
-    with running("--engine", "scripted", "--keep-alive-s", "1") as server:
-        where = urlsplit(server.url)
-        with socket.create_connection((where.hostname, where.port), timeout=60) as connection:
-            for _ in range(2):
-                connection.sendall(b"HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n")
-                assert b" 200 " in connection.recv(4096)
-            assert connection.recv(1) == b""
+def test_an_idle_connection_waits_for_the_next_request_as_long_as_is_set(scripted):
+    where = urlsplit(scripted.url)
+    with socket.create_connection((where.hostname, where.port), timeout=60) as connection:
+        for _ in range(2):
+            connection.sendall(b"HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 200 " in connection.recv(4096)
+        assert connection.recv(1) == b""
     assert run.uvicorn_config(FastAPI(), Settings()).timeout_keep_alive == 75
+
+
+def test_terminate_ends_the_program(scripted):
+    scripted.process.send_signal(signal.SIGTERM)
+    assert scripted.process.wait(timeout=20) == 0
 
 
 async def test_a_program_told_to_end_while_it_loads_ends_well_and_never_says_that_it_is_ready(

@@ -216,6 +216,7 @@ def test_100_clients_that_drop_leave_nothing_behind(start, stream):
     assert is_ready(app)
 
 
+@pytest.mark.slow
 def test_dropping_clients_over_and_over_costs_no_memory_and_no_file(start):
     app = start(Script(["a "] * 2000, gap_s=0.01), max_running=8, max_waiting=100)
     process = psutil.Process()

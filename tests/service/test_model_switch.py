@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
-from qwen_demo.errors import InvalidRequest, ModelLoadError
+from qwen_demo.errors import InvalidRequest, ModelLoadError, NotReady
 from qwen_demo.models.hub.download import DownloadProgress, DownloadStopped
-from qwen_demo.service.model_switch import ModelSwitch, remembered_model
+from qwen_demo.service.model_switch import ModelSwitch
+from qwen_demo.service.remembered import RememberedModel
 from qwen_demo.settings import Settings
 from qwen_demo.types import Health, ModelInfo, TextDelta, collect
 from tests.conftest import question, until
@@ -21,6 +22,7 @@ class NamedEngine(ScriptedEngine):
     def __init__(self, name: str, *, fails: str = ""):
         super().__init__(Script([f"{name} "] * 5, gap_s=0.0), max_running=4)
         self.name, self.fails = name, fails
+        self.info = ModelInfo(name)
         self.may_load, self.may_go_on = asyncio.Event(), asyncio.Event()
         self.may_load.set()
         self.may_go_on.set()
@@ -67,33 +69,44 @@ class SlowDownload:
         self.stopped.set()
         self.pieces.release()
 
+    def discard(self):
+        self.done = 0
+
     def cancel(self):
         self.is_cancelled = True
         self.stop()
 
 
 class Bench:
-    """A switch from `old`, with the engines and downloads that it made."""
+    """A switch from `old`, with the engines and downloads that it made; the source of its models."""
 
     def __init__(self, tmp_path, **fails):
         self.engines: dict[str, NamedEngine] = {}
         self.downloads: list[SlowDownload] = []
         self.to_fetch: set[str] = set()
+        self.too_large: set[str] = set()
+        self.fits_beside = True
         self.fails = fails
         self.prepare = lambda engine: None
-        self.old = NamedEngine("old")
-        self.old.info = ModelInfo("old")
-        self.file = tmp_path / "state" / "choice.json"
-        self.switch = ModelSwitch(
-            self.old, Settings(grace_s=20), self.build, download=self.download, remembered=self.file
-        )
+        self.remembered = RememberedModel(tmp_path / "state")
+        self.begin()
+
+    def begin(self):
+        self.switch = ModelSwitch(Settings(grace_s=20), self.build, self, self.remembered)
+        self.old = next(iter(self.engines.values()))
 
     def build(self, settings):
-        engine = self.engines[settings.model] = NamedEngine(settings.model, fails=self.fails.get(settings.model, ""))
+        name = "old" if settings.model == "auto" else settings.model
+        engine = self.engines[name] = NamedEngine(name, fails=self.fails.get(name, ""))
         self.prepare(engine)
         return engine
 
-    def download(self, model, on_progress):
+    async def room(self, model, held_bytes):
+        if model in self.too_large:
+            raise ModelLoadError(f"{model} needs 99 GiB")
+        return "beside" if self.fits_beside else "instead"
+
+    def download(self, model, on_progress, held_bytes):
         if model not in self.to_fetch:
             return None
         already = self.downloads[-1].done if self.downloads and not self.downloads[-1].is_cancelled else 0
@@ -183,14 +196,22 @@ async def test_a_cancelled_download_is_no_choice_any_more(bench, paused_first):
         await bench.stage("paused")
     bench.switch.cancel()
     await bench.stage("idle")
-    assert bench.switch.status.model == "" and not bench.engines
+    assert bench.switch.status.model == "" and "new" not in bench.engines
+    assert not paused_first or not bench.downloads[0].done, "nothing of it stays"
     assert await bench.says() == "old"
+
+
+async def test_what_is_cancelled_at_once_never_begins(bench):
+    bench.switch.choose("new")
+    bench.switch.cancel()
+    await bench.stage("idle")
+    assert "new" not in bench.engines
 
 
 async def test_loading_can_be_given_up(bench):
     bench.prepare = lambda engine: engine.may_load.clear()
     bench.switch.choose("new")
-    await until(lambda: bench.engines)
+    await until(lambda: "new" in bench.engines)
     bench.switch.cancel()
     await bench.stage("idle")
     await until(lambda: bench.engines["new"].closed)
@@ -206,14 +227,111 @@ async def test_one_change_at_a_time_and_none_to_the_present_model(bench):
         bench.switch.choose("other")
 
 
-async def test_the_choice_is_remembered_once_it_answers(bench):
-    assert remembered_model(bench.file) is None
+async def test_nothing_is_chosen_before_the_first_model_has_loaded(tmp_path):
+    bench = Bench(tmp_path)
+    with pytest.raises(InvalidRequest, match="still loading"):
+        bench.switch.choose("new")
+    await bench.switch.close()
+
+
+async def test_a_model_that_memory_does_not_hold_is_refused_before_it_is_fetched(bench):
+    bench.too_large.add("new")
+    bench.to_fetch.add("new")
+    bench.switch.choose("new")
+    await bench.stage("failed")
+    assert "99 GiB" in bench.switch.status.detail and not bench.downloads
+    bench.switch.cancel()
+    assert bench.switch.status.stage == "idle", "whoever has read the reason puts it aside"
+    assert await bench.says() == "old"
+
+
+async def test_models_that_memory_does_not_hold_together_change_places(bench):
+    bench.fits_beside = False
+    bench.prepare = lambda engine: engine.may_load.clear()
+    bench.old.may_go_on.clear()
+    events = bench.switch.stream(question("Who?"))
+    await anext(events)
+    bench.switch.choose("new")
+    await bench.stage("draining")
+    assert not bench.old.closed, "what has begun is ended first"
+    with pytest.raises(NotReady, match="new is being loaded in the place"):
+        await bench.says()
+    bench.old.may_go_on.set()
+    assert [event async for event in events]
+    await until(lambda: "reading weights" in bench.switch.health().detail)
+    assert bench.old.closed and not bench.switch.health().ready and not bench.switch.health().failed
+    bench.engines["new"].may_load.set()
+    await bench.stage("idle")
+    assert await bench.says() == "new" and bench.switch.health().ready
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_a_model_that_left_comes_back_when_the_new_one_fails_or_is_given_up(bench, given_up):
+    bench.fits_beside = False
+    bench.prepare = lambda engine: engine.name == "new" and engine.may_load.clear()
+    bench.switch.choose("new" if given_up else "broken")
+    if given_up:
+        await until(lambda: "new" in bench.engines and bench.switch.status.stage == "loading")
+        bench.switch.cancel()
+        await until(lambda: bench.switch.health().ready)
+    await bench.stage("idle" if given_up else "failed")
+    assert given_up or (bench.switch.status.model, "9 GiB" in bench.switch.status.detail) == ("broken", True)
+    assert await bench.says() == "old" and bench.engines["old"] is not bench.old
+
+
+async def test_where_the_one_that_left_does_not_come_back_health_says_that_all_is_lost(bench):
+    bench.fits_beside = False
+    bench.fails["old"] = "the disk is gone"
     bench.switch.choose("broken")
     await bench.stage("failed")
-    assert remembered_model(bench.file) is None
+    health = bench.switch.health()
+    assert health.failed and "the disk is gone" in health.detail
+
+
+async def test_who_shows_a_label_is_told_of_a_change_once_it_is_done(bench):
+    told = []
+    bench.switch.on_change = lambda: told.append(bench.switch.info.model_id)
+    bench.switch.choose("broken")
+    await bench.stage("failed")
+    bench.switch.choose("new")
+    await until(lambda: told)
+    assert told == ["new"]
+
+
+async def test_the_choice_is_remembered_once_it_answers_and_begun_with(bench):
+    bench.switch.choose("broken")
+    await bench.stage("failed")
+    assert bench.remembered.read() is None
     bench.switch.choose("new")
     await until(lambda: bench.switch.info.model_id == "new")
-    assert remembered_model(bench.file) == "new"
+    assert bench.remembered.read() == "new"
+    bench.engines.clear()
+    await bench.switch.close()
+    bench.begin()
+    await bench.switch.start()
+    assert await bench.says() == "new" and "old" not in bench.engines
+
+
+async def test_a_remembered_model_that_does_not_load_is_given_up_with_its_reason(tmp_path):
+    bench = Bench(tmp_path, broken="its files are gone")
+    bench.remembered.write("broken")
+    bench.engines.clear()
+    bench.begin()
+    await bench.switch.start()
+    assert await bench.says() == "old" and bench.remembered.read() is None
+    assert bench.switch.status.stage == "failed" and "files are gone" in bench.switch.status.detail
+    await bench.switch.close()
+
+
+def test_a_file_of_another_kind_is_no_choice(tmp_path):
+    remembered = RememberedModel(tmp_path)
+    for text in ("", "[]", '{"model": 3}', '{"model": ""}', "{"):
+        (tmp_path / "model.json").write_text(text)
+        assert remembered.read() is None
+    remembered.write("somebody/model")
+    assert remembered.read() == "somebody/model"
+    remembered.forget()
+    assert remembered.read() is None and RememberedModel(None).read() is None
 
 
 async def test_closing_ends_whatever_is_under_way(bench):

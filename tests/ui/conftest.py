@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from qwen_demo.engines.scripted import Script
 from qwen_demo.settings import Settings
 from tests.api.conftest import App, start
-from tests.browser import find
+from tests.browser import ARGUMENTS, find
 from tests.conftest import draw
 
 __all__ = ["start"]
@@ -42,9 +42,8 @@ def chromium():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=find(),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--use-fake-device-for-media-stream",
-                  "--use-fake-ui-for-media-stream"],
-        )  # fmt: skip
+            args=[*ARGUMENTS, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
+        )
         yield browser
         browser.close()
 

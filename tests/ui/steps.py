@@ -62,7 +62,19 @@ def settled(page: Page) -> None:
 
 
 def tab(page: Page, name: str) -> None:
-    page.locator("#tabs").get_by_role("tab", name=name, exact=True).click()
+    found = page.locator("#tabs").get_by_role("tab", name=name, exact=True)
+    if not found.is_visible():
+        opened(page, "rail")
+    found.click()
+
+
+def opened(page: Page, part: str) -> None:
+    """Open a part of the page's frame: `rail`, `side` or `settings`."""
+    button = page.locator(f"button[data-frame={part}]")
+    expect(button).to_be_visible()
+    if button.get_attribute("aria-expanded") != "true":
+        button.click()
+    expect(page.locator(f"#{part}")).to_be_visible()
 
 
 def saved(page: Page, view: str, name: str) -> str:

@@ -41,14 +41,27 @@ def violations(page: Page, looks: list[tuple[str, str]], where: str, panel: str 
     return found
 
 
-@pytest.mark.parametrize("locale", LOOKS)
-def test_axe_finds_nothing_serious(chromium, embedded, red, locale):
-    looks = LOOKS[locale]
+def page_with_axe(chromium, server, locale: str) -> Page:
     page = chromium.new_context(locale=locale, permissions=["camera"]).new_page()
     page.add_init_script(AXE_SCRIPT)
-    page.goto(embedded.url)
+    page.goto(server.url)
     expect(page.locator("#badge .ready")).to_be_visible()
-    found = violations(page, looks, "empty")
+    return page
+
+
+@pytest.mark.parametrize("locale", LOOKS)
+def test_axe_finds_nothing_serious_before_anything_was_asked(chromium, app, locale):
+    page = page_with_axe(chromium, app, locale)
+    found = violations(page, LOOKS[locale], "empty")
+    assert not found, "\n".join(found)
+    page.context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("locale", LOOKS)
+def test_axe_finds_nothing_serious_in_an_answer_and_every_panel(chromium, embedded, red, locale):
+    looks = LOOKS[locale]
+    page = page_with_axe(chromium, embedded, locale)
     page.locator("#chat .example").nth(1).click()
     settled(page)
     expect(page.locator("#viewer .labels button")).not_to_have_count(0)
@@ -61,7 +74,7 @@ def test_axe_finds_nothing_serious(chromium, embedded, red, locale):
     expect(page.get_by_test_id("toast-body")).to_be_visible()
     page.locator("#question input[type=file]").set_input_files(red)
     expect(page.locator("#question img")).to_be_visible()
-    found += violations(page, looks, "answered, all panels open")
+    found = violations(page, looks, "answered, all panels open")
     # A notice goes by itself after a while, which may have passed.
     page.evaluate("document.querySelector('[data-testid=toast-close]')?.click()")
     expect(page.get_by_test_id("toast-body")).to_have_count(0)

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from gradio.routes import App
 
 from qwen_demo.ui import gradio_internals
 from tests.api.conftest import start
@@ -11,6 +12,22 @@ from tests.api.conftest import start
 __all__ = ["start"]
 
 ARGUMENTS = ["hi", None, 0, 8, 1, 1, None, None, ""]
+
+
+def test_of_a_page_gradio_makes_the_two_applications_that_are_used(start, monkeypatch):
+    """Each takes as long as the page, so a third would be the longer start of the program."""
+    made, make = [], App.create_app
+
+    def create_app(*args, **kwargs):
+        made.append(make(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(App, "create_app", create_app)
+    app = start()
+    page = app.server.config.app.state.page
+    assert len(made) == 2 and page.app is made[0]
+    with app.client() as http:
+        call(http)
 
 
 @pytest.fixture

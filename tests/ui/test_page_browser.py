@@ -134,6 +134,7 @@ def test_an_image_can_be_pasted_and_dropped(opened, app, red, how):
     expect(page.locator("#chat .user img")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_video_is_asked_about(opened, embedded, tmp_path):
     (tmp_path / "clip.mp4").write_bytes(clip())
     page = opened(embedded)

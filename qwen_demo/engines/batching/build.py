@@ -23,6 +23,7 @@ from qwen_demo.engines.batching.runner import ModelRunner
 from qwen_demo.engines.grammar import Constraint, Grammars
 from qwen_demo.engines.output import Output
 from qwen_demo.engines.tokens import end_ids
+from qwen_demo.models.load import threads_for
 from qwen_demo.models.tools.hermes import stops
 from qwen_demo.types import ChatRequest, Sampling
 
@@ -61,7 +62,8 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
     if plan.pass_tokens and isinstance(vision, VisionEncoder):
         vision.record(encoder.patches_at_once)
     # The embedded model's steps and images are too small to share; its vision encoder is not.
-    step_threads, encoder_threads = (1, 2) if loaded.info.embedded else (0, 0)
+    many = threads_for(settings, loaded.device.type, embedded=loaded.info.embedded)
+    step_threads, encoder_threads = (1, many) if loaded.info.embedded else (many, many)
     ends = end_ids(model)
 
     def refuse(job: Job, error: Exception) -> None:

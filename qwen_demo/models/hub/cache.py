@@ -8,15 +8,15 @@ from qwen_demo.models.hub.listing import WANTED
 
 
 def cached_folder(model_id: str, revision: str | None) -> Path | None:
-    """The hub's cache of a model, if every file is in it. Asks nobody."""
+    """The hub's cache of a model, if every file is in it; None also for what can be no hub id. Asks nobody."""
     import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         folder = huggingface_hub.snapshot_download(
             model_id, revision=revision, local_files_only=True, allow_patterns=list(WANTED)
         )
         Checkpoint.of(Path(folder))
-    except (LocalEntryNotFoundError, FileNotFoundError, ModelLoadError):
+    except (HFValidationError, LocalEntryNotFoundError, FileNotFoundError, ModelLoadError):
         return None
     return Path(folder)

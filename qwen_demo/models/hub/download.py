@@ -106,6 +106,11 @@ class Download:
     def is_cancelled(self) -> bool:
         return self._removes
 
+    def discard(self) -> None:
+        """Remove what has come of files that are not whole, while nothing runs."""
+        for file in self.listing.files:
+            self._part(file).unlink(missing_ok=True)
+
     def missing(self) -> list[RemoteFile]:
         return [file for file in self.listing.files if not self._blob(file).exists()]
 
@@ -146,8 +151,7 @@ class Download:
                 self._report(force=True)
         except DownloadStopped:
             if self._removes:
-                for file in listing.files:
-                    self._part(file).unlink(missing_ok=True)
+                self.discard()
             raise
         self._name_revision()
         return Path(snapshot)
@@ -186,8 +190,12 @@ class Download:
             self._done -= file.size
             part.unlink()
             raise ModelLoadError(
-                f"{file.name} of {self.listing.model_id} arrived with other bytes than the hub names (its hash differs) "
-                "and was removed. Try again; if it stays so, the hub's mirror or a proxy in between is at fault."
+                Sentence(
+                    "{file} of {model} arrived with other bytes than the hub names (its hash differs) and was removed. Try "
+                    "again; if it stays so, the hub's mirror or a proxy in between is at fault.",
+                    file=file.name,
+                    model=self.listing.model_id,
+                )
             )
 
     def _receive(self, file: RemoteFile, opened) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from qwen_demo.errors import ModelLoadError
+from qwen_demo.sentences import Sentence
 
 # What loading reads. Repositories may hold the weights a second time in other formats.
 WANTED = ("*.json", "*.safetensors", "*.jinja", "merges.txt")
@@ -70,7 +71,9 @@ def list_files(model_id: str, revision: str | None, token: str | None, *, timeou
         if any(fnmatch(sibling.rfilename, pattern) for pattern in WANTED)
     ]
     if not any(file.name.endswith(".safetensors") for file in files):
-        raise ModelLoadError(f"{model_id} has no safetensors files on the hub. Choose a repository that has them.")
+        raise ModelLoadError(
+            Sentence("{model} has no safetensors files on the hub. Choose a repository that has them.", model=model_id)
+        )
     assert info.sha, "the hub tells no commit"
     # Small ones first: what a model is can be told before its weights are there.
     return Listing(
@@ -95,20 +98,29 @@ def hub_errors(model_id: str, revision: str | None) -> Iterator[None]:
         yield
     except GatedRepoError as error:
         raise ModelLoadError(
-            f"{model_id} is gated: its page on the hub asks for consent. Give it there, make a token that may read, and "
-            "set QWEN_DEMO_HF_TOKEN."
+            Sentence(
+                "{model} is gated: its page on the hub asks for consent. Give it there, make a token that may read, and "
+                "set QWEN_DEMO_HF_TOKEN.",
+                model=model_id,
+            )
         ) from error
     except RevisionNotFoundError as error:
-        raise ModelLoadError(f"{model_id} has no revision {revision}. Leave --revision away for the newest.") from error
+        gone = "{model} has no revision {revision}. Leave --revision away for the newest."
+        raise ModelLoadError(Sentence(gone, model=model_id, revision=str(revision))) from error
     except RepositoryNotFoundError as error:
         raise ModelLoadError(
-            f"The hub shows no {model_id}: the name is wrong, or it is private. For a private one make a token that may "
-            "read it and set QWEN_DEMO_HF_TOKEN."
+            Sentence(
+                "The hub shows no {model}: the name is wrong, or it is private. For a private one make a token that may "
+                "read it and set QWEN_DEMO_HF_TOKEN.",
+                model=model_id,
+            )
         ) from error
     except OfflineModeIsEnabled as error:
         raise ModelLoadError(
-            f"{model_id} is not in the cache, and HF_HUB_OFFLINE forbids to ask the hub. "
-            "--model embedded works without."
+            Sentence(
+                "{model} is not in the cache, and HF_HUB_OFFLINE forbids to ask the hub. --model embedded works without.",
+                model=model_id,
+            )
         ) from error
     except EntryNotFoundError as error:
         raise ModelLoadError(f"A file of {model_id} is gone from the hub: {error}. Try again.") from error
@@ -117,8 +129,11 @@ def hub_errors(model_id: str, revision: str | None) -> Iterator[None]:
     except Exception as error:  # transport errors have no common public base
         if type(error).__module__.split(".")[0] in TRANSPORTS or isinstance(error, ConnectionError):
             raise ModelLoadError(
-                f"The connection to the hub broke: {type(error).__name__} {error}. What has come stays; try again, or set "
-                "HF_ENDPOINT to a mirror."
+                Sentence(
+                    "The connection to the hub broke: {why}. What has come stays; try again, or set HF_ENDPOINT to a "
+                    "mirror.",
+                    why=f"{type(error).__name__} {error}",
+                )
             ) from error
         raise
 

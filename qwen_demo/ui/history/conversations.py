@@ -129,7 +129,7 @@ def reopen(turns: list[Turn], words: Words = texts) -> Reopened:
             continue
         history.append(render.answer(turn.text))
         if known := generation_params.decode(turn.params):
-            note = render.note(words.kept_answer(known.model, known.temperature))
+            note = render.note(render.behind_clock(words.kept_answer(known.model, known.temperature)))
             # Boxes of the answer are scaled by the budget in it.
             note["metadata"]["id"] = f"max_pixels={known.max_pixels or 0};{turn.params.partition(';')[2]}"
             history.append(note)

@@ -334,4 +334,42 @@ SENTENCES = {
         "分享包中的第 {number} 张图片不是当初分享的那张：哈希值不同。"
     ),
     "The camera gave no image.": "摄像头没有给出图片。",
+    "neither the model hub nor its cache has {model}": "模型库和本地缓存里都没有 {model}",
+    "ZeroGPU has room for it; {where}": "ZeroGPU 容得下它；{where}",
+    # changing the model
+    "{model} is being loaded in the place of the present model ({stage})": (
+        "正在加载 {model}，它将取代当前模型（{stage}）"
+    ),
+    "the answers that have begun are ended": ("正在等已开始的回答结束"),
+    "This machine could not be measured: {why}": ("无法测量这台机器：{why}"),
+    "{model} needs about {needed:.1f} GiB of memory, and there are {free:.1f} GiB, even without the present "
+    "model. Choose a smaller one, or end other programs.": (
+        "{model} 约需 {needed:.1f} GiB 内存，即使不算当前模型，也只有 {free:.1f} GiB。请选较小的模型，或关闭其他程序。"
+    ),
+    "{model} is not offered here.": ("这里不提供 {model}。"),
+    "The present model is still loading. Choose another one after that.": ("当前模型仍在加载。请等它就绪后再选。"),
+    "{model} has no safetensors files on the hub. Choose a repository that has them.": (
+        "{model} 在模型库中没有 safetensors 文件。请选择带有这类文件的仓库。"
+    ),
+    "{model} is gated: its page on the hub asks for consent. Give it there, make a token that may read, and "
+    "set QWEN_DEMO_HF_TOKEN.": (
+        "{model} 需要授权：请先在它的页面上同意条款，再创建一个可读取的令牌并设置 QWEN_DEMO_HF_TOKEN。"
+    ),
+    "{model} has no revision {revision}. Leave --revision away for the newest.": (
+        "{model} 没有版本 {revision}。省略 --revision 即使用最新版本。"
+    ),
+    "The hub shows no {model}: the name is wrong, or it is private. For a private one make a token that may "
+    "read it and set QWEN_DEMO_HF_TOKEN.": (
+        "模型库中没有 {model}：名称有误，或它是私有的。若是私有的，请创建一个可读取它的令牌并设置 QWEN_DEMO_HF_TOKEN。"
+    ),
+    "{model} is not in the cache, and HF_HUB_OFFLINE forbids to ask the hub. --model embedded works without.": (
+        "{model} 不在缓存中，而 HF_HUB_OFFLINE 禁止访问模型库。--model embedded 无需联网。"
+    ),
+    "The connection to the hub broke: {why}. What has come stays; try again, or set HF_ENDPOINT to a mirror.": (
+        "与模型库的连接中断：{why}。已下载的部分会保留；请重试，或把 HF_ENDPOINT 设为镜像。"
+    ),
+    "{file} of {model} arrived with other bytes than the hub names (its hash differs) and was removed. Try "
+    "again; if it stays so, the hub's mirror or a proxy in between is at fault.": (
+        "{model} 的文件 {file} 内容与模型库的哈希不符，已被删除。请重试；若仍如此，则是镜像或中间的代理有问题。"
+    ),
 }

@@ -428,3 +428,64 @@ EXAMPLE_TITLES = {
         "Ask in Chinese",
     )
 }
+# The menu of models; {names} are filled in by the view.
+MODEL_MENU = {
+    "title": "Model",
+    "label": "Model",
+    "embedded": "Embedded demo model",
+    "answers": "answers now",
+    "use": "Use",
+    "use_of": "Use {name}",
+    "fetch": "Download and use",
+    "fetch_of": "Download and use {name}",
+    "comes_with": "comes with the program",
+    "here": "downloaded",
+    "to_fetch": "{size} to download",
+    "size_unknown": "download size not known yet",
+    "needs": "needs {needed} GiB of memory",
+    "needs_more": "needs {needed} GiB of memory, {free} are free",
+    "speed": "about {seconds} s to the first word, then {rate} tokens/s",
+    "free": "{free} GiB of memory are free.",
+    "measuring": "Measuring how quick this machine is…",
+    "everybody": "The model changes for everybody who uses this page. The present one answers until the new one is ready.",
+    "progress": "How much has come",
+    "pause": "Pause",
+    "resume": "Go on",
+    "cancel": "Cancel",
+    "again": "Try again",
+    "dismiss": "Close",
+    "stages": {
+        "downloading": "Downloading {name}",
+        "paused": "{name}: download paused",
+        "loading": "Loading {name}",
+        "draining": "Changing to {name}",
+        "failed": "{name} could not be used",
+    },
+}
+# A line about models of the menu.
+MODELS_KNOWN_FOR = {
+    "embedded": "Shapes, pictograms, short text and simple charts. No photographs.",
+    "Qwen/Qwen2.5-VL-3B-Instruct": "Photographs, documents, charts and clips.",
+    "Qwen/Qwen2.5-VL-7B-Instruct": "The same, with better answers; slower.",
+}
+
+
+def ask_instead(model: str) -> str:
+    return f"Ask {model} instead"
+
+
+def given_up(model: str) -> str:
+    return f"The change to {model} was cancelled."
+
+
+# The page's frame.
+SETTINGS = "Settings"
+SEEN = "What the model sees"
+LAYOUT = {
+    "rail": "Chats",
+    "side": "What the model sees",
+    "side-close": "Close the panel",
+    "settings": "Settings",
+    "settings-close": "Close the settings",
+    "theme": "Dark",
+}

@@ -435,3 +435,61 @@ EXAMPLE_TITLES = {
     "Watch a clip": "看一段视频",
     "Ask in Chinese": "用中文提问",
 }
+MODEL_MENU = {
+    "title": "模型",
+    "label": "模型",
+    "embedded": "内置演示模型",
+    "answers": "正在使用",
+    "use": "使用",
+    "use_of": "使用 {name}",
+    "fetch": "下载并使用",
+    "fetch_of": "下载并使用 {name}",
+    "comes_with": "随程序提供",
+    "here": "已下载",
+    "to_fetch": "需下载 {size}",
+    "size_unknown": "下载大小未知",
+    "needs": "需要 {needed} GiB 内存",
+    "needs_more": "需要 {needed} GiB 内存，目前空闲 {free} GiB",
+    "speed": "首字约 {seconds} 秒，之后每秒 {rate} 个词元",
+    "free": "空闲内存 {free} GiB。",
+    "measuring": "正在测量这台机器的速度…",
+    "everybody": "更换模型对所有使用本页面的人生效。新模型就绪之前，由当前模型作答。",
+    "progress": "下载进度",
+    "pause": "暂停",
+    "resume": "继续",
+    "cancel": "取消",
+    "again": "重试",
+    "dismiss": "关闭",
+    "stages": {
+        "downloading": "正在下载 {name}",
+        "paused": "{name}：下载已暂停",
+        "loading": "正在加载 {name}",
+        "draining": "正在切换到 {name}",
+        "failed": "{name} 无法使用",
+    },
+}
+MODELS_KNOWN_FOR = {
+    "embedded": "图形、图标、简短文字和简单图表；看不懂照片。",
+    "Qwen/Qwen2.5-VL-3B-Instruct": "照片、文档、图表和视频。",
+    "Qwen/Qwen2.5-VL-7B-Instruct": "同上，回答更好，但更慢。",
+}
+
+
+def ask_instead(model: str) -> str:
+    return f"改问 {model}"
+
+
+def given_up(model: str) -> str:
+    return f"已取消切换到 {model}。"
+
+
+SETTINGS = "设置"
+SEEN = "模型看到的内容"
+LAYOUT = {
+    "rail": "对话",
+    "side": "模型看到的内容",
+    "side-close": "关闭面板",
+    "settings": "设置",
+    "settings-close": "关闭设置",
+    "theme": "深色",
+}

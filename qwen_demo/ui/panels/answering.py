@@ -54,7 +54,8 @@ async def answer(
         async with aclosing(chat.paced(service.answer(request, ticket=ticket), service)) as events:
             async for event in events:
                 if isinstance(event, Finished):
-                    yield PanelStep(text, render.statistics(event, words=words)["metadata"]["title"], finished=event)
+                    line = filter(None, [render.timings(event, words), render.ending(event, words)])
+                    yield PanelStep(text, " · ".join(line), finished=event)
                 elif event is None:
                     yield PanelStep(text, "" if text else chat.progress(ticket, service, words))
                 elif isinstance(event, TextDelta):

@@ -62,6 +62,7 @@ def test_every_token_of_a_random_checkpoint_is_some_text():
         assert tokenizer.token_to_id(token["content"]) == token["id"]
 
 
+@pytest.mark.slow
 async def test_one_device_is_no_map_and_answers_the_same(monkeypatch):
     def opened(loaded, **changes):
         return gpu_cases.Opened(loaded, **{**changes, "slots": 4})

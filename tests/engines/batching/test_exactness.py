@@ -54,6 +54,7 @@ def first_turns() -> list[ChatRequest]:
     return [*text, *one, *three, *video]
 
 
+@pytest.mark.slow
 async def test_32_mixed_requests_among_each_other_answer_as_they_do_alone(loaded, started, answer_ids):
     dice = random.Random(4)
     async with started(slots=6, prefill_tokens=40) as engine:

@@ -124,6 +124,7 @@ def code_of(answer: httpx.Response) -> str:
     return answer.json()["error"]["code"]
 
 
+@pytest.mark.slow
 def test_a_killed_engine_loop_is_told_to_all_and_nothing_hangs(start, monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     app = start()
@@ -195,6 +196,7 @@ def test_a_stalled_step_is_told_to_its_callers_and_forgiven(app, monkeypatch):
     assert app.ask().status_code == 200
 
 
+@pytest.mark.slow
 def test_100_clients_that_drop_free_the_batch_and_the_memory(app):
     process = psutil.Process()
 

@@ -70,6 +70,17 @@ def hub_server(hub: Hub) -> Iterator[Hub]:
         thread.join()
 
 
+def use_hub(hub: Hub, monkeypatch, tmp_path) -> None:
+    """In the place of the real one, for this process; what is fetched comes to `tmp_path / "cache"`."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: Hub

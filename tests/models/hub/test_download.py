@@ -17,7 +17,7 @@ from qwen_demo.models.hub.download import Download, DownloadStopped
 from qwen_demo.models.hub.fetch import folder_of
 from qwen_demo.models.hub.listing import list_files
 from qwen_demo.settings import Settings
-from tests.models.hub.hub_server import COMMIT, Hub, hub_server
+from tests.models.hub.hub_server import COMMIT
 
 MODEL = "somebody/small-vl"
 LARGE = bytes(range(256)) * 4096  # 1 MiB
@@ -35,15 +35,10 @@ WANTED = [name for name in FILES if name not in ("README.md", "pytorch_model.bin
 
 
 @pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with hub_server(Hub({MODEL: dict(FILES)})) as hub:
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)
-        monkeypatch.setattr("time.sleep", lambda seconds: None)  # the library waits before it tries again
-        yield hub
+def hub(empty_hub, monkeypatch):
+    empty_hub.files[MODEL] = dict(FILES)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the library waits before it tries again
+    return empty_hub
 
 
 def fetch(on_progress=lambda progress: None, token=None):

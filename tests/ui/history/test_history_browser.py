@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from qwen_demo.engines.scripted import Script
@@ -89,6 +90,7 @@ def test_what_others_put_into_the_storage_is_refused(opened, app):
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.slow
 def test_code_is_copied_and_a_bundle_is_asked_again(opened, app, red, tmp_path):
     app.engine.script = Script(["<b>Red</b>", " it is."])
     page = opened(app)
@@ -127,6 +129,7 @@ def test_code_is_copied_and_a_bundle_is_asked_again(opened, app, red, tmp_path):
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.slow
 def test_each_login_has_its_own_conversations_in_one_browser(profile, start, tmp_path):
     hashed = hash_of_password("right horse")
     (tmp_path / "users").write_text(f"alice:{hashed}\nbob:{hashed}\n")

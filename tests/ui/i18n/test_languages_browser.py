@@ -151,6 +151,7 @@ def uploads_stay_where_they_are(narrow_app, no_settings_of_this_machine, monkeyp
     monkeypatch.setenv("GRADIO_TEMP_DIR", narrow_app.uploads)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("uploads_stay_where_they_are")
 @pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
 def test_nothing_is_said_in_the_other_language(chromium, narrow_app, red, tmp_path, locale):

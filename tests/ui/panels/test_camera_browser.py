@@ -1,11 +1,13 @@
 """The Camera panel in a real browser: never a backlog."""
 
+import pytest
 from playwright.sync_api import expect
 
 from qwen_demo.engines.scripted import Script
 from tests.ui.steps import barrier, looked_over, tab
 
 
+@pytest.mark.slow
 def test_the_camera_never_has_a_backlog_and_stops_when_nobody_looks(opened, app):
     page = opened(app)
     tab(page, "Camera")

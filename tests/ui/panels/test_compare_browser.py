@@ -1,5 +1,6 @@
 """The Compare panel in a real browser: two settings from upload to difference."""
 
+import pytest
 from playwright.sync_api import expect
 
 from qwen_demo.engines.scripted import Script
@@ -7,6 +8,7 @@ from tests.ui.conftest import SIZES
 from tests.ui.steps import looked_over, tab
 
 
+@pytest.mark.slow
 def test_two_settings_from_upload_to_difference(opened, app, red):
     page = opened(app)
     tab(page, "Compare")

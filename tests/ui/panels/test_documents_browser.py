@@ -13,6 +13,7 @@ from tests.answers.test_documents import HOSTILE, PAGE
 from tests.ui.steps import barrier, looked_over, saved, tab
 
 
+@pytest.mark.slow
 def test_a_pdf_is_read_page_by_page_with_its_regions_linked(opened, app, tmp_path):
     page = opened(app)
     (tmp_path / "two.pdf").write_bytes(hostile_pdfs.pdf(hostile_pdfs.words("First"), hostile_pdfs.words("Second")))

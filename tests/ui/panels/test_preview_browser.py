@@ -169,6 +169,7 @@ def test_the_pixel_budget_shows_what_is_lost_before_sending(opened, start, scene
     expect(page.locator("#viewer svg")).not_to_have_class(re.compile("as-seen"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", ["phone"], indirect=True)
 def test_an_image_that_is_switched_off_is_not_sent(opened, embedded, scene, red):
     page = opened(embedded)
@@ -221,6 +222,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 def test_hostile_answers_neither_break_the_page_nor_run(opened, app, scene, red):
     page = opened(app)
     ask(page, " ".join(HOSTILE), scene)

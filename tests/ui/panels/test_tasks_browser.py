@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from qwen_demo.engines.scripted import Script
@@ -9,6 +10,7 @@ from qwen_demo.ui.panels.tasks.tasks import TASKS
 from tests.ui.steps import drawn, looked_over, tab
 
 
+@pytest.mark.slow
 def test_a_preset_fills_in_image_question_and_controls(opened, app):
     page = opened(app)
     app.engine.script = Script(["yes"])
@@ -52,6 +54,7 @@ def test_the_schema_reaches_the_engine(opened, app):
     expect(page.locator("#chat")).to_contain_text("cannot hold an answer to a JSON schema")
 
 
+@pytest.mark.slow
 def test_the_embedded_model_says_what_it_cannot_do_and_reads_a_page(opened, embedded):
     page = opened(embedded)
     tab(page, "Tasks")

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from qwen_demo.engines.scripted import Script
@@ -62,6 +63,7 @@ RECORDER = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_a_video_is_recorded(opened, app):
     page = opened(app)
     tab(page, "Video")

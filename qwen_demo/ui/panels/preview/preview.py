@@ -34,12 +34,16 @@ class PreviewWidgets:
     attached: gr.Textbox
 
 
-def draw() -> PreviewWidgets:
+def draw() -> tuple[gr.HTML, gr.HTML, gr.Textbox]:
+    """Viewer, context and the hidden paths of attached files, for `with_budget`."""
     view = viewer.draw()
-    with gr.Group():
-        items = context.draw()
-        budget = context.draw_budget()
-    return PreviewWidgets(view, items, budget, gr.Textbox("[]", visible="hidden", label="attached files"))
+    return view, context.draw(), gr.Textbox("[]", visible="hidden", label="attached files")
+
+
+def with_budget(views: tuple[gr.HTML, gr.HTML, gr.Textbox], budget: gr.Slider) -> PreviewWidgets:
+    """The budget is drawn among the settings."""
+    view, items, attached = views
+    return PreviewWidgets(view, items, budget, attached)
 
 
 class Preview:

@@ -1,9 +1,11 @@
 """Prints, as JSON, how far the decode step's kernels are from the plain path; run with TRITON_INTERPRET=1.
 
-A process of its own: Triton reads that variable when it is imported.
+A process of its own: Triton reads that variable when it is imported. Its arguments are the names of `PARTS`.
 """
 
+import functools
 import json
+import sys
 from types import SimpleNamespace
 
 import torch
@@ -31,6 +33,7 @@ def model_of(kind: type, quantization: str = ""):
     return model
 
 
+@functools.cache
 def made(kind: type, quantization: str = "") -> decoders.LeanDecoder:
     return decoders.LeanDecoder(model_of(kind, quantization))
 
@@ -127,24 +130,26 @@ def vision_error() -> float:
     return checks.difference(made, expected)
 
 
+def fits() -> list[bool]:
+    return [KernelStep.fits(decoder) for decoder in (made(Plain), made(FusedNf4, "nf4"), made(Modules))]
+
+
+PARTS = {
+    "fits": fits,
+    "fp8": lambda: checks.kernel_errors(in_fp8(), rows=2),
+    "step": lambda: checks.kernel_errors(made(Plain), rows=2),
+    "stages": stage_errors,
+    "mixed": lambda: mixed_errors(made(Plain)),
+    "vision": vision_error,
+    "products": lambda: checks.product_errors(made(FusedNf4, "nf4"), [1, 17]),
+}
+
+
 @torch.inference_mode()
-def main() -> None:
+def main(names: list[str]) -> None:
     attention.PROGRAMS = 8  # the interpreter runs them one after another
-    plain, quantised, eight = made(Plain), made(FusedNf4, "nf4"), in_fp8()
-    print(
-        json.dumps(
-            {
-                "fits": [KernelStep.fits(decoder) for decoder in (plain, quantised, made(Modules))],
-                "fp8": checks.kernel_errors(eight, rows=2),
-                "step": checks.kernel_errors(plain, rows=2),
-                "stages": stage_errors(),
-                "mixed": mixed_errors(plain),
-                "vision": vision_error(),
-                "products": checks.product_errors(quantised, [1, 17]),
-            }
-        )
-    )
+    print(json.dumps({name: PARTS[name]() for name in names}))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

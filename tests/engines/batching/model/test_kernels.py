@@ -70,25 +70,29 @@ def test_steps_that_cannot_be_recorded_run_without(loaded, monkeypatch):
     assert torch.equal(stages.decode(x, numbers.expand(3, -1), numbers, numbers), 2 * x)
 
 
-def test_kernels_compute_what_the_plain_path_does():
+def interpreted(*parts: str) -> dict:
     """In Triton's interpreter, in float32; on a GPU the engine compares them once more at its start."""
     script = Path(__file__).with_name("interpreted.py")
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, script, *parts]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_kernels_compute_what_the_plain_path_does():
+    errors = interpreted("stages")["stages"]
+    assert {"stages/prefill", "stages/decode", "stages/prefill stored", "stages/decode stored"} == errors.keys()
+    assert all(error < 1e-5 for error in errors.values()), errors
+
+
+@pytest.mark.slow
+def test_kernels_compute_it_alone_with_other_weights_and_in_mixed_passes():
+    found = interpreted("fits", "fp8", "step", "mixed", "vision", "products")
     assert found["fits"] == [True, True, False]
-    errors = found["step"] | found["products"] | found["stages"]
+    errors = found["step"] | found["products"]
     assert {"norm", "silu_and_mul", "apply_rope", "apply_rope_and_store", "attention"} <= errors.keys()
-    assert {
-        "prefill",
-        "decode",
-        "qkv/1",
-        "down/17",
-        "stages/prefill",
-        "stages/decode",
-        "stages/decode stored",
-    } <= errors.keys()
+    assert {"prefill", "decode", "qkv/1", "down/17"} <= errors.keys()
     assert all(error < 1e-5 for error in errors.values()), errors
     mixed = found["mixed"]
     assert {"mixed/137", "mixed/150", "mixed/150 state", "mixed/0 stored"} <= mixed.keys()

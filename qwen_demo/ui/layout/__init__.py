@@ -1,0 +1,1 @@
+"""The page's frame: header, rail, conversation, side panel, settings drawer."""

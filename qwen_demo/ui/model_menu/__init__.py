@@ -1,0 +1,1 @@
+"""The header's menu of models, and the button that asks another one."""
