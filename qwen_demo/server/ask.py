@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from qwen_demo.answers.places import places as places_in
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.media import Viewing
-from qwen_demo.models.pixels import PixelBounds
+from qwen_demo.models.pixels import seen_views
 from qwen_demo.points.cut import CUTS
 from qwen_demo.points.exports import as_csv, as_json
 from qwen_demo.points.frame import UPS
 from qwen_demo.points.words import parts_of
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
-from qwen_demo.types import ChatRequest, Finished, Image, Message, Points, Sampling, Text, TextDelta, Video
+from qwen_demo.types import ChatRequest, Finished, Image, Message, ModelInfo, Points, Sampling, Text, TextDelta, Video
 
 if TYPE_CHECKING:
     from qwen_demo.media import MediaLoader
@@ -82,15 +82,15 @@ async def _answer(
                     print(event.text, end="", flush=True)
                     text += event.text
         if places:
-            _write_places(places, text, models[-1], PixelBounds.of(service.status().model))
+            _write_places(places, text, models[-1], service.status().model)
     finally:
         await service.close()
     return 0
 
 
-def _write_places(file: Path, text: str, points: Points, bounds: PixelBounds) -> None:
+def _write_places(file: Path, text: str, points: Points, model: ModelInfo) -> None:
     """What the answer marks in the last model, in its own coordinates."""
-    marks, things = places_in(text, points, [bounds.seen(*view.image.size) for view in points.views])
+    marks, things = places_in(text, points, seen_views(points, model))
     table = as_csv(things, marks) if file.suffix.lower() == ".csv" else as_json(points, things, marks)
     file.write_text(table, encoding="utf-8", newline="")
     print(f"({len(things)} places written to {file})", file=sys.stderr)

@@ -39,7 +39,7 @@ DOCUMENT_FILES = [".pdf", *IMAGE_FILES]
 MEDIA_FILES = ["image", "video", *IMAGES, *VIDEOS, *MODELS]
 
 
-_UNSHOWN = ("image/tiff", "image/heic")
+_UNSHOWN = ("image/tiff", "image/heic", *MODELS.values())
 
 
 def shown_type(name: str) -> str | None:
@@ -50,4 +50,4 @@ def shown_type(name: str) -> str | None:
 
 def media_type(name: str) -> str | None:
     """By the ending of a file's name; None for one that is not in the table."""
-    return (IMAGES | VIDEOS).get(Path(name).suffix.lower())
+    return (IMAGES | VIDEOS | MODELS).get(Path(name).suffix.lower())
