@@ -55,7 +55,7 @@ class Reader:
             return (Text(str(part["text"])),) if part.get("text") else ()
         if kind in ("image_url", "video_url", "model_url"):
             url = part.get(kind)
-            wanted = "points" if kind == "model_url" else None
+            wanted: Kind | None = "points" if kind == "model_url" else None
             return parts_of(await self.url(url.get("url", "") if isinstance(url, dict) else str(url), wanted))
         if kind in ("file", "image", "video", "path"):
             return parts_of(await self.file(part if kind == "path" else part.get(kind)))

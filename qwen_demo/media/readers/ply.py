@@ -1,5 +1,7 @@
 """PLY, the polygon file format of Stanford, in words or binary, points or polygons."""
 
+from typing import Any, Literal
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +22,10 @@ _TYPES = {
 }
 _HEADER_BYTES = 1 << 16
 _MOST_CORNERS = 255
-Element = tuple[str, int, list[tuple[str, ...]]]  # name, count, (type, name) or ("list", type, type, name)
+Properties = list[tuple[str, ...]]  # (type, name) or ("list", type, type, name)
+Element = tuple[str, int, Properties]  # name, count, properties
+Corners = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # how many of each polygon, and all of them
+Found = tuple[np.ndarray | Corners, list[str], int]  # records or corners, names, where the next element begins
 
 
 def read(data: memoryview, limits: Limits) -> Raw:
@@ -81,8 +86,7 @@ def _header(data: memoryview) -> tuple[str, list[Element], int]:
     return form, elements, start
 
 
-def _binary(data: memoryview, at: int, count: int, properties: list[tuple[str, ...]], order: str) -> tuple:
-    """(records or (counts, corners)), names, where the next element begins."""
+def _binary(data: memoryview, at: int, count: int, properties: Properties, order: str) -> Found:
     lists = [each for each in properties if each[0] == "list"]
     names = [each[-1] for each in properties]
     if len(set(names)) < len(names):
@@ -102,8 +106,8 @@ def _binary(data: memoryview, at: int, count: int, properties: list[tuple[str, .
 _LAST = 1 << 62  # what follows a list is not looked for
 
 
-def _lists(data: memoryview, at: int, count: int, properties: list[tuple[str, ...]], order: str) -> tuple:
-    """(counts, corners) of an element with one list in it."""
+def _lists(data: memoryview, at: int, count: int, properties: Properties, order: str) -> Corners:
+    """Of an element with one list in it."""
     if at >= _LAST:
         raise Refused("columns")
     width = np.dtype(next(each for each in properties if each[0] == "list")[1]).itemsize
@@ -120,14 +124,14 @@ def _lists(data: memoryview, at: int, count: int, properties: list[tuple[str, ..
     return _uneven(data, at, count, properties, order, width)
 
 
-def _uneven(data: memoryview, at: int, count: int, properties: list, order: str, width: int) -> tuple:
+def _uneven(data: memoryview, at: int, count: int, properties: Properties, order: str, width: int) -> Corners:
     """The same one by one, where polygons differ."""
     kind = _list(properties)[2]
     each = np.dtype(kind).itemsize
     place = _place(properties)
     before = sum(np.dtype(p[0]).itemsize for p in properties[:place])
     after = sum(np.dtype(p[0]).itemsize for p in properties[place + 1 :])
-    endian = "big" if order == ">" else "little"
+    endian: Literal["big", "little"] = "big" if order == ">" else "little"
     sizes: list[int] = []
     places: list[int] = []
     for _ in range(count):
@@ -150,21 +154,21 @@ def _uneven(data: memoryview, at: int, count: int, properties: list, order: str,
     return counts, octets.copy().view(order + kind).reshape(-1).astype(np.int64)
 
 
-def _place(properties: list[tuple[str, ...]]) -> int:
+def _place(properties: Properties) -> int:
     return next(k for k, each in enumerate(properties) if each[0] == "list")
 
 
-def _list(properties: list[tuple[str, ...]]) -> tuple[str, ...]:
+def _list(properties: Properties) -> tuple[str, ...]:
     return properties[_place(properties)]
 
 
-def _field(each: tuple[str, ...], order: str, size: int) -> tuple:
+def _field(each: tuple[str, ...], order: str, size: int) -> tuple[str, Any]:
     if each[0] == "list":
         return each[3], np.dtype([("n", order + each[1]), ("v", order + each[2], (size,))])
     return each[-1], order + each[0]
 
 
-def _words(text: bytes, at: int, count: int, properties: list[tuple[str, ...]]) -> tuple:
+def _words(text: bytes, at: int, count: int, properties: Properties) -> Found:
     """As `_binary`, of lines."""
     names = [each[-1] for each in properties]
     end = _after_lines(text, at, count)
@@ -184,8 +188,8 @@ def _words(text: bytes, at: int, count: int, properties: list[tuple[str, ...]]) 
     return _split(flat, count), names, end
 
 
-def _split(flat: npt.NDArray[np.floating], count: int) -> tuple:
-    """(counts, corners) of numbers in which each polygon's size stands before its corners."""
+def _split(flat: npt.NDArray[np.floating], count: int) -> Corners:
+    """Of numbers in which each polygon's size stands before its corners."""
     if not np.isfinite(flat).all():
         raise Refused("damaged")
     whole = flat.astype(np.int64)

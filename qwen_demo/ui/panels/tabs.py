@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
@@ -92,7 +93,7 @@ def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> No
     page_outputs = [pages.file, pages.task, pages.prompt]
 
     model_outputs = [panels.points.file, panels.points.question]
-    groups = (chat_outputs, clip_outputs, page_outputs, model_outputs)
+    groups: tuple[list[Any], ...] = (chat_outputs, clip_outputs, page_outputs, model_outputs)
 
     def pick(event: gr.EventData, request: gr.Request):
         task = tasks.pick(event_data(event), words_for(request))
