@@ -14,7 +14,7 @@ from qwen_demo.media import MediaLoader, Viewing
 from qwen_demo.points import camera
 from qwen_demo.points.places import Box3D, at_point, iou
 from qwen_demo.settings import Settings
-from qwen_demo.types import Points
+from qwen_demo.types import Camera, Points
 
 SCENES = 100
 SIDE = 448
@@ -122,22 +122,31 @@ def ply(xyz: np.ndarray, rgb: np.ndarray) -> bytes:
     return head.encode() + table.tobytes()
 
 
-def front_of(at: camera.Camera, solids: list[Solid], scene: Made) -> np.ndarray:
-    """[SIDE, SIDE]: the least depth of any of these solids, the pixels around counted in."""
+def front_of(at: Camera, solid: Solid, scene: Made) -> np.ndarray:
+    """[SIDE, SIDE]: its least depth in a view, that of the pixels around counted in."""
     front = np.full((SIDE, SIDE), np.inf)
-    for solid in solids:
-        seen = camera.seen_at(at, scene.placed(solid))
-        x, y = (seen[:, k].astype(int).clip(1, SIDE - 2) for k in (0, 1))
-        np.minimum.at(front, (y, x), seen[:, 2])
-    return np.min([np.roll(front, (dy, dx), (0, 1)) for dy in range(-2, 3) for dx in range(-2, 3)], axis=0)
+    seen = camera.seen_at(at, scene.placed(solid))
+    x, y = (seen[:, k].astype(int).clip(2, SIDE - 3) for k in (0, 1))
+    np.minimum.at(front, (y, x), seen[:, 2])
+    for axis in (0, 1):
+        front = np.min([np.roll(front, step, axis) for step in range(-2, 3)], axis=0)
+    return front
 
 
-def marked(points: Points, view: int, solid: Solid, scene: Made) -> tuple[float, float, float, float] | None:
+def fronts_of(points: Points, scene: Made) -> np.ndarray:
+    """[views, solids, SIDE, SIDE]"""
+    return np.array([[front_of(view.camera, solid, scene) for solid in scene.solids] for view in points.views])
+
+
+def marked(
+    points: Points, view: int, solid: Solid, scene: Made, fronts: np.ndarray
+) -> tuple[float, float, float, float] | None:
     """The rectangle around a solid in a view, exactly; None where more than a tenth is behind others."""
     at = points.views[view].camera
     seen = camera.seen_at(at, scene.placed(solid))
     x, y = (seen[:, k].astype(int).clip(1, SIDE - 2) for k in (0, 1))
-    hidden = front_of(at, [other for other in scene.solids if other is not solid], scene)[y, x] < seen[:, 2]
+    others = [number for number, other in enumerate(scene.solids) if other is not solid]
+    hidden = fronts[view, others].min(0)[y, x] < seen[:, 2]
     if hidden.mean() > 0.1:
         return None
     low, high = seen[:, :2].min(0), seen[:, :2].max(0)
@@ -149,16 +158,17 @@ async def scene_figures(seed: int, loader: MediaLoader) -> list[dict]:
     scene = made(seed)
     points = await loader.load_bytes(scene.data, kind="points", clip=Viewing(pixels=SIDE**2))
     assert isinstance(points, Points)
-    size = 10.0 * scene.scale
-    rows, objects = [], []
+    rows, objects, fronts = [], [], fronts_of(points, scene)
     for solid in scene.solids:
-        boxes = [(view, box) for view in range(len(points.views)) if (box := marked(points, view, solid, scene))]
+        boxes = [
+            (view, box) for view in range(len(points.views)) if (box := marked(points, view, solid, scene, fronts))
+        ]
         label = f"{solid.color} {solid.kind}"
         objects += [
             {"view": view + 1, "bbox_2d": [round(edge, 2) for edge in box], "label": label} for view, box in boxes
         ]
         rows.append(
-            {"seed": seed, "label": label, "views": len(boxes), "away": place_error(points, solid, scene, size)}
+            {"seed": seed, "label": label, "views": len(boxes), "away": place_error(points, solid, scene, fronts)}
         )
     _, things = places(json.dumps(objects), points, [(SIDE, SIDE)] * len(points.views))
     found = {thing.label: thing for thing in things}
@@ -177,12 +187,12 @@ def truth(points: Points, solid: Solid, scene: Made) -> Box3D:
     return Box3D(middle, tuple(map(float, high - low)), middle, middle)
 
 
-def place_error(points: Points, solid: Solid, scene: Made, size: float) -> list[float]:
+def place_error(points: Points, solid: Solid, scene: Made, fronts: np.ndarray) -> list[float]:
     """Distances, in scene sizes, of places on the solid from where a mark at their pixel leads.
 
     Of places that a view shows: nothing of any solid is before them, and the pixels around are the solid's, too.
     """
-    errors = []
+    errors, size = [], 10.0 * scene.scale
     around = scene.placed(solid)
     for index, view in enumerate(points.views):
         seen = camera.seen_at(view.camera, around)
@@ -190,7 +200,7 @@ def place_error(points: Points, solid: Solid, scene: Made, size: float) -> list[
         colors = view.image.raster.array()[0].astype(int)
         own = np.abs(colors - COLORS[solid.color]).sum(2) < 12
         inner = np.min([own[y + dy, x + dx] for dy in (-2, 0, 2) for dx in (-2, 0, 2)], axis=0)
-        near = front_of(view.camera, scene.solids, scene)[y, x]
+        near = fronts[index].min(0)[y, x]
         for number in np.flatnonzero(inner & (seen[:, 2] <= near + 0.01 * size))[::200]:
             found = at_point(points, index, *seen[number, :2])
             errors.append(float(np.linalg.norm(np.array(found.center) - around[number])) / size)

@@ -73,10 +73,10 @@ class Box3D:
     high: Vector
 
 
-def depths_of(points: Points, view: int) -> npt.NDArray[np.int64]:
-    """[side, side] levels of depth; `camera.NOTHING` where nothing is."""
-    parts = points.depths.array()[view].astype(np.int64)
-    levels: npt.NDArray[np.int64] = parts[:, :, 0] << 16 | parts[:, :, 1] << 8 | parts[:, :, 2]
+def depths_of(points: Points, view: int, part: tuple[slice, slice] = (slice(None), slice(None))) -> Whole:
+    """[rows, columns] levels of depth of all or some pixels; `camera.NOTHING` where nothing is."""
+    parts = points.depths.array()[view][part].astype(np.int64)
+    levels: Whole = parts[:, :, 0] << 16 | parts[:, :, 1] << 8 | parts[:, :, 2]
     return levels
 
 
@@ -104,10 +104,9 @@ def ray(at: Camera, x: float, y: float) -> Ray:
 def at_point(points: Points, view: int, x: float, y: float) -> Found:
     """What the pixel at (x, y), or the nearest one with something in it, shows."""
     at = points.views[view].camera
-    levels = depths_of(points, view)
     column, row = (min(max(int(value), 0), at.side - 1) for value in (x, y))
     top, left = max(0, row - _NEAR), max(0, column - _NEAR)
-    window = levels[top : row + _NEAR + 1, left : column + _NEAR + 1]
+    window = depths_of(points, view, (slice(top, row + _NEAR + 1), slice(left, column + _NEAR + 1)))
     rows, columns = np.nonzero(window != camera.NOTHING)
     if not len(rows):
         return Found(view, ray(at, x, y), np.empty((0, 3)), None)
@@ -128,7 +127,7 @@ def in_box(points: Points, view: int, box: Sequence[float]) -> Found:
     middle = ray(at, (x1 + x2) / 2, (y1 + y2) / 2)
     left, top = (min(max(int(value + 0.5), 0), at.side - 1) for value in (x1, y1))
     right, bottom = max(left + 1, int(x2 + 0.5)), max(top + 1, int(y2 + 0.5))
-    window = depths_of(points, view)[top:bottom, left:right]
+    window = depths_of(points, view, (slice(top, bottom), slice(left, right)))
     there = window != camera.NOTHING
     if not there.any():
         return Found(view, middle, np.empty((0, 3)), None)

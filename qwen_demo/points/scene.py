@@ -63,13 +63,8 @@ class Scene:
         """[n, 3], those that are drawn as points."""
         return self.xyz[self.loose]
 
-    def bounds(self) -> tuple[Floats, Floats]:
-        """Lowest and highest corner of what is drawn, in units of `span`."""
-        used = self.xyz if len(self.points) == len(self.xyz) else self.sample(1 << 20)
-        return used.min(0), used.max(0)
-
     def sample(self, most: int) -> Floats:
-        """[about `most`, 3] points of all that is drawn: vertices, and places on triangles by their area."""
+        """[about `most`, 3] points of all that is drawn: places on triangles by their area, some corners, points."""
         loose = self.points
         if not self.surfaces:
             return loose[:: max(1, len(loose) // most)]
@@ -78,13 +73,14 @@ class Scene:
         areas = np.linalg.norm(np.cross(b - a, c - a), axis=1).astype(np.float64)
         total = areas.cumsum()
         random = np.random.default_rng(0)
-        count = max(1, most - min(most, 3 * len(corners)) - min(len(loose), most // 2))
+        # A finely cut ball must not outweigh the two triangles of a floor.
+        count = most - most // 4 if not len(loose) else most // 2
         picked = np.minimum(np.searchsorted(total, random.random(count) * total[-1]), len(corners) - 1)
         u, v = random.random((2, count), np.float32)
         flip = u + v > 1
         u, v = np.where(flip, 1 - u, u)[:, None], np.where(flip, 1 - v, v)[:, None]
         on = a[picked] + u * (b - a)[picked] + v * (c - a)[picked]
-        ends = np.concatenate([a, b, c])[: min(most, 3 * len(corners))]
+        ends = a[:: max(1, 4 * len(a) // most)]
         return np.concatenate([on, ends, loose[:: max(1, 2 * len(loose) // most)]])
 
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import trimesh
 
 from qwen_demo.points import buffer, camera, sides
 from qwen_demo.points.frame import frame_of
 from qwen_demo.points.places import depths_of
 from qwen_demo.points.rule import label_of
-from qwen_demo.points.scene import Nothing, scene_of
+from qwen_demo.points.scene import Nothing, Surface, scene_of
 from qwen_demo.points.words import parts_of
 from qwen_demo.types import Image, Text
 from tests.points.conftest import box, points_of
@@ -70,6 +71,16 @@ def test_a_floor_tells_which_way_is_up():
     assert frame[2] @ turn[:, 2] > 0.9995
     assert np.allclose(frame @ frame.T, np.eye(3))
     assert np.linalg.det(frame) == pytest.approx(1)
+
+
+def test_a_finely_cut_thing_does_not_outweigh_the_floor():
+    """Of a model's triangles nearly all are a small ball's."""
+    ball = trimesh.creation.icosphere(4, 0.2)
+    floor, sides_of_it = box((0, -0.05, 0), (5, 0, 4))
+    wall, sides_of_wall = box((0, 0, 4), (5, 1.6, 4.05))
+    xyz = np.concatenate([floor, wall, ball.vertices + np.array([2, 1, 2])])
+    corners = np.concatenate([sides_of_it, np.array(sides_of_wall) + 8, ball.faces + 16])
+    assert frame_of(scene_of(xyz, None, (Surface(corners),)), habit="z")[2].tolist() == [0, 1, 0]
 
 
 def test_without_a_floor_the_formats_own_axis_is_up():

@@ -13,8 +13,8 @@ from typing import Any
 import gradio as gr
 
 from qwen_demo.errors import InvalidRequest
-from qwen_demo.sentences import Sentence
 from qwen_demo.points.words import parts_of
+from qwen_demo.sentences import Sentence
 from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Message, Sampling, Text
 from qwen_demo.ui import assets
