@@ -2,6 +2,9 @@
 
 # Questions of cards by their English; the others stay, as the embedded model was not taught them in Chinese.
 QUESTIONS = {
+    "Where is each object? Mark it in every view that shows it, in JSON.": (
+        "每个物体在哪里？请在每个能看到它的视图中以 JSON 标出。"
+    ),
     "Describe the image.": "描述这张图片",
     "How many apples are there?": "图里有几个苹果？",
     "Read the text.": "读出图中的文字",
@@ -204,7 +207,10 @@ SENTENCES = {
     "Unpack it and send what is in it.": "请解压后发送其中的文件。",
     "an image: {images}": "图片：{images}",
     "a video: {videos}": "视频：{videos}",
-    "an image ({images}) or a video ({videos})": "图片（{images}）或视频（{videos}）",
+    "a point cloud or 3D model: {models}": "点云或三维模型：{models}",
+    "an image ({images}), a video ({videos}), or a point cloud or 3D model ({models})": (
+        "图片（{images}）、视频（{videos}），或点云、三维模型（{models}）"
+    ),
     "{name} has {size}; the limit is {limit}. Send a smaller file, or start the server with a higher --{setting}.": (
         "{name} 大小为 {size}；上限为 {limit}。请发送更小的文件，或在启动服务器时调高 --{setting}。"
     ),
@@ -259,6 +265,44 @@ SENTENCES = {
     ),
     "The part from {start:g} s to {end:g} s of a video is empty. Give 0 <= start < end.": (
         "视频中 {start:g} 秒到 {end:g} 秒的片段是空的。请保证 0 <= 开始 < 结束。"
+    ),
+    # point clouds and 3D models
+    "{name} has no points in it.": "{name} 中没有点。",
+    "{name} has no point with three finite coordinates.": "{name} 中没有任何一个点具有三个有限的坐标。",
+    "{name} needs more memory to read than is allowed. Send fewer points.": (
+        "读取 {name} 需要的内存超过了上限。请减少点数。"
+    ),
+    "{name} has {value:,.0f} points; the limit is {points:,}. "
+    "Thin it out, or start the server with a higher --max-points.": (
+        "{name} 有 {value:,.0f} 个点；上限为 {points:,}。请抽稀，或在启动服务器时调高 --max-points。"
+    ),
+    "{name} has {value:,.0f} triangles; the limit is {triangles:,}. "
+    "Simplify it, or start the server with a higher --max-triangles.": (
+        "{name} 有 {value:,.0f} 个三角形；上限为 {triangles:,}。请简化模型，或在启动服务器时调高 --max-triangles。"
+    ),
+    "{name} has textures of more than {pixels:,} pixels (--max-image-pixels). Scale them down.": (
+        "{name} 的纹理超过 {pixels:,} 像素（--max-image-pixels）。请缩小纹理。"
+    ),
+    "{name} is cut short, or states more than it holds. Save it again.": (
+        "{name} 不完整，或声明的内容多于实际内容。请重新保存。"
+    ),
+    "{name} is not made of x, y and z as this kind of file has them. Save it again, as PLY or GLB.": (
+        "{name} 没有这种文件应有的 x、y、z。请重新保存为 PLY 或 GLB。"
+    ),
+    "{name} refers to other files, which are not opened. Save it as one file, GLB for instance.": (
+        "{name} 引用了其他文件，这些文件不会被打开。请保存为单个文件，例如 GLB。"
+    ),
+    "{name} is packed by an extension that is not read (Draco, meshopt, quantised or sparse data). Save it without.": (
+        "{name} 使用了无法读取的压缩扩展（Draco、meshopt、量化或稀疏数据）。请不使用它重新保存。"
+    ),
+    "{name} has a node below itself or below two others, which glTF does not allow.": (
+        "{name} 中有节点位于自身之下或同时位于两个节点之下，glTF 不允许这样。"
+    ),
+    "Reading and drawing {name} took longer than {limit_s:g} s (--points-timeout-s). Send fewer points.": (
+        "读取并绘制 {name} 用时超过 {limit_s:g} 秒（--points-timeout-s）。请减少点数。"
+    ),
+    "{name} made the reader fail: it is damaged or needs too much memory.": (
+        "{name} 使读取器出错：文件已损坏或需要太多内存。"
     ),
     # documents
     "{name} has {size:.1f} MiB; the limit is {limit:.1f} MiB. "

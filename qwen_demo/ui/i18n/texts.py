@@ -171,6 +171,7 @@ TOKENS_PER_SECOND = COUNTS["speed"]
 TAB_CHAT = "Chat"
 TAB_VIDEO = "Video"
 TAB_DOCUMENTS = "Documents"
+TAB_POINTS = "3D"
 TAB_TASKS = "Tasks"
 TAB_CAMERA = "Camera"
 TAB_COMPARE = "Compare"
@@ -269,6 +270,7 @@ TASK_TITLES = {
     "document": "Parse a document",
     "video": "Events of a video",
     "gui": "Find a GUI element",
+    "room": "Find things in space",
 }
 TASKS = {
     "title": "What it can do",
@@ -278,8 +280,32 @@ TASKS = {
     "schema": "with a JSON schema",
     "video": "in the Video tab",
     "documents": "in the Documents tab",
+    "points": "in the 3D tab",
     "titles": TASK_TITLES,
 }
+
+POINTS_FILE = "Point cloud or 3D model"
+POINTS_VIEWS = "What the model sees"
+POINTS_MODEL = "To turn it"
+POINTS_QUESTION = "Question about the scene"
+POINTS_QUESTION_VALUE = "Where is each object? Mark it in every view that shows it, in JSON."
+POINTS_ANSWER = "Answer"
+POINTS_UP = "Up"
+POINTS_UP_AUTO = "found"
+POINTS_CUT = "Left out"
+POINTS_CUTS = {"none": "nothing", "floor": "the floor", "ceiling": "the ceiling", "both": "floor and ceiling"}
+POINTS_COUNT = "Views"
+POINTS_SIDE = "Pixels of a side"
+POINTS_THINGS = "Marked things, in the data's own unit"
+POINTS_FILES = "As JSON and CSV"
+NO_POINTS = "Choose a point cloud or 3D model first."
+
+
+def points_note(points: int, triangles: int, left_out: int, tokens: int) -> str:
+    what = f"{points:,} points" if not triangles else f"{triangles:,} triangles"
+    rest = f"; {left_out:,} that were no numbers or lay far off are left out" if left_out else ""
+    return f"{what}{rest}. The views cost {tokens:,} tokens."
+
 
 NO_TASK = "There is no such task."
 CAMERA_QUESTION = "Question, asked of every image"

@@ -164,6 +164,7 @@ TOKENS_PER_SECOND = COUNTS["speed"]
 TAB_CHAT = "对话"
 TAB_VIDEO = "视频"
 TAB_DOCUMENTS = "文档"
+TAB_POINTS = "三维"
 TAB_TASKS = "任务"
 TAB_CAMERA = "摄像头"
 TAB_COMPARE = "比较"
@@ -260,6 +261,7 @@ TASK_TITLES = {
     "document": "解析文档",
     "video": "视频中的时刻",
     "gui": "查找界面元素",
+    "room": "在空间中定位物体",
 }
 TASKS = {
     "title": "它能做什么",
@@ -269,8 +271,32 @@ TASKS = {
     "schema": "带 JSON 模式",
     "video": "在“视频”标签页",
     "documents": "在“文档”标签页",
+    "points": "在“三维”标签页中",
     "titles": TASK_TITLES,
 }
+
+POINTS_FILE = "点云或三维模型"
+POINTS_VIEWS = "模型看到的视图"
+POINTS_MODEL = "可以转动"
+POINTS_QUESTION = "关于场景的问题"
+POINTS_QUESTION_VALUE = "每个物体在哪里？请在每个能看到它的视图中以 JSON 标出。"
+POINTS_ANSWER = "回答"
+POINTS_UP = "向上的轴"
+POINTS_UP_AUTO = "自动寻找"
+POINTS_CUT = "去掉"
+POINTS_CUTS = {"none": "不去掉", "floor": "地面", "ceiling": "天花板", "both": "地面和天花板"}
+POINTS_COUNT = "视图数"
+POINTS_SIDE = "边长（像素）"
+POINTS_THINGS = "标出的物体（数据自身的单位）"
+POINTS_FILES = "导出为 JSON 和 CSV"
+NO_POINTS = "请先选择一个点云或三维模型。"
+
+
+def points_note(points: int, triangles: int, left_out: int, tokens: int) -> str:
+    what = f"{points:,} 个点" if not triangles else f"{triangles:,} 个三角形"
+    rest = f"；已略去 {left_out:,} 个不是数或离得很远的点" if left_out else ""
+    return f"{what}{rest}。这些视图需要 {tokens:,} 个词元。"
+
 
 NO_TASK = "没有这个任务。"
 CAMERA_QUESTION_VALUE = "描述这张图片"
