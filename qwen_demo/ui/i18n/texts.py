@@ -3,7 +3,7 @@
 TITLE = "Qwen2.5-VL"
 CONVERSATION = "Conversation"
 QUESTION = "Question"
-PLACEHOLDER = "Ask about an image, a clip or a document"
+PLACEHOLDER = "Ask about an image or a clip"
 EMPTY_QUESTION = "Type a question or add an image first."
 LOOKING = "Looking at it"
 STOPPED = "Stopped. What was written so far stays; Retry starts the answer again."

@@ -1,7 +1,7 @@
 """What the page says, in Chinese: the same names as in `texts`."""
 
 TITLE = "Qwen2.5-VL"
-PLACEHOLDER = "就图片、视频或文档提问"
+PLACEHOLDER = "就图片或视频提问"
 CONVERSATION = "对话"
 QUESTION = "问题"
 EMPTY_QUESTION = "请先输入问题或添加图片。"
