@@ -27,7 +27,7 @@ THEME = gr.themes.Default(
     button_primary_background_fill_hover_dark="*primary_700",
 )
 # In the page's head, in this order, each with its words.
-HEAD_SCRIPTS = {
+HEAD_SCRIPTS: dict[str, dict] = {
     "locale": {},
     "gradio_internals": texts.ACCESSIBILITY,
     "layout": {},
