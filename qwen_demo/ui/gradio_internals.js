@@ -27,6 +27,10 @@ const REPAIRS = {
     const better = named(text?.data?.trim() ?? "");
     if (better) text.data = ` ${better}`;
   },
+  // What is written from the right is laid out from the right; lists and tables as a whole.
+  "#chat .md :is(ul, ol, table, blockquote):not([dir]), textarea:not([dir=auto])": (node) => { node.dir = "auto"; },
+  // A table that is wider than the answer scrolls; a keyboard scrolls what has the focus.
+  "#chat .md table:not([tabindex])": (node) => { if (node.scrollWidth > node.clientWidth) node.tabIndex = 0; },
   // Names that an answer gives to its HTML, which scripts would take for the page's own; drawings refer to theirs.
   "#chat .md :is([id], [name]):not(svg, svg *)": (node) => { node.removeAttribute("id"); node.removeAttribute("name"); },
   // Fields of an answer, whose own style could show them again.

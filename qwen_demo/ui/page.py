@@ -11,8 +11,9 @@ from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
-from qwen_demo.ui import assets, chat, gradio_internals, render
+from qwen_demo.ui import assets, chat, gradio_internals, maths, render
 from qwen_demo.ui.attachments import Gallery
+from qwen_demo.ui.connection import connection
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.endpoints import Endpoints
 from qwen_demo.ui.examples import EXAMPLES
@@ -25,6 +26,7 @@ from qwen_demo.ui.layout import layout
 from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
+from qwen_demo.ui.panels.editing import editing
 from qwen_demo.ui.panels.preview import preview
 
 UPLOADS_KEPT_S = 24 * 3600
@@ -46,6 +48,8 @@ class PageWidgets:
     add_url: gr.Button
     options: "OptionWidgets"
     kept: gr.HTML
+    connection: gr.HTML
+    editing: gr.HTML
     share: share.ShareWidgets
     clock: gr.Timer
     panels: panel_tabs.PanelWidgets
@@ -81,6 +85,7 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
     ) as demo:
         with layout.header():
             models = model_menu.draw(menu)
+            connected = connection.draw()
             badge = gr.HTML(render.badge(service.status()).html, elem_id="badge", padding=False)
             layout.buttons("header-end", "side", "theme", "settings")
             assets.view("language", {}, texts.LANGUAGE)
@@ -91,6 +96,7 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
             with gr.Tab(texts.TAB_CHAT, id="chat"), gr.Row(elem_id="chat-row", equal_height=False):
                 with gr.Column(elem_id="conversation"):
                     chatbot, question = _draw_chat()
+                    edited = editing.draw()
                 with layout.drawer("side", texts.SEEN):
                     views = preview.draw()
             beside = panel_tabs.draw(tabs, settings, engines)
@@ -107,7 +113,7 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
         previews = preview.with_budget(views, budget)
     gradio_internals.localize_labels(demo)
     return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, options, kept,
-                       sharing, clock, beside)  # fmt: skip
+                       connected, edited, sharing, clock, beside)  # fmt: skip
 
 
 def _draw_chat() -> tuple[gr.Chatbot, gr.MultimodalTextbox]:
@@ -119,6 +125,7 @@ def _draw_chat() -> tuple[gr.Chatbot, gr.MultimodalTextbox]:
         buttons=["copy"],
         editable="user",
         feedback_options=None,
+        latex_delimiters=maths.DELIMITERS,
         examples=[example.card() for example in EXAMPLES],
         placeholder=f"### {texts.WELCOME}",
         elem_id="chat",
@@ -179,7 +186,12 @@ def _wire_status(page: PageWidgets, service: Service) -> None:
         return badge.html, render.about(service.status(), words), _recheck(badge), slider
 
     outputs = [page.badge, page.about, page.clock, page.preview.budget]
-    for event in (page.demo.load, page.clock.tick, *([page.models.changed] if page.models else ())):
+    for event in (
+        page.demo.load,
+        page.clock.tick,
+        page.connection.back,
+        *([page.models.changed] if page.models else ()),
+    ):
         event(status, None, outputs, **UNQUEUED)
 
 
@@ -203,7 +215,7 @@ def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: pr
         words = words_for(request)
         sampling = generation_params.sampling_of(temperature, length, top_p, penalty, seed, schema)
         max_pixels = context.budget_pixels(budget, service.status().model)
-        choices = chat.Choices(sampling, system, max_pixels, context.off_files(items))
+        choices = chat.Choices(sampling, system, max_pixels, context.off_files(items, history))
         answer_preview = previews.of_answer(history, budget, items, words)
         async with aclosing(chat.answer(history, choices, service, reader, words)) as steps:
             async for step in steps:
@@ -230,9 +242,6 @@ def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: pr
     def retry(history, event: gr.RetryData):
         return _busy(), chat.again(history, _flat(event.index))
 
-    def edit(history, event: gr.EditData):
-        return _busy(), chat.edit(history, _flat(event.index), str(event.value))
-
     def undo(history, event: gr.UndoData):
         index = _flat(event.index)
         return gr.MultimodalTextbox(value=chat.question_of(history, index)), chat.before(history, index)
@@ -247,7 +256,7 @@ def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: pr
         page.question.submit(take, both, both, **PRIVATE),
         page.chatbot.example_select(take_example, page.chatbot, both, **UNQUEUED),
         page.chatbot.retry(retry, page.chatbot, both, **UNQUEUED),
-        page.chatbot.edit(edit, page.chatbot, both, **UNQUEUED),
+        editing.wire(page.editing, page.chatbot, page.question, _busy),
         share.wire(page.share, sharing, parts, service),
         *(asked_other := instead.wire(page.chatbot, page.question, menu, _busy)),
     ]

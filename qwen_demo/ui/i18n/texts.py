@@ -23,6 +23,12 @@ EMBEDDED_REMEDY = (
 
 
 MODEL_LOADING = "The model is loading"
+CONNECTION = {
+    "lost": "The server does not answer; trying again",
+    "restarted": "The server was started again",
+    "reload": "Load the page again",
+}
+EDITING = {"edit": "Edit", "field": "Changed question", "send": "Ask again", "cancel": "Cancel"}
 MODEL_UNAVAILABLE = "The model is not available"
 
 
@@ -94,6 +100,8 @@ VIEWER = {
     "title": "What the model sees",
     "empty": "Attach an image to see it here as the model will.",
     "as_seen": "As the model sees it",
+    "clip": "{frames} frames of it, each {width} × {height} pixels for the model",
+    "clip_unknown": "{frames} frames of it",
     "seen_at": "{width} × {height} pixels for the model",
     "original": "{width} × {height} pixels",
     "box": "Draw a box",
@@ -136,8 +144,8 @@ CONTEXT = {
     "tokens": "{tokens} tokens",
     "share": "{share} of the context",
     "total": "{tokens} of {context} tokens are images ({share})",
-    "time": "about {time} to look at them",
-    "no_new": "nothing new to look at",
+    "time": "about {time} to read them",
+    "no_new": "no new tokens",
     "no_time": "time unknown before the first answer with an image",
     "memory": "{size} of memory",
     "reused": "last answer: {reused} of {prompt} prompt tokens from the cache",
@@ -182,7 +190,7 @@ CLIP = "Video"
 CLIP_START = "From, in seconds"
 CLIP_END = "To, in seconds (0: its end)"
 CLIP_FPS = "Frames per second"
-CLIP_FRAMES = "At most this many frames"
+CLIP_FRAMES = "At most this many frames (0: what the model can take)"
 CLIP_QUESTION = "Question about the video"
 CLIP_QUESTION_VALUE = "Describe the video."
 NO_CLIP = "Choose or record a video first."

@@ -18,6 +18,12 @@ EMBEDDED_REMEDY = (
     "或者指定一个：`--model Qwen/Qwen2.5-VL-7B-Instruct`。"
 )
 MODEL_LOADING = "模型正在加载"
+CONNECTION = {
+    "lost": "服务器没有响应，正在重试",
+    "restarted": "服务器已重新启动",
+    "reload": "重新加载页面",
+}
+EDITING = {"edit": "编辑", "field": "修改后的问题", "send": "重新提问", "cancel": "取消"}
 MODEL_UNAVAILABLE = "模型不可用"
 
 
@@ -87,6 +93,8 @@ SYSTEM_PROMPT = "系统提示词"
 VIEWER = {
     "title": "模型看到的内容",
     "empty": "添加一张图片，这里会显示模型看到的样子。",
+    "clip": "取其中 {frames} 帧，模型看到的每帧为 {width} × {height} 像素",
+    "clip_unknown": "取其中 {frames} 帧",
     "as_seen": "模型看到的样子",
     "seen_at": "模型看到 {width} × {height} 像素",
     "original": "{width} × {height} 像素",
@@ -130,8 +138,8 @@ CONTEXT = {
     "tokens": "{tokens} 个 token",
     "share": "占上下文的 {share}",
     "total": "{context} 个 token 中有 {tokens} 个是图片（{share}）",
-    "time": "看完大约需要 {time}",
-    "no_new": "没有新的内容要看",
+    "time": "读取约需 {time}",
+    "no_new": "没有新的 token",
     "no_time": "有过一次带图片的回答之后才知道时间",
     "memory": "占用内存 {size}",
     "reused": "上一个回答：{prompt} 个提示 token 中有 {reused} 个来自缓存",
@@ -175,7 +183,7 @@ CLIP = "视频"
 CLIP_START = "开始（秒）"
 CLIP_END = "结束（秒；0 表示到结尾）"
 CLIP_FPS = "每秒帧数"
-CLIP_FRAMES = "最多帧数"
+CLIP_FRAMES = "最多帧数（0：由模型的能力决定）"
 CLIP_QUESTION = "关于视频的问题"
 CLIP_QUESTION_VALUE = "描述这段视频。"
 NO_CLIP = "请先选择或录制一段视频。"

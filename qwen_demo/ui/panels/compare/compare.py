@@ -258,7 +258,7 @@ def _wire_previews(widgets: CompareWidgets, services: Sequence[Service], gallery
 
     widgets.question.change(None, widgets.question, widgets.attached, js=context.ATTACHED_FILES, **UNQUEUED)
     for side in widgets.sides:
-        for changed in (widgets.attached.change, side.engine.change, side.budget.input):
+        for changed in (widgets.attached.change, side.engine.change, side.budget.change):
             inputs = [widgets.attached, side.engine, side.budget]
             changed(preview, inputs, side.model_inputs, trigger_mode="always_last", **UNQUEUED)
 
