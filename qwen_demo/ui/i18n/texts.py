@@ -244,6 +244,10 @@ DOCUMENT_KINDS = {
 DOCUMENT = {
     "empty": "Choose a PDF or an image. The page appears here, and beside it what the model reads.",
     "page": "Page {number} of {pages}",
+    "go_to": "Go to page",
+    "read_all": "Read all pages",
+    "progress": "{done} of {of} pages read",
+    "export_all": "Save {count} pages as",
     "previous": "Previous page",
     "next": "Next page",
     "image": "Page {number} of {name}",

@@ -235,6 +235,10 @@ DOCUMENT_KINDS = {
 DOCUMENT = {
     "empty": "选择一个 PDF 或图片。页面会显示在这里，旁边是模型读到的内容。",
     "page": "第 {number} 页，共 {pages} 页",
+    "go_to": "转到页",
+    "read_all": "读取所有页",
+    "progress": "已读 {done} 页，共 {of} 页",
+    "export_all": "将 {count} 页保存为",
     "previous": "上一页",
     "next": "下一页",
     "image": "{name} 的第 {number} 页",
