@@ -212,6 +212,7 @@ class ChatRequest:
         continue_final_message: the last message is the assistant's, and the answer goes on from its end.
         tools: what the model may call; with `tool_choice` none they are left out.
         parallel_tool_calls: whether one answer may hold several calls.
+        account: whose request it is, see `qwen_demo.fairness`; for sharing the engine's time.
     """
 
     messages: tuple[Message, ...]
@@ -224,6 +225,7 @@ class ChatRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     parallel_tool_calls: bool = True
+    account: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def callable_tools(self) -> tuple[Tool, ...]:

@@ -220,7 +220,7 @@ class Service:
                 self._admission.opened(visit)
                 media_s = time.perf_counter() - started
                 self.metrics.opened(media_s)
-                request = replace(request, request_id=identity)
+                request = replace(request, request_id=identity, account=visit.account)
                 validate(request, self.settings, self._engine.info)
                 self._admission.charge(visit, request)
                 self._queue.join(ticket, visit.tokens)
