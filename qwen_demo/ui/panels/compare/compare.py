@@ -101,11 +101,13 @@ def draw(settings: Settings, engines: int) -> CompareWidgets:
     with gr.Row():
         ask = gr.Button(texts.COMPARE_ASK, variant="primary", min_width=120, elem_id="compare-ask")
         stop = gr.Button(texts.STOP, interactive=False, min_width=120, elem_id="compare-stop")
+    # Before the settings, so that the answers come into view where one asks.
+    view = assets.view("compare", {}, texts.COMPARE)
     if engines == 1:
         gr.Markdown(texts.COMPARE_ONE, elem_id="compare-one")
     with gr.Row(equal_height=False):
         sides = [_draw_side(number, settings, engines) for number in range(len(SIDES))]
-    return CompareWidgets(question, attached, ask, stop, sides, assets.view("compare", {}, texts.COMPARE))
+    return CompareWidgets(question, attached, ask, stop, sides, view)
 
 
 def _draw_side(number: int, settings: Settings, engines: int) -> SideWidgets:
