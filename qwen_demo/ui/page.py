@@ -20,7 +20,7 @@ from qwen_demo.ui.examples import EXAMPLES
 from qwen_demo.ui.file_types import MEDIA_FILES
 from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.history import conversations, generation_params, share
-from qwen_demo.ui.i18n import labels, languages, texts
+from qwen_demo.ui.i18n import catalogues, labels, languages, texts
 from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.layout import layout
 from qwen_demo.ui.model_menu import instead, model_menu
@@ -86,9 +86,13 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
         with layout.header():
             models = model_menu.draw(menu)
             connected = connection.draw()
-            badge = gr.HTML(render.badge(service.status()).html, elem_id="badge", padding=False)
+            badge = gr.HTML(
+                render.badge(service.status(), catalogues.words("en", visitor=True)).html,
+                elem_id="badge",
+                padding=False,
+            )
             layout.buttons("header-end", "side", "theme", "settings")
-            assets.view("language", {}, texts.LANGUAGE)
+            assets.view("language", catalogues.NAMES, texts.LANGUAGE)
         clock = gr.Timer(1.0)
         with gr.Column(elem_id="rail", min_width=0):
             kept = conversations.draw()
@@ -109,7 +113,7 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                 camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
             sharing = share.draw()
             with gr.Accordion(texts.ABOUT, open=False):
-                about = gr.Markdown(render.about(service.status()))
+                about = gr.Markdown(render.about(service.status(), catalogues.words("en", visitor=True)))
         previews = preview.with_budget(views, budget)
     gradio_internals.localize_labels(demo)
     return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, options, kept,

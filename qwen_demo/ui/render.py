@@ -113,7 +113,7 @@ def badge(status: Status, words: Words = texts) -> Badge:
     dtype, device = (translate(text, words) or text for text in (model.dtype, model.device))
     quantised = "" if model.quantization == "none" else f", {model.quantization.upper()}"
     where = escape(words.answers_how(dtype + quantised, device, model.context_tokens))
-    where = f"{where} · {_in_either(model.reason, words)}"
+    where = " · ".join(filter(None, [where, _in_either(model.reason, words)]))
     if not model.embedded:
         return Badge(_badge("ready", words.answers(model.model_id), where))
     return Badge(_badge("ready", words.EMBEDDED_ANSWERS, f"{escape(words.EMBEDDED_ABILITIES)} {where}"))

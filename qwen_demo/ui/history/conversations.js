@@ -103,7 +103,7 @@ function row(item) {
     : make("button", { type: "button", class: "open", "data-key": `open ${id}`, "aria-label": fill(words.open, { name }),
       onclick: () => trigger("reopen", { id, messages: item.messages }) },
     make("span", { class: "name" }, name),
-    make("span", { class: "facts" }, [new Date(item.time).toLocaleString(language), fill(words.messages, { count: item.messages.length }),
+    make("span", { class: "facts" }, [new Date(item.time).toLocaleString(language), fill(item.messages.length === 1 ? words.message : words.messages, { count: item.messages.length }),
       id === current ? words.current : ""].filter(Boolean).join(" · ")));
   const exports_ = Object.keys(TYPES).map((kind) => button(`${kind} ${id}`, words[kind], fill(words.export_of, { name, kind: words[kind] }),
     () => trigger("export", { kind, name, messages: item.messages })));

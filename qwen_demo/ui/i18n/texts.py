@@ -1,5 +1,10 @@
 """What the page says."""
 
+# For the modules in other languages, see `catalogues.py`, which set it anew.
+locale = "en"
+# Of those for visitors from elsewhere, who are told no options of the server.
+visitor = False
+
 TITLE = "Qwen2.5-VL"
 CONVERSATION = "Conversation"
 QUESTION = "Question"
@@ -32,12 +37,31 @@ EDITING = {"edit": "Edit", "field": "Changed question", "send": "Ask again", "ca
 MODEL_UNAVAILABLE = "The model is not available"
 
 
+SAID = {
+    "answers": "{model} answers",
+    "answers_how": "{numbers} on {device} · {context_tokens} tokens of context",
+    "first_token": "first token {seconds:.2f} s",
+    "prompt": "prompt {tokens} tokens",
+    "prompt_with_images": "prompt {tokens} tokens ({image_tokens} image)",
+    "opening": "Opening the files, {seconds:.0f} s so far",
+    "in_line": "Waiting in line; {ahead} before you, about {eta_s} s",
+    "next_in_line": "Waiting in line; next",
+    "reading": "{looking}: about {tokens:,} tokens to read, {seconds:.0f} s so far",
+    "kept_answer": "{model} · temperature {temperature:g}",
+    "one_image_gone": "One of its images is no longer on the server. Attach it again to ask about it.",
+    "images_gone": "{count} of its images are no longer on the server. Attach them again to ask about them.",
+    "bundle_too_long": "The bundle asks for answers of up to {wanted} tokens; this server gives {longest}.",
+    "ask_instead": "Ask {model} instead",
+    "given_up": "The change to {model} was cancelled.",
+}
+
+
 def answers(model: str) -> str:
-    return f"{model} answers"
+    return SAID["answers"].format(model=model)
 
 
 def answers_how(numbers: str, device: str, context_tokens: int) -> str:
-    return f"{numbers} on {device} · {context_tokens} tokens of context"
+    return SAID["answers_how"].format(numbers=numbers, device=device, context_tokens=context_tokens)
 
 
 ABOUT_ROWS = {
@@ -59,23 +83,24 @@ ABOUT_VALUES = {
 
 
 def first_token(seconds: float) -> str:
-    return f"first token {seconds:.2f} s"
+    return SAID["first_token"].format(seconds=seconds)
 
 
 def prompt_length(tokens: int, image_tokens: int) -> str:
-    return f"prompt {tokens} tokens" + (f" ({image_tokens} image)" if image_tokens else "")
+    return SAID["prompt_with_images" if image_tokens else "prompt"].format(tokens=tokens, image_tokens=image_tokens)
 
 
 def opening(seconds: float) -> str:
-    return f"Opening the files, {seconds:.0f} s so far"
+    return SAID["opening"].format(seconds=seconds)
 
 
 def in_line(ahead: int, eta_s: float) -> str:
-    return f"Waiting in line; {ahead} before you, about {max(1, round(eta_s))} s" if ahead else "Waiting in line; next"
+    return SAID["in_line" if ahead else "next_in_line"].format(ahead=ahead, eta_s=max(1, round(eta_s)))
 
 
 def reading(tokens: int, seconds: float) -> str:
-    return f"{LOOKING}: about {tokens:,} tokens to read, {seconds:.0f} s so far" if seconds >= 1 else LOOKING
+    said = SAID["reading"].format(looking=LOOKING, tokens=tokens, seconds=seconds)
+    return said if seconds >= 1 else LOOKING
 
 
 WELCOME = "Show me an image and ask"
@@ -315,8 +340,9 @@ CAMERA_VIEW = {
 COMPARE_QUESTION = "Images and question for both"
 COMPARE_ASK = "Ask both"
 COMPARE_ENGINE = "Engine and quantisation"
-COMPARE_ONE = (
-    "One engine is loaded, so both sides ask the same one. To compare two, start the program with `--compare-engine generate` "
+COMPARE_ONE = "One engine is loaded, so both sides ask the same one."
+COMPARE_TWO = (
+    "To compare two engines, start the program with `--compare-engine generate` "
     "or `--compare-quantization nf4`: it then loads its model a second time. That takes a machine of one's own, not "
     "ZeroGPU, and no `--engine remote`."
 )
@@ -372,16 +398,17 @@ CONVERSATIONS = {
     "markdown": "Markdown",
     "json": "JSON",
     "html": "HTML",
+    "message": "1 message",
     "messages": "{count} messages",
 }
 
 
 def kept_answer(model: str, temperature: float) -> str:
-    return f"{model} · temperature {temperature:g}"
+    return SAID["kept_answer"].format(model=model, temperature=temperature)
 
 
 def images_gone(count: int) -> str:
-    return f"{count} of its images are no longer on the server. Attach them again to ask about them."
+    return SAID["one_image_gone" if count == 1 else "images_gone"].format(count=count)
 
 
 BUNDLE_OPEN = "Open a share bundle and ask again"
@@ -415,7 +442,7 @@ SHARE = {
 
 
 def bundle_too_long(wanted: int, longest: int) -> str:
-    return f"The bundle asks for answers of up to {wanted} tokens; this server gives {longest} (--max-new-tokens)."
+    return SAID["bundle_too_long"].format(wanted=wanted, longest=longest)
 
 
 # Of Gradio's own elements; a name that ends with a space begins others.
@@ -424,7 +451,7 @@ ACCESSIBILITY = {
     "error": "Error",
     "names": {},
 }
-LANGUAGE = {"other": "中文", "title": "切换到中文"}
+LANGUAGE = {"title": "Language"}
 # Titles of the cards under an empty chat; the same words in both places are the key.
 EXAMPLE_TITLES = {
     title: title
@@ -483,11 +510,11 @@ MODELS_KNOWN_FOR = {
 
 
 def ask_instead(model: str) -> str:
-    return f"Ask {model} instead"
+    return SAID["ask_instead"].format(model=model)
 
 
 def given_up(model: str) -> str:
-    return f"The change to {model} was cancelled."
+    return SAID["given_up"].format(model=model)
 
 
 # The page's frame.

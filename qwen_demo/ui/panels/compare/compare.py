@@ -55,6 +55,7 @@ class SideWidgets:
 class CompareWidgets:
     """Attributes:
     attached: paths of the question's files as JSON; hidden.
+    how: how a second engine is loaded, for those who start the server.
     """
 
     question: gr.MultimodalTextbox
@@ -63,6 +64,7 @@ class CompareWidgets:
     stop: gr.Button
     sides: list[SideWidgets]
     view: gr.HTML
+    how: gr.Markdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,10 @@ def draw(settings: Settings, engines: int) -> CompareWidgets:
     view = assets.view("compare", {}, texts.COMPARE)
     if engines == 1:
         gr.Markdown(texts.COMPARE_ONE, elem_id="compare-one")
+    how = gr.Markdown(texts.COMPARE_TWO, visible=False, elem_id="compare-two")
     with gr.Row(equal_height=False):
         sides = [_draw_side(number, settings, engines) for number in range(len(SIDES))]
-    return CompareWidgets(question, attached, ask, stop, sides, view)
+    return CompareWidgets(question, attached, ask, stop, sides, view, how)
 
 
 def _draw_side(number: int, settings: Settings, engines: int) -> SideWidgets:

@@ -18,7 +18,7 @@ const regionShape = draw("g", { class: "region" });
 const svg = draw("svg", { role: "img", tabindex: "-1" }, bitmap, shapes, regionShape);
 // What the browser cannot play shows its first frame.
 const film = make("video", { controls: true, playsinline: true, preload: "metadata" });
-const clip = make("figure", { class: "clip", hidden: true }, film, make("figcaption", { class: "caption" }));
+const clip = make("figure", { class: "clip", hidden: true }, film, make("figcaption", {}));
 const stage = make("div", { class: "stage" }, svg);
 const empty = make("p", { class: "empty" }, words.empty);
 const caption = make("p", { class: "caption" });
