@@ -380,6 +380,7 @@ class Health:
         detail: why it is not ready, or how far loading got, for people.
         slots: requests that it can work on at once.
         failed: it will not recover by itself.
+        loading: it has worked, and reads another model now.
         stats: numbers that only this engine knows, by name, for the metrics.
     """
 
@@ -390,6 +391,7 @@ class Health:
     slots: int = 1
     stats: Mapping[str, float] = field(default_factory=dict)
     failed: bool = False
+    loading: bool = False
 
 
 @runtime_checkable

@@ -163,7 +163,7 @@ class Service:
         if state == "closing":
             detail = Sentence("The server is shutting down")
         if state == "ready" and (self._watchdog.trouble or not health.ready):
-            state = "failed" if health.failed or health.ready else "restarting"
+            state = "failed" if health.failed or health.ready else "loading" if health.loading else "restarting"
             detail = health.detail if not health.ready else self._watchdog.trouble
         return Status(state, detail, health.running, self._waiting, self._engine.info)
 

@@ -20,16 +20,23 @@ THEME = gr.themes.Default(
     primary_hue="violet", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
 ).set(
     # Gradio's own are too pale to read on white, and to read white on.
-    body_text_color_subdued="*neutral_500",
+    body_text_color_subdued="*neutral_600",
     button_primary_background_fill="*primary_600",
     button_primary_background_fill_hover="*primary_700",
     button_primary_background_fill_dark="*primary_600",
     button_primary_background_fill_hover_dark="*primary_700",
 )
 # In the page's head, in this order, each with its words.
-HEAD_SCRIPTS: dict[str, dict] = {"locale": catalogues.TAGS, "gradio_internals": texts.ACCESSIBILITY, "layout": {}}
+HEAD_SCRIPTS: dict[str, dict] = {
+    "locale": catalogues.TAGS,
+    "gradio_internals": texts.ACCESSIBILITY,
+    "layout": {},
+    "store": {},
+    "draft": {},
+    "drop": texts.DROP,
+}
 # Gradio puts its container before each selector of other sheets, so those cannot tell what the document's classes say.
-HEAD_SHEETS = ("layout",)
+HEAD_SHEETS = ("layout", "drop")
 
 
 def source(name: str) -> str:

@@ -43,6 +43,20 @@ const REPAIRS = {
   },
 };
 
+// For each of the chat's messages, without the page's notes, the place for buttons under it; null where it is not drawn.
+function rows(messages) {
+  const there = [...document.querySelectorAll("#chat .message-wrap > .message-row")];
+  const users = there.filter((row) => row.classList.contains("user-row"));
+  let asked = -1;
+  return messages.map(({ role }) => {
+    if (role === "user") asked += 1;
+    const row = role === "user" ? users[asked] : there[there.indexOf(users[asked]) + 1];
+    const right = row && row.classList.contains(role === "user" ? "user-row" : "bot-row");
+    return right && row.nextElementSibling?.classList.contains("message-buttons") ? row.nextElementSibling : null;
+  });
+}
+window.qwenDemo = { ...window.qwenDemo, rows };
+
 let planned = false;
 
 function repair() {
@@ -54,6 +68,17 @@ new MutationObserver(() => {
   if (!planned) requestAnimationFrame(repair);
   planned = true;
 }).observe(document, { childList: true, subtree: true });
+
+// An empty chat begins at its top; Gradio scrolls it to its end whenever it is drawn.
+const GESTURE_MS = 1500;
+let moved = -GESTURE_MS;
+for (const gesture of ["wheel", "touchmove", "keydown"]) document.addEventListener(gesture, () => { moved = performance.now(); }, { capture: true, passive: true });
+// On the scroll bar itself.
+document.addEventListener("pointerdown", ({ target }) => { if (target.matches?.(".bubble-wrap")) moved = Infinity; }, true);
+document.addEventListener("pointerup", () => { if (moved === Infinity) moved = performance.now(); }, true);
+document.addEventListener("scroll", ({ target }) => {
+  if (target.matches?.("#chat .bubble-wrap:has(> .placeholder-content)") && target.scrollTop && performance.now() - moved > GESTURE_MS) target.scrollTop = 0;
+}, { capture: true, passive: true });
 
 // A system that has no type for a film's name gives none, and Gradio's player refuses the file by its type.
 const FILMS = { mov: "video/quicktime", qt: "video/quicktime", "3gp": "video/3gpp", "3gpp": "video/3gpp", "3g2": "video/3gpp2",

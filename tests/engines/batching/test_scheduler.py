@@ -102,7 +102,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert all(self.passed_by[t.name] <= OVERTAKES for t in self.scheduler.waiting)
 
 
-SchedulerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+SchedulerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=60)
 TestScheduler = SchedulerMachine.TestCase
 
 
