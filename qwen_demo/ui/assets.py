@@ -62,7 +62,7 @@ def head() -> str:
 
 def _head_script(name: str, words: dict) -> str:
     known = json.dumps(labels.in_all(words), ensure_ascii=False)
-    chosen = f"const all = {known}, words = all[document.documentElement.lang] ?? all.en;"
+    chosen = f"const words = ((known) => known[document.documentElement.lang] ?? known.en)({known});"
     return f"<script>(() => {{\n{chosen}\n{source(name)}}})();</script>"
 
 
