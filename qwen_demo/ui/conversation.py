@@ -5,13 +5,15 @@ Two spellings of a part are read: Gradio's (`text`, `file`) and OpenAI's (`text`
 Notes that the page shows under answers are not part of the conversation and stay out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.media import Clip, MediaLoader, Page
 from qwen_demo.types import Image, Message, Part, Text, Video
+from qwen_demo.ui import maths
 
 ROLES = ("system", "user", "assistant")
 
@@ -22,9 +24,11 @@ class Reader:
     Args:
         loader: opens their files.
         upload_roots: folders whose files a history may name.
+        frames: how many frames of a long clip are sampled where nobody says it; None is the loader's setting.
     """
 
-    def __init__(self, loader: MediaLoader, upload_roots: Sequence[Path]):
+    def __init__(self, loader: MediaLoader, upload_roots: Sequence[Path], frames: Callable[[], int] | None = None):
+        self._frames = frames
         self._loader = loader
         self._roots = tuple(upload_roots)
 
@@ -43,7 +47,10 @@ class Reader:
         parts = [content] if isinstance(content, str | dict) else content
         if not isinstance(parts, list | tuple):
             raise InvalidRequest("A message's content must be text or a list of parts.", field="messages")
-        return Message(role, tuple([part for raw in parts if (part := await self._part(_plain(raw)))]))
+        read = [part for raw in parts if (part := await self._part(_plain(raw)))]
+        if role == "assistant":
+            read = [Text(maths.unmarked(part.text)) if isinstance(part, Text) else part for part in read]
+        return Message(role, tuple(read))
 
     async def _part(self, part: str | dict) -> Part | None:
         if isinstance(part, str):
@@ -81,7 +88,10 @@ class Reader:
             )
         if path.startswith(("http:", "https:", "data:")):
             return await self.url(path)
-        return await self._loader.load_path(path, allowed_roots=self._roots, kind="video" if clip else None, clip=clip)
+        kind: Literal["video"] | None = "video" if clip else None
+        if self._frames and (clip is None or clip.max_frames is None):
+            clip = replace(clip or Clip(), max_frames=self._frames())
+        return await self._loader.load_path(path, allowed_roots=self._roots, kind=kind, clip=clip)
 
 
 def names_files(history: Any) -> bool:
