@@ -156,7 +156,8 @@ class MediaLoader:
         with await self._open(path, allowed_roots, check) as file:
             found = media_kind(file.head, file.name, kind)
             decode = functools.partial(self._decode, kind=found, clip=clip, name=file.name)
-            return await self._read(file, lambda digest: (found, digest, clip), decode)
+            sampled = clip if found == "video" else None
+            return await self._read(file, lambda digest: (found, digest, sampled), decode)
 
     async def load_page(self, path: str | Path, *, allowed_roots: Iterable[str | Path], number: int = 1) -> Page:
         """Page `number`, counted from 1, of a PDF under one of `allowed_roots`; an image is a document of one page.

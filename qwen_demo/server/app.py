@@ -23,6 +23,7 @@ from qwen_demo.http.page_faults import PageFaults
 from qwen_demo.http.route_guard import RouteGuard
 from qwen_demo.http.uploads import keep_trimmed
 from qwen_demo.media import MediaLoader
+from qwen_demo.models.pixels import clear_frames
 from qwen_demo.server.engines import build_changeable, build_compared
 from qwen_demo.server.upload_folder import UploadFolder
 from qwen_demo.service.loop_watch import LoopWatch
@@ -133,13 +134,16 @@ class Front:
         app.add_middleware(SecurityHeaders)
         app.add_middleware(RequestId)
 
+    def _frames(self) -> int:
+        return clear_frames(self.services[0].status().model, self.settings.max_frames)
+
     def page(self) -> "LocalizedBlocks":
         """The page, to be mounted or launched."""
         from qwen_demo.ui.gradio_events import hold_events
         from qwen_demo.ui.gradio_internals import bound_queue, drawn_alone
         from qwen_demo.ui.page import build_page
 
-        menu, reader = ModelMenu.of(self.services[0]), Reader(self._loader, [self._uploads.path])
+        menu, reader = ModelMenu.of(self.services[0]), Reader(self._loader, [self._uploads.path], self._frames)
         with drawn_alone():
             page = self.app.state.page = build_page(self.services, reader, menu)
         bound_queue(page, self.settings.max_waiting)

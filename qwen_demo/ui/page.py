@@ -11,18 +11,20 @@ from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.service import Service
 from qwen_demo.ui import assets, chat, controls, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
+from qwen_demo.ui.connection import connection
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.draft import draft
 from qwen_demo.ui.endpoints import Endpoints
 from qwen_demo.ui.examples import EXAMPLES
 from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.history import conversations, generation_params, share
-from qwen_demo.ui.i18n import labels, languages, texts
+from qwen_demo.ui.i18n import catalogues, labels, languages, texts
 from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.layout import layout
 from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
+from qwen_demo.ui.panels.editing import editing
 from qwen_demo.ui.panels.preview import preview
 from qwen_demo.ui.set_chips import set_chips
 
@@ -46,6 +48,8 @@ class PageWidgets:
     chips: gr.HTML
     options: controls.OptionWidgets
     kept: gr.HTML
+    connection: gr.HTML
+    editing: gr.HTML
     share: share.ShareWidgets
     clock: gr.Timer
     panels: panel_tabs.PanelWidgets
@@ -83,9 +87,14 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
     ) as demo:
         with layout.header():
             models = model_menu.draw(menu)
-            badge = gr.HTML(render.badge(service.status()).html, elem_id="badge", padding=False)
+            connected = connection.draw()
+            badge = gr.HTML(
+                render.badge(service.status(), catalogues.words("en", visitor=True)).html,
+                elem_id="badge",
+                padding=False,
+            )
             layout.buttons("header-end", "side", "theme", "settings")
-            assets.view("language", {}, texts.LANGUAGE)
+            assets.view("language", catalogues.NAMES, texts.LANGUAGE)
         clock = gr.Timer(1.0)
         with gr.Column(elem_id="rail", min_width=0):
             kept = conversations.draw()
@@ -93,6 +102,7 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
             with gr.Tab(texts.TAB_CHAT, id="chat"), gr.Row(elem_id="chat-row", equal_height=False):
                 with gr.Column(elem_id="conversation"):
                     chatbot = controls.draw_chat()
+                    edited = editing.draw()
                     chips = set_chips.draw()
                     question = controls.draw_question()
                     gr.Markdown(texts.CAN_BE_WRONG, elem_id="can-be-wrong")
@@ -108,11 +118,11 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                 camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
             sharing = share.draw()
             with gr.Accordion(texts.ABOUT, open=False):
-                about = gr.Markdown(render.about(service.status()))
+                about = gr.Markdown(render.about(service.status(), catalogues.words("en", visitor=True)))
         previews = preview.with_budget(views, budget)
     gradio_internals.localize_labels(demo)
     return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, chips,
-                       options, kept, sharing, clock, beside)  # fmt: skip
+                       options, kept, connected, edited, sharing, clock, beside)  # fmt: skip
 
 
 def _wire_status(page: PageWidgets, service: Service) -> None:
@@ -123,7 +133,12 @@ def _wire_status(page: PageWidgets, service: Service) -> None:
         return badge.html, render.about(service.status(), words), _recheck(badge), slider
 
     outputs = [page.badge, page.about, page.clock, page.preview.budget]
-    for event in (page.demo.load, page.clock.tick, *([page.models.changed] if page.models else ())):
+    for event in (
+        page.demo.load,
+        page.clock.tick,
+        page.connection.back,
+        *([page.models.changed] if page.models else ()),
+    ):
         event(status, None, outputs, **UNQUEUED)
 
 
@@ -147,7 +162,7 @@ def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: pr
         words = words_for(request)
         sampling = generation_params.sampling_of(temperature, length, top_p, penalty, seed, schema)
         max_pixels = context.budget_pixels(budget, service.status().model)
-        choices = chat.Choices(sampling, system, max_pixels, context.off_files(items))
+        choices = chat.Choices(sampling, system, max_pixels, context.off_files(items, history))
         answer_preview = previews.of_answer(history, budget, items, words)
         saver = conversations.Saver(history)
         async with aclosing(chat.answer(history, choices, service, reader, words)) as steps:
@@ -178,9 +193,6 @@ def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: pr
     def retry(history, event: gr.RetryData):
         return _busy(), chat.again(history, _flat(event.index))
 
-    def edit(history, event: gr.EditData):
-        return _busy(), chat.edit(history, _flat(event.index), str(event.value))
-
     def undo(history, event: gr.UndoData):
         index = _flat(event.index)
         return gr.MultimodalTextbox(value=chat.question_of(history, index)), chat.before(history, index)
@@ -195,7 +207,7 @@ def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: pr
         page.question.submit(take, both, both, **PRIVATE),
         page.chatbot.example_select(take_example, page.chatbot, both, **UNQUEUED),
         page.chatbot.retry(retry, page.chatbot, both, **UNQUEUED),
-        page.chatbot.edit(edit, page.chatbot, both, **UNQUEUED),
+        editing.wire(page.editing, page.chatbot, page.question, _busy),
         share.wire(page.share, sharing, parts, service),
         *(asked_other := instead.wire(page.chatbot, page.question, menu, _busy)),
     ]

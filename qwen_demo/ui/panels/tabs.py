@@ -81,9 +81,10 @@ def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], r
     choices = [control for side in panels.compare.sides for control in (side.engine, side.budget)]
 
     def opened(request: gr.Request) -> list:
-        return compare.fill_choices(services, words_for(request))
+        words = words_for(request)
+        return [*compare.fill_choices(services, words), gr.Markdown(visible=len(services) == 1 and not words.visitor)]
 
-    panels.compare_tab.select(opened, None, choices, **UNQUEUED)
+    panels.compare_tab.select(opened, None, [*choices, panels.compare.how], **UNQUEUED)
 
 
 def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> None:
