@@ -13,6 +13,7 @@ from qwen_demo.media.loader import MediaLoader
 from qwen_demo.media.memory_budget import MemoryBudget
 from qwen_demo.media.pdf import Page, is_pdf
 from qwen_demo.media.sniff import IMAGE_FORMATS, VIDEO_FORMATS, Kind
+from qwen_demo.media.texts import PageText, PageTexts, Passage, pages_of_text
 from qwen_demo.media.videos import Clip
 
 __all__ = [
@@ -26,8 +27,12 @@ __all__ = [
     "MemoryBudget",
     "Network",
     "Page",
+    "PageText",
+    "PageTexts",
+    "Passage",
     "decode_base64",
     "decode_data_url",
     "is_pdf",
     "make_image",
+    "pages_of_text",
 ]
