@@ -87,8 +87,8 @@ class Adding:
     async def _alone(self, collection: Collection, entry: FileEntry) -> AsyncIterator[bool]:
         """While no other process reads it; False where another one has finished it."""
         with _lock_file(collection, entry) as lock:
-            while not _locked(lock):
-                await asyncio.sleep(OTHERS_PAUSE_S)  # the other one tells nobody
+            while not _locked(lock):  # noqa: ASYNC110 another process tells nobody
+                await asyncio.sleep(OTHERS_PAUSE_S)
             now = await asyncio.to_thread(collection.file, entry.name)
             yield now is not None and now.id == entry.id and now.state in UNFINISHED
 

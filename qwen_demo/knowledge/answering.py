@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
+from qwen_demo.errors import QwenDemoError
 from qwen_demo.knowledge import citations
 from qwen_demo.knowledge.citations import Citation
 from qwen_demo.knowledge.finding import Hit
@@ -120,21 +121,30 @@ def _pixels(images: int, model: ModelInfo) -> int | None:
     return max(model.min_pixels, min(model.max_pixels, tokens * model.patch_pixels**2), 784)
 
 
+class NothingFound(QwenDemoError):
+    """No page is about the question: that is the answer, and the model is not asked.
+
+    Args:
+        question: in whose language it is said.
+    """
+
+    code = "not_in_documents"
+
+    def __init__(self, question: str):
+        super().__init__(citations.not_found(question))
+
+
 class CitedAnswer:
     """Passes an answer's events on, and knows at its end which pages it cites.
 
     Attributes:
+        hits: the pages that the model gets; there before its first word.
         citations: of the answer; complete once the stream has ended.
     """
 
-    def __init__(self, hits: Sequence[Hit]):
-        self._hits = hits
+    def __init__(self) -> None:
+        self.hits: list[Hit] = []
         self.citations: list[Citation] = []
-
-    async def refused(self, question: str) -> AsyncGenerator[Event, None]:
-        """Nothing was found: that is the answer, without the model."""
-        yield TextDelta(citations.not_found(question))
-        yield Finished("stop", Usage(0, 0, 0), Timing())
 
     async def of(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The same events; before the last one the page that the answer leans on, if it has named none."""
@@ -146,14 +156,17 @@ class CitedAnswer:
                 if isinstance(event, Finished) and (added := self._end(text, event)):
                     yield TextDelta(added)
                 yield event
+        except NothingFound as nothing:
+            yield TextDelta(str(nothing))
+            yield Finished("stop", Usage(0, 0, 0), Timing())
         finally:
             await events.aclose()
 
     def _end(self, text: str, finished: Finished) -> str:
         if citations.is_refusal(text) or finished.reason == "tool_calls":
             return ""
-        self.citations = citations.cited(text, self._hits)
-        if self.citations or not (best := citations.best_supported(text, self._hits)):
+        self.citations = citations.cited(text, self.hits)
+        if self.citations or not (best := citations.best_supported(text, self.hits)):
             return ""
         self.citations = [best]
         between = "" if not text or re.search(r"\s$", text) else " "

@@ -6,7 +6,6 @@ of its name, so that a damaged database can be made anew from them.
 
 import hashlib
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -14,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwen_demo.errors import InvalidRequest
+from qwen_demo.knowledge.kept_files import write_whole
 from qwen_demo.knowledge.schema import changing, disk_full_in_words, open_database
 from qwen_demo.knowledge.words import words_of
 from qwen_demo.media import PageText, Passage
-from qwen_demo.settings import MIB
 
 DATABASE = "words.sqlite"
 UNFINISHED = ("waiting", "reading")
@@ -118,12 +116,12 @@ class Collection:
         path = self.path_of(digest)
         with self.lock, disk_full_in_words():
             if not path.exists() or path.stat().st_size != len(data):
-                _written(path, data)
+                write_whole(path, data)
             self._note(digest, {*self._names_noted(digest), name})
         return self.enter(name, digest, len(data))
 
     def _note(self, digest: str, names: set[str]) -> None:
-        _written(self.path_of(f"{digest}.json"), json.dumps({"names": sorted(names)}).encode())
+        write_whole(self.path_of(f"{digest}.json"), json.dumps({"names": sorted(names)}).encode())
 
     def _names_noted(self, digest: str) -> list[str]:
         with self.lock:
@@ -284,29 +282,3 @@ def _indexed(name: str, page: PageText) -> list[str]:
     """The name of a file belongs to what its pages are about."""
     stem = name.rpartition("/")[2].rpartition(".")[0]
     return words_of(stem) + [word for passage in page.passages for word in words_of(passage.text)]
-
-
-def _written(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def file_name(text: str) -> str:
-    """A name as it is kept: of a path, its parts without what leads outside. Raises `InvalidRequest`."""
-    parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    name = "".join(c if c.isprintable() and c not in "[]" else "_" for c in "/".join(parts))
-    if not name or len(name) > MOST_NAME_CHARACTERS:
-        raise InvalidRequest(f"A file needs a name of 1 to {MOST_NAME_CHARACTERS} characters.", field="file")
-    return name
-
-
-MOST_NAME_CHARACTERS = 240
-SMALLEST_FREE_BYTES = 16 * MIB

@@ -5,7 +5,7 @@ somebody else is as if it were not there.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
@@ -13,9 +13,10 @@ from qwen_demo.errors import InvalidRequest, MediaRefused, Overloaded
 from qwen_demo.knowledge import answering
 from qwen_demo.knowledge.adding import Adding, kind_of
 from qwen_demo.knowledge.answering import CitedAnswer, Evidence
-from qwen_demo.knowledge.collection import Collection, FileEntry, StoredPage, file_name
+from qwen_demo.knowledge.collection import Collection, FileEntry, StoredPage
 from qwen_demo.knowledge.finding import Hit
 from qwen_demo.knowledge.hybrid import Finder
+from qwen_demo.knowledge.kept_files import file_name
 from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.knowledge.shelf import NoFile, Shelf
 from qwen_demo.media import MediaLoader, Page
@@ -191,29 +192,35 @@ class Knowledge:
         collection = await asyncio.to_thread(self._shelf.open, owner, name)
         return await self._finder.find(collection, query[:4000], min(top_k, MOST_TOP_K))
 
-    async def answer(
-        self, owner: str, name: str, top_k: int, request: ChatRequest, front: str
+    def answer(
+        self, owner: str, name: str, top_k: int, making: Awaitable[ChatRequest], front: str
     ) -> tuple[AsyncGenerator[Event, None], CitedAnswer]:
         """The events of an answer from the documents, and where its citations will be.
 
+        Args:
+            making: the request without documents, awaited once there is room for it.
+
         Raises:
-            NoCollection: before anything is asked.
+            NoCollection: from the events, before the first one.
         """
         assert self._service is not None
-        question = answering.question_of(request)
-        await asyncio.to_thread(self._shelf.open, owner, name)
-        query = question
-        if answering.is_follow_up(request):
-            query = answering.searched(request, await self._rewritten(request))
-        hits = await self.search(owner, name, query, top_k) if query else []
-        cited = CitedAnswer(hits)
-        if not answering.enough(hits):
-            return cited.refused(question), cited
-        asked = answering.grounded(request, await self._evidence(owner, name, hits, request), self.model)
-        return cited.of(self._service.answer(asked, front=front)), cited
+        cited = CitedAnswer()
+        grounding = self._grounded(owner, name, top_k, making, cited)
+        return cited.of(self._service.answer(grounding, front=front)), cited
 
-    async def _rewritten(self, request: ChatRequest) -> str:
-        return await self._answer(answering.rewriting(request))
+    async def _grounded(
+        self, owner: str, name: str, top_k: int, making: Awaitable[ChatRequest], cited: CitedAnswer
+    ) -> ChatRequest:
+        request = await making
+        await asyncio.to_thread(self._shelf.open, owner, name)
+        query = question = answering.question_of(request)
+        if answering.is_follow_up(request):
+            query = answering.searched(request, await self._answer(answering.rewriting(request)))
+        hits = await self.search(owner, name, query, top_k) if query else []
+        if not answering.enough(hits):
+            raise answering.NothingFound(question)
+        cited.hits = hits
+        return answering.grounded(request, await self._evidence(owner, name, hits, request), self.model)
 
     async def _evidence(self, owner: str, name: str, hits: list[Hit], request: ChatRequest) -> list[Evidence]:
         most = answering.images_that_fit(request, self.model, self._settings.max_images)

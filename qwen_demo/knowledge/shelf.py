@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from qwen_demo.errors import InvalidRequest
+from qwen_demo.errors import InvalidRequest, NotFound
 from qwen_demo.knowledge.collection import Collection
 from qwen_demo.knowledge.schema import changing, disk_full_in_words
 
@@ -26,7 +26,7 @@ _OPEN = 64  # collections whose database stays open
 _SWEPT_AFTER_S = 60.0
 
 
-class NoCollection(InvalidRequest):
+class NoCollection(NotFound):
     """There is no such collection, or it is somebody else's: both are told the same."""
 
     code = "collection_not_found"
@@ -35,7 +35,7 @@ class NoCollection(InvalidRequest):
         super().__init__(f"There is no collection {name[:80]!r}.", field="collection")
 
 
-class NoFile(InvalidRequest):
+class NoFile(NotFound):
     """There is no such file or page in this collection."""
 
     code = "file_not_found"

@@ -17,9 +17,13 @@ _DENSE_START = re.compile(rf"[{_DENSE}]")
 _STEMMER = snowballstemmer.stemmer("english")
 
 # In a question they say how it is asked, not about what.
-_ASKING = frozenset(
-    ["a", "an", "and", "any", "are", "as", "at", "be", "by", "can", "could", "did", "do", "does", "for", "from", "give", "had", "has", "have", "how", "i", "in", "is", "it", "its", "list", "many", "me", "much", "my", "name", "of", "on", "or", "our", "please", "say", "show", "shall", "should", "tell", "than", "that", "the", "their", "them", "there", "these", "they", "this", "those", "to", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with", "would", "you", "your", "according", "document", "documents"]
+_ASKING_WORDS = (
+    "a an and any are as at be by can could did do does for from give had has have how i in is it its list many "
+    "me much my name of on or our please say show shall should tell than that the their them there these they "
+    "this those to was we were what when where which who whom whose why will with would you your according "
+    "document documents s t d m ll re ve "
 )
+_ASKING = frozenset(_ASKING_WORDS.split())
 _ASKING_DENSE = re.compile(
     "请问|請問|是多少|多少|什么|什麼|哪里|哪裡|哪个|哪個|哪家|哪些|哪一|谁的|谁|誰|怎么|怎麼|如何|为什么|为何|告诉我|是否|"
     "的|是|了|吗|呢|在|和|与|或|几|嗎|幾|何时|我们|我|你|它|该|这|那"

@@ -15,7 +15,7 @@ def usual_knowledge_dir() -> Path:
     return Path(base) / "qwen-demo" / "knowledge"
 
 
-class Knowledge(BaseModel):
+class Documents(BaseModel):
     """Your own documents."""
 
     knowledge_dir: Annotated[Path, Usually("~/.local/share/qwen-demo/knowledge")] = Field(

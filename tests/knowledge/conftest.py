@@ -10,7 +10,6 @@ from qwen_demo.media import DecoderPool, MediaLoader, MemoryBudget
 from qwen_demo.service.service import Service
 from qwen_demo.settings import MIB, Settings
 
-
 OK = Script(["ok"])
 
 
