@@ -32,10 +32,10 @@ class Adding:
 
     Args:
         loader: with limits that suit documents.
-        reader: for pages without words; None leaves them unread, and says so.
+        reader: for pages without words.
     """
 
-    def __init__(self, shelf: Shelf, loader: MediaLoader, reader: PageReader | None):
+    def __init__(self, shelf: Shelf, loader: MediaLoader, reader: PageReader):
         self._shelf, self._loader, self._reader = shelf, loader, reader
         self._tasks: dict[tuple[Path, int], asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(FILES_AT_ONCE)
@@ -139,8 +139,6 @@ class Adding:
             if number == 1 and not is_pdf(_head(path)):
                 raise
             return PageText(number, (), str(error))
-        if self._reader is None:
-            return PageText(number, (), "This page is an image, and no model is here to read it.")
         return await self._reader.read(page.image, number)
 
 

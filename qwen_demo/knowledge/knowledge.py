@@ -7,7 +7,7 @@ somebody else is as if it were not there.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from qwen_demo.errors import InvalidRequest, MediaRefused, Overloaded
 from qwen_demo.knowledge import answering
@@ -53,28 +53,27 @@ class CollectionState:
 class Knowledge:
     """Collections of all owners, with the model that reads and answers. Belongs to one event loop."""
 
-    def __init__(self, settings: Settings, loader: MediaLoader, service: Service | None):
+    def __init__(
+        self,
+        settings: Settings,
+        loader: MediaLoader,
+        service: Service,
+        model_there: Callable[[], Awaitable[None]] | None = None,
+    ):
+        """`model_there`: waits until the model may be asked; by default, until the service has loaded it."""
         self._settings, self._service = settings, service
         self._shelf = Shelf(settings.knowledge_dir)
         self._loader = MediaLoader(_limits(settings), loader.budget, loader.decoders)
-        reader = PageReader(self._answer, lambda: self.model) if service else None
+        reader = PageReader(self._answer, lambda: self.model, model_there or service.loaded)
         self._adding = Adding(self._shelf, self._loader, reader)
         self._finder = Finder.of(settings)
 
-    @classmethod
-    def of(cls, settings: Settings, loader: MediaLoader, service: Service | None) -> Self:
-        return cls(settings, loader, service)
-
     @property
     def model(self) -> ModelInfo:
-        assert self._service is not None
-        info: ModelInfo = self._service.status().model
-        return info
+        return self._service.status().model
 
     async def start(self) -> None:
         """Go on with what an earlier run left unread."""
-        if self._service is not None:
-            await self._service.loaded()
         await self._adding.resume()
 
     async def close(self) -> None:
@@ -84,7 +83,6 @@ class Knowledge:
         await asyncio.to_thread(self._shelf.close)
 
     async def _answer(self, request: ChatRequest) -> str:
-        assert self._service is not None
         return (await collect(self._service.answer(request, front=FRONT))).text
 
     # Collections.
@@ -203,7 +201,6 @@ class Knowledge:
         Raises:
             NoCollection: from the events, before the first one.
         """
-        assert self._service is not None
         cited = CitedAnswer()
         grounding = self._grounded(owner, name, top_k, making, cited)
         return cited.of(self._service.answer(grounding, front=front)), cited

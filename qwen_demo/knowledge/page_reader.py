@@ -27,13 +27,16 @@ class PageReader:
     Attributes:
         answer: the whole answer to a request.
         model: which model answers, once it is there.
+        there: waits for it.
     """
 
     answer: Answers
     model: Callable[[], ModelInfo]
+    there: Callable[[], Awaitable[None]]
 
     async def read(self, image: Image, number: int) -> PageText:
         """Never raises for a page: what went wrong is its `problem`."""
+        await self.there()
         try:
             passages = await self._elements(image)
             if len("".join(passage.text for passage in passages)) < 40 or not _all_words(passages):

@@ -1,5 +1,5 @@
-"""The command line: `qwen-demo serve`, `ask`, `models`, `pull`, `quantize`, `knowledge`, `key`, `user`. `python app.py` is `serve`,
-`python -m qwen_demo` all of them.
+"""The command line: `qwen-demo serve`, `ask`, `models`, `pull`, `quantize`, `knowledge`, `key`, `user`. `python app.py`
+is `serve`, `python -m qwen_demo` all of them.
 
 Words go to standard output as they come, everything else to standard error. Exit codes: 0 answered
 or ended as asked, 1 refused or failed, 2 wrong usage, 130 interrupted. A command's module is imported

@@ -7,14 +7,17 @@ open the same files.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
 from qwen_demo.errors import InvalidRequest, QwenDemoError
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
 
-_ACTIONS = "list | add NAME FILE_OR_FOLDER ... | show NAME | search NAME QUESTION | rename NAME NEW | remove NAME [FILE]"
+_ACTIONS = (
+    "list | add NAME FILE_OR_FOLDER ... | show NAME | search NAME QUESTION | rename NAME NEW | remove NAME [FILE]"
+)
+WATCHED_EVERY_S = 5.0
 _LEFT_OUT = (".", "~$")  # hidden files, and those that Office writes while it has a file open
 
 
@@ -41,8 +44,17 @@ async def _with_collections(settings: Settings, do: "_Do", options: Any) -> int:
     from qwen_demo.service.service import Service
 
     service = Service(settings.model_copy(update={"warmup": False}), build_engine(settings))
+    begun = False
+
+    async def model_there() -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            service.start()
+        await service.loaded()
+
     async with aclosing(MediaLoader.of(settings)) as loader:
-        collections = Knowledge(settings, loader, service)
+        collections = Knowledge(settings, loader, service, model_there)
         try:
             return await do(collections, options.owner or LOCAL, options)
         finally:
@@ -73,7 +85,8 @@ async def _add(collections: Any, owner: str, options: Any) -> int:
             print(f"[{number}/{len(files)}] {called}: unchanged")
             continue
         try:
-            entry = await collections.add(owner, name, called, await asyncio.to_thread(path.read_bytes))
+            adding = collections.add(owner, name, called, await asyncio.to_thread(path.read_bytes))
+            entry = await _watched(collections, owner, (name, called), asyncio.ensure_future(adding))
         except (OSError, QwenDemoError) as error:
             failed += 1
             print(f"[{number}/{len(files)}] {called}: {error}", file=sys.stderr)
@@ -82,6 +95,15 @@ async def _add(collections: Any, owner: str, options: Any) -> int:
         words = f"{entry.state}, {entry.pages_done} pages" + (f"  {entry.problem}" if entry.problem else "")
         print(f"[{number}/{len(files)}] {called}: {words}", flush=True)
     return 1 if failed else 0
+
+
+async def _watched(collections: Any, owner: str, place: tuple[str, str], adding: "asyncio.Future[Any]") -> Any:
+    """The result of `adding`; meanwhile, how far it is, to standard error."""
+    while not (await asyncio.wait([adding], timeout=WATCHED_EVERY_S))[0]:
+        with suppress(QwenDemoError):
+            entry = await collections.file(owner, *place)
+            print(f"    {entry.pages_done} of {entry.pages or '?'} pages", file=sys.stderr, flush=True)
+    return adding.result()
 
 
 def _files(path: Path) -> list[tuple[str, Path]]:
