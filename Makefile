@@ -42,12 +42,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.requirements: requirements.txt $(VENV)/bin/python
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	$(BIN)/python deploy/install.py -r requirements.txt
 	touch $@
 
 # Both files in one go, as resolving takes half a minute; pip would compile with one core.
 $(VENV)/.requirements-dev: requirements-dev.txt requirements.txt $(VENV)/bin/python
-	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements-dev.txt
+	$(BIN)/python deploy/install.py -r requirements-dev.txt --no-compile
 	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null
 	touch $(VENV)/.requirements $@
 

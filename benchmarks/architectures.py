@@ -78,7 +78,7 @@ SHAPES = {
             "intermediate_size": 512,
             "vocab_size": 3072,  # the embedded model's tokenizer has as many
         },
-        "vision": {"depth": 2, "hidden_size": 160, "num_heads": 2, "intermediate_size": 324},
+        "vision": {"depth": 3, "hidden_size": 160, "num_heads": 2, "intermediate_size": 324},
         "full": [1],
         "tied": False,
     },

@@ -38,8 +38,14 @@ def versions() -> dict[str, str]:
     return found
 
 
+def place(name: str, label: str = "", out: Path | None = None) -> Path:
+    """Where `write` puts a result: the file's name has the hardware in it."""
+    made = "".join(c if c.isalnum() else "-" for c in f"{name} {label} {hardware()}".lower())
+    return (out or RESULTS) / ("-".join(part for part in made.split("-") if part) + ".json")
+
+
 def write(name: str, content: dict, out: Path | None = None) -> Path:
-    """Write a result beside the others; the file's name has the hardware in it."""
+    """Write a result beside the others."""
     record = {
         "benchmark": name,
         "hardware": hardware(),
@@ -47,12 +53,8 @@ def write(name: str, content: dict, out: Path | None = None) -> Path:
         "taken": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **content,
     }
-    folder = out or RESULTS
-    folder.mkdir(parents=True, exist_ok=True)
-    label = "".join(
-        c if c.isalnum() else "-" for c in f"{name} {content.get('label', '')} {record['hardware']}".lower()
-    )
-    path = folder / ("-".join(part for part in label.split("-") if part) + ".json")
+    path = place(name, content.get("label", ""), out)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     return path
 

@@ -210,6 +210,7 @@ class ChatRequest:
         continue_final_message: the last message is the assistant's, and the answer goes on from its end.
         tools: what the model may call; with `tool_choice` none they are left out.
         parallel_tool_calls: whether one answer may hold several calls.
+        account: whose request it is, see `qwen_demo.fairness`; for sharing the engine's time.
     """
 
     messages: tuple[Message, ...]
@@ -222,6 +223,7 @@ class ChatRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     parallel_tool_calls: bool = True
+    account: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def callable_tools(self) -> tuple[Tool, ...]:
@@ -376,6 +378,7 @@ class Health:
         detail: why it is not ready, or how far loading got, for people.
         slots: requests that it can work on at once.
         failed: it will not recover by itself.
+        loading: it has worked, and reads another model now.
         stats: numbers that only this engine knows, by name, for the metrics.
     """
 
@@ -386,6 +389,7 @@ class Health:
     slots: int = 1
     stats: Mapping[str, float] = field(default_factory=dict)
     failed: bool = False
+    loading: bool = False
 
 
 @runtime_checkable

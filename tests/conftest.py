@@ -5,6 +5,7 @@ import gc
 import os
 from contextlib import aclosing
 
+import hypothesis
 import PIL.Image
 import PIL.ImageDraw
 import pytest
@@ -20,11 +21,14 @@ __all__ = ["ROOT"]
 # The workers of a run keep all processors busy: more threads would wait for each other, and spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Other work may have the processors.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
+
 
 def pytest_collection_finish():
     """What was imported stays: looking through all of it for garbage, time and again, would find none."""
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

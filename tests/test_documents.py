@@ -24,8 +24,9 @@ WIDTH = 120
 WIDE_TABLES = "training/assets/ATTRIBUTIONS.md"
 # Names of the past, which only the changelog may hold.
 PAST = {"--held-mib", "--picture-cache-mib", "--max-im"}
-# Of Docker, curl, pip, vLLM and Helm.
+# Of Docker, curl, pip, vLLM, Helm and the hub's `hf`.
 FOREIGN = {"--api-key", "--build-arg", "--gpus", "--insecure", "--no-deps", "--time"}
+FOREIGN |= {"--exclude", "--flavor", "--include", "--repo-type", "--sdk", "--type"}
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
 

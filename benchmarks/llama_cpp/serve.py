@@ -12,7 +12,7 @@ asked = xllamacpp.CommonParams()
 asked.model.path, asked.mmproj.path = sys.argv[1:]
 asked.hostnames = ["127.0.0.1"]
 asked.port = int(os.environ.get("PORT", "8081"))
-asked.n_parallel, asked.n_ctx = SLOTS, 1024 * SLOTS
+asked.n_parallel, asked.n_ctx = SLOTS, int(os.environ.get("CONTEXT", "1024")) * SLOTS
 asked.cpuparams.n_threads = asked.cpuparams_batch.n_threads = int(os.environ.get("THREADS", str(os.cpu_count())))
 asked.n_gpu_layers = 0
 server = xllamacpp.Server(asked)

@@ -5,6 +5,7 @@ of an engine, with a script instead of weights.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
@@ -22,6 +23,7 @@ from qwen_demo.types import (
     Text,
     TextDelta,
     Timing,
+    TokenLogprob,
     Usage,
 )
 
@@ -39,6 +41,7 @@ class Script:
         reason: why it ends when the script is over.
         first_s, gap_s: seconds before the first piece and between pieces.
         error: raised after `error_after` pieces, if given.
+        probability: of each piece; told to who asks for log probabilities.
     """
 
     words: Sequence[str] | None = None
@@ -47,6 +50,7 @@ class Script:
     gap_s: float = 0.0
     error: Exception | None = None
     error_after: int = 0
+    probability: float = 1.0
 
 
 class ScriptedEngine:
@@ -112,7 +116,8 @@ class ScriptedEngine:
                 raise script.error
             if index:
                 await asyncio.sleep(script.gap_s)
-            yield TextDelta(word)
+            told = request.sampling.top_logprobs is not None
+            yield TextDelta(word, (TokenLogprob(word, math.log(script.probability)),) if told else ())
         if script.error is not None:
             raise script.error
         ended = time.perf_counter()

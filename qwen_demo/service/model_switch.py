@@ -108,7 +108,8 @@ class ModelSwitch:
     def health(self) -> Health:
         if self._absent is None:
             return self._engine.health()
-        return Health(False, detail=self._absent, slots=self._engine.health().slots, failed=self._lost)
+        slots = self._engine.health().slots
+        return Health(False, detail=self._absent, slots=slots, failed=self._lost, loading=not self._lost)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """As `Engine.stream`, of the model that is present when the request comes."""

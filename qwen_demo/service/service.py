@@ -163,7 +163,7 @@ class Service:
         if state == "closing":
             detail = Sentence("The server is shutting down")
         if state == "ready" and (self._watchdog.trouble or not health.ready):
-            state = "failed" if health.failed or health.ready else "restarting"
+            state = "failed" if health.failed or health.ready else "loading" if health.loading else "restarting"
             detail = health.detail if not health.ready else self._watchdog.trouble
         return Status(state, detail, health.running, self._waiting, self._engine.info)
 
@@ -220,7 +220,7 @@ class Service:
                 self._admission.opened(visit)
                 media_s = time.perf_counter() - started
                 self.metrics.opened(media_s)
-                request = replace(request, request_id=identity)
+                request = replace(request, request_id=identity, account=visit.account)
                 validate(request, self.settings, self._engine.info)
                 self._admission.charge(visit, request)
                 self._queue.join(ticket, visit.tokens)

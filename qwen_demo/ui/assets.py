@@ -27,9 +27,16 @@ THEME = gr.themes.Default(
     button_primary_background_fill_hover_dark="*primary_700",
 )
 # In the page's head, in this order, each with its words.
-HEAD_SCRIPTS = {"locale": {}, "gradio_internals": texts.ACCESSIBILITY, "layout": {}}
+HEAD_SCRIPTS = {
+    "locale": {},
+    "gradio_internals": texts.ACCESSIBILITY,
+    "layout": {},
+    "store": {},
+    "draft": {},
+    "drop": texts.DROP,
+}
 # Gradio puts its container before each selector of other sheets, so those cannot tell what the document's classes say.
-HEAD_SHEETS = ("layout",)
+HEAD_SHEETS = ("layout", "drop")
 
 
 def source(name: str) -> str:

@@ -3,22 +3,24 @@
 Every function takes and gives Gradio chat histories, so all of it is tested without a browser.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.pacing import Pace, PacedStream
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
-from qwen_demo.types import ChatRequest, Event, Finished, Sampling, TextDelta
+from qwen_demo.types import ChatRequest, Event, Finished, ModelInfo, Sampling, TextDelta
 from qwen_demo.ui import render
 from qwen_demo.ui.conversation import Reader, names_files
+from qwen_demo.ui.doubt import doubt
 from qwen_demo.ui.file_types import shown_type
 from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.i18n import texts
-from qwen_demo.ui.i18n.languages import Words
+from qwen_demo.ui.i18n.languages import Words, translate
 
 History = list[dict]
 
@@ -56,43 +58,61 @@ class ChatStep:
         history: with the answer and its notes.
         text: the answer so far.
         finished: at the last step of an answer that went well.
+        doubtful: the model was unsure of it, and the history says so.
     """
 
     history: History
     text: str
     finished: Finished | None = None
+    doubtful: bool = False
 
 
 async def answer(
     history: History, choices: Choices, service: Service, reader: Reader, words: Words = texts
 ) -> AsyncGenerator[ChatStep, None]:
     """Grow an answer at the end of `history`. Errors of ours become a note; nothing is lost."""
-    text = ""
+    text, surety = "", doubt.Surety()
     try:
+        async for said in until_loaded(service, words):
+            yield ChatStep([*history, render.note(said, pending=True)], "")
         yield ChatStep([*history, render.note(words.LOOKING, pending=True)], "")
-        sent = without_files(history, choices.off)
-        request = chat_request(reader, sent, choices.sampling, choices.system_prompt, choices.max_pixels)
+        sent, model = without_files(history, choices.off), service.status().model
+        sampling = replace(choices.sampling, top_logprobs=0) if model.logprobs else choices.sampling
+        request = chat_request(reader, sent, sampling, choices.system_prompt, choices.max_pixels)
         ticket = Ticket()
         answering = service.answer(request, ticket=ticket, opens_files=names_files(sent))
         async with aclosing(paced(answering, service, _flush_s(history))) as events:
             async for event in events:
                 if isinstance(event, Finished):
-                    note = render.statistics(event, choices.max_pixels, words)
-                    model = service.status().model
-                    params = generation_params.encode(
-                        choices.sampling, choices.system_prompt, choices.max_pixels, model
-                    )
-                    note["metadata"]["id"] += f";{params}"
-                    yield ChatStep([*history, render.answer(text), note], text, event)
+                    doubtful = surety.is_low(model)
+                    marks = [doubt.mark(words)] if doubtful else []
+                    note = _closing_note(event, choices, model, words)
+                    yield ChatStep([*history, render.answer(text), *marks, note], text, event, doubtful)
                 elif event is None:
                     waiting = render.note(progress(ticket, service, words), pending=True)
                     yield ChatStep([*history, render.answer(text) if text else waiting], text)
                 elif isinstance(event, TextDelta):
                     text += event.text
+                    surety.add(event)
                     yield ChatStep([*history, render.answer(text)], text)
     except QwenDemoError as error:
         partial = [render.answer(text)] if text else []
         yield ChatStep([*history, *partial, render.error_note(error, words)], text)
+
+
+def _closing_note(finished: Finished, choices: Choices, model: ModelInfo, words: Words) -> dict:
+    note = render.statistics(finished, choices.max_pixels, words)
+    params = generation_params.encode(choices.sampling, choices.system_prompt, choices.max_pixels, model)
+    note["metadata"]["id"] += f";{params}"
+    return note
+
+
+async def until_loaded(service: Service, words: Words = texts) -> AsyncGenerator[str, None]:
+    """What the model does that is not there yet, now and then, until loading ended, well or badly."""
+    while (status := service.status()).state == "loading":
+        detail = translate(status.detail, words) or status.detail
+        yield f"{words.MODEL_LOADING}: {detail}" if detail else words.MODEL_LOADING
+        await asyncio.wait([asyncio.ensure_future(service.loaded())], timeout=HEARTBEAT_S)
 
 
 def _flush_s(history: History) -> float:

@@ -39,6 +39,20 @@ const REPAIRS = {
   },
 };
 
+// For each of the chat's messages, without the page's notes, the place for buttons under it; null where it is not drawn.
+function rows(messages) {
+  const there = [...document.querySelectorAll("#chat .message-wrap > .message-row")];
+  const users = there.filter((row) => row.classList.contains("user-row"));
+  let asked = -1;
+  return messages.map(({ role }) => {
+    if (role === "user") asked += 1;
+    const row = role === "user" ? users[asked] : there[there.indexOf(users[asked]) + 1];
+    const right = row && row.classList.contains(role === "user" ? "user-row" : "bot-row");
+    return right && row.nextElementSibling?.classList.contains("message-buttons") ? row.nextElementSibling : null;
+  });
+}
+window.qwenDemo = { ...window.qwenDemo, rows };
+
 let planned = false;
 
 function repair() {

@@ -3,21 +3,19 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import gradio as gr
 
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.service import Service
-from qwen_demo.settings import Settings
-from qwen_demo.ui import assets, chat, gradio_internals, render
+from qwen_demo.ui import assets, chat, controls, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.draft import draft
 from qwen_demo.ui.endpoints import Endpoints
 from qwen_demo.ui.examples import EXAMPLES
-from qwen_demo.ui.file_types import MEDIA_FILES
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
+from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.history import conversations, generation_params, share
 from qwen_demo.ui.i18n import labels, languages, texts
 from qwen_demo.ui.i18n.languages import words_for
@@ -26,6 +24,7 @@ from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
 from qwen_demo.ui.panels.preview import preview
+from qwen_demo.ui.set_chips import set_chips
 
 UPLOADS_KEPT_S = 24 * 3600
 
@@ -44,7 +43,8 @@ class PageWidgets:
     camera: gr.Image
     url: gr.Textbox
     add_url: gr.Button
-    options: "OptionWidgets"
+    chips: gr.HTML
+    options: controls.OptionWidgets
     kept: gr.HTML
     share: share.ShareWidgets
     clock: gr.Timer
@@ -68,6 +68,8 @@ def build_page(
         _wire_chat(page, service, reader, previews, gallery, menu)
         preview.wire(page.preview, previews, page.chatbot, page.question)
         _wire_images(page, service, reader)
+        draft.wire(page.question, page.demo)
+        set_chips.wire(page.chips, {**page.options._asdict(), "budget": page.preview.budget}, page.demo)
         labels.translate_on_load(page.demo)
         filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema)
         panel_tabs.wire(page.panels, filled_in, services, reader)
@@ -90,13 +92,16 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(texts.TAB_CHAT, id="chat"), gr.Row(elem_id="chat-row", equal_height=False):
                 with gr.Column(elem_id="conversation"):
-                    chatbot, question = _draw_chat()
+                    chatbot = controls.draw_chat()
+                    chips = set_chips.draw()
+                    question = controls.draw_question()
+                    gr.Markdown(texts.CAN_BE_WRONG, elem_id="can-be-wrong")
                 with layout.drawer("side", texts.SEEN):
                     views = preview.draw()
             beside = panel_tabs.draw(tabs, settings, engines)
         with layout.drawer("settings", texts.SETTINGS):
             budget = context.draw_budget()
-            options = _draw_options(settings)
+            options = controls.draw_options(settings)
             with gr.Accordion(texts.MORE_SOURCES, open=False):
                 url = gr.Textbox(label=texts.URL, placeholder="https://…", visible=settings.fetch_urls != "off")
                 add_url = gr.Button(texts.ADD_URL, size="sm", visible=settings.fetch_urls != "off")
@@ -106,69 +111,8 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                 about = gr.Markdown(render.about(service.status()))
         previews = preview.with_budget(views, budget)
     gradio_internals.localize_labels(demo)
-    return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, options, kept,
-                       sharing, clock, beside)  # fmt: skip
-
-
-def _draw_chat() -> tuple[gr.Chatbot, gr.MultimodalTextbox]:
-    chatbot = gr.Chatbot(
-        show_label=False,
-        label=texts.CONVERSATION,
-        height="60vh",
-        min_height=320,
-        buttons=["copy"],
-        editable="user",
-        feedback_options=None,
-        examples=[example.card() for example in EXAMPLES],
-        placeholder=f"### {texts.WELCOME}",
-        elem_id="chat",
-    )
-    question = gr.MultimodalTextbox(
-        show_label=False,
-        label=texts.QUESTION,
-        placeholder=texts.PLACEHOLDER,
-        file_types=MEDIA_FILES,
-        file_count="multiple",
-        sources=["upload"],
-        autofocus=True,
-        lines=1,
-        max_lines=8,
-        max_plain_text_length=20_000,
-        elem_id="question",
-    )
-    return chatbot, question
-
-
-class OptionWidgets(NamedTuple):
-    """In the order of `respond`'s parameters."""
-
-    temperature: gr.Slider
-    length: gr.Slider
-    top_p: gr.Slider
-    penalty: gr.Slider
-    seed: gr.Number
-    system: gr.Textbox
-    schema: gr.Textbox
-
-
-def _draw_options(settings: Settings) -> OptionWidgets:
-    longest = settings.max_new_tokens
-    temperature = gr.Slider(0, 2, 0, step=0.05, label=texts.TEMPERATURE, info=texts.TEMPERATURE_INFO)
-    length = gr.Slider(16, longest, min(512, longest), step=16, label=texts.MAX_NEW_TOKENS)
-    with gr.Accordion(texts.ADVANCED, open=False):
-        top_p = gr.Slider(0.05, 1, 1, step=0.05, label=texts.TOP_P)
-        penalty = gr.Slider(1, 2, 1, step=0.05, label=texts.REPETITION_PENALTY)
-        # An empty number comes back from the browser as 0.
-        seed = gr.Number(
-            generation_params.FRESH_SEED, label=texts.SEED, precision=0, minimum=generation_params.FRESH_SEED
-        )
-        system = gr.Textbox("", label=texts.SYSTEM_PROMPT, lines=2, placeholder="You are a helpful assistant.")
-    with gr.Accordion(texts.JSON_SCHEMA, open=False, elem_id="schema"):
-        schema = gr.Textbox(
-            "", show_label=False, label=texts.JSON_SCHEMA, info=texts.JSON_SCHEMA_INFO, lines=6, max_lines=16,
-            placeholder='{"type": "object", "properties": {…}}', elem_classes="code",
-        )  # fmt: skip
-    return OptionWidgets(temperature, length, top_p, penalty, seed, system, schema)
+    return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, chips,
+                       options, kept, sharing, clock, beside)  # fmt: skip
 
 
 def _wire_status(page: PageWidgets, service: Service) -> None:
@@ -205,13 +149,17 @@ def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: pr
         max_pixels = context.budget_pixels(budget, service.status().model)
         choices = chat.Choices(sampling, system, max_pixels, context.off_files(items))
         answer_preview = previews.of_answer(history, budget, items, words)
+        saver = conversations.Saver(history)
         async with aclosing(chat.answer(history, choices, service, reader, words)) as steps:
             async for step in steps:
                 views = await answer_preview.update(step.text, step.finished)
-                yield step.history, *views, gr.skip(), gr.skip(), gr.skip()
+                kept = saver.update(step)
+                yield step.history, *views, kept, gr.skip(), gr.skip()
         # In this event, not one of its own: that could end after a later one and bring back an old conversation.
         # The views are given again: Gradio would mix "no change" into the value that it streamed last.
-        history = instead.with_button(step.history, step.text, menu, words) if step.finished else step.history
+        history = step.history
+        if step.finished:
+            history = instead.with_button(history, step.text, menu, words, doubtful=step.doubtful)
         yield history, *views, conversations.save(step.history), *_status_after_answer(service, words)
 
     def take(question, history, request: gr.Request):
@@ -269,9 +217,12 @@ def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: pr
     undone = page.chatbot.undo(undo, page.chatbot, both, cancels=answering, **UNQUEUED)
     fresh = [page.question, page.kept]
     cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, fresh, cancels=answering, **UNQUEUED)
-    reopened = conversations.wire(page.kept, page.chatbot, page.question, gallery, answering)
+    opened = conversations.wire(page.kept, page.chatbot, page.question, gallery, answering)
+    # A schema would stick to a conversation that it was not meant for.
+    for event in (cleared, opened[1]):
+        event.then(lambda: "", None, page.options.schema, **UNQUEUED)
     share.judge_after(answering[-1], page.share, sharing, page.chatbot)
-    preview.refresh_after([undone, cleared, reopened], page.preview, previews, page.chatbot)
+    preview.refresh_after([undone, cleared, *opened], page.preview, previews, page.chatbot)
 
 
 def _wire_images(page: PageWidgets, service: Service, reader: Reader) -> None:
@@ -291,6 +242,11 @@ def _wire_images(page: PageWidgets, service: Service, reader: Reader) -> None:
         return add(question, path)
 
     page.camera.input(add, [page.question, page.camera], [page.question, page.camera], queue=False, **PRIVATE)
+
+    async def add_dropped(question, event: gr.EventData, request: gr.Request):
+        return (await add_from_url(question, str(event_data(event).get("url", "")), request))[0]
+
+    page.chips.address(add_dropped, page.question, page.question, **PRIVATE)
     for event in (page.add_url.click, page.url.submit):
         event(add_from_url, [page.question, page.url], [page.question, page.url], **PRIVATE)
 

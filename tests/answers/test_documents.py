@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_demo.answers import documents
@@ -162,7 +162,6 @@ PIECES = r"""<p data-bbox='1 2 3 4'>|</p>|<table>|<tr>|<td colspan=9999999>|</ta
 pieces = st.sampled_from([*re.split(r"[|\n]", PIECES), "|", "\n", "text"])
 
 
-@settings(deadline=None)
 @given(st.lists(pieces | st.text(max_size=8), max_size=30).map("".join))
 def test_any_answer_gives_a_harmless_document(text):
     assert_harmless(text)

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_demo.answers import timestamps as timestamps
@@ -79,7 +79,6 @@ def test_times_beyond_the_clip_are_left_out_and_its_rounded_end_counts():
     assert times("0:08 - 0:02", 10) == [(8, None)]
 
 
-@settings(deadline=None)
 @given(
     st.text(max_size=300) | st.from_regex(r"([0-9:.\- s]|at |\{|\"start_time\": )*", fullmatch=True), st.floats(0, 9999)
 )
@@ -92,7 +91,6 @@ def test_whatever_the_text_its_moments_lie_in_the_clip_and_in_the_text(text, dur
         last = timestamp.start
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 7199), max_size=20))
 def test_every_clock_that_is_written_is_found_again(seconds):
     text = "\n".join(f"{timestamps.clock_of(second)} something happens" for second in seconds)
@@ -104,7 +102,6 @@ def test_tenths_are_shown_where_there_are_any():
     assert shown == ["0:00", "0:01.5", "1:00", "1:01", "1:00:00.9"]
 
 
-@settings(deadline=None)
 @given(st.floats(0, 359_999))
 def test_a_clock_with_millis_says_the_time(seconds):
     assert timestamps.seconds_of(timestamps.clock_of(seconds, millis=".")) == pytest.approx(seconds, abs=6e-4)
@@ -131,7 +128,6 @@ lists = st.lists(
 CUE = re.compile(r"^(\d\d:\d\d:\d\d[,.]\d{3}) --> (\d\d:\d\d:\d\d[,.]\d{3})$", re.MULTILINE)
 
 
-@settings(deadline=None)
 @given(lists)
 def test_subtitles_have_one_cue_a_moment_each_with_a_length(found):
     for text in (timestamps.srt(found, 60), timestamps.webvtt(found, 60)):
@@ -141,7 +137,6 @@ def test_subtitles_have_one_cue_a_moment_each_with_a_length(found):
         assert [start for start, _ in cues] == sorted(start for start, _ in cues)
 
 
-@settings(deadline=None)
 @given(lists)
 def test_chapters_begin_at_zero_and_rise(found):
     lines = timestamps.chapters(found, 60).splitlines()

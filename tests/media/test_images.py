@@ -257,14 +257,14 @@ def assert_image_or_refusal(data: bytes) -> None:
         assert pixels.mode == "RGB" and min(pixels.size) >= media.MODEL_MIN_SIDE
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.sampled_from(MAGIC), st.binary(max_size=400))
 @example(b"", b"")
 def test_random_bytes_give_an_image_or_a_refusal(magic, tail):
     assert_image_or_refusal(magic + tail)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(
     st.sampled_from(VALID), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=8)), max_size=6)
 )

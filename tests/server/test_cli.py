@@ -31,6 +31,7 @@ def taken():
         yield somebody.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_ask_answers_about_an_image_on_standard_output(tmp_path):
     draw("red").save(tmp_path / "red.png")
     done = run("ask", str(tmp_path / "red.png"), "What color is the circle?", "--model", "embedded")

@@ -233,7 +233,7 @@ def test_dropping_clients_over_and_over_costs_no_memory_and_no_file(start):
         gc.collect()
         return process.num_fds(), process.memory_info().rss
 
-    drop(50)
+    drop(100)
     files, memory = held()
     drop(100)
     more_files, more_memory = held()

@@ -11,6 +11,7 @@ from qwen_demo.errors import InvalidRequest, ModelLoadError, NotReady
 from qwen_demo.models.hub.download import DownloadProgress, DownloadStopped
 from qwen_demo.service.model_switch import ModelSwitch
 from qwen_demo.service.remembered import RememberedModel
+from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import Health, ModelInfo, TextDelta, collect
 from tests.conftest import question, until
@@ -259,7 +260,11 @@ async def test_models_that_memory_does_not_hold_together_change_places(bench):
     bench.old.may_go_on.set()
     assert [event async for event in events]
     await until(lambda: "reading weights" in bench.switch.health().detail)
-    assert bench.old.closed and not bench.switch.health().ready and not bench.switch.health().failed
+    health = bench.switch.health()
+    assert bench.old.closed and (health.ready, health.failed, health.loading) == (False, False, True)
+    service = Service(Settings(), bench.switch)
+    service.ready_without_warmup()
+    assert service.status().state == "loading" and "reading weights" in service.status().detail and not service.is_lost
     bench.engines["new"].may_load.set()
     await bench.stage("idle")
     assert await bench.says() == "new" and bench.switch.health().ready

@@ -99,6 +99,16 @@ def drawn(page: Page) -> None:
     )
 
 
+def until(page: Page, condition: str) -> None:
+    """Until the expression, which may give a promise, is true in the browser."""
+    page.evaluate(
+        """async condition => {
+            while (!(await eval(condition))) await new Promise(done => setTimeout(done, 20));
+        }""",
+        condition,
+    )
+
+
 def barrier(page: Page) -> None:
     """Until an image that is asked for only now was refused by the server and the page was drawn again.
 

@@ -6,8 +6,9 @@ from playwright.sync_api import Page, expect
 
 from qwen_demo.engines.scripted import Script
 from tests.ui.conftest import SIZES
-from tests.ui.steps import answers, drawn, settled, still
+from tests.ui.steps import answers, drawn, opened, settled, still
 
+DESKTOP = dict(zip(("width", "height"), SIZES["desktop"], strict=True))
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 # Each scheme and each width. What a language can break, names and contrast, is the same in every look of it.
 LOOKS = {"en-US": [("desktop", "light"), ("phone", "dark")], "zh-CN": [("desktop", "dark")]}
@@ -66,25 +67,30 @@ def test_axe_finds_nothing_serious_in_an_answer_and_every_panel(chromium, embedd
     settled(page)
     expect(page.locator("#viewer .labels button")).not_to_have_count(0)
     page.locator("#chat .title[role=button]").click()
-    for panel in page.locator("#side summary, #side button.label-wrap").all():
+    opened(page, "settings")
+    for panel in page.locator("#settings summary, #settings button.label-wrap").all():
         panel.click()
     page.locator(".share .make").click()
     expect(page.locator(".share pre")).to_contain_text("curl")
+    found = violations(page, looks, "settings, all panels open")
+    page.keyboard.press("Escape")
     page.locator("#question textarea").press("Enter")
     expect(page.get_by_test_id("toast-body")).to_be_visible()
     page.locator("#question input[type=file]").set_input_files(red)
     expect(page.locator("#question img")).to_be_visible()
-    found = violations(page, looks, "answered, all panels open")
+    found += violations(page, looks, "answered")
     # A notice goes by itself after a while, which may have passed.
     page.evaluate("document.querySelector('[data-testid=toast-close]')?.click()")
     expect(page.get_by_test_id("toast-body")).to_have_count(0)
     tabs = page.locator("#tabs").get_by_role("tab")
     # Two presets fill in a clip and a page.
     for key, there in (("motion", "#frames li"), ("page", ".document .sheet img")):
+        page.set_viewport_size(DESKTOP)
         tabs.nth(1).click()
         page.locator(f".tasks [data-key={key}]").click()
         expect(page.locator(there).first).to_be_visible()
     for index in range(1, tabs.count()):
+        page.set_viewport_size(DESKTOP)
         tabs.nth(index).click()
         expect(tabs.nth(index)).to_have_attribute("aria-selected", "true")
         found += violations(page, looks, tabs.nth(index).inner_text(), tabs.nth(index).get_attribute("aria-controls"))
@@ -175,7 +181,7 @@ def test_a_keyboard_alone_holds_a_conversation(chromium, app, red):
     keys.press("Enter")
     expect(answers(page).last).to_contain_text("It is red.")
     settled(page)
-    tab_to(page, "#chat [aria-label=Clear]", back)
+    tab_to(page, ".conversations button.new", back)
     keys.press("Enter")
     expect(answers(page)).to_have_count(0)
     context.close()

@@ -14,7 +14,7 @@ def test_each_script_has_a_name_of_its_own_and_is_used():
 
 
 def test_every_style_reaches_the_page_and_a_panels_own_comes_after_what_panels_share():
-    whole = assets.styles()
+    whole = assets.styles() + assets.head()
     places = {path: whole.find(path.read_text(encoding="utf-8")) for path in assets.FOLDER.rglob("*.css")}
     assert len(places) > 10 and min(places.values()) >= 0
     shared = places[assets.FOLDER / "panels" / "panels.css"]

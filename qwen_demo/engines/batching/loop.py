@@ -20,6 +20,7 @@ from qwen_demo.engines.batching.pass_queue import PassQueue
 from qwen_demo.engines.batching.runner import ModelRunner
 from qwen_demo.engines.batching.sampler import SampledTokens
 from qwen_demo.engines.batching.scheduler import Scheduler
+from qwen_demo.engines.batching.shares import StepShares
 from qwen_demo.engines.batching.slots import SlotTable
 from qwen_demo.errors import EngineFailed
 from qwen_demo.types import Event
@@ -68,10 +69,9 @@ class EngineLoop:
         on_thread: Callable[[], None] = lambda: None,
     ):
         self.runner = runner
-        budget = plan.slots * plan.slot_tokens
-        self.scheduler: Scheduler[Job] = Scheduler(
-            plan.slots, plan.slot_tokens, budget, plan.prefill_tokens, *runner.pass_limits
-        )
+        sizes = (plan.slots, plan.slot_tokens, plan.slots * plan.slot_tokens, plan.prefill_tokens)
+        share = StepShares(lambda: runner.mixed is None).taking_part
+        self.scheduler: Scheduler[Job] = Scheduler(*sizes, *runner.pass_limits, share)
         self.slots = SlotTable(plan.slots, runner, reuse=reuse, max_age_s=max_age_s)
         self.passes = PassQueue(runner, self.scheduler, self.slots)
         self._encoder_cache = encoder_cache
@@ -163,7 +163,7 @@ class EngineLoop:
         for chunk, hidden in self._prefill(chunks):
             if chunk.sequence.is_decoding:
                 self._begin_answer(chunk.sequence, hidden)
-        jobs = self.slots.decoding()
+        jobs = self.slots.decoding_of(self.scheduler.taking_part)
         if sampled := self._decode(jobs):
             self._postprocess(jobs, sampled)
 

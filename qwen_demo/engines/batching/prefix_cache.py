@@ -60,7 +60,7 @@ class PrefixCache:
         cache: whose slots these are.
         reuse: whether prefixes are kept.
         max_age_s: after this time an unused prefix is forgotten.
-        on_swap: called when a running request moves to another slot.
+        on_swap: called when running requests move to other slots.
         clock: monotonic, in seconds.
 
     Attributes:
@@ -118,8 +118,12 @@ class PrefixCache:
             left.key = left.key[:0]
         self.running -= 1
         if slot != self.running:
-            self._swap(slot, self.running)
-            self._on_swap(slot, self.running)
+            self.swap(slot, self.running)
+
+    def swap(self, a: int, b: int) -> None:
+        """Requests change their slots."""
+        self._swap(a, b)
+        self._on_swap(a, b)
 
     def forget_old(self) -> None:
         oldest = self._clock() - self._max_age_s

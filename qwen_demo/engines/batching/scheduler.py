@@ -27,10 +27,12 @@ class Scheduler(Generic[S]):
         pass_tokens: how many one pass can take at all, cutting prompts wherever it is full; 0 if a prompt is cut only
             where it does not fit a step of its own.
         quiet_tokens: as `prefill_tokens`, while few answers are being written.
+        share: gives those of the running requests that a step is for.
 
     Attributes:
         waiting: in the order of arrival.
         running: in the order of admission.
+        taking_part: those of them that the newest step is for.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Scheduler(Generic[S]):
         prefill_tokens: int,
         pass_tokens: int = 0,
         quiet_tokens: int = 0,
+        share: Callable[[list[S]], list[S]] = list,
     ):
         assert slots > 0 and 0 < slot_tokens <= budget_tokens and prefill_tokens > 0
         self.slots, self.slot_tokens = slots, slot_tokens
@@ -48,6 +51,8 @@ class Scheduler(Generic[S]):
         self.quiet_tokens = max(prefill_tokens, quiet_tokens)
         self.waiting: deque[S] = deque()
         self.running: list[S] = []
+        self.taking_part: list[S] = []
+        self._share = share
         self.reserved_tokens = 0
 
     @property
@@ -68,7 +73,8 @@ class Scheduler(Generic[S]):
         """Admit who fits; gives the prompt tokens to compute in this step. `allocate` as in `admit`."""
         if self.waiting:
             self.admit(allocate)
-        return self.chunks()
+        self.taking_part = self._share(self.running)
+        return self._chunks()
 
     def admit(self, allocate: Callable[[S], int]) -> list[S]:
         """Move requests from the queue to the running ones.
@@ -99,12 +105,12 @@ class Scheduler(Generic[S]):
             self.waiting.extendleft(reversed(passed))
         return admitted
 
-    def chunks(self) -> list[PrefillChunk[S]]:
+    def _chunks(self) -> list[PrefillChunk[S]]:
         """Prompt tokens to compute in this step, the oldest request's first."""
-        unread = [sequence for sequence in self.running if not sequence.is_decoding]
-        left = self.prefill_tokens if len(self.running) - len(unread) > FEW else self.quiet_tokens
+        unread = [sequence for sequence in self.taking_part if not sequence.is_decoding]
+        left = self.prefill_tokens if len(self.taking_part) - len(unread) > FEW else self.quiet_tokens
         # With nobody to keep waiting a prompt is read whole, one a step, so that its first token comes soon.
-        if len(unread) == len(self.running) and unread:
+        if len(unread) == len(self.taking_part) and unread:
             left = max(left, unread[0].prompt_tokens - unread[0].prefilled_tokens)
         if self.pass_tokens:
             left = min(left, self.pass_tokens)

@@ -3,6 +3,8 @@
 `allocate` and `free` are a pair; everything else reads.
 """
 
+from collections.abc import Sequence
+
 from qwen_demo.engines.batching.job import Job
 from qwen_demo.engines.batching.prefix_cache import PrefixCache
 from qwen_demo.engines.batching.runner import ModelRunner
@@ -54,6 +56,18 @@ class SlotTable:
         while jobs and jobs[-1] is None:
             jobs.pop()
         return jobs
+
+    def decoding_of(self, taking_part: Sequence[Job]) -> list[Job | None]:
+        """As `decoding`, with jobs that decode but do not take part kept out: in slots behind."""
+        part = {job for job in taking_part if self.holds(job) and job.is_decoding}
+        if all(job in part for job in self.jobs if job and job.is_decoding):
+            return self.decoding()
+        others = [slot for slot in range(len(part)) if self.jobs[slot] not in part]
+        for job in [job for job in taking_part if job in part and job.slot >= len(part)]:
+            self._record(slot := others.pop())
+            self._record(job.slot)
+            self._prefixes.swap(job.slot, slot)
+        return self.decoding()[: len(part)]
 
     def holds(self, job: Job) -> bool:
         """Whether the job still runs."""

@@ -1,78 +1,186 @@
-// Conversations in this browser's storage. Whatever lies there is checked for shape here and for content by the server.
+// The list of conversations: this browser keeps them, see `store.js`. Here they are saved, shown, opened, renamed, exported, deleted.
 
 const root = element.querySelector(".conversations");
-// Who shares a browser and has a login of their own sees their own ones.
-const user = window.gradio_config?.username;
-const STORE = `qwen-demo.conversations${user ? `.of.${user}` : ""}`;
-const MAX_KEPT = 50;
-const MAX_CHARACTERS = 2_000_000;
+const { store, rows: chatRows } = window.qwenDemo;
+const CURRENT = "qwen-demo.current";
 const TYPES = { markdown: ["md", "text/markdown"], json: ["json", "application/json"], html: ["html", "text/html"] };
+const THUMB = 64;
 
 const count = make("span", { class: "count" });
 const search = make("input", { type: "search", "aria-label": words.search, placeholder: words.search, oninput: () => show() });
 const state = make("p", { class: "state", role: "status" });
-const list = make("ul", { class: "kept" });
-root.append(make("details", { class: "panel" }, make("summary", {}, words.title, " ", count),
-  make("p", { class: "intro" }, words.intro), search, state, list));
+const list = make("div", { class: "kept" });
+const fresh = make("button", { type: "button", class: "new", onclick: () => begin() },
+  draw("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, draw("path", { d: "M12 5v14M5 12h14" })), words.new);
+root.append(make("div", { class: "head" }, fresh, search), state, list, make("p", { class: "intro" }, words.intro, " ", count));
 
+let items = [];
 let current = null;  // id of the conversation in the chat
 let nonce = null;
 let sure = null;  // id of the one that a second click deletes
 let renaming = null;
+let unfolded = null;
 let notice = "";
+let waiting = null;  // the conversation whose files are looked for
+let work = Promise.resolve();
 
-const isMessage = (message) => message && ["user", "assistant"].includes(message.role) && Array.isArray(message.parts);
-const isKept = (item) => item && typeof item.id === "string" && typeof item.name === "string" && Number.isFinite(item.time)
-  && Array.isArray(item.messages) && item.messages.every(isMessage);
+// One after the other: what is saved later must not be overtaken.
+const then = (action) => {
+  work = work.then(action).catch((error) => { notice = error?.name === "QuotaExceededError" ? words.full : words.blocked; show(); });
+  return work;
+};
+const setCurrent = (id) => {
+  current = id;
+  try { id ? sessionStorage.setItem(CURRENT, id) : sessionStorage.removeItem(CURRENT); } catch {}
+};
+const shownTab = () => document.querySelector('#tabs [role="tab"]');
 
-function load() {
+async function refresh() {
+  items = await store.all();
+  show();
+}
+
+// ---- saving
+
+async function write(item) {
   try {
-    const found = JSON.parse(localStorage.getItem(STORE) ?? "[]");
-    return Array.isArray(found) ? found.filter(isKept).slice(0, MAX_KEPT) : [];
+    await store.put(item);
+  } catch (error) {
+    // No room on the disk: the oldest goes, then once more.
+    const oldest = items.filter((other) => other.id !== item.id).at(-1);
+    if (!oldest) throw error;
+    await store.remove(oldest.id);
+    notice = words.dropped;
+    await store.put(item);
+  }
+}
+
+async function keep(saved) {
+  if (!saved.messages.length) return setCurrent(null);
+  const old = current && (await store.get(current));
+  if (!old) setCurrent(crypto.randomUUID?.() ?? `${Date.now()}${Math.random()}`);
+  const base = old ?? { id: current, named: false, lines: [saved.messages], at: 0 };
+  const item = { ...store.grown(base, saved.messages), name: base.named ? base.name : saved.name, time: Date.now() };
+  await write(item);
+  for (const path of store.filesOf(item)) await store.keepFile(path);
+  item.thumb ??= await thumbOf(item);
+  await write(item);
+  if (await store.prune()) notice = words.dropped;
+  store.tell();
+  await refresh();
+}
+
+// The answer so far, should the page go before it is whole.
+async function keepPart(text) {
+  const item = current && (await store.get(current));
+  if (!item) return;
+  const line = item.lines[item.at].filter((message) => message.whole !== false);
+  if (line.at(-1)?.role !== "user") return;
+  const lines = [...item.lines];
+  lines[item.at] = [...line, { role: "assistant", parts: [{ text }], whole: false }];
+  await store.put({ ...item, lines });
+}
+
+async function thumbOf(item) {
+  const path = store.filesOf(item).find((file) => /\.(png|jpe?g|webp|gif|bmp|avif)$/i.test(file));
+  if (!path) return null;
+  try {
+    const picture = await createImageBitmap(await (await fetch(fileUrl(path))).blob());
+    const scale = THUMB / Math.min(picture.width, picture.height);
+    const canvas = Object.assign(document.createElement("canvas"), { width: THUMB, height: THUMB });
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = "#fff";
+    pen.fillRect(0, 0, THUMB, THUMB);
+    pen.drawImage(picture, (THUMB - picture.width * scale) / 2, (THUMB - picture.height * scale) / 2, picture.width * scale, picture.height * scale);
+    return canvas.toDataURL("image/webp", 0.7);
   } catch {
-    return [];
+    return null;
   }
 }
 
-// Newest first. The oldest go until the rest fits.
-function store(items) {
-  notice = "";
-  for (let kept = items.slice(0, MAX_KEPT); ; kept = kept.slice(0, -1)) {
-    const text = JSON.stringify(kept);
-    if (text.length <= MAX_CHARACTERS || !kept.length) {
-      try {
-        localStorage.setItem(STORE, text);
-        if (kept.length < items.length) notice = words.dropped;
-        return;
-      } catch {
-        if (!kept.length) {
-          notice = words.blocked;
-          return;
-        }
-      }
-    }
-  }
+// ---- opening
+
+function begin() {
+  setCurrent(null);
+  shownTab()?.click();
+  trigger("fresh", {});
+  window.qwenDemo.frame.isOpen.rail() && matchMedia("(max-width: 1023px)").matches && window.qwenDemo.frame.change("rail", false);
+  show();
+  document.querySelector("#question textarea")?.focus();
 }
 
-function keep(saved) {
-  if (!saved.messages.length) {
-    current = null;
-    return;
-  }
-  const items = load();
-  const old = items.find((item) => item.id === current);
-  current ??= crypto.randomUUID?.() ?? String(Date.now()) + Math.random();
-  const item = { id: current, name: old?.named ? old.name : saved.name, named: old?.named ?? false, time: Date.now(), messages: saved.messages };
-  store([item, ...items.filter((other) => other.id !== current)]);
+// The server says which files it still has, this browser brings back the others, then the chat shows it.
+function open(item) {
+  shownTab()?.click();
+  waiting = item;
+  const files = store.filesOf({ lines: [item.lines[item.at]] });
+  if (files.length) trigger("look", { id: item.id, files });
+  else trigger("reopen", { id: item.id, messages: item.lines[item.at] });
 }
 
-const changed = (id, change) => store(load().map((item) => (item.id === id ? { ...item, ...change } : item)));
-const wordsOf = (item) => [item.name, ...item.messages.flatMap((message) => message.parts.map((part) => String(part?.text ?? "")))].join("\n").toLowerCase();
+async function bringBack(value) {
+  const item = waiting;
+  if (!item || item.id !== value.id) return;
+  const moved = new Map();
+  for (const path of value.gone) {
+    const fresh = await store.bringBack(path);
+    if (fresh) moved.set(path, fresh);
+  }
+  const named = (message) => ({ ...message, parts: message.parts.map((part) => (moved.has(part.file) ? { ...part, file: moved.get(part.file) } : part)) });
+  const found = moved.size ? { ...item, lines: item.lines.map((line) => line.map(named)) } : item;
+  if (moved.size) await store.put(found);
+  trigger("reopen", { id: item.id, messages: found.lines[found.at] });
+}
+
+async function goTo(line) {
+  const item = await store.get(current);
+  if (!item?.lines[line]) return;
+  const found = { ...item, at: line };
+  await store.put(found);
+  open(found);
+}
+
+// ---- versions, beside the buttons under each message
+
+function showVersions() {
+  for (const old of document.querySelectorAll("#chat .versions")) if (old.dataset.of !== versionsKey()) old.remove();
+  const item = items.find(({ id }) => id === current);
+  if (!item || item.lines.length < 2) return;
+  const places = chatRows(item.lines[item.at]);
+  for (const { place, lines, shown } of store.versions(item)) {
+    const host = places[place] ?? (place >= item.lines[item.at].length ? places.at(-1) : null);
+    if (!host || host.querySelector(":scope > .versions")) continue;
+    const step = (by, label, sign) => make("button", { type: "button", "aria-label": label, title: label, disabled: !(shown + by in lines),
+      onclick: () => then(() => goTo(lines[shown + by])) }, sign);
+    host.append(make("span", { class: "versions", role: "group", "aria-label": words.versions, "data-of": versionsKey() },
+      step(-1, words.earlier, "‹"), make("span", {}, `${shown + 1} / ${lines.length}`), step(1, words.later, "›")));
+  }
+}
+const versionsKey = () => {
+  const item = items.find(({ id }) => id === current);
+  return item ? `${item.id} ${item.at} ${item.lines.length} ${item.lines[item.at].length}` : "";
+};
+let planned = false;
+new MutationObserver((changes) => {
+  if (planned || changes.every(({ target, addedNodes }) => target.closest?.(".versions") || [...addedNodes].some((node) => node.className === "versions"))) return;
+  planned = true;
+  requestAnimationFrame(() => { planned = false; showVersions(); });
+}).observe(document.querySelector("#chat") ?? document.body, { childList: true, subtree: true });
+
+// ---- the list
+
+const changed = (id, change) => then(async () => {
+  const item = await store.get(id);
+  if (item) await store.put({ ...item, ...change });
+  store.tell();
+  await refresh();
+});
+const wordsOf = (item) => [item.name, ...item.lines.flat().flatMap((message) => message.parts.map((part) => String(part?.text ?? "")))].join("\n").toLowerCase();
 
 function rename(id, name) {
   renaming = null;
-  if (name.trim()) changed(id, { name: name.trim().slice(0, 120), named: true });
-  show(`rename ${id}`);
+  if (name.trim()) changed(id, { name: name.trim().slice(0, 120), named: true }).then(() => show(`more ${id}`));
+  else show(`more ${id}`);
 }
 
 function remove(id) {
@@ -81,61 +189,83 @@ function remove(id) {
     return show(`delete ${id}`);
   }
   sure = null;
-  store(load().filter((item) => item.id !== id));
-  if (current === id) current = null;
-  show();
-  search.focus();
+  if (current === id) begin();
+  then(async () => { await store.remove(id); await store.prune(); store.tell(); await refresh(); search.focus(); });
 }
 
-function button(key, text, label, action, name = "quiet") {
-  return make("button", { type: "button", class: name, "data-key": key, "aria-label": label, onclick: action }, text);
+const button = (key, text, label, action) => make("button", { type: "button", "data-key": key, "aria-label": label, onclick: action }, text);
+
+function more(item) {
+  const { id, name } = item;
+  const exports_ = Object.keys(TYPES).map((kind) => button(`${kind} ${id}`, fill(words.save_as, { kind: words[kind] }), fill(words.export_of, { name, kind: words[kind] }),
+    () => trigger("export", { kind, name, messages: item.lines[item.at] })));
+  return make("div", { class: "more" },
+    button(`rename ${id}`, words.rename, fill(words.rename_of, { name }), () => { renaming = id; show(`name ${id}`); }), ...exports_,
+    button(`delete ${id}`, sure === id ? words.sure : words.delete, fill(sure === id ? words.sure_of : words.delete_of, { name }), () => remove(id)));
 }
 
 function row(item) {
   const { id, name } = item;
+  const about = [new Date(item.time).toLocaleString(language), item.lines[item.at].length === 1 ? words.message : fill(words.messages, { count: item.lines[item.at].length })].join(" · ");
   const title = renaming === id
     ? make("input", { class: "name", "data-key": `name ${id}`, "aria-label": words.name, value: name, maxlength: "120",
       onkeydown: (event) => {
         if (event.key !== "Enter" && event.key !== "Escape") return;
         event.preventDefault();  // else Enter would press the button that gets the focus next
+        event.stopPropagation();
         rename(id, event.key === "Enter" ? event.target.value : "");
       } })
-    : make("button", { type: "button", class: "open", "data-key": `open ${id}`, "aria-label": fill(words.open, { name }),
-      onclick: () => trigger("reopen", { id, messages: item.messages }) },
-    make("span", { class: "name" }, name),
-    make("span", { class: "facts" }, [new Date(item.time).toLocaleString(language), fill(words.messages, { count: item.messages.length }),
-      id === current ? words.current : ""].filter(Boolean).join(" · ")));
-  const exports_ = Object.keys(TYPES).map((kind) => button(`${kind} ${id}`, words[kind], fill(words.export_of, { name, kind: words[kind] }),
-    () => trigger("export", { kind, name, messages: item.messages })));
-  return make("li", { class: id === current ? "current" : "" }, title, make("div", { class: "row" }, ...exports_,
-    button(`rename ${id}`, words.rename, fill(words.rename_of, { name }), () => { renaming = id; show(`name ${id}`); }),
-    button(`delete ${id}`, sure === id ? words.sure : words.delete, fill(sure === id ? words.sure_of : words.delete_of, { name }), () => remove(id))));
+    : make("button", { type: "button", class: "open", "data-key": `open ${id}`, "aria-label": fill(words.open, { name }), title: about,
+      "aria-current": id === current ? "true" : null, onclick: () => { setCurrent(id); open(item); show(); } },
+    item.thumb ? make("img", { src: item.thumb, alt: "" }) : make("span", { class: "no-thumb", "aria-hidden": "true" }), make("span", { class: "name" }, name));
+  const fold = make("button", { type: "button", class: "fold", "data-key": `more ${id}`, "aria-label": fill(words.more_of, { name }), "aria-expanded": String(unfolded === id),
+    onclick: () => { unfolded = unfolded === id ? null : id; sure = null; show(`more ${id}`); } }, "⋯");
+  return make("li", { class: id === current ? "current" : "" }, make("div", { class: "line" }, title, fold), unfolded === id && more(item));
 }
 
 function show(focus = null) {
-  const items = load();
   const wanted = search.value.trim().toLowerCase();
   const found = wanted ? items.filter((item) => wordsOf(item).includes(wanted)) : items;
+  const kept = list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   count.textContent = items.length ? `(${items.length})` : "";
   search.hidden = !items.length;
   state.textContent = [notice, !items.length ? words.none : !found.length ? words.nothing : ""].filter(Boolean).join(" ");
-  list.replaceChildren(...found.map(row));
-  if (focus) [...root.querySelectorAll("[data-key]")].find((node) => node.dataset.key === focus)?.focus();
+  const day = (time) => new Date(time).toDateString();
+  const today = day(Date.now()), yesterday = day(Date.now() - 86_400_000);
+  const groups = [
+    [words.today, found.filter(({ time }) => day(time) === today)], [words.yesterday, found.filter(({ time }) => day(time) === yesterday)],
+    [words.before, found.filter(({ time }) => ![today, yesterday].includes(day(time)))],
+  ];
+  list.replaceChildren(...groups.filter(([, there]) => there.length).map(([title, there]) => make("section", {}, make("h3", {}, title), make("ul", {}, ...there.map(row)))));
+  const wantedKey = focus ?? kept;
+  if (wantedKey) [...root.querySelectorAll("[data-key]")].find((node) => node.dataset.key === wantedKey)?.focus();
+  showVersions();
 }
+
+// A name for a file on any system.
+const fileName = (name) => name.replace(/[\s\\/:*?"<>|\u0000-\u001f]+/g, " ").trim().slice(0, 60) || "conversation";
 
 function update() {
   const value = props.value ?? {};
   if (!value.nonce || value.nonce === nonce) return;
   nonce = value.nonce;
-  if (value.save) keep(value.save);
-  if (value.opened) current = value.opened;
-  if (value.file) {
-    const [ending, type] = TYPES[value.file.kind];
-    saveText(`conversation.${ending}`, type, value.file.text);
-  }
-  show();
+  if (value.save) then(() => keep(value.save));
+  if (value.partial) then(() => keepPart(value.partial));
+  if (value.gone) then(() => bringBack(value));
+  if (value.opened) then(async () => { setCurrent(value.opened); await refresh(); });
+  if (value.file) saveText(`${fileName(value.file.name ?? "")}.${TYPES[value.file.kind][0]}`, TYPES[value.file.kind][1], value.file.text);
 }
 
-window.addEventListener("storage", (event) => event.key === STORE && show());
+store.heard(() => then(refresh));
 watch("value", update);
-show();
+then(refresh).then(async () => {
+  let last = null;
+  try { last = sessionStorage.getItem(CURRENT); } catch {}
+  const item = last && items.find(({ id }) => id === last);
+  if (!item) return;
+  setCurrent(item.id);
+  // The chat must be there first.
+  const there = () => document.querySelector("#question textarea") ? open(item) : setTimeout(there, 50);
+  there();
+});
+update();

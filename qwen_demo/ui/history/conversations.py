@@ -1,12 +1,13 @@
-"""Conversations that the visitor's browser keeps: named, searched, reopened, exported.
+"""Conversations that the visitor's browser keeps: named, searched, reopened in any of their versions, exported.
 
-The server keeps none. What it sends to the browser after each answer is a transcript without
-images: those stay uploads, which this server deletes after a while, and a conversation that
-outlives its images says so. What comes back may be anything: it is checked here, and a file
-that is no upload of this server refuses the whole of it.
+The server keeps none. What it sends to the browser, when a question is asked and when it is answered, is a transcript
+that names its images and clips; the browser fetches and keeps those, and uploads them again when this server has
+deleted them. What comes back may be anything: it is checked here, and a file that is no upload of this server refuses
+the whole of it.
 """
 
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, Vali
 from qwen_demo.ui import assets, chat, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
-from qwen_demo.ui.gradio_internals import PRIVATE, event_data
+from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.history import export, generation_params, transcript
 from qwen_demo.ui.history.transcript import File, Turn
 from qwen_demo.ui.i18n import texts
@@ -26,6 +27,8 @@ from qwen_demo.ui.i18n.languages import Words, words_for
 # Of one conversation; the browser keeps as many as fit its own bound, see the script.
 MAX_MESSAGES, MAX_CHARACTERS = 400, 1_000_000
 MAX_NAME_CHARACTERS = 60
+MAX_FILES = 1000
+SAVED_EVERY_S = 1.0
 
 
 class KeptPart(BaseModel):
@@ -47,6 +50,7 @@ class KeptMessage(BaseModel):
     role: Literal["user", "assistant"]
     parts: list[KeptPart]
     params: str = ""
+    whole: bool = True
 
 
 _MESSAGES = TypeAdapter(list[KeptMessage])
@@ -71,6 +75,30 @@ def save(history: History) -> dict:
     return {"save": for_browser(history), "nonce": secrets.token_hex(4)}
 
 
+def partial(text: str) -> dict:
+    """The view's value that makes the browser keep the answer so far, should the page go before it is whole."""
+    return {"partial": text, "nonce": secrets.token_hex(4)}
+
+
+class Saver:
+    """What the browser is to keep while an answer grows: at first the question, then now and then the words so far."""
+
+    def __init__(self, history: History):
+        self._value, self._told_s = save(history), time.monotonic()
+
+    def update(self, step: chat.ChatStep) -> dict:
+        """The view's value. It is told at each step: Gradio would mix "no change" into what it streamed last."""
+        if step.text and not step.finished and time.monotonic() - self._told_s > SAVED_EVERY_S:
+            self._value, self._told_s = partial(step.text), time.monotonic()
+        return self._value
+
+
+def gone(files: Any) -> list[str]:
+    """Those of `files`, which a browser named, that are no uploads of this server (any more)."""
+    named = [file for file in files if isinstance(file, str)] if isinstance(files, list) else []
+    return [file for file in named[:MAX_FILES] if not (gradio_internals.is_upload(file) and Path(file).is_file())]
+
+
 def name_of(turns: list[Turn]) -> str:
     """The first question, or the name of its image."""
     first = next((turn for turn in turns if turn.role == "user"), None)
@@ -92,7 +120,9 @@ def read(value: Any, words: Words = texts) -> list[Turn]:
         messages = _MESSAGES.validate_python(value)
     except (ValidationError, RecursionError) as error:
         raise render.refusal(words.KEPT_BROKEN) from error
-    turns = [Turn(message.role, tuple(map(_read_part, message.parts)), message.params) for message in messages]
+    turns = [
+        Turn(message.role, tuple(map(_read_part, message.parts)), message.params, message.whole) for message in messages
+    ]
     if sum(len(turn.text) + len(turn.params) for turn in turns) > MAX_CHARACTERS:
         raise render.refusal(words.KEPT_BROKEN)
     if not all(gradio_internals.is_upload(file.path) for turn in turns for file in turn.files):
@@ -133,7 +163,9 @@ def reopen(turns: list[Turn], words: Words = texts) -> Reopened:
             # Boxes of the answer are scaled by the budget in it.
             note["metadata"]["id"] = f"max_pixels={known.max_pixels or 0};{turn.params.partition(';')[2]}"
             history.append(note)
-    return Reopened(history, gone)
+        if not turn.whole:
+            history.append(render.note(words.INTERRUPTED))
+    return Reopened(chat.note_unanswered(history, words), gone)
 
 
 def draw() -> gr.HTML:
@@ -141,7 +173,14 @@ def draw() -> gr.HTML:
 
 
 def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gallery: Gallery, answering: list):
-    """Returns the event that reopens a conversation; it cancels the events in `answering`."""
+    """Returns the events that change the conversation in the chat; they cancel the events in `answering`."""
+
+    def on_look(event: gr.EventData):
+        data = event_data(event)
+        return {"gone": gone(data.get("files")), "id": str(data.get("id"))[:64], "nonce": secrets.token_hex(4)}
+
+    def on_fresh():
+        return [], gr.MultimodalTextbox(value=None, submit_btn=True, stop_btn=False), save([])
 
     def on_reopen(event: gr.EventData, request: gr.Request):
         data, words = event_data(event), words_for(request)
@@ -157,8 +196,10 @@ def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gal
             raise render.refusal(words.KEPT_BROKEN)
         name = str(data.get("name") or "")[: 2 * MAX_NAME_CHARACTERS]
         text = await export.write(data["kind"], name, read(data.get("messages"), words), gallery, words)
-        return {"file": {"kind": data["kind"], "text": text}, "nonce": secrets.token_hex(4)}
+        return {"file": {"kind": data["kind"], "name": name, "text": text}, "nonce": secrets.token_hex(4)}
 
     reopened = view.reopen(on_reopen, None, [chatbot, question, view], cancels=answering, **PRIVATE)
+    fresh = view.fresh(on_fresh, None, [chatbot, question, view], cancels=answering, **UNQUEUED)
+    view.look(on_look, None, view, **UNQUEUED)
     view.export(on_export, None, view, **PRIVATE)
-    return reopened
+    return reopened, fresh

@@ -32,11 +32,13 @@ class Turn:
     Attributes:
         role: user or assistant.
         params: for an answer, the id of the note under it, which keeps how it was generated; see `generation_params`.
+        whole: False for an answer that the page left before its end.
     """
 
     role: Literal["user", "assistant"]
     parts: tuple[str | File, ...]
     params: str = ""
+    whole: bool = True
 
     @property
     def text(self) -> str:

@@ -3,11 +3,11 @@
 TITLE = "Qwen2.5-VL"
 CONVERSATION = "Conversation"
 QUESTION = "Question"
-PLACEHOLDER = "Ask about an image or a video. Drop, paste or attach it here."
+PLACEHOLDER = "Ask about an image, a clip or a document"
 EMPTY_QUESTION = "Type a question or add an image first."
 LOOKING = "Looking at it"
 STOPPED = "Stopped. What was written so far stays; Retry starts the answer again."
-UNANSWERED = "This question got no answer."
+UNANSWERED = "This question got no answer. Retry asks it again."
 LENGTH = "ended at the length limit"
 REPETITION = "ended because it ran in a loop"
 
@@ -339,10 +339,11 @@ KEPT_BROKEN = "This conversation cannot be read: it is damaged or too long."
 KEPT_FOREIGN = "This conversation names a file that was not uploaded here, so it is not opened."
 IMAGE_GONE = "({name}: no longer on the server)"
 SPEAKERS = {"user": "You", "assistant": "Model"}
+INTERRUPTED = "The page was left before this answer was whole. Retry asks again."
 CONVERSATIONS = {
     "title": "Conversations",
-    "intro": "Kept in this browser alone. Images stay on the server, which deletes them after a day or sooner.",
-    "none": "Nothing is kept yet. The first answer starts a conversation.",
+    "intro": "Kept in this browser alone, with their images and clips: up to 200 conversations or 256 MiB, the oldest go first.",
+    "none": "Your conversations will be here.",
     "nothing": "No conversation has these words.",
     "blocked": "This browser keeps nothing for this page.",
     "dropped": "There was no room: the oldest conversations were dropped.",
@@ -361,6 +362,17 @@ CONVERSATIONS = {
     "json": "JSON",
     "html": "HTML",
     "messages": "{count} messages",
+    "full": "This browser has no room left for this conversation.",
+    "new": "New chat",
+    "today": "Today",
+    "yesterday": "Yesterday",
+    "before": "Earlier",
+    "more_of": "More for {name}",
+    "save_as": "Save as {kind}",
+    "message": "1 message",
+    "versions": "Versions",
+    "earlier": "Earlier version",
+    "later": "Later version",
 }
 
 
@@ -489,3 +501,18 @@ LAYOUT = {
     "settings-close": "Close the settings",
     "theme": "Dark",
 }
+CHIPS = {
+    "temperature": "Temperature {value}",
+    "length": "Up to {value} tokens",
+    "top_p": "Top-p {value}",
+    "penalty": "Repetition penalty {value}",
+    "seed": "Seed {value}",
+    "system": "System: {value}",
+    "schema": "JSON: {value}",
+    "budget": "Images up to {value} tokens",
+    "change": "Change it in the settings",
+    "reset": "Back to the default: {text}",
+}
+DROP = {"drop": "Drop it here to ask about it"}
+CAN_BE_WRONG = "Answers can be wrong. Check what matters."
+UNSURE = "The model is unsure of this answer."

@@ -1,13 +1,13 @@
 """What the page says, in Chinese: the same names as in `texts`."""
 
 TITLE = "Qwen2.5-VL"
-PLACEHOLDER = "就图片或视频提问。可以拖入、粘贴或添加附件。"
+PLACEHOLDER = "就图片、视频或文档提问"
 CONVERSATION = "对话"
 QUESTION = "问题"
 EMPTY_QUESTION = "请先输入问题或添加图片。"
 LOOKING = "正在看"
 STOPPED = "已停止。已经写出的内容会保留；点“重试”可以重新回答。"
-UNANSWERED = "这个问题没有得到回答。"
+UNANSWERED = "这个问题没有得到回答。点击“重试”可再次提问。"
 LENGTH = "达到长度上限而结束"
 REPETITION = "因陷入循环而结束"
 
@@ -328,10 +328,11 @@ COMPARE = {
     **COUNTS,
 }
 
+INTERRUPTED = "页面在回答完成前被关闭。点击“重试”可再次提问。"
 CONVERSATIONS = {
     "title": "历史对话",
-    "intro": "只保存在这个浏览器中。图片留在服务器上，最多一天后会被删除。",
-    "none": "还没有保存任何内容。第一个回答会开始一段对话。",
+    "intro": "对话连同图片和视频只保存在此浏览器中：最多 200 个对话或 256 MiB，超出时先删除最旧的。",
+    "none": "您的对话会显示在这里。",
     "nothing": "没有对话包含这些文字。",
     "blocked": "这个浏览器不允许此页面保存内容。",
     "dropped": "空间不足：最早的对话已被删除。",
@@ -350,6 +351,17 @@ CONVERSATIONS = {
     "json": "JSON",
     "html": "HTML",
     "messages": "{count} 条消息",
+    "full": "此浏览器已没有空间保存此对话。",
+    "new": "新对话",
+    "today": "今天",
+    "yesterday": "昨天",
+    "before": "更早",
+    "more_of": "{name} 的更多操作",
+    "save_as": "另存为 {kind}",
+    "message": "1 条消息",
+    "versions": "版本",
+    "earlier": "上一个版本",
+    "later": "下一个版本",
 }
 
 
@@ -493,3 +505,18 @@ LAYOUT = {
     "settings-close": "关闭设置",
     "theme": "深色",
 }
+CHIPS = {
+    "temperature": "温度 {value}",
+    "length": "最多 {value} 个 token",
+    "top_p": "Top-p {value}",
+    "penalty": "重复惩罚 {value}",
+    "seed": "随机种子 {value}",
+    "system": "系统提示：{value}",
+    "schema": "JSON：{value}",
+    "budget": "每张图片最多 {value} 个 token",
+    "change": "在设置中修改",
+    "reset": "恢复默认：{text}",
+}
+DROP = {"drop": "拖放到此处即可提问"}
+CAN_BE_WRONG = "回答可能有误，重要内容请核对。"
+UNSURE = "模型对这个回答没有把握。"

@@ -51,6 +51,12 @@ async def engine(started):
         yield engine
 
 
+@pytest.fixture
+def endless(loaded, monkeypatch):
+    """Answers end at the length limit only: the end token is one that the model never says."""
+    monkeypatch.setattr(loaded.model.generation_config, "eos_token_id", [loaded.prompts.processor.video_token_id])
+
+
 _references: dict[tuple, list[int]] = {}
 
 

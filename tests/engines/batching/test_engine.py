@@ -29,12 +29,6 @@ from tests.engines.batching.conftest import alone
 from tests.engines.test_grammar import ENDLESS
 
 
-@pytest.fixture
-def endless(loaded, monkeypatch):
-    """Answers end at the length limit only: the end token is one that the model never says."""
-    monkeypatch.setattr(loaded.model.generation_config, "eos_token_id", [loaded.prompts.processor.video_token_id])
-
-
 def long_question(words: str = "Tell me about it.", **sampling) -> ChatRequest:
     return replace(question(words, **{"max_new_tokens": 900, **sampling}), repetition_guard=False)
 

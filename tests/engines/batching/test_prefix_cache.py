@@ -78,7 +78,7 @@ class PrefixCacheMachine(RuleBasedStateMachine):
                 assert torch.equal(made[:, :, slot, :, :held], wanted[:, :, slot, :, :held])
 
 
-PrefixCacheMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+PrefixCacheMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40)
 TestPrefixCache = PrefixCacheMachine.TestCase
 
 

@@ -37,7 +37,7 @@ def reference(sampling: Sampling, logits: torch.Tensor) -> list[int]:
     return ids[0, len(PROMPT) :].tolist()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(samplings, min_size=1, max_size=6), st.integers(0, 1000))
 def test_a_batch_draws_what_each_sequence_draws_alone(asked, dice):
     steps, vocabulary = 5, 400

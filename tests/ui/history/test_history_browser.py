@@ -2,20 +2,31 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from qwen_demo.engines.scripted import Script
 from qwen_demo.http.credentials import hash_of_password
-from tests.ui.steps import answers, ask, looked_over, settled
+from tests.conftest import draw
+from tests.ui.steps import answered, answers, ask, looked_over, settled, until
+from tests.ui.steps import opened as steps_opened
 
 HOSTILE = '<svg onload="window.hacked=1"> first'
-STORE = "qwen-demo.conversations"
+PUT = "item => window.qwenDemo.store.put(item)"
 
 
 def stored(page: Page) -> list:
-    return json.loads(page.evaluate(f"localStorage.getItem('{STORE}')") or "[]")
+    """What the browser keeps, newest first; the messages are those of the version that is shown."""
+    return page.evaluate(
+        "async () => (await window.qwenDemo.store.all()).map(item => ({...item, messages: item.lines[item.at]}))"
+    )
+
+
+def more(page: Page, row) -> None:
+    """Unfold what can be done with a conversation."""
+    row.get_by_role("button", name=re.compile("^More")).click()
 
 
 def saved(page: Page, button) -> str:
@@ -28,25 +39,32 @@ def test_a_conversation_is_kept_found_renamed_reopened_exported_and_deleted(open
     app.engine.script = Script(["<b>Red</b>", " it is."])
     page = opened(app)
     ask(page, HOSTILE, red)
-    expect(page.locator(".conversations .count")).to_have_text("(1)")  # kept when the answer has ended
-    page.get_by_label("Clear").first.click()
+    count = page.locator(".conversations .count")
+    expect(count).to_have_text("(1)")
+    answered(page, 1)
+    page.get_by_role("button", name="New chat").click()
     expect(answers(page)).to_have_count(0)
     ask(page, "second question")
-    expect(page.locator(".conversations .count")).to_have_text("(2)")
-    page.locator(".conversations summary").click()
+    expect(count).to_have_text("(2)")
+    answered(page, 1)
     rows = page.locator(".conversations li")
     expect(rows).to_have_count(2)
     expect(rows.nth(1).locator(".name")).to_have_text(HOSTILE)
-    page.locator(".conversations input[type=search]").fill("onload")
+    search = page.locator(".conversations input[type=search]")
+    search.fill("onload")
     expect(rows).to_have_count(1)
+    more(page, rows)
     rows.get_by_role("button", name=re.compile("^Rename")).click()
     page.locator(".conversations input.name").fill("A <i>name</i>")
     page.keyboard.press("Enter")
-    page.locator(".conversations input[type=search]").fill("")
+    search.fill("")
     renamed = rows.filter(has_text="A <i>name</i>")
     html = saved(page, renamed.get_by_role("button", name=re.compile("as HTML$")))
     assert "data:image/jpeg;base64," in html and "<svg" not in html and "<b>" not in html
-    assert "## You" in saved(page, renamed.get_by_role("button", name=re.compile("as Markdown$")))
+    with page.expect_download() as download:
+        renamed.get_by_role("button", name=re.compile("as Markdown$")).click()
+    assert download.value.suggested_filename == "A i name i.md"
+    assert "## You" in download.value.path().read_text(encoding="utf-8")
     assert json.loads(saved(page, renamed.get_by_role("button", name=re.compile("as JSON$"))))["messages"]
     looked_over(page, "conversations")
     renamed.locator("button.open").click()
@@ -55,39 +73,113 @@ def test_a_conversation_is_kept_found_renamed_reopened_exported_and_deleted(open
     expect(page.locator(".context .chip")).to_have_count(1)
     # It goes on under its own name, and the other one stays as it was.
     ask(page, "and now?")
-    expect(rows.first).to_contain_text("4 messages")
+    expect(rows.first.locator("button.open")).to_have_attribute("title", re.compile("4 messages"))
     expect(rows).to_have_count(2)
     expect(rows.first.locator(".name")).to_have_text("A <i>name</i>")
     assert [len(item["messages"]) for item in stored(page)] == [4, 2]
     assert len(app.engine.requests[-1].messages) == 3
+    more(page, rows.nth(1))
     rows.nth(1).get_by_role("button", name=re.compile("^Delete")).click()
     rows.nth(1).get_by_role("button", name=re.compile("^Really")).click()
     expect(rows).to_have_count(1)
     page.reload()
-    expect(page.locator(".conversations .count")).to_have_text("(1)")
+    expect(count).to_have_text("(1)")
     assert page.evaluate("window.hacked") is None
 
 
 def test_what_others_put_into_the_storage_is_refused(opened, app):
     page = opened(app)
-    hostile = [
-        {"id": "a", "name": HOSTILE, "time": 1, "messages": [{"role": "user", "parts": [{"file": "/etc/passwd"}]}]},
-        {"id": "b", "name": "no time", "messages": []},
-        {"id": "c", "name": "no parts", "time": 1, "messages": [{"role": "user", "parts": "x"}]},
-        5,
-        None,
-    ]
-    page.evaluate(f"value => localStorage.setItem('{STORE}', value)", json.dumps(hostile))
+    foreign = {"role": "user", "parts": [{"file": "/etc/passwd"}]}
+    for item in (
+        {"id": "a", "name": HOSTILE, "time": 1, "at": 0, "lines": [[foreign]]},
+        {"id": "b", "name": "no time", "at": 0, "lines": [[]]},
+        {"id": "c", "name": "no parts", "time": 1, "at": 0, "lines": [[{"role": "user", "parts": "x"}]]},
+        {"id": "d", "name": "no line", "time": 1, "at": 7, "lines": [[foreign]]},
+        {"id": "e"},
+    ):
+        page.evaluate(PUT, item)
     page.reload()
-    page.locator(".conversations summary").click()
     expect(page.locator(".conversations li")).to_have_count(1)
     page.locator(".conversations button.open").click()
     expect(page.locator(".toast-body")).to_contain_text("not uploaded here")
     expect(page.locator("#chat .user")).to_have_count(0)
-    page.evaluate(f"localStorage.setItem('{STORE}', '][')")
-    page.reload()
-    expect(page.locator(".conversations .state")).to_contain_text("Nothing is kept yet")
     assert page.evaluate("window.hacked") is None
+
+
+@pytest.mark.slow
+def test_each_version_of_an_edited_or_retried_turn_stays_and_is_gone_back_to(opened, app):
+    app.engine.script = Script(["one"])
+    page = opened(app)
+    ask(page, "first wording")
+    answered(page, 1)
+    versions = page.locator("#chat .versions")
+    expect(versions).to_have_count(0)
+    app.engine.script = Script(["two"])
+    page.get_by_label("Retry").last.click()
+    expect(answers(page).first).to_contain_text("two")
+    expect(versions).to_contain_text("2 / 2")
+    page.get_by_role("button", name="Earlier version").click()
+    expect(answers(page).first).to_contain_text("one")
+    expect(versions).to_contain_text("1 / 2")
+    app.engine.script = Script(["three"])
+    page.get_by_label("Edit").first.click()
+    page.locator("#chat textarea").fill("second wording")
+    page.get_by_label("Submit").first.click()
+    expect(answers(page).first).to_contain_text("three")
+    answered(page, 1)
+    expect(versions).to_have_count(1)
+    expect(versions).to_contain_text("2 / 2")
+    page.reload()
+    expect(page.locator("#chat .user").first).to_contain_text("second wording")
+    page.get_by_role("button", name="Earlier version").click()
+    expect(page.locator("#chat .user").first).to_contain_text("first wording")
+    expect(versions).to_have_count(2)
+    looked_over(page, "versions")
+
+
+@pytest.mark.slow
+def test_a_page_that_goes_in_the_middle_of_an_answer_comes_back_with_question_image_and_words(opened, app, red):
+    app.engine.script = Script(["word "] * 400, gap_s=0.02)
+    page = opened(app)
+    ask(page, "go on", red)
+    until(page, "window.qwenDemo.store.all().then(([item]) => item?.lines[0].length === 2)")
+    page.reload()
+    page.problems.clear()  # Gradio complains that its stream was cut
+    expect(page.locator("#chat .user img")).to_be_visible()
+    expect(answers(page).first).to_contain_text("word word")
+    expect(page.locator("#chat")).to_contain_text("before this answer was whole")
+    app.engine.script = Script(["a whole answer"])
+    page.get_by_label("Retry").last.click()
+    expect(answers(page).first).to_contain_text("a whole answer")
+    answered(page, 1)
+    assert len(stored(page)[0]["messages"]) == 2
+
+
+@pytest.mark.slow
+def test_images_come_back_from_the_browser_when_the_server_has_lost_them(opened, app, red, tmp_path):
+    app.engine.script = Script(["red"])
+    page = opened(app)
+    ask(page, "what is it?", red)
+    answered(page, 1)
+    until(page, "window.qwenDemo.store.all().then(([item]) => item?.thumb)")
+    draw("blue").save(tmp_path / "blue.png")
+    page.locator("#question input[type=file]").set_input_files(str(tmp_path / "blue.png"))
+    expect(page.locator("#question img")).to_be_visible()
+    page.locator("#question textarea").fill("a draft of mine")
+    until(page, "JSON.parse(sessionStorage.getItem('qwen-demo.draft'))?.text === 'a draft of mine'")
+    for name in ("red.png", "blue.png"):
+        for path in Path(app.uploads).rglob(name):
+            path.unlink()
+    page.reload()
+    expect(page.locator("#question textarea")).to_have_value("a draft of mine")
+    expect(page.locator("#question img")).to_be_visible()
+    expect(page.locator("#chat .user img")).to_be_visible()
+    ask(page, "and now?")
+    answered(page, 1)
+    expect(answers(page)).to_have_count(2)
+    sent = app.engine.requests[-1].messages
+    assert [type(part).__name__ for part in sent[0].parts] == ["Image", "Text"]
+    page.problems.clear()  # the browser complains of the file that the server had lost
 
 
 @pytest.mark.slow
@@ -95,7 +187,8 @@ def test_code_is_copied_and_a_bundle_is_asked_again(opened, app, red, tmp_path):
     app.engine.script = Script(["<b>Red</b>", " it is."])
     page = opened(app)
     ask(page, HOSTILE, red)
-    expect(page.locator(".conversations .count")).to_have_text("(1)")  # kept when the answer has ended
+    answered(page, 1)
+    steps_opened(page, "settings")
     page.locator(".share summary").click()
     page.locator(".share .make").click()
     code = page.locator(".share pre")
@@ -142,8 +235,8 @@ def test_each_login_has_its_own_conversations_in_one_browser(profile, start, tmp
         expect(page.locator("#question textarea")).to_be_visible()
         if len(kept) < 2:
             ask(page, f"a question of {name}")
-            expect(page.locator(".conversations .count")).to_have_text("(1)")
-        page.locator(".conversations summary").click()
+            answered(page, 1)
+        expect(page.locator(".conversations .count")).to_have_text("(1)")
         kept.append(page.locator(".conversations li .open .name").all_inner_texts())
         assert page.context.request.post(f"{app.url}/logout", max_redirects=0).status == 302
     assert kept == [["a question of alice"], ["a question of bob"], ["a question of alice"]]

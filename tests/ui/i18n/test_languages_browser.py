@@ -15,6 +15,7 @@ from tests import hostile_pdfs
 from tests.api.conftest import App
 from tests.hostile_clips import clip
 from tests.ui.steps import answers, ask, drawn, looked_over, settled
+from tests.ui.steps import opened as frame_opened
 
 
 def page_in(chromium, server, locale: str, size: tuple[int, int] = (1280, 860)):
@@ -38,7 +39,7 @@ def readable_text(page) -> str:
 def test_the_page_speaks_chinese_where_the_browser_does_of_whatever_region(chromium, app):
     page = page_in(chromium, app, "zh-TW")
     expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts_zh.PLACEHOLDER)
-    expect(page.locator(".conversations summary")).to_contain_text("历史对话")
+    expect(page.locator(".conversations button.new")).to_have_text("新对话")
     expect(page.locator("#chat")).to_contain_text(texts_zh.WELCOME)
     assert "__i18n__" not in readable_text(page)
     page.context.close()
@@ -47,15 +48,17 @@ def test_the_page_speaks_chinese_where_the_browser_does_of_whatever_region(chrom
 def test_every_tab_of_the_page_speaks_chinese_where_the_browser_does(chromium, app):
     page = page_in(chromium, app, "zh-CN")
     expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts_zh.PLACEHOLDER)
-    expect(page.locator(".conversations summary")).to_contain_text("历史对话")
+    expect(page.locator(".conversations button.new")).to_have_text("新对话")
     expect(page.locator("#tabs")).to_contain_text("任务")
     expect(page.locator("#chat")).to_contain_text(texts_zh.WELCOME)
     expect(page.locator("#chat")).to_contain_text("指出物体")
     assert page.evaluate("document.documentElement.lang") == "zh-CN"
-    for summary in (".conversations", ".share"):
-        page.locator(f"{summary} summary").click()
-    looked_over(page, "chinese")
     seen = readable_text(page)
+    frame_opened(page, "settings")
+    page.locator(".share summary").click()
+    looked_over(page, "chinese")
+    seen += readable_text(page)
+    page.keyboard.press("Escape")
     for tab in ("任务", "视频", "文档", "比较", "摄像头"):
         page.locator("#tabs").get_by_role("tab", name=tab, exact=True).click()
         expect(page.get_by_role("tabpanel").filter(visible=True).first).to_be_visible()
@@ -72,6 +75,8 @@ def test_every_tab_of_the_page_speaks_chinese_where_the_browser_does(chromium, a
         "VIEWER",
         "CONTEXT",
         "CONVERSATIONS",
+        "LAYOUT",
+        "CHIPS",
         "SHARE",
         "TASKS",
         "CAMERA_VIEW",
@@ -89,17 +94,17 @@ def test_every_tab_of_the_page_speaks_chinese_where_the_browser_does(chromium, a
 
 def test_the_button_switches_and_the_choice_stays(chromium, app):
     page = page_in(chromium, app, "de-DE")
-    expect(page.locator(".conversations summary")).to_contain_text("Conversations")
+    expect(page.locator(".conversations button.new")).to_have_text("New chat")
     page.get_by_role("button", name="中文", exact=True).click()
-    expect(page.locator(".conversations summary")).to_contain_text("历史对话")
+    expect(page.locator(".conversations button.new")).to_have_text("新对话")
     expect(page.locator("#tabs")).to_contain_text("任务")
     ask(page, "你好 世界")
     expect(answers(page).last).to_contain_text("你好 世界")
     settled(page)
-    page.locator(".conversations summary").click()
-    expect(page.locator(".conversations li")).to_contain_text(re.compile("2 条消息"))
+    answered_open = page.locator(".conversations li button.open")
+    expect(answered_open).to_have_attribute("title", re.compile("2 条消息"))
     page.goto(app.url)
-    expect(page.locator(".conversations summary")).to_contain_text("历史对话")
+    expect(page.locator(".conversations button.new")).to_have_text("新对话")
     expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts_zh.PLACEHOLDER)
     page.get_by_role("button", name="English", exact=True).click()
     expect(page.locator("#tabs")).to_contain_text("Tasks")
@@ -201,7 +206,8 @@ def test_nothing_is_said_in_the_other_language(chromium, narrow_app, red, tmp_pa
     found |= foreign(page, chinese)
     looked_over(page, f"errors-{locale}")
 
-    for panel in page.locator("#side summary, #side button.label-wrap").all():
+    frame_opened(page, "settings")
+    for panel in page.locator("#settings summary, #settings button.label-wrap").all():
         panel.click()
     page.locator(".share .make").click()
     expect(page.locator(".share pre")).to_contain_text("curl")
@@ -211,7 +217,8 @@ def test_nothing_is_said_in_the_other_language(chromium, narrow_app, red, tmp_pa
     page.get_by_role("button", name=words.ADD_URL).click()
     expect(page.locator(".toast-wrap")).to_contain_text(languages.translate(NO_HTTP, words))
     found |= foreign(page, chinese)
-    looked_over(page, f"side-{locale}")
+    looked_over(page, f"settings-{locale}")
+    page.keyboard.press("Escape")
 
     (tmp_path / "a.mp4").write_bytes(clip())
     (tmp_path / "a.pdf").write_bytes(hostile_pdfs.locked())

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.ui.steps import answered, answers, ask, looked_over, settled
+from tests.ui.steps import opened as frame_opened
 
 WHERE = "Detect all objects and give their bounding boxes in JSON."
 
@@ -158,8 +159,11 @@ def test_the_pixel_budget_shows_what_is_lost_before_sending(opened, start, scene
     page.locator("#question input[type=file]").set_input_files(scene)
     expect(page.locator("#context .total")).to_contain_text("time unknown before")
     expect(page.locator("#viewer .caption")).to_contain_text("504 × 364")
+    frame_opened(page, "settings")
     page.locator("#pixel-budget input[type=number]").fill("48")
     page.locator("#pixel-budget input[type=number]").press("Enter")
+    page.keyboard.press("Escape")
+    frame_opened(page, "side")
     expect(page.locator("#viewer .caption")).to_contain_text("224 × 168")
     expect(page.locator("#context .chip")).to_contain_text("48 tokens")
     expect(page.locator("#viewer image")).to_have_attribute("data-resolution", "224x168")
@@ -178,6 +182,7 @@ def test_an_image_that_is_switched_off_is_not_sent(opened, embedded, scene, red)
     ask(page, "Describe the image.", red)
     answered(page, 2)
     expect(page.locator("#context .chip")).to_have_count(2)
+    frame_opened(page, "side")
     page.locator("#context .switch").first.focus()
     page.keyboard.press("Space")
     expect(page.locator("#context .switch").first).to_have_attribute("aria-checked", "false")
@@ -188,7 +193,8 @@ def test_an_image_that_is_switched_off_is_not_sent(opened, embedded, scene, red)
     expect(page.locator("#chat")).to_contain_text(re.compile(r"prompt \d+ tokens \(144 image\)"))
     # Its encoding was kept from the question before.
     expect(page.locator("#context .chip").nth(1)).to_contain_text("cached")
-    page.get_by_text("first token").last.click()
+    page.keyboard.press("Escape")
+    page.locator("#chat .title:has(.timing)").last.click()
     waterfall = page.locator("#chat table.waterfall").last
     expect(waterfall).to_be_visible()
     expect(waterfall.locator("th")).to_have_count(7)
@@ -234,8 +240,8 @@ def test_hostile_answers_neither_break_the_page_nor_run(opened, app, scene, red)
     assert page.evaluate("window.hacked") is None
     assert page.locator("#viewer img, #viewer script").count() == 0
     page.problems[:] = [problem for problem in page.problems if "/x" not in problem]
-    page.get_by_label("Clear").first.click()
-    expect(page.locator("#viewer .empty")).to_be_visible()
+    page.get_by_role("button", name="New chat").click()
+    expect(page.locator("#side")).to_be_hidden()
     # A million boxes: the first are shown, and the page says so.
     ask(page, "[[1,2,30,40]," * 1200 + ' "bbox_2d":[' + "[1,2,30,40]," * 1200, red)
     settled(page)

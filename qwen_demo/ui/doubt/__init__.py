@@ -1,0 +1,1 @@
+"""The mark at an answer that is not to be trusted."""

@@ -1,0 +1,1 @@
+"""The question that is being written outlives its page."""

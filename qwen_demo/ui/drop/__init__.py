@@ -1,0 +1,1 @@
+"""What is dropped or pasted anywhere on the page is taken."""

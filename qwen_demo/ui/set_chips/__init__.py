@@ -1,0 +1,1 @@
+"""What is set and differs from the defaults, at the question."""
