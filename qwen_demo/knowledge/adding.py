@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Literal
 
 from qwen_demo.errors import DiskFull, MediaRefused, Overloaded, QwenDemoError
 from qwen_demo.knowledge.collection import UNFINISHED, Collection, FileEntry
@@ -142,7 +143,7 @@ class Adding:
         return await self._reader.read(page.image, number)
 
 
-def kind_of(path: Path, name: str) -> str:
+def kind_of(path: Path, name: str) -> Literal["pdf", "office", "image", "text"]:
     """`pdf`, `office`, `image` or `text`, by its bytes. What is none of them, the decoder of images refuses in words."""
     head = _head(path)
     if is_pdf(head):

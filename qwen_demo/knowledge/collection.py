@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qwen_demo.knowledge.kept_files import write_whole
@@ -167,7 +167,7 @@ class Collection:
         for entry in found:
             missing = not self.path_of(entry.digest).exists()
             problem = " ".join(filter(None, (entry.problem, _MISSING if missing else "")))
-            yield FileEntry(*(getattr(entry, name) for name in FileEntry.__slots__[:7]), problem, entry.added)
+            yield replace(entry, problem=problem)
 
     def set_state(self, file: int, state: str, *, pages: int | None = None, problem: str | None = None) -> None:
         with self.lock, changing(self.database) as database:
@@ -206,10 +206,6 @@ class Collection:
     def numbers_done(self, file: int) -> set[int]:
         with self.lock:
             return {number for (number,) in self.database.execute("SELECT number FROM pages WHERE file = ?", (file,))}
-
-    def add_page(self, file: int, name: str, page: PageText) -> int | None:
-        """Its id; None where the file was removed meanwhile or the page is there already."""
-        return (self.add_pages(file, name, [page]) or [None])[0]
 
     def add_pages(self, file: int, name: str, pages: Sequence[PageText]) -> list[int]:
         """In one transaction; ids of those that are new."""
@@ -267,7 +263,8 @@ class Collection:
             ).fetchall()
         if head is None:
             return None
-        return StoredPage(*head, tuple(Passage(text, tuple(json.loads(box)) if box else None) for text, box in rows))
+        passages = tuple(Passage(text, tuple(json.loads(box)) if box else None) for text, box in rows)
+        return StoredPage(head[0], head[1], head[2], head[3], passages)
 
     def page_of(self, name: str, number: int) -> StoredPage | None:
         with self.lock:

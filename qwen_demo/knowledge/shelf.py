@@ -84,7 +84,7 @@ class Shelf:
         check_name(name)
         with disk_full_in_words():
             self._home(owner).mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self._list(owner, make=True) as names, changing(names):
+            with self._listed(owner) as names, changing(names):
                 self._sweep(owner, names)
                 names.execute(
                     "INSERT OR IGNORE INTO collections VALUES (?, ?)",
@@ -96,7 +96,7 @@ class Shelf:
         """Raises `NoCollection`."""
         with self._list(owner) as names:
             row = names and names.execute("SELECT folder FROM collections WHERE name = ?", (name,)).fetchone()
-            if not row:
+            if not names or not row:
                 raise NoCollection(name)
             with changing(names):
                 names.execute("DELETE FROM collections WHERE name = ?", (name,))
@@ -136,12 +136,18 @@ class Shelf:
         return self.folder / hashlib.sha256(owner.encode()).hexdigest()[:32]
 
     @contextlib.contextmanager
-    def _list(self, owner: str, make: bool = False) -> Iterator[sqlite3.Connection | None]:
+    def _list(self, owner: str) -> Iterator[sqlite3.Connection | None]:
         """The list of names, or None where there is none yet."""
-        path = self._home(owner) / _LIST
-        if not make and not path.exists():
+        if (self._home(owner) / _LIST).exists():
+            with self._listed(owner) as names:
+                yield names
+        else:
             yield None
-            return
+
+    @contextlib.contextmanager
+    def _listed(self, owner: str) -> Iterator[sqlite3.Connection]:
+        """The same, made if need be."""
+        path = self._home(owner) / _LIST
         with contextlib.closing(sqlite3.connect(path, timeout=15, isolation_level=None)) as names:
             names.execute("CREATE TABLE IF NOT EXISTS collections (name TEXT PRIMARY KEY, folder TEXT NOT NULL)")
             yield names

@@ -40,7 +40,7 @@ def decode(job: dict[str, Any], file: int, exchange: Exchange) -> dict[str, Any]
     answer = Answering(count)
     for number in range(job["first"], count):
         try:
-            page = {"passages": _passages(document[number])}
+            page: dict[str, Any] = {"passages": _passages(document[number])}
         except DAMAGE:
             page = {"passages": [], "problem": "damaged"}
         if not answer.takes(page):

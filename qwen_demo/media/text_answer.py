@@ -17,7 +17,8 @@ class Answering:
     """
 
     def __init__(self, count: int):
-        self._count, self._pages, self._bytes = count, [], 0
+        self._count, self._bytes = count, 0
+        self._pages: list[dict[str, Any]] = []
         self._until = time.monotonic() + MOST_SECONDS
 
     def takes(self, page: dict[str, Any]) -> bool:
