@@ -76,7 +76,7 @@ def find(collection: Collection, question: str, top_k: int) -> list[Hit]:
     scored = sorted(
         ((_score(collection, page, weights), page) for page in candidates), key=lambda each: (-each[0], each[1])
     )
-    hits = [hit for score, page in scored[:top_k] if (hit := _hit(collection, page, score, weights))]
+    hits = [hit for score, page in scored[:top_k] if (hit := hit_of(collection, page, score, weights))]
     return hits
 
 
@@ -130,7 +130,8 @@ def _bm25(words: list[str], weights: Weights) -> float:
     return total / max(1e-9, sum(map(weights.idf, weights.words)))
 
 
-def _hit(collection: Collection, page: int, score: float, weights: Weights) -> Hit | None:
+def hit_of(collection: Collection, page: int, score: float, weights: Weights) -> Hit | None:
+    """A page as what was found; None where it was removed meanwhile."""
     stored = collection.page(page)
     if stored is None:
         return None
