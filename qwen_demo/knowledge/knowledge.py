@@ -20,6 +20,7 @@ from qwen_demo.knowledge.kept_files import file_name
 from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.knowledge.shelf import NoFile, Shelf
 from qwen_demo.media import MediaLoader, Page
+from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
 from qwen_demo.settings import MIB, Settings
 from qwen_demo.types import ChatRequest, Event, ModelInfo, collect
@@ -191,7 +192,13 @@ class Knowledge:
         return await self._finder.find(collection, query[:4000], min(top_k, MOST_TOP_K))
 
     def answer(
-        self, owner: str, name: str, top_k: int, making: Awaitable[ChatRequest], front: str
+        self,
+        owner: str,
+        name: str,
+        top_k: int,
+        making: Awaitable[ChatRequest],
+        front: str,
+        ticket: Ticket | None = None,
     ) -> tuple[AsyncGenerator[Event, None], CitedAnswer]:
         """The events of an answer from the documents, and where its citations will be.
 
@@ -203,7 +210,7 @@ class Knowledge:
         """
         cited = CitedAnswer()
         grounding = self._grounded(owner, name, top_k, making, cited)
-        return cited.of(self._service.answer(grounding, front=front)), cited
+        return cited.of(self._service.answer(grounding, front=front, ticket=ticket)), cited
 
     async def _grounded(
         self, owner: str, name: str, top_k: int, making: Awaitable[ChatRequest], cited: CitedAnswer

@@ -7,6 +7,7 @@ that a conversation's images are not decoded anew for each of its turns.
 
 import asyncio
 import functools
+import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
@@ -188,6 +189,18 @@ class MediaLoader:
             image = await self._read(file, lambda digest: ("image", digest, None), decode)
             assert isinstance(image, Image)
             return Page(image, 1, 1)
+
+    async def read_bytes(self, path: str | Path, *, allowed_roots: Iterable[str | Path], most: int) -> bytes:
+        """A file under one of `allowed_roots`, as it is. Raises `MediaRefused`, also above `most` bytes."""
+
+        def check(head: bytes, size: int, name: str) -> None:
+            if size > most:
+                raise MediaRefused(f"{name} has {size / MIB:.1f} MiB; the limit is {most / MIB:.1f} MiB.")
+
+        with await self._open(path, allowed_roots, check) as file, self.budget.take(file.size):
+            content, _ = await asyncio.to_thread(file.read)
+            with content:
+                return os.pread(content.fd, content.size, 0)
 
     async def read_texts(
         self, path: str | Path, kind: TextKind, *, allowed_roots: Iterable[str | Path], name: str, first: int = 1

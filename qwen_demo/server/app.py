@@ -145,7 +145,7 @@ class Front:
 
         menu, reader = ModelMenu.of(self.services[0]), Reader(self._loader, [self._uploads.path])
         with drawn_alone():
-            page = self.app.state.page = build_page(self.services, reader, menu)
+            page = self.app.state.page = build_page(self.services, reader, menu, self.knowledge)
         bound_queue(page, self.settings.max_waiting)
         hold_events(page, self.settings.caller_share)
         return page

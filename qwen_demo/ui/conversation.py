@@ -72,6 +72,11 @@ class Reader:
         """Page `number`, counted from 1, of an uploaded PDF or image. Raises `MediaRefused`."""
         return await self._loader.load_page(path, allowed_roots=self._roots, number=number)
 
+    async def bytes_of(self, path: str) -> bytes:
+        """An uploaded file as it is, for a collection. Raises `MediaRefused`."""
+        most = self._loader.settings.max_knowledge_file_bytes
+        return await self._loader.read_bytes(path, allowed_roots=self._roots, most=most)
+
     async def file(self, file: Any, clip: Clip | None = None) -> Image | Video:
         """`file` is Gradio's file data or a path that an upload gave; `clip` wants a video and says how it is sampled."""
         path = _plain(file).get("path") if not isinstance(file, str) else file

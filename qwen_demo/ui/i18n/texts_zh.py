@@ -164,6 +164,7 @@ TOKENS_PER_SECOND = COUNTS["speed"]
 TAB_CHAT = "对话"
 TAB_VIDEO = "视频"
 TAB_DOCUMENTS = "文档"
+TAB_KNOWLEDGE = "知识库"
 TAB_TASKS = "任务"
 TAB_CAMERA = "摄像头"
 TAB_COMPARE = "比较"
@@ -520,3 +521,21 @@ CHIPS = {
 DROP = {"drop": "拖放到此处即可提问"}
 CAN_BE_WRONG = "回答可能有误，重要内容请核对。"
 UNSURE = "模型对这个回答没有把握。"
+
+COLLECTION = "文档集"
+COLLECTION_FILES = "拖入 PDF、图片、文本或 Office 文件"
+COLLECTION_SEARCH = "在此文档集中搜索"
+COLLECTION_FIND = "搜索"
+NO_COLLECTION = "仅模型"
+ASK_WITH = "回答依据"
+COLLECTIONS = {
+    "empty": "还没有文档集。拖入文件即可新建。",
+    "reading": "已读 {done} / {pages} 页",
+    "ready": "{pages} 页",
+    "failed": "无法读取",
+    "remove": "删除 {name}",
+    "sure": "删除 {name} 及其所有文件？",
+    "page": "第 {page} 页",
+    "nothing": "没有找到。",
+}
+SOURCES = {"heading": "来源", "page": "第 {page} 页"}

@@ -14,6 +14,7 @@ from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.panels.camera import camera
 from qwen_demo.ui.panels.compare import compare
 from qwen_demo.ui.panels.documents import documents
+from qwen_demo.ui.panels.knowledge import knowledge as knowledge_panel
 from qwen_demo.ui.panels.tasks import tasks
 from qwen_demo.ui.panels.video import video
 
@@ -30,6 +31,8 @@ class PanelWidgets:
     video: video.VideoWidgets
     documents_tab: gr.Tab
     documents: documents.DocumentWidgets
+    knowledge_tab: gr.Tab
+    knowledge: knowledge_panel.KnowledgeWidgets
     compare_tab: gr.Tab
     compare: compare.CompareWidgets
     camera: camera.CameraWidgets
@@ -55,11 +58,15 @@ def draw(tabs: gr.Tabs, settings: Settings, engines: int) -> PanelWidgets:
         clip = video.draw(settings)
     with gr.Tab(texts.TAB_DOCUMENTS, id="documents") as documents_tab:
         pages = documents.draw()
+    with gr.Tab(texts.TAB_KNOWLEDGE, id="knowledge") as knowledge_tab:
+        shelves = knowledge_panel.draw()
     with gr.Tab(texts.TAB_COMPARE, id="compare") as compare_tab:
         pair = compare.draw(settings, engines)
     with gr.Tab(texts.TAB_CAMERA, id="camera"):
         stills = camera.draw()
-    return PanelWidgets(tabs, tasks_tab, cards, clip, documents_tab, pages, compare_tab, pair, stills)
+    return PanelWidgets(
+        tabs, tasks_tab, cards, clip, documents_tab, pages, knowledge_tab, shelves, compare_tab, pair, stills
+    )
 
 
 def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], reader: Reader) -> None:
