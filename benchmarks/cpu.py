@@ -6,9 +6,9 @@
     python -m benchmarks.cpu --work FOLDER --capabilities avx2       a processor without AVX-512
     python -m benchmarks.cpu --work FOLDER --architectures tiny --sizes 56x56 --tokens 4     does it run at all?
 
-A part is one way with one architecture and one capability; what is measured joins what the result's file has of other
-parts, and the table shows all of them. Images are noise, each another. First token and milliseconds a token are medians
-over the users' answers, who ask at once; transformers answers them one after another.
+What is measured joins what the result's file has of other shapes, capabilities, ways, sizes and numbers of users, and the
+table shows all of it: the whole can be split into parts by these flags. Images are noise, each another. First token and
+milliseconds a token are medians over the users' answers, who ask at once; transformers answers them one after another.
 
 - `ours`: weights from the files, quantised on the way; `ours, second start`: from the cache that the first one left.
 - `llama.cpp q4_0`: over HTTP, with its own vision encoder in float16 (benchmarks/llama_cpp/serve.sh). Its build is for
@@ -61,6 +61,7 @@ COLUMNS = {
     "peak_gib": "peak, GiB",
 }
 PART = ("architecture", "capability", "way")
+ROW = (*PART, "image", "users")
 
 
 def checkpoint(architecture: str, work: Path) -> Path:
@@ -145,13 +146,18 @@ def rows_of(made: dict[str, Any], part: dict[str, str], tokens: int) -> list[dic
 
 
 def joined(before: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`before` with its parts that were measured anew replaced, in one order."""
-    parts = {tuple(row[key] for key in PART) for row in new}
-    kept = [row for row in before if tuple(row[key] for key in PART) not in parts]
+    """`before` with what was measured anew replaced, in one order."""
+    anew = {tuple(row[key] for key in ROW) for row in new}
+    kept = [row for row in before if tuple(row[key] for key in ROW) not in anew]
     order = [list(SHAPES), list(CAPABILITIES), list(ALL_WAYS)]
-    return sorted(
-        [*kept, *new], key=lambda row: [names.index(row[key]) for names, key in zip(order, PART, strict=True)]
-    )
+    places = [[names.index(row[key]) for names, key in zip(order, PART, strict=True)] for row in (*kept, *new)]
+    pairs = zip(places, (*kept, *new), strict=True)
+    return [
+        row
+        for _, row in sorted(
+            pairs, key=lambda pair: (pair[0], len(pair[1]["image"]), pair[1]["image"], pair[1]["users"])
+        )
+    ]
 
 
 def say(words: str) -> None:

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import trustme
-
 DEPLOYED = Path(__file__).parents[1] / "deploy" / "nginx"
 UNPACKED = Path(__file__).parents[1] / ".cache" / "tools" / "nginx" / "usr" / "sbin" / "nginx"
 
@@ -63,6 +61,8 @@ def configure(folder: Path, servers: Sequence[str], *, changes: Sequence[tuple[s
     (options,) = {re.sub(r"server \S+ ", "", line) for line in lines if line.startswith("server ")}
     addresses = [urlsplit(url).netloc for url in servers]
     (folder / "servers.conf").write_text("".join(f"server {address} {options}\n" for address in addresses))
+    import trustme  # machines that only ask for a free port need not have it
+
     certificate = trustme.CA().issue_cert("localhost", "127.0.0.1")
     certificate.private_key_pem.write_to_path(folder / "certificate.key")
     (folder / "certificate.pem").write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))

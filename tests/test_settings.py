@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from qwen_demo.settings import (
     load_settings,
     page_environment,
     process_environment,
+    replica_environments,
 )
 from qwen_demo.settings.fields import GROUPS
 from tests.conftest import ROOT
@@ -68,6 +70,8 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_env_file(m
             "^--min-pixels 100000 is larger than --max-pixels 50000$",
         ),
         (["--engine", "remote", "--compare-engine", "generate"], "--engine remote"),
+        (["--replicas", "2", "--compare-engine", "generate"], "--replicas"),
+        (["--replicas", "2", "--engine", "scripted"], "--replicas"),
         (["--engine", "scripted", "--compare-quantization", "nf4"], "--compare-quantization"),
         (["hello"], "^'hello' is not expected here"),
     ],
@@ -245,3 +249,31 @@ def test_the_environment_is_written_in_one_place():
     files = [*(ROOT / "qwen_demo").rglob("*.py"), ROOT / "app.py"]
     writing = {str(path.relative_to(ROOT)) for path in files if re.search(writes, path.read_text())}
     assert writing == {"qwen_demo/settings/environment.py"}
+
+
+@pytest.mark.parametrize(
+    ("named", "count", "shares"),
+    [
+        ("0,1", 2, ["0", "1"]),
+        ("3, 1 ,2,0", 2, ["3,1", "2,0"]),
+        ("0,1,2", 2, ["0", "1"]),
+        ("GPU-8f,MIG-1/0", 2, ["GPU-8f", "MIG-1/0"]),
+        ("", 3, ["", "", ""]),
+    ],
+    ids=["one each", "two each, as named", "one is left over", "by their ids", "none to be seen"],
+)
+def test_replicas_get_equal_shares_of_the_gpus(named, count, shares):
+    made = replica_environments(count, {"CUDA_VISIBLE_DEVICES": named, "HOME": "/home/me"})
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in made] == shares
+    assert {each["HOME"] for each in made} == {"/home/me"}
+
+
+def test_without_names_the_machines_own_gpus_are_shared(monkeypatch):
+    files = [Path("/dev") / name for name in ("nvidia6", "nvidia2")]
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: files if folder == Path("/dev") else [])
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in replica_environments(2, {})] == ["0", "1"]
+
+
+def test_more_replicas_than_gpus_are_refused_by_number():
+    with pytest.raises(SettingsError, match=r"--replicas 3 needs 3 GPUs.*there are 2 \(0, 1;"):
+        replica_environments(3, {"CUDA_VISIBLE_DEVICES": "0,1"})

@@ -1,11 +1,12 @@
 """The only module that builds engines: here for the terminal, tests and ZeroGPU, else in processes of their own."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from qwen_demo.engines import zerogpu
 from qwen_demo.engines.process.engine import ProcessEngine
 from qwen_demo.engines.process.supervisor import Bounds
+from qwen_demo.engines.replicas.engine import ReplicatedEngine
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.models.choose import named_folder
 from qwen_demo.models.hub.offers import Offers
@@ -14,7 +15,7 @@ from qwen_demo.service.logs import set_up_logging
 from qwen_demo.service.model_switch import ModelSwitch
 from qwen_demo.service.remembered import RememberedModel
 from qwen_demo.service.service import Service
-from qwen_demo.settings import Settings
+from qwen_demo.settings import Settings, replica_environments
 from qwen_demo.settings.choosing import offers_models
 from qwen_demo.types import Engine, ModelInfo
 
@@ -57,10 +58,18 @@ def build_beside(settings: Settings, first: ModelInfo) -> Engine:
 
 
 def build_server_engine(settings: Settings) -> Engine:
-    """The server's: one that holds a model has a process of its own."""
+    """The server's: one that holds a model has a process of its own, and so has each of several replicas.
+
+    Raises:
+        SettingsError: more replicas than GPUs.
+    """
     if settings.engine in ("scripted", "remote"):
         return build_engine(settings)
-    return _in_own_process(settings, build_hosted)
+    if settings.replicas == 1:
+        return _in_own_process(settings, build_hosted)
+    environments = replica_environments(settings.replicas)
+    replicas = [_in_own_process(settings, build_hosted, environment=each) for each in environments]
+    return ReplicatedEngine(replicas, remembered_s=settings.cache_seconds if settings.reuse else 0.0)
 
 
 def build_changeable(settings: Settings) -> Engine:
@@ -102,7 +111,11 @@ def build_compared(settings: Settings, first: Engine) -> Service | None:
 
 
 def _in_own_process(
-    settings: Settings, build: Callable[..., Engine], arguments: Callable[[], tuple[ModelInfo, ...]] = tuple
+    settings: Settings,
+    build: Callable[..., Engine],
+    arguments: Callable[[], tuple[ModelInfo, ...]] = tuple,
+    environment: Mapping[str, str] | None = None,
 ) -> Engine:
     bounds = Bounds(silence_s=settings.engine_silence_s, tries=settings.engine_tries)
-    return ProcessEngine(settings, f"{__name__}:{build.__name__}", arguments=arguments, bounds=bounds)
+    name = f"{__name__}:{build.__name__}"
+    return ProcessEngine(settings, name, arguments=arguments, bounds=bounds, environment=environment)

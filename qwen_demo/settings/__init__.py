@@ -10,6 +10,7 @@ from qwen_demo.settings.environment import (
     apply_environment,
     page_environment,
     process_environment,
+    replica_environments,
     variables_set,
 )
 from qwen_demo.settings.fields import Settings
@@ -27,5 +28,6 @@ __all__ = [
     "page_environment",
     "process_environment",
     "read_settings",
+    "replica_environments",
     "variables_set",
 ]

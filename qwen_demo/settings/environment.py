@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from qwen_demo.errors import SettingsError
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 # For programs whose output other programs read.
 NO_PROGRESS_BARS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
@@ -24,6 +27,33 @@ def process_environment(given: Mapping[str, str] | None = None) -> dict[str, str
     if sys.platform == "linux" and "PYTORCH_CUDA_ALLOC_CONF" not in given:
         wanted["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
     return {name: value for name, value in wanted.items() if name not in given}
+
+
+def replica_environments(count: int, given: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+    """All variables of each of so many processes that share the GPUs of this machine: equal shares, none in two.
+
+    Args:
+        given: variables that are there already; by default those of this process. CUDA_VISIBLE_DEVICES among them says
+            which GPUs there are; without it all of the machine's.
+
+    Raises:
+        SettingsError: there are fewer GPUs than processes, and not none.
+    """
+    given = os.environ if given is None else given
+    named = given.get(VISIBLE)
+    if named is None:
+        gpus = [str(number) for number, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
+    else:
+        gpus = [name.strip() for name in named.split(",") if name.strip()]
+    if not gpus:
+        return [dict(given)] * count
+    if len(gpus) < count:
+        raise SettingsError(
+            f"--replicas {count} needs {count} GPUs, one for each, and there are {len(gpus)} ({', '.join(gpus)}; "
+            f"{VISIBLE} may name others). Give as many or fewer."
+        )
+    share = len(gpus) // count
+    return [{**given, VISIBLE: ",".join(gpus[n * share : (n + 1) * share])} for n in range(count)]
 
 
 def page_environment(uploads: Path, given: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -24,9 +24,7 @@ class Listening(BaseModel):
         (), description="names that it may be asked by, such as demo.example.org or *.example.org (comma-separated)"
     )
     keep_alive_s: int = Field(75, ge=1, description="how long a connection without a request waits for the next one")
-    workers: int = Field(
-        1, description="always 1: one process for each GPU, and nginx before them (docs/deploy-nginx.md)"
-    )
+    workers: int = Field(1, description="always 1: for more GPUs there is --replicas (docs/deploy-nginx.md)")
 
 
 class Model(BaseModel):
@@ -87,10 +85,11 @@ class Serving(BaseModel):
         "first engine takes half of its usual share for keys and values, or what --kv-cache-mib says for each. "
         "The API stays with the first",
     )
+    replicas: int = Field(1, ge=1, description="whole engines behind this front, each on GPUs of its own")
     threads: Annotated[int, Usually("as many as suit the model")] = Field(
         0,
         ge=0,
-        description="CPU threads; 0 is PyTorch's choice, for the embedded model two to read images and one to write",
+        description="CPU threads; 0 takes the idle processors, for the embedded model two to read images and one to write",
     )
     max_running: int = Field(4, ge=1, description="requests that the generate engine works on at once")
     max_waiting: int = Field(64, ge=0, description="requests that may wait; more are turned away")
@@ -268,9 +267,8 @@ class Settings(Listening, Model, Choosing, Serving, Access, Batching, Uploads, D
         if value != 1:
             raise ValueError(
                 f"{value} is refused. Workers would each load the model anew, share neither queue nor batch, and lose the "
-                "page's sessions between them. One process already answers many at once (--slots). For more GPUs start one "
-                "process each, with its own CUDA_VISIBLE_DEVICES and --port, and put nginx before them "
-                "(docs/deploy-nginx.md)"
+                "page's sessions between them. One process already answers many at once (--slots). For more GPUs there is "
+                "--replicas; or start one process each, with its own CUDA_VISIBLE_DEVICES and --port, behind nginx"
             )
         return value
 
@@ -285,12 +283,12 @@ class Settings(Listening, Model, Choosing, Serving, Access, Batching, Uploads, D
         return bool(self.compare_engine or self.compare_quantization)
 
     @model_validator(mode="after")
-    def _two_engines_here(self) -> Self:
+    def _several_engines_here(self) -> Self:
         if self.compares and self.engine in ("remote", "scripted"):
-            raise ValueError(
-                f"--compare-engine and --compare-quantization load a second engine beside one that has a model here; with "
-                f"--engine {self.engine} there is none"
-            )
+            beside = "--compare-engine and --compare-quantization load a second engine beside one that has a model here"
+            raise ValueError(f"{beside}; with --engine {self.engine} there is none")
+        if self.replicas > 1 and (self.compares or self.engine in ("remote", "scripted")):
+            raise ValueError("--replicas is for one engine that has a model here, without --compare-engine or the like")
         return self
 
     @model_validator(mode="after")

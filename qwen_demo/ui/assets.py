@@ -20,14 +20,14 @@ THEME = gr.themes.Default(
     primary_hue="violet", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
 ).set(
     # Gradio's own are too pale to read on white, and to read white on.
-    body_text_color_subdued="*neutral_500",
+    body_text_color_subdued="*neutral_600",
     button_primary_background_fill="*primary_600",
     button_primary_background_fill_hover="*primary_700",
     button_primary_background_fill_dark="*primary_600",
     button_primary_background_fill_hover_dark="*primary_700",
 )
 # In the page's head, in this order, each with its words.
-HEAD_SCRIPTS = {
+HEAD_SCRIPTS: dict[str, dict] = {
     "locale": {},
     "gradio_internals": texts.ACCESSIBILITY,
     "layout": {},

@@ -65,6 +65,17 @@ new MutationObserver(() => {
   planned = true;
 }).observe(document, { childList: true, subtree: true });
 
+// An empty chat begins at its top; Gradio scrolls it to its end whenever it is drawn.
+const GESTURE_MS = 1500;
+let moved = -GESTURE_MS;
+for (const gesture of ["wheel", "touchmove", "keydown"]) document.addEventListener(gesture, () => { moved = performance.now(); }, { capture: true, passive: true });
+// On the scroll bar itself.
+document.addEventListener("pointerdown", ({ target }) => { if (target.matches?.(".bubble-wrap")) moved = Infinity; }, true);
+document.addEventListener("pointerup", () => { if (moved === Infinity) moved = performance.now(); }, true);
+document.addEventListener("scroll", ({ target }) => {
+  if (target.matches?.("#chat .bubble-wrap:has(> .placeholder-content)") && target.scrollTop && performance.now() - moved > GESTURE_MS) target.scrollTop = 0;
+}, { capture: true, passive: true });
+
 // A system that has no type for a film's name gives none, and Gradio's player refuses the file by its type.
 const FILMS = { mov: "video/quicktime", qt: "video/quicktime", "3gp": "video/3gpp", "3gpp": "video/3gpp", "3g2": "video/3gpp2",
   m4v: "video/mp4", mp4: "video/mp4", mkv: "video/x-matroska", webm: "video/webm", avi: "video/x-msvideo" };

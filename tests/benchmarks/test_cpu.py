@@ -20,6 +20,12 @@ def test_a_part_that_is_measured_again_takes_the_place_of_its_old_figures_alone(
         ("3b", "own", "llama.cpp q4_0", 5.0),
         ("3b", "avx2", "ours", 20.0),
     ]
+    (again,) = cpu.rows_of(
+        {"ready_s": 1.0, "rows": [{"image": "448 x 448", "users": 4}]},
+        dict(zip(cpu.PART, ("7b", "own", "ours"), strict=True)),
+        32,
+    )
+    assert [row["ready_s"] for row in cpu.joined(made, [again])[:3]] == [50.0, 1.0, 5.0], "a number of users alone"
     assert all(row["tokens"] == 32 for row in made) and [row["users"] for row in made] == [1, 4] * 3
 
 

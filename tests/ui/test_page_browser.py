@@ -170,14 +170,18 @@ def test_the_camera_gives_an_image(opened, app):
     expect(page.locator("#question img")).to_be_visible()
 
 
-def test_the_page_says_that_the_model_is_loading(opened):
+def test_a_question_that_is_asked_while_the_model_loads_waits_and_is_answered(opened):
     loaded = threading.Event()
     app = App(Settings(warmup=False, canary_s=0, grace_s=1), Script(), loaded)
     try:
         page = opened(app)
         expect(page.locator("#badge")).to_contain_text("loading")
+        ask(page, "asked too early")
+        expect(page.locator("#chat")).to_contain_text("The model is loading")
         loaded.set()
         expect(page.locator("#badge")).to_contain_text("scripted answers")
+        expect(answers(page).last).to_contain_text("asked too early")
+        answered(page, 1)
     finally:
         loaded.set()
         app.stop()

@@ -106,7 +106,12 @@ class Offers:
         Raises:
             ModelLoadError: neither.
         """
-        found = await self.survey()
+        try:
+            found = await self.survey()
+        except (ModelLoadError, OSError, TimeoutError) as error:
+            # As on a small GPU whose memory the present model has taken: in its place there is room if anywhere.
+            log.warning("%s takes the place of the present model: %s", model, error)
+            return "instead"
         estimate = found.models.get(model)
         return "beside" if estimate is None else self._judge(model, estimate.needed_bytes, found, held_bytes)
 

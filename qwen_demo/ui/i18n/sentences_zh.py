@@ -107,6 +107,9 @@ SENTENCES = {
     ),
     "The engine ended the answer without a word.": "引擎没有说明原因就结束了回答。",
     "The model is not ready: {detail}.": "模型尚未就绪：{detail}。",
+    "{ready} of {count} replicas answer (number {number}: {detail})": (
+        "{count} 个副本中有 {ready} 个可以回答（{number} 号：{detail}）"
+    ),
     "its engine is not ready: {detail}": "它的引擎尚未就绪：{detail}",
     "The program is shutting down.": "程序正在关闭。",
     "its watch failed": "对它的监视失败",

@@ -8,7 +8,7 @@ const UNDER_WAY = ["downloading", "loading", "draining"];
 
 const name = make("span", { class: "name" });
 const short = make("span", { class: "short" });
-const summary = make("summary", { "aria-label": words.title }, make("span", { class: "label", "aria-hidden": "true" }, words.label), name, short);
+const summary = make("summary", {}, make("span", { class: "label" }, words.label), " ", name, short);
 const problem = make("p", { class: "problem", role: "alert", hidden: true });
 const stage = make("p", { class: "stage", role: "status" });
 const detail = make("p", { class: "detail" });

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from qwen_demo.ui import assets
 from qwen_demo.ui.gradio_internals import UNQUEUED, event_data
@@ -19,7 +18,7 @@ def draw() -> gr.HTML:
     return assets.view("set_chips", {}, texts.CHIPS)
 
 
-def wire(view: gr.HTML, controls: Mapping[str, Component], demo: gr.Blocks) -> None:
+def wire(view: gr.HTML, controls: Mapping[str, Any], demo: gr.Blocks) -> None:
     """Args:
     controls: by the names that `texts.CHIPS` has words for.
     """

@@ -76,6 +76,14 @@ async def test_on_a_gpu_the_present_model_makes_room_whatever_it_holds(empty_hub
         await offers.room("huge", 0)
 
 
+async def test_on_a_machine_that_cannot_be_measured_models_change_places(empty_hub, monkeypatch):
+    async def ask(models):
+        raise ModelLoadError("no memory for a look at it")
+
+    monkeypatch.setattr(survey, "ask", ask)
+    assert await Offers(Settings()).room("mine", 0) == "instead"
+
+
 async def test_of_a_model_that_nobody_knows_the_hub_tells_the_size_before_it_is_fetched(empty_hub, monkeypatch):
     empty_hub.files["somebody/Model"] = FILES
     offers = offers_on(monkeypatch, here(1e-7))

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 from safetensors.numpy import save
 
@@ -11,7 +12,8 @@ from qwen_demo.models.hub import download as downloading
 from tests.api.conftest import App
 from tests.models.hub.hub_server import Hub, hub_server, use_hub
 from tests.ui.model_menu.models import BEYOND, OTHER, Models
-from tests.ui.steps import answered, answers, ask, looked_over
+from tests.ui.steps import SCREENSHOTS, answered, answers, ask, looked_over
+from tests.ui.test_accessibility import violations
 
 WEIGHTS = save({"weight": np.arange(200_000, dtype=np.float32)})
 FILES = {"config.json": b"{}", "model.safetensors": WEIGHTS}
@@ -62,6 +64,9 @@ def test_a_model_is_fetched_paused_resumed_and_takes_over(opened, app, hub):
     expect(row(page, "Other-VL")).to_contain_text("about 4.2 s to the first word, then 9.5 tokens/s")
     expect(row(page, "Qwen2.5-VL-3B")).to_contain_text("7.5 GB to download")
     looked_over(page, "models")
+    page.evaluate(AXE_SCRIPT)
+    looks = [("desktop", "light"), ("desktop", "dark"), ("phone", "light")]
+    assert violations(page, looks, "models", "model_menu") == []
     choose_other(page)
     expect(menu(page).locator(".change")).to_contain_text("Downloading Other-VL")
     expect(menu(page).locator(".short")).to_have_text(re.compile(r"\d+ %"))
@@ -82,6 +87,17 @@ def test_a_model_is_fetched_paused_resumed_and_takes_over(opened, app, hub):
     expect(page.locator("#badge")).to_contain_text(f"{OTHER} answers")
     assert hub.sent(LARGE)[-1].startswith("bytes="), "it went on where it was"
     assert app.models.remembered.read() == OTHER
+
+
+@pytest.mark.parametrize("opened", ["phone"], indirect=True)
+def test_on_a_phone_the_header_has_room_for_the_menu_and_all_its_buttons(opened, app):
+    page = opened(app)
+    expect(menu(page).locator("summary")).to_be_in_viewport(ratio=1)
+    for button in page.locator("#header button:visible").all():
+        expect(button).to_be_in_viewport(ratio=1)
+    open_menu(page)
+    expect(menu(page).locator(".sheet")).to_be_in_viewport(ratio=1)
+    page.screenshot(path=SCREENSHOTS / "models-phone.png")
 
 
 def test_a_cancelled_download_leaves_nothing(opened, app, hub, tmp_path):

@@ -1,0 +1,1 @@
+"""Several engines of one model behind one front: a whole one for each GPU."""

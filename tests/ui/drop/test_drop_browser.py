@@ -1,0 +1,103 @@
+"""Files that are dropped or pasted anywhere on the page, in a real browser."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.conftest import draw
+from tests.ui.steps import answered, ask, tab
+
+TRANSFER = """files => {
+    const transfer = new DataTransfer();
+    for (const [name, type, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name, {type}));
+    return transfer;
+}"""
+PDF = b"%PDF-1.4\n%%EOF\n"
+
+
+@pytest.fixture
+def images(tmp_path) -> list:
+    made = []
+    for colour in ("red", "blue"):
+        draw(colour).save(tmp_path / f"{colour}.png")
+        made.append([f"{colour}.png", "image/png", list(Path(tmp_path / f"{colour}.png").read_bytes())])
+    return made
+
+
+def dropped(page: Page, files: list, target: str) -> bool:
+    """Drag and drop onto an element; gives whether the page took it, so that the browser does not open the file."""
+    transfer = page.evaluate_handle(TRANSFER, files)
+    return page.locator(target).first.evaluate(
+        """(node, dataTransfer) => ['dragover', 'drop'].map(kind => !node.dispatchEvent(
+            new DragEvent(kind, {dataTransfer, bubbles: true, cancelable: true}))).every(Boolean)""",
+        transfer,
+    )
+
+
+@pytest.mark.parametrize("opened", ["desktop", "phone"], indirect=True)
+@pytest.mark.parametrize("target", ["#chat", "#header", "body"])
+def test_several_images_dropped_anywhere_go_into_the_question(opened, app, images, target):
+    page = opened(app)
+    assert dropped(page, images, target)
+    expect(page.locator("#question img")).to_have_count(2)
+    ask(page, "which colours?")
+    answered(page, 1)
+    assert [type(part).__name__ for part in app.engine.requests[-1].messages[0].parts] == ["Image", "Image", "Text"]
+
+
+def test_an_image_dropped_while_another_tab_is_open_is_asked_about_in_the_chat(opened, app, images):
+    page = opened(app)
+    tab(page, "Tasks")
+    assert dropped(page, images[:1], ".tasks")
+    expect(page.locator("#question img")).to_be_visible()
+
+
+@pytest.mark.parametrize("target", ["#chat", "#question textarea"])
+def test_a_pdf_leads_to_documents_wherever_it_is_dropped(opened, app, target):
+    page = opened(app)
+    assert dropped(page, [["letter.pdf", "application/pdf", list(PDF)]], target)
+    expect(page.locator("#tabs").get_by_role("tab", name="Documents")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#page-file")).to_contain_text("letter")
+
+
+def test_a_file_of_a_kind_that_nobody_knows_is_told_and_never_opens(opened, app):
+    page = opened(app)
+    assert dropped(page, [["notes.xyz", "application/x-unknown", [1, 2, 3]]], "#chat")
+    expect(page.locator(".toast-body")).to_be_visible()
+    expect(page.locator("#question textarea")).to_be_visible()
+
+
+def test_words_are_still_dropped_where_the_browser_puts_them(opened, app):
+    page = opened(app)
+    taken = page.locator("#chat").evaluate(
+        """node => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.setData('text/plain', 'some words');
+            return !node.dispatchEvent(new DragEvent('drop', {dataTransfer, bubbles: true, cancelable: true}));
+        }"""
+    )
+    assert not taken
+
+
+def test_an_image_pasted_anywhere_goes_into_the_question(opened, app, images):
+    page = opened(app)
+    transfer = page.evaluate_handle(TRANSFER, images[:1])
+    page.locator("#chat").evaluate(
+        """(node, clipboardData) => node.dispatchEvent(
+            new ClipboardEvent('paste', {clipboardData, bubbles: true, cancelable: true}))""",
+        transfer,
+    )
+    expect(page.locator("#question img")).to_be_visible()
+
+
+def test_an_address_dropped_from_another_tab_goes_the_way_of_addresses(opened, app):
+    page = opened(app)
+    page.locator("#chat").evaluate(
+        """node => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.setData('text/uri-list', 'http://127.0.0.1/secret.png');
+            node.dispatchEvent(new DragEvent('drop', {dataTransfer, bubbles: true, cancelable: true}));
+        }"""
+    )
+    expect(page.locator(".toast-body")).to_contain_text("https")
