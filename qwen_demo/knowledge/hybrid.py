@@ -8,7 +8,7 @@ import asyncio
 import logging
 from typing import Self
 
-from qwen_demo.knowledge.collection import Collection
+from qwen_demo.knowledge.collection import Collection, StoredPage
 from qwen_demo.knowledge.embedding import Embedder, EmbeddingsAway
 from qwen_demo.knowledge.finding import Hit, Weights, find, hit_of
 from qwen_demo.knowledge.vectors import SqliteVectors, VectorStore
@@ -59,13 +59,17 @@ class Finder:
     async def _near(self, embedder: Embedder, collection: Collection, question: str) -> list[tuple[int, float]]:
         store: VectorStore = await asyncio.to_thread(SqliteVectors, collection, embedder.name)
         while pages := await asyncio.to_thread(store.lacking, CATCHING_UP):
-            found = await asyncio.to_thread(lambda pages=pages: [collection.page(page) for page in pages])
+            found = await asyncio.to_thread(_pages, collection, pages)
             texts = [" ".join(passage.text for passage in page.passages) if page else "" for page in found]
             await asyncio.to_thread(store.put, pages, await embedder.embed(texts))
             if not any(found):
                 break
         (vector,) = await embedder.embed([question])
         return await asyncio.to_thread(store.nearest, vector, RANKED)
+
+
+def _pages(collection: Collection, pages: list[int]) -> list[StoredPage | None]:
+    return [collection.page(page) for page in pages]
 
 
 def _fused(

@@ -174,7 +174,7 @@ def _wire_chat(
         choices = chat.Choices(sampling, system, max_pixels, context.off_files(items))
         answer_preview = previews.of_answer(history, budget, items, words)
         saver = conversations.Saver(history)
-        asked = sources.FromCollection(service, knowledge, owner_of(request), collection) if collection else service
+        asked = sources.asked(service, knowledge, owner_of(request), collection)
         async with aclosing(chat.answer(history, choices, asked, reader, words)) as steps:
             async for step in steps:
                 views = await answer_preview.update(step.text, step.finished)
@@ -185,7 +185,7 @@ def _wire_chat(
         history = step.history
         if step.finished:
             history = instead.with_button(history, step.text, menu, words, doubtful=step.doubtful)
-        cited = asked.sources() if collection else {}
+        cited = asked.sources() if isinstance(asked, sources.FromCollection) else {}
         yield history, *views, conversations.save(step.history), *_status_after_answer(service, words), cited
 
     def take(question, history, request: gr.Request):

@@ -27,10 +27,27 @@ ERRORS = {
     "model_load_failed": "模型无法加载。",
     "engine_failed": "模型在处理这个请求时出错。",
     "engine_restarting": "模型进程已结束，正在重新启动。请稍后再问一次。",
+    "not_found": "没有这个文档集或文件。",
+    "collection_not_found": "没有这个文档集。",
+    "file_not_found": "这个文档集里没有该文件或页面。",
+    "not_in_documents": "您的文档中没有这方面的内容。",
+    "embeddings_away": "向量服务没有正常应答。",
     "out_of_memory": "这个请求需要的内存超过了可用内存。请减少或缩小图片，或稍后再试。",
 }
 # Every `Sentence` of the program by its English template.
 SENTENCES = {
+    "{name} needs more memory to read than is allowed.": "读取 {name} 所需的内存超过上限。",
+    "{name} is no docx, pptx or xlsx file.": "{name} 不是 docx、pptx 或 xlsx 文件。",
+    "There is no page {one:.0f} in {name}.": "{name} 没有第 {one:.0f} 页。",
+    "{name} has {one:,.0f} pages; the limit is {limit} (--max-knowledge-pages).": (
+        "{name} 有 {one:,.0f} 页，上限为 {limit} 页（--max-knowledge-pages）。"
+    ),
+    "Reading {name} took longer than {limit_s:g} s (--knowledge-timeout-s).": (
+        "读取 {name} 超过了 {limit_s:g} 秒（--knowledge-timeout-s）。"
+    ),
+    "{name} made its reader fail: it is damaged or needs too much memory.": (
+        "读取 {name} 时出错：文件已损坏，或需要的内存过多。"
+    ),
     # which model, and how far it is
     "chosen with --model": "由 --model 指定",
     "chosen with --model embedded": "由 --model embedded 指定",

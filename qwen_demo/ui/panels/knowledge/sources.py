@@ -1,7 +1,7 @@
 """Answers of the chat from a collection: the switch at the question, and the cited page beside the chat with its mark."""
 
 from collections.abc import AsyncGenerator, Awaitable
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 
@@ -42,6 +42,11 @@ class FromCollection:
         found = self.cited.citations if self.cited else []
         citations = [{"file": each.file, "page": each.page, "boxes": each.boxes} for each in found]
         return {"collection": self.collection, "citations": citations}
+
+
+def asked(service: Service, knowledge: Knowledge, owner: str, collection: str) -> Service:
+    """What the chat asks: the service, or in its place `FromCollection`, which answers all that the chat calls."""
+    return cast(Service, FromCollection(service, knowledge, owner, collection)) if collection else service
 
 
 def draw_switch() -> gr.Dropdown:
