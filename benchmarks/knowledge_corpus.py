@@ -148,7 +148,7 @@ def _booking(made: random.Random, index: int) -> tuple[str, list[str]]:
 
 def _minutes(made: random.Random, index: int) -> tuple[str, list[str]]:
     """Known by no number: four words, each of them on many pages, together on one."""
-    name = _project(index)
+    name = _project(index // len(KINDS))
     text = [
         f"Minutes of the project {name}",
         f"Present: {made.choice(FIRST)}, {made.choice(FIRST)}. A budget of {made.randint(10, 999)} thousand was approved.",

@@ -108,10 +108,10 @@ class Shelf:
 
     def rename(self, owner: str, name: str, new: str) -> None:
         """Raises `NoCollection`, or `InvalidRequest` where `new` is no name or is taken."""
-        check_name(new)
         with self._list(owner) as names:
             if not names or not names.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
                 raise NoCollection(name)
+            check_name(new)
             try:
                 with changing(names):
                     names.execute("UPDATE collections SET name = ? WHERE name = ?", (new, name))
