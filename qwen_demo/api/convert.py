@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from qwen_demo.api import tools as tools_
-from qwen_demo.api.parts import AnyPart, ImagePart, RefusalPart, TextPart
+from qwen_demo.api.parts import AnyPart, FilePart, ImagePart, ModelPart, RefusalPart, TextPart
 from qwen_demo.api.schemas import (
     ChatCompletionRequest,
     ChatMessage,
@@ -20,6 +20,7 @@ from qwen_demo.api.schemas import (
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.http.sse import dumped
 from qwen_demo.media import MediaLoader, decode_base64
+from qwen_demo.points.words import parts_of
 from qwen_demo.types import (
     Answer,
     ChatRequest,
@@ -127,10 +128,10 @@ async def inference_request(body: InferenceRequest, loader: MediaLoader) -> Chat
     if body.image:
         with named("image"):
             data = await asyncio.to_thread(decode_base64, body.image, loader.settings, kind="image")
-            parts.append(await loader.load_bytes(data, kind="image"))
+            parts += parts_of(await loader.load_bytes(data, kind="image"))
     elif body.image_url:
         with named("image_url"):
-            parts.append(await loader.load_url(body.image_url, kind="image"))
+            parts += parts_of(await loader.load_url(body.image_url, kind="image"))
     return inference_question(body, loader, *parts)
 
 
@@ -145,7 +146,8 @@ async def _message(message: ChatMessage, place: str, loader: MediaLoader) -> Mes
     content = message.content or message.refusal
     parts: list[Part] = [Text(content)] if content and isinstance(content, str) else []
     if not isinstance(content, str):
-        parts = [await _part(part, f"{place}.content.{n}", loader) for n, part in enumerate(content)]
+        opened = [await _part(part, f"{place}.content.{n}", loader) for n, part in enumerate(content)]
+        parts = [part for each in opened for part in each]
     calls = [
         ToolCall(each.id, each.function.name, tools_.arguments_text(each.function.arguments))
         for each in message.tool_calls
@@ -155,15 +157,24 @@ async def _message(message: ChatMessage, place: str, loader: MediaLoader) -> Mes
     return Message(role, tuple(parts), tuple(calls), message.tool_call_id)
 
 
-async def _part(part: AnyPart, place: str, loader: MediaLoader) -> Part:
+async def _part(part: AnyPart, place: str, loader: MediaLoader) -> tuple[Part, ...]:
+    """One, but of a point cloud or 3D model its views with what is said of them."""
     if isinstance(part, TextPart | RefusalPart):
-        return Text(part.text)
+        return (Text(part.text),)
+    if isinstance(part, ModelPart):
+        with named(f"{place}.model_url"):
+            model = part.model_url
+            return parts_of(await loader.load_url(model.url, kind="points", clip=model.viewing))
+    if isinstance(part, FilePart):
+        given = part.given
+        with named(f"{place}.file.file_data" if part.file else f"{place}.file_data"):
+            return parts_of(await loader.load_url(given.file_data, name=given.filename))
     with named(f"{place}.{part.spelling}"):
         if isinstance(part, ImagePart):
-            return await loader.load_url(part.given.url, kind="image")
+            return parts_of(await loader.load_url(part.given.url, kind="image"))
         if isinstance(part.given, str):
-            return await loader.load_url(part.given, kind="video")
-        return await loader.load_frames(part.given)
+            return parts_of(await loader.load_url(part.given, kind="video"))
+        return (await loader.load_frames(part.given),)
 
 
 @contextmanager

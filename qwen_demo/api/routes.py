@@ -24,6 +24,7 @@ from qwen_demo.http.effort import Effort
 from qwen_demo.http.errors import UNEXPECTED, ApiError, body, describe
 from qwen_demo.http.sse import event
 from qwen_demo.media import MediaLoader
+from qwen_demo.points.words import parts_of
 from qwen_demo.service.pacing import PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import request_id
@@ -163,7 +164,7 @@ async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
             data = await upload.read()
         with convert.named("file"):
             image = await loader.load_bytes(data, kind="image", name=upload.filename or "image")
-        return convert.inference_question(asked, loader, image)
+        return convert.inference_question(asked, loader, *parts_of(image))
     except JSONDecodeError as error:
         raise RequestValidationError([{"type": "json_invalid", "loc": (), "msg": error.msg}]) from error
     except ValidationError as error:

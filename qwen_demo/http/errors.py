@@ -34,7 +34,7 @@ _MESSAGES = {
     "missing": "It is needed and was not sent",
 }
 # What pydantic puts into a place for a choice between spellings, see `api/parts.py`: no caller wrote it.
-TAGS = ("<words>", "<parts>", "<text>", "<refusal>", "<image>", "<video>", "<url>", "<frames>", "<named>",
+TAGS = ("<words>", "<parts>", "<text>", "<refusal>", "<image>", "<video>", "<model>", "<file>", "<url>", "<frames>", "<named>",
         "<allowed>", "<message>", "<reasoning>", "<reference>", "<call>", "<output>")  # fmt: skip
 
 

@@ -30,6 +30,7 @@ PROGRAMS = {
     "heic image": "qwen_demo.media.heif_decoder",
     "video": "qwen_demo.media.video_decoder",
     "pdf": "qwen_demo.media.pdf_decoder",
+    "points": "qwen_demo.media.points_decoder",
 }
 JOBS_OF_A_ZYGOTE = 1000
 WAIT_S = 60.0  # for a free decoder

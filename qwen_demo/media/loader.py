@@ -1,4 +1,4 @@
-"""The one way in for images and videos: bytes, data: and https: URLs, uploaded files.
+"""The one way in for images, videos, point clouds and 3D models: bytes, data: and https: URLs, uploaded files.
 
 Everything ends in a decoder, a process of its own (`decoders.py`), a few at a time and in the order of calls. Files
 and pixels have their share of the memory budget while they are held, and what was decoded is kept for a while, so
@@ -26,17 +26,20 @@ from qwen_demo.media.images import decode_image
 from qwen_demo.media.memory_budget import MemoryBudget
 from qwen_demo.media.opened_file import OpenedFile, PathKey, open_file
 from qwen_demo.media.pdf import Page, check_pdf_bytes, draw_page, is_pdf
+from qwen_demo.media.points import Viewing, decode_points
 from qwen_demo.media.sniff import Kind, check_bytes, label, larger_kind, media_kind
 from qwen_demo.media.videos import Clip, decode_video
 from qwen_demo.settings import MIB, Settings
-from qwen_demo.types import Image, Video
+from qwen_demo.types import Image, Points, Video
 
 CACHE_SHARE = 4  # of the memory budget, one part in so many
 _REMEMBERED_PATHS = 4096
 _SMALL = 1 << 18  # characters of base64 that are decoded on the event loop: a fraction of a millisecond
 
-_Value = TypeVar("_Value", Image | Video, Page)
-_Key = tuple[str, str, Clip | int | None]  # kind, digest of the file, what of it
+_Medium = Image | Video | Points
+_How = Clip | Viewing | None  # which part of a video, which views of a point cloud
+_Value = TypeVar("_Value", _Medium, Page)
+_Key = tuple[str, str, Clip | Viewing | int | None]  # kind, digest of the file, what of it
 
 
 class MediaLoader:
@@ -71,13 +74,13 @@ class MediaLoader:
         self._digests.clear()
 
     async def load_bytes(
-        self, data: bytes, *, kind: Kind | None = None, clip: Clip | None = None, name: str = "image"
-    ) -> Image | Video:
+        self, data: bytes, *, kind: Kind | None = None, clip: _How = None, name: str = "image"
+    ) -> _Medium:
         """Decode a file's content.
 
         Args:
             kind: what is wanted; None takes what it is.
-            clip: how a video is sampled.
+            clip: how a video is sampled, or a point cloud shown.
 
         Raises:
             MediaRefused: over a limit, damaged, or not the kind that is wanted.
@@ -88,7 +91,7 @@ class MediaLoader:
         found = media_kind(data[:HEAD_BYTES], name, kind)
         check_bytes(len(data), found, self.settings, name)
 
-        async def make() -> Image | Video:
+        async def make() -> _Medium:
             with self.budget.take(len(data)), await content_of(data) as content:
                 return await self._decode(content, found, clip, name)
 
@@ -103,10 +106,10 @@ class MediaLoader:
         url: str,
         *,
         kind: Kind | None = None,
-        clip: Clip | None = None,
+        clip: _How = None,
         name: str | None = None,
         network: Network | None = None,
-    ) -> Image | Video:
+    ) -> _Medium:
         """Decode what an https: or data: URL gives. No other scheme, file:// and bare paths included.
 
         Raises:
@@ -138,8 +141,8 @@ class MediaLoader:
         *,
         allowed_roots: Iterable[str | Path],
         kind: Kind | None = None,
-        clip: Clip | None = None,
-    ) -> Image | Video:
+        clip: _How = None,
+    ) -> _Medium:
         """Decode a file under one of `allowed_roots`, links resolved.
 
         Raises:
@@ -181,10 +184,12 @@ class MediaLoader:
             assert isinstance(image, Image)
             return Page(image, 1, 1)
 
-    async def _decode(self, content: Content, kind: Kind, clip: Clip | None, name: str) -> Image | Video:
+    async def _decode(self, content: Content, kind: Kind, clip: _How, name: str) -> _Medium:
         if kind == "image":
             return await decode_image(content, self._context, name)
-        return await decode_video(content, self._context, name, clip or Clip())
+        if kind == "points":
+            return await decode_points(content, self._context, name, clip if isinstance(clip, Viewing) else Viewing())
+        return await decode_video(content, self._context, name, clip if isinstance(clip, Clip) else Clip())
 
     async def _once(self, key: _Key, name: str, make: Callable[[], Awaitable[_Value]]) -> _Value:
         return _named(await self._cache.get(_own(key), name, make, _nbytes), name)
@@ -232,7 +237,9 @@ def _own(key: _Key) -> tuple[_Key, str]:
     return key, current_caller.get()
 
 
-def _nbytes(value: Image | Video | Page) -> int:
+def _nbytes(value: _Medium | Page) -> int:
+    if isinstance(value, Points):
+        return 2 * value.depths.nbytes
     return value.image.raster.nbytes if isinstance(value, Page) else value.raster.nbytes
 
 

@@ -31,11 +31,11 @@ class Endpoints:
         max_pixels: int | None = None,
         system_prompt: str = "",
     ) -> AsyncGenerator[str, None]:
-        """Ask one question about one image or video, or about none. The answer grows; the last value is all of it.
+        """Ask one question about one file or none. The answer grows; the last value is all of it.
 
         Args:
             question: What to ask.
-            image: An image or video file, or none.
+            image: An image, a video, a point cloud or 3D model as a file, or none.
             temperature: 0 always takes the likeliest word; higher is freer (0 to 2).
             max_new_tokens: The answer ends after this many tokens.
             top_p: Choose among the likeliest words that together have this probability.
@@ -69,7 +69,8 @@ class Endpoints:
         Args:
             messages: {"role": "user" or "assistant", "content": text or a list of parts}. A part is
                 {"type": "text", "text": ...}, {"type": "file", "file": handle_file(...)} or
-                {"type": "image_url", "image_url": {"url": "https://... or data:..."}}.
+                {"type": "image_url", "image_url": {"url": "https://... or data:..."}}, and the same with
+                video_url and model_url.
             temperature: 0 always takes the likeliest word; higher is freer (0 to 2).
             max_new_tokens: The answer ends after this many tokens.
             top_p: Choose among the likeliest words that together have this probability.

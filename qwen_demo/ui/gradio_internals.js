@@ -80,6 +80,14 @@ document.addEventListener("scroll", ({ target }) => {
   if (target.matches?.("#chat .bubble-wrap:has(> .placeholder-content)") && target.scrollTop && performance.now() - moved > GESTURE_MS) target.scrollTop = 0;
 }, { capture: true, passive: true });
 
+// Enter sends nothing while something is answered: the words stay in the box, where Gradio would begin a second answer.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || !event.target.matches?.("#question textarea")) return;
+  if (!document.querySelector("#question .stop-button")) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
+
 // A system that has no type for a film's name gives none, and Gradio's player refuses the file by its type.
 const FILMS = { mov: "video/quicktime", qt: "video/quicktime", "3gp": "video/3gpp", "3gpp": "video/3gpp", "3g2": "video/3gpp2",
   m4v: "video/mp4", mp4: "video/mp4", mkv: "video/x-matroska", webm: "video/webm", avi: "video/x-msvideo" };
