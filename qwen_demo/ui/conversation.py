@@ -82,6 +82,11 @@ class Reader:
         """Page `number`, counted from 1, of an uploaded PDF or image. Raises `MediaRefused`."""
         return await self._loader.load_page(path, allowed_roots=self._roots, number=number)
 
+    async def bytes_of(self, path: str) -> bytes:
+        """An uploaded file as it is, for a collection. Raises `MediaRefused`."""
+        most = self._loader.settings.max_knowledge_file_bytes
+        return await self._loader.read_bytes(path, allowed_roots=self._roots, most=most)
+
     async def file(self, file: Any, clip: Clip | Viewing | None = None) -> Image | Video | Points:
         """What an upload holds.
 

@@ -205,6 +205,7 @@ TAB_CHAT = "Chat"
 TAB_VIDEO = "Video"
 TAB_DOCUMENTS = "Documents"
 TAB_POINTS = "3D"
+TAB_KNOWLEDGE = "Knowledge"
 TAB_TASKS = "Tasks"
 TAB_CAMERA = "Camera"
 TAB_COMPARE = "Compare"
@@ -588,3 +589,22 @@ CHIPS = {
 DROP = {"drop": "Drop it here to ask about it"}
 CAN_BE_WRONG = "Answers can be wrong. Check what matters."
 UNSURE = "The model is unsure of this answer."
+
+# Collections of documents.
+COLLECTION = "Collection"
+COLLECTION_FILES = "Drop PDF, images, text or Office files"
+COLLECTION_SEARCH = "Search in this collection"
+COLLECTION_FIND = "Search"
+NO_COLLECTION = "The model alone"
+ASK_WITH = "Answer from"
+COLLECTIONS = {
+    "empty": "No collections yet. Drop files to make one.",
+    "reading": "{done} of {pages} pages read",
+    "ready": "{pages} pages",
+    "failed": "cannot be read",
+    "remove": "Remove {name}",
+    "sure": "Remove {name} with all its files?",
+    "page": "page {page}",
+    "nothing": "Nothing found.",
+}
+SOURCES = {"heading": "Sources", "page": "page {page}"}
