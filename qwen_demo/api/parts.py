@@ -37,11 +37,11 @@ class Url(Strict):
     format: Dropped[str] = None
 
 
-def _as_url(value: Any) -> Any:
+def as_url(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
-AnyUrl = Annotated[Url, BeforeValidator(_as_url, json_schema_input_type=str | Url)]
+AnyUrl = Annotated[Url, BeforeValidator(as_url, json_schema_input_type=str | Url)]
 
 
 class TextPart(PartFields):
@@ -149,7 +149,7 @@ class ModelPart(PartFields):
     """A point cloud or 3D model."""
 
     type: Literal["model_url"] = "model_url"
-    model_url: Annotated[ModelUrl, BeforeValidator(_as_url, json_schema_input_type=str | ModelUrl)]
+    model_url: Annotated[ModelUrl, BeforeValidator(as_url, json_schema_input_type=str | ModelUrl)]
 
 
 class FileBody(Strict):

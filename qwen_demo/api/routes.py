@@ -15,6 +15,7 @@ from qwen_demo import __version__
 from qwen_demo.api import convert, openapi
 from qwen_demo.api.asking import collected, model_asked, streamed
 from qwen_demo.api.bodies import FORM, route_class
+from qwen_demo.api.places import add_places
 from qwen_demo.api.responses.routes import add_responses
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
 from qwen_demo.api.unknown_paths import add_unknown_paths
@@ -39,6 +40,7 @@ def build_router(service: Service, access: ApiAccess, loader: MediaLoader, effor
     router = APIRouter(route_class=route_class(access, loader.settings.max_request_bytes, effort))
     _add_answers(router, service, access, loader)
     add_responses(router, service, access, loader)
+    add_places(router, service, access, loader)
     _add_operations(router, service, access)
     add_unknown_paths(router)
     return router
