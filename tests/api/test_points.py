@@ -15,7 +15,7 @@ def address(data: bytes) -> str:
 
 
 BOX = address(models3d.exported("glb"))
-SMALL = {"url": BOX, "views": 2, "pixels": 196 * 196}
+SMALL = {"url": BOX, "views": 2, "pixels": 448 * 448}
 
 
 def asked(http, *parts):
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_named(app, part, place):
 
 
 def test_an_answer_leads_back_into_space(app):
-    text = '[{"view": 1, "bbox_2d": [0, 0, 196, 196], "label": "all"}, {"view": 9, "point_2d": [98, 98]}]'
+    text = '[{"view": 1, "bbox_2d": [0, 0, 448, 448], "label": "all"}, {"view": 9, "point_2d": [224, 224]}]'
     with app.client() as http:
         found = http.post("/v1/points/places", json={"model_url": SMALL, "answer": text}).json()
         table = http.post("/v1/points/places", json={"model_url": SMALL, "answer": text, "format": "csv"})
