@@ -6,7 +6,6 @@ alone and while 50 others are answered through Gradio. Meanwhile keys are presse
 
 import asyncio
 import contextlib
-import json
 import statistics
 import threading
 from collections.abc import Iterator
@@ -61,7 +60,7 @@ SCROLL = """
 """
 
 
-def kept(turns: int) -> str:
+def kept(turns: int) -> list[dict]:
     """What the browser holds of a conversation with so many questions."""
     messages = []
     for turn in range(turns):
@@ -72,8 +71,8 @@ def kept(turns: int) -> str:
             {"role": "user", "parts": [{"text": f"Question {turn} about something?"}]},
             {"role": "assistant", "parts": [{"text": answer}]},
         ]
-    item = {"id": "long", "name": "long", "named": True, "time": 1, "messages": messages}
-    return json.dumps([item])
+    item = {"id": "long", "name": "long", "named": True, "time": 1, "at": 0, "lines": [messages]}
+    return [item]
 
 
 @contextlib.contextmanager
@@ -105,13 +104,12 @@ def crowd(url: str, count: int) -> Iterator[None]:
 
 def opened(browser: Browser, url: str, turns: int) -> Page:
     page = browser.new_context(viewport=WINDOW).new_page()
-    if turns:
-        page.add_init_script(f"localStorage.setItem('qwen-demo.conversations', {json.dumps(kept(turns))})")
     page.goto(url)
     page.set_default_timeout(120_000)
     page.locator("#question textarea").wait_for()
     if turns:
-        page.locator("#conversations summary").click()
+        page.evaluate("items => Promise.all(items.map(window.qwenDemo.store.put))", kept(turns))
+        page.reload()
         page.locator("#conversations .open").click()
         page.get_by_text(f"Answer {turns - 1}.").wait_for()
         page.wait_for_timeout(1000)

@@ -141,11 +141,10 @@ def sight(tour: Tour) -> None:
     page.wait_for_timeout(400)
     tour.say("Before you ask: what the image costs, in tokens")
     tour.shoot(600)
-    tour.scroll(page.locator("#viewer").bounding_box()["y"] - 8)
     tour.shoot(READ_MS)
     tour.say("Fewer pixels, fewer tokens: a preview of what the model will see")
+    tour.click(page.locator("[data-frame=settings]"))
     slider = page.locator("#pixel-budget input[type=range]")
-    tour.scroll(slider.bounding_box()["y"] - VIEW["height"] + 40)
     most = float(slider.get_attribute("max"))
 
     def place(tokens: int) -> tuple[float, float]:
@@ -158,6 +157,7 @@ def sight(tour: Tour) -> None:
         page.wait_for_timeout(500)
         tour.shoot(450)
     expect(slider).to_have_value("0")
+    page.keyboard.press("Escape")
 
 
 def boxes(tour: Tour) -> None:
@@ -169,7 +169,7 @@ def boxes(tour: Tour) -> None:
     tour.shoot(900)
     tour.say("Labels and boxes are linked; export as JSON, COCO, CSV, PNG")
     labels = page.locator("#viewer ol.labels button")
-    tour.scroll(labels.first.bounding_box()["y"] - 540)
+    labels.first.scroll_into_view_if_needed()
     for number in range(labels.count()):
         tour.over(labels.nth(number), 4)
         tour.shoot(350)
@@ -237,8 +237,10 @@ def chinese(tour: Tour) -> None:
     page = tour.page
     tour.scroll(-page.evaluate("scrollY"), 2)
     tour.say("English and Chinese, light and dark")
-    tour.click(page.locator("#language button"))
-    expect(page.locator("#language button")).to_have_text("English")
+    menu = page.locator("#language select")
+    tour.over(menu)
+    menu.select_option("zh")
+    expect(menu).to_have_value("zh")
     expect(page.locator("#question textarea")).to_be_visible()
     page.wait_for_timeout(1500)
     tour.shoot(1000)

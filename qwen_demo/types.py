@@ -37,12 +37,14 @@ class Image:
         digest: SHA-256 (hex) of size and pixel bytes; equal images have equal digests.
         name: what the sender called it, for messages only.
         original_size: width and height before it was scaled down, if it was.
+        sent_size: width and height before it was scaled up, as both sides must hold one visual token.
     """
 
     raster: Raster
     digest: str
     name: str = "image"
     original_size: tuple[int, int] | None = None
+    sent_size: tuple[int, int] | None = None
 
     @property
     def pixels(self) -> PIL.Image.Image:

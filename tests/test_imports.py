@@ -21,11 +21,12 @@ RANKS = {
     "models": 2,
     "engines": 3,
     "service": 4,
-    "http": 5,
-    "api": 6,
-    "ui": 6,
-    "server": 7,
-    "__main__": 8,
+    "knowledge": 5,
+    "http": 6,
+    "api": 7,
+    "ui": 7,
+    "server": 8,
+    "__main__": 9,
 }
 ONLY_IN = {
     "torch": {"models", "engines"},

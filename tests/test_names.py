@@ -12,9 +12,7 @@ LINES = 300
 LONGER = {
     "types.py": "the words that all rooms share, small values one after the other",
     "ui/gradio_internals.py": "an upgrade of Gradio has one address",
-    "ui/i18n/sentences_zh.py": "a table of what is refused, in Chinese",
     "ui/i18n/texts.py": "a table of what the page says",
-    "ui/i18n/texts_zh.py": "the same table in Chinese, name by name",
 }
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from qwen_demo.api import tools as tools_
+from qwen_demo.api.knowledge.schemas import CitationBody
 from qwen_demo.api.parts import AnyPart, FilePart, ImagePart, ModelPart, RefusalPart, TextPart
 from qwen_demo.api.schemas import (
     ChatCompletionRequest,
@@ -19,6 +20,7 @@ from qwen_demo.api.schemas import (
 )
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.http.sse import dumped
+from qwen_demo.knowledge.answering import CitedAnswer
 from qwen_demo.media import MediaLoader, decode_base64
 from qwen_demo.points.words import parts_of
 from qwen_demo.types import (
@@ -241,6 +243,10 @@ def _call_piece(delta: ToolCallDelta) -> dict[str, Any]:
     return {"index": delta.index, "function": {"arguments": delta.arguments}}
 
 
+def citations(cited: CitedAnswer) -> list[dict[str, Any]]:
+    return [CitationBody.of(each).model_dump() for each in cited.citations]
+
+
 class Completion:
     """Makes the objects of one chat completion, whole or in chunks, with one id."""
 
@@ -249,8 +255,10 @@ class Completion:
         self._with_logprobs = with_logprobs
         self._before, self._after = dumped(self._chunk({"content": ""})).split('"content":""')
 
-    def whole(self, answer: Answer) -> dict[str, Any]:
+    def whole(self, answer: Answer, cited: CitedAnswer | None = None) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+        if cited:
+            message["citations"] = citations(cited)
         if answer.tool_calls:
             calls = [{"id": call.id, **_called(call.name, call.arguments)} for call in answer.tool_calls]
             message |= {"content": answer.text or None, "tool_calls": calls}
@@ -277,8 +285,8 @@ class Completion:
     def _tokens(self, delta: ToolCallDelta) -> tuple[TokenLogprob, ...] | None:
         return delta.logprobs if self._with_logprobs else None
 
-    def last(self, finished: Finished) -> dict[str, Any]:
-        return self._chunk({}, **_reason(finished))
+    def last(self, finished: Finished, cited: CitedAnswer | None = None) -> dict[str, Any]:
+        return self._chunk({"citations": citations(cited)} if cited else {}, **_reason(finished))
 
     def usage(self, finished: Finished) -> dict[str, Any]:
         return {**self._common, "object": "chat.completion.chunk", "choices": [], "usage": usage(finished)}

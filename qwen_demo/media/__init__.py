@@ -14,6 +14,7 @@ from qwen_demo.media.memory_budget import MemoryBudget
 from qwen_demo.media.pdf import Page, is_pdf
 from qwen_demo.media.points import MOST_VIEWS, Viewing
 from qwen_demo.media.sniff import IMAGE_FORMATS, POINTS_FORMATS, VIDEO_FORMATS, Kind
+from qwen_demo.media.texts import PageText, PageTexts, Passage, pages_of_text
 from qwen_demo.media.videos import Clip
 
 __all__ = [
@@ -29,9 +30,13 @@ __all__ = [
     "MemoryBudget",
     "Network",
     "Page",
+    "PageText",
+    "PageTexts",
+    "Passage",
     "Viewing",
     "decode_base64",
     "decode_data_url",
     "is_pdf",
     "make_image",
+    "pages_of_text",
 ]

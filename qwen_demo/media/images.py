@@ -74,7 +74,8 @@ async def decode_image(content: Content, context: Context, name: str) -> Image:
         width, height = numbers({"width": first, "height": second}, "width", "height")
         check_dimensions(width, height, limits.max_image_pixels, "max-image-pixels", limits, name)
     original = (width, height) if width * height > kept_pixels else None
-    return await built(decoded.raster, name, original)
+    image = await built(decoded.raster, name, original)
+    return image if min(width, height) >= MODEL_MIN_SIDE else replace(image, sent_size=(width, height))
 
 
 def _task(content: Content, limits: Settings) -> Task:

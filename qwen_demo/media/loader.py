@@ -7,6 +7,7 @@ that a conversation's images are not decoded anew for each of its turns.
 
 import asyncio
 import functools
+import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from qwen_demo.media.opened_file import OpenedFile, PathKey, open_file
 from qwen_demo.media.pdf import Page, check_pdf_bytes, draw_page, is_pdf
 from qwen_demo.media.points import Viewing, decode_points
 from qwen_demo.media.sniff import Kind, check_bytes, label, larger_kind, media_kind
+from qwen_demo.media.texts import PageTexts, TextKind, read_texts
 from qwen_demo.media.videos import Clip, decode_video
 from qwen_demo.settings import MIB, Settings
 from qwen_demo.types import Image, Points, Video
@@ -156,23 +158,32 @@ class MediaLoader:
         with await self._open(path, allowed_roots, check) as file:
             found = media_kind(file.head, file.name, kind)
             decode = functools.partial(self._decode, kind=found, clip=clip, name=file.name)
-            return await self._read(file, lambda digest: (found, digest, clip), decode)
+            sampled = clip if found == "video" else None
+            return await self._read(file, lambda digest: (found, digest, sampled), decode)
 
-    async def load_page(self, path: str | Path, *, allowed_roots: Iterable[str | Path], number: int = 1) -> Page:
+    async def load_page(
+        self, path: str | Path, *, allowed_roots: Iterable[str | Path], number: int = 1, name: str = ""
+    ) -> Page:
         """Page `number`, counted from 1, of a PDF under one of `allowed_roots`; an image is a document of one page.
+
+        Args:
+            name: what it is called, for messages, where its path does not say that.
 
         Raises:
             MediaRefused: as `load_path`, locked by a password, or no such page.
             Overloaded: as `load_bytes`.
         """
 
-        def check(head: bytes, size: int, name: str) -> None:
+        called = label(name) if name else label(Path(path).name)
+
+        def check(head: bytes, size: int, _: str) -> None:
             if is_pdf(head):
-                check_pdf_bytes(size, self.settings, name)
+                check_pdf_bytes(size, self.settings, called)
             else:
-                check_bytes(size, media_kind(head, name, "image"), self.settings, name)
+                check_bytes(size, media_kind(head, called, "image"), self.settings, called)
 
         with await self._open(path, allowed_roots, check) as file:
+            file.name = called
             if is_pdf(file.head):
                 draw = functools.partial(draw_page, context=self._context, name=file.name, number=number)
                 return await self._read(file, lambda digest: ("pdf", digest, number), draw)
@@ -182,6 +193,27 @@ class MediaLoader:
             image = await self._read(file, lambda digest: ("image", digest, None), decode)
             assert isinstance(image, Image)
             return Page(image, 1, 1)
+
+    async def read_bytes(self, path: str | Path, *, allowed_roots: Iterable[str | Path], most: int) -> bytes:
+        """A file under one of `allowed_roots`, as it is. Raises `MediaRefused`, also above `most` bytes."""
+
+        def check(head: bytes, size: int, name: str) -> None:
+            if size > most:
+                raise MediaRefused(f"{name} has {size / MIB:.1f} MiB; the limit is {most / MIB:.1f} MiB.")
+
+        with await self._open(path, allowed_roots, check) as file, self.budget.take(file.size):
+            content, _ = await asyncio.to_thread(file.read)
+            with content:
+                return os.pread(content.fd, content.size, 0)
+
+    async def read_texts(
+        self, path: str | Path, kind: TextKind, *, allowed_roots: Iterable[str | Path], name: str, first: int = 1
+    ) -> PageTexts:
+        """Texts of pages of a PDF or Office file under one of `allowed_roots`, from `first` on. Raises as `read_texts`."""
+        with await self._open(path, allowed_roots, lambda head, size, name: None) as file, self.budget.take(file.size):
+            content, _ = await asyncio.to_thread(file.read)
+            with content:
+                return await read_texts(content, self._context, kind, name, first)
 
     async def _decode(self, content: Content, kind: Kind, clip: _How, name: str) -> _Medium:
         if kind == "image":

@@ -13,6 +13,7 @@ from typing import Self
 from qwen_demo.types import ChatRequest, Image, ModelInfo, Points, Video
 
 TEMPORAL_PATCH = 2  # frames of a clip that become one layer of tokens
+CLEAR_FRAME_PATCHES = 64  # tokens of a frame in which shapes keep their proportions and words of a title can be read
 LEAST_FRAME_PATCHES = 4  # a frame is never seen smaller than that many tokens
 
 
@@ -29,6 +30,17 @@ def seen_size(width: int, height: int, *, min_pixels: int, max_pixels: int, patc
         seen_h = math.ceil(height * grow / patch) * patch
         seen_w = math.ceil(width * grow / patch) * patch
     return seen_w, seen_h
+
+
+def clear_frames(model: ModelInfo, most: int) -> int:
+    """Of a long clip: the even number of frames, at most `most`, that a model sees clearly: they share one image's area.
+
+    A frame of few tokens is squashed, as its sides are cut to whole patches.
+    """
+    if not model.max_pixels:
+        return most // 2 * 2
+    shared = model.max_pixels * TEMPORAL_PATCH // (CLEAR_FRAME_PATCHES * model.patch_pixels**2)
+    return max(TEMPORAL_PATCH, min(shared, most) // 2 * 2)
 
 
 def image_tokens(width: int, height: int, *, min_pixels: int, max_pixels: int, patch: int = 28) -> int:

@@ -22,7 +22,9 @@ from qwen_demo.http.middleware import BoundedBody, CompressedPage, RequestId, Se
 from qwen_demo.http.page_faults import PageFaults
 from qwen_demo.http.route_guard import RouteGuard
 from qwen_demo.http.uploads import keep_trimmed
+from qwen_demo.knowledge.knowledge import Knowledge
 from qwen_demo.media import MediaLoader
+from qwen_demo.models.pixels import clear_frames
 from qwen_demo.server.engines import build_changeable, build_compared
 from qwen_demo.server.upload_folder import UploadFolder
 from qwen_demo.service.loop_watch import LoopWatch
@@ -63,7 +65,8 @@ class Front:
         self.app.state.service, self.app.state.services = services[0], list(services)
         install_errors(self.app)
         access = ApiAccess(settings)
-        self.app.include_router(build_router(services[0], access, self._loader, self._effort))
+        self.knowledge = Knowledge(settings, self._loader, services[0])
+        self.app.include_router(build_router(services[0], access, self._loader, self._effort, self.knowledge))
         correct_openapi(self.app)
         self._add_checks(access)
 
@@ -78,6 +81,7 @@ class Front:
         watch, loop = LoopWatch(), asyncio.get_running_loop()
         self.services[0].metrics.loop_stop_from(lambda: watch.longest_s(loop.time()))
         background = [
+            asyncio.create_task(self.knowledge.start()),
             asyncio.create_task(watch.watch(after=self.services[0].loaded)),
             asyncio.create_task(keep_trimmed(self._uploads.path, self.settings.max_upload_bytes)),
             asyncio.create_task(keep_swept(app.state.page)),
@@ -86,6 +90,7 @@ class Front:
         yield
         for task in background:
             task.cancel()
+        await self.knowledge.close()
         for each in reversed(self.services):
             await each.close()
         # Not cancelled: a process that is half begun would be nobody's.
@@ -133,15 +138,18 @@ class Front:
         app.add_middleware(SecurityHeaders)
         app.add_middleware(RequestId)
 
+    def _frames(self) -> int:
+        return clear_frames(self.services[0].status().model, self.settings.max_frames)
+
     def page(self) -> "LocalizedBlocks":
         """The page, to be mounted or launched."""
         from qwen_demo.ui.gradio_events import hold_events
         from qwen_demo.ui.gradio_internals import bound_queue, drawn_alone
         from qwen_demo.ui.page import build_page
 
-        menu, reader = ModelMenu.of(self.services[0]), Reader(self._loader, [self._uploads.path])
+        menu, reader = ModelMenu.of(self.services[0]), Reader(self._loader, [self._uploads.path], self._frames)
         with drawn_alone():
-            page = self.app.state.page = build_page(self.services, reader, menu)
+            page = self.app.state.page = build_page(self.services, reader, menu, self.knowledge)
         bound_queue(page, self.settings.max_waiting)
         hold_events(page, self.settings.caller_share)
         return page

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validato
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from qwen_demo.settings.choosing import Choosing
+from qwen_demo.settings.knowledge import Documents
 from qwen_demo.settings.uploads import Uploads
 from qwen_demo.settings.usual import on_spaces, usual_host, usual_port, usual_proxies, usual_weights_cache
 from qwen_demo.settings.values import MIB, Bytes, Commas, Origins, RootPath, Usually
@@ -184,10 +185,10 @@ class Keys(BaseModel):
     )
 
 
-GROUPS: tuple[type[BaseModel], ...] = (Listening, Model, Choosing, Serving, Access, Batching, Uploads, Keys)
+GROUPS: tuple[type[BaseModel], ...] = (Listening, Model, Choosing, Serving, Access, Batching, Uploads, Documents, Keys)
 
 
-class Settings(Listening, Model, Choosing, Serving, Access, Batching, Uploads, Keys, BaseSettings):
+class Settings(Listening, Model, Choosing, Serving, Access, Batching, Uploads, Documents, Keys, BaseSettings):
     """All of them, as one value that does not change while the program runs."""
 
     model_config = SettingsConfigDict(

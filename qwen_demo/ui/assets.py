@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from qwen_demo.ui.i18n import labels, texts
+from qwen_demo.ui.i18n import catalogues, labels, texts
 
 FOLDER = Path(__file__).parent
 # Fonts of the system: Gradio's own would be asked from a foreign server at each visit.
@@ -28,7 +28,7 @@ THEME = gr.themes.Default(
 )
 # In the page's head, in this order, each with its words.
 HEAD_SCRIPTS: dict[str, dict] = {
-    "locale": {},
+    "locale": catalogues.TAGS,
     "gradio_internals": texts.ACCESSIBILITY,
     "layout": {},
     "store": {},
@@ -61,9 +61,9 @@ def head() -> str:
 
 
 def _head_script(name: str, words: dict) -> str:
-    both = json.dumps(labels.both(words), ensure_ascii=False)
-    chosen = 'document.documentElement.lang === "zh-CN" ? "zh-CN" : "en"'
-    return f"<script>(() => {{\nconst words = {both}[{chosen}];\n{source(name)}}})();</script>"
+    known = json.dumps(labels.in_all(words), ensure_ascii=False)
+    chosen = f"const words = ((known) => known[document.documentElement.lang] ?? known.en)({known});"
+    return f"<script>(() => {{\n{chosen}\n{source(name)}}})();</script>"
 
 
 def view(name: str, value: Any, words: Mapping[str, Any], elem_id: str = "") -> gr.HTML:
@@ -81,5 +81,5 @@ def view(name: str, value: Any, words: Mapping[str, Any], elem_id: str = "") -> 
         js_on_load=source("views") + "\n" + source(name),
         apply_default_css=False,
         elem_id=elem_id or name,
-        words=labels.both(words),
+        words=labels.in_all(words),
     )

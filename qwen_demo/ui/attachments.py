@@ -31,7 +31,9 @@ class Attachment:
 
     Attributes:
         file: path of the upload, which is also its identity in the page.
-        size: width and height of the original, upright image, or of a clip's frames; (0, 0) if refused.
+        size: width and height of the upright image that the model's resizing goes by, or of a clip's frames; (0, 0)
+            if refused.
+        sent: width and height of an image that was sent with less than `MODEL_MIN_SIDE` pixels a side.
         frames: sampled frames of a clip, 0 for an image.
         view: path of the copy that browsers show, "" if there is none.
         problem: why it was refused.
@@ -44,6 +46,12 @@ class Attachment:
     view: str = ""
     problem: Problem | None = None
     views: int = 0
+    sent: tuple[int, int] | None = None
+
+    @property
+    def original(self) -> tuple[int, int]:
+        """Width and height as the visitor knows them: boxes are shown and exported in these pixels."""
+        return self.sent or self.size
 
     @property
     def name(self) -> str:
@@ -116,7 +124,8 @@ class Gallery:
             return Attachment(file, size, 0, await asyncio.to_thread(_save_view, still), views=len(medium.views))
         still = medium.raster.image()
         size, frames = (still.size, medium.raster.count) if isinstance(medium, Video) else (medium.size, 0)
-        return Attachment(file, size, frames, await asyncio.to_thread(_save_view, still))
+        sent = medium.sent_size if isinstance(medium, Image) else None
+        return Attachment(file, size, frames, await asyncio.to_thread(_save_view, still), sent=sent)
 
 
 def sheet(points: Points) -> PIL.Image.Image:

@@ -111,7 +111,7 @@ async def until_loaded(service: Service, words: Words = texts) -> AsyncGenerator
     """What the model does that is not there yet, now and then, until loading ended, well or badly."""
     while (status := service.status()).state == "loading":
         detail = translate(status.detail, words) or status.detail
-        yield f"{words.MODEL_LOADING}: {detail}" if detail else words.MODEL_LOADING
+        yield detail or words.MODEL_LOADING
         await asyncio.wait([asyncio.ensure_future(service.loaded())], timeout=HEARTBEAT_S)
 
 

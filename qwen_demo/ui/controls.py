@@ -5,6 +5,7 @@ from typing import NamedTuple
 import gradio as gr
 
 from qwen_demo.settings import Settings
+from qwen_demo.ui import maths
 from qwen_demo.ui.examples import EXAMPLES
 from qwen_demo.ui.file_types import MEDIA_FILES
 from qwen_demo.ui.history import generation_params
@@ -32,6 +33,7 @@ def draw_chat() -> gr.Chatbot:
         buttons=["copy"],
         editable="user",
         feedback_options=None,
+        latex_delimiters=maths.DELIMITERS,
         examples=[example.card() for example in EXAMPLES],
         placeholder=f"### {texts.WELCOME}",
         elem_id="chat",

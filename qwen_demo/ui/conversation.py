@@ -5,7 +5,8 @@ Two spellings of a part are read: Gradio's (`text`, `file`) and OpenAI's (`text`
 Notes that the page shows under answers are not part of the conversation and stay out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from qwen_demo.errors import InvalidRequest
 from qwen_demo.media import Clip, Kind, MediaLoader, Page, Viewing
 from qwen_demo.points.words import parts_of
 from qwen_demo.types import Image, Message, Part, Points, Text, Video
+from qwen_demo.ui import maths
 
 ROLES = ("system", "user", "assistant")
 
@@ -23,9 +25,11 @@ class Reader:
     Args:
         loader: opens their files.
         upload_roots: folders whose files a history may name.
+        frames: how many frames of a long clip are sampled where nobody says it; None is the loader's setting.
     """
 
-    def __init__(self, loader: MediaLoader, upload_roots: Sequence[Path]):
+    def __init__(self, loader: MediaLoader, upload_roots: Sequence[Path], frames: Callable[[], int] | None = None):
+        self._frames = frames
         self._loader = loader
         self._roots = tuple(upload_roots)
 
@@ -44,7 +48,10 @@ class Reader:
         parts = [content] if isinstance(content, str | dict) else content
         if not isinstance(parts, list | tuple):
             raise InvalidRequest("A message's content must be text or a list of parts.", field="messages")
-        return Message(role, tuple([part for raw in parts for part in await self._parts(_plain(raw))]))
+        read = [part for raw in parts for part in await self._parts(_plain(raw))]
+        if role == "assistant":
+            read = [Text(maths.unmarked(part.text)) if isinstance(part, Text) else part for part in read]
+        return Message(role, tuple(read))
 
     async def _parts(self, part: str | dict) -> tuple[Part, ...]:
         """One, none for an empty text, and of a point cloud or 3D model its views with what is said of them."""
@@ -75,6 +82,11 @@ class Reader:
         """Page `number`, counted from 1, of an uploaded PDF or image. Raises `MediaRefused`."""
         return await self._loader.load_page(path, allowed_roots=self._roots, number=number)
 
+    async def bytes_of(self, path: str) -> bytes:
+        """An uploaded file as it is, for a collection. Raises `MediaRefused`."""
+        most = self._loader.settings.max_knowledge_file_bytes
+        return await self._loader.read_bytes(path, allowed_roots=self._roots, most=most)
+
     async def file(self, file: Any, clip: Clip | Viewing | None = None) -> Image | Video | Points:
         """What an upload holds.
 
@@ -90,6 +102,8 @@ class Reader:
         if path.startswith(("http:", "https:", "data:")):
             return await self.url(path)
         kind: Kind | None = "video" if isinstance(clip, Clip) else "points" if clip else None
+        if self._frames and not isinstance(clip, Viewing) and (clip is None or clip.max_frames is None):
+            clip = replace(clip or Clip(), max_frames=self._frames())
         return await self._loader.load_path(path, allowed_roots=self._roots, kind=kind, clip=clip)
 
 

@@ -27,6 +27,10 @@ const REPAIRS = {
     const better = named(text?.data?.trim() ?? "");
     if (better) text.data = ` ${better}`;
   },
+  // What is written from the right is laid out from the right; lists and tables as a whole.
+  "#chat .md :is(ul, ol, table, blockquote):not([dir]), textarea:not([dir=auto])": (node) => { node.dir = "auto"; },
+  // A table that is wider than the answer scrolls; a keyboard scrolls what has the focus.
+  "#chat .md table:not([tabindex])": (node) => { if (node.scrollWidth > node.clientWidth) node.tabIndex = 0; },
   // Names that an answer gives to its HTML, which scripts would take for the page's own; drawings refer to theirs.
   "#chat .md :is([id], [name]):not(svg, svg *)": (node) => { node.removeAttribute("id"); node.removeAttribute("name"); },
   // Fields of an answer, whose own style could show them again.
@@ -75,6 +79,14 @@ document.addEventListener("pointerup", () => { if (moved === Infinity) moved = p
 document.addEventListener("scroll", ({ target }) => {
   if (target.matches?.("#chat .bubble-wrap:has(> .placeholder-content)") && target.scrollTop && performance.now() - moved > GESTURE_MS) target.scrollTop = 0;
 }, { capture: true, passive: true });
+
+// Enter sends nothing while something is answered: the words stay in the box, where Gradio would begin a second answer.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || !event.target.matches?.("#question textarea")) return;
+  if (!document.querySelector("#question .stop-button")) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
 
 // A system that has no type for a film's name gives none, and Gradio's player refuses the file by its type.
 const FILMS = { mov: "video/quicktime", qt: "video/quicktime", "3gp": "video/3gpp", "3gpp": "video/3gpp", "3g2": "video/3gpp2",

@@ -26,7 +26,7 @@ from gradio.utils import get_upload_folder
 
 from qwen_demo.http.page_faults import MISFITS, REFUSED
 from qwen_demo.service.logs import log_without_words
-from qwen_demo.ui.i18n import labels, languages
+from qwen_demo.ui.i18n import catalogues, labels, languages
 
 if TYPE_CHECKING:
     import uvicorn
@@ -480,15 +480,17 @@ class Translations(gr.I18n):
     """Labels of a page by their English words, in the locale of the request that is answered."""
 
     def __init__(self, page: "LocalizedBlocks"):
-        chinese = {english: known for english, known in labels.chinese().items() if english in page.localized}
-        self._words = {"zh": chinese, "en": {key: key for key in chinese}}
+        self._words = {
+            locale: {text: known for text, known in labels.translations(locale).items() if text in page.localized}
+            for locale in catalogues.TAGS
+        }
         super().__init__()
 
     @property
     def translations_dict(self) -> dict[str, dict[str, str]]:
         """Of another language's browser, English."""
         chosen = languages.chosen_locale()
-        return {name: self._words[chosen or ("zh" if name.startswith("zh") else "en")] for name in LOCALES}
+        return {name: self._words[chosen or (name[:2] if name[:2] in self._words else "en")] for name in LOCALES}
 
 
 class LocalizedBlocks(gr.Blocks):
@@ -513,7 +515,7 @@ class LocalizedBlocks(gr.Blocks):
 
 def localize_labels(demo: LocalizedBlocks) -> None:
     """Let Gradio translate every label of `demo` that is a text of ours."""
-    known = labels.chinese()
+    known = labels.translations("en")
     found: set[str] = set()
 
     def localized(text: str) -> str:

@@ -8,7 +8,7 @@ import gradio as gr
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.service import Status
 from qwen_demo.types import Finished
-from qwen_demo.ui import waterfall
+from qwen_demo.ui import maths, waterfall
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, translate
 
@@ -21,7 +21,7 @@ _BUDGET = "max_pixels="
 
 def answer(text: str) -> Message:
     """A list of parts keeps the indentation that Gradio would strip from a plain string."""
-    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+    return {"role": "assistant", "content": [{"type": "text", "text": maths.marked(text)}]}
 
 
 def note(title: str, detail: str = "", *, pending: bool = False) -> Message:
@@ -33,7 +33,8 @@ def note(title: str, detail: str = "", *, pending: bool = False) -> Message:
 def error_note(error: QwenDemoError, words: Words = texts) -> Message:
     text, original = Problem.of(error).localize(words)
     text = escape(text, quote=False)  # the chat reads Markdown
-    return note("⚠ " + _first_sentence(text), "\n\n".join(filter(None, [text, in_english(original)])))
+    title, rest = _first_sentence(text)
+    return note("⚠ " + title, "\n\n".join(filter(None, [rest, in_english(original)])))
 
 
 def in_english(text: str) -> str:
@@ -85,9 +86,10 @@ def budget_of(message: Message) -> int | None:
     return int(number) or None if kept.startswith(_BUDGET) and number.isdecimal() and len(number) < 10 else None
 
 
-def _first_sentence(text: str) -> str:
-    head, dot, _ = text.partition("。" if "。" in text else ". ")
-    return head + dot.strip() if len(head) <= 160 else head[:157] + "…"
+def _first_sentence(text: str) -> tuple[str, str]:
+    """A title and what it leaves to say: nothing is said twice, unless the title had to be cut."""
+    head, dot, rest = text.partition("。" if "。" in text else ". ")
+    return (head + dot.strip(), rest.strip()) if len(head) <= 160 else (head[:157] + "…", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def badge(status: Status, words: Words = texts) -> Badge:
     dtype, device = (translate(text, words) or text for text in (model.dtype, model.device))
     quantised = "" if model.quantization == "none" else f", {model.quantization.upper()}"
     where = escape(words.answers_how(dtype + quantised, device, model.context_tokens))
-    where = f"{where} · {_in_either(model.reason, words)}"
+    where = " · ".join(filter(None, [where, _in_either(model.reason, words)]))
     if not model.embedded:
         return Badge(_badge("ready", words.answers(model.model_id), where))
     return Badge(_badge("ready", words.EMBEDDED_ANSWERS, f"{escape(words.EMBEDDED_ABILITIES)} {where}"))

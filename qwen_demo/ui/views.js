@@ -13,7 +13,7 @@ const make = (tag, attributes = {}, ...children) => add(document.createElement(t
 const draw = (tag, attributes = {}, ...children) =>
   add(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-const language = navigator.language.toLowerCase().startsWith("zh") ? "zh-CN" : "en";
+const language = Object.keys(props.words).find((tag) => tag.slice(0, 2) === navigator.language.toLowerCase().slice(0, 2)) ?? "en";
 const words = props.words[language];
 // "{width} pixels" with {width: 3} -> "3 pixels".
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_demo.models import torchvision_shim
-from qwen_demo.models.pixels import PixelBounds, seen_size
+from qwen_demo.models.pixels import PixelBounds, clear_frames, seen_size
 from qwen_demo.raster import Raster
-from qwen_demo.types import Video
+from qwen_demo.types import ModelInfo, Video
 from tests.conftest import draw, image, question
 
 torchvision_shim.install()
@@ -43,3 +43,12 @@ def test_a_clip_is_charged_what_it_takes(loaded, frames, asked):
     clip = Video(Raster.of(*[draw("red", (320, 240))] * frames), tuple(range(frames)), 1.0, float(frames), "clip")
     request = replace(question("hi", clip), **asked)
     assert PixelBounds.of(loaded.info, request).cost(clip) == loaded.prompts.build(request).image_tokens
+
+
+@pytest.mark.parametrize(("max_tokens", "most", "frames"), [(256, 32, 8), (1280, 32, 32), (16, 32, 2), (256, 7, 6)])
+def test_frames_of_a_long_clip_are_few_enough_to_keep_their_shape(max_tokens, most, frames):
+    model = ModelInfo("test", min_pixels=4 * 28 * 28, max_pixels=max_tokens * 28 * 28)
+    assert clear_frames(model, most) == frames
+    if max_tokens >= 256:
+        width, height = PixelBounds.of(model).seen(1920, 1080, frames)
+        assert abs(width / height - 16 / 9) < 0.15 * 16 / 9

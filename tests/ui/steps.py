@@ -42,6 +42,7 @@ def ask(page: Page, text: str, image: str | None = None) -> None:
     if image:
         page.locator("#question input[type=file]").set_input_files(image)
         expect(page.locator("#question img")).to_be_visible()
+    settled(page)
     page.locator("#question textarea").fill(text)
     page.locator("#question textarea").press("Enter")
 

@@ -8,7 +8,7 @@ from qwen_demo.types import ChatRequest, Sampling, collect
 from qwen_demo.ui import chat
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.examples import EXAMPLES, FOLDER
-from qwen_demo.ui.i18n import languages, texts_zh
+from qwen_demo.ui.i18n import catalogues, languages
 
 # What the images show, in words that a right answer has to contain.
 TRUTHS = {
@@ -41,7 +41,7 @@ async def test_the_embedded_model_answers_the_example_rightly(example, loaded, l
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
 async def test_a_chinese_page_asks_in_chinese_what_the_model_understands(example, loaded, loader):
-    question = languages.question(example.question, texts_zh)
+    question = languages.question(example.question, catalogues.words("zh"))
     assert (question != example.question) == (example.title in CHINESE_TRUTHS)
     if example.title in CHINESE_TRUTHS:
         answer = await answer_of(question, example.paths, loaded, loader)

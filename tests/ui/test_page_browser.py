@@ -60,6 +60,22 @@ def test_an_answer_grows_and_stops_on_demand(opened, app):
     assert len(answers(page).first.inner_text()) == length
 
 
+def test_what_is_written_while_an_answer_comes_stays_in_the_box_until_it_can_be_sent(opened, app):
+    page = opened(app)
+    app.engine.script = Script(["word "] * 40, first_s=0.5, gap_s=0.02)
+    ask(page, "the first")
+    expect(page.locator("#question .stop-button")).to_be_visible()
+    question = page.locator("#question textarea")
+    question.fill("the second")
+    question.press("Enter")
+    answered(page, 1)
+    expect(question).to_have_value("the second")
+    expect(page.locator("#chat .versions")).to_have_count(0)
+    question.press("Enter")
+    answered(page, 2)
+    assert len(app.engine.requests[-1].messages) == 3
+
+
 def test_retry_undo_edit_and_clear(opened, app):
     page = opened(app)
     app.engine.script = Script(["one"])
@@ -72,8 +88,8 @@ def test_retry_undo_edit_and_clear(opened, app):
     answered(page, 1)
     app.engine.script = Script()
     page.get_by_label("Edit").first.click()
-    page.locator("#chat textarea").fill("second wording")
-    page.get_by_label("Submit").first.click()
+    page.get_by_label("Changed question").fill("second wording")
+    page.get_by_role("button", name="Ask again").click()
     expect(answers(page).first).to_contain_text("second wording")
     answered(page, 1)
     expect(page.locator("#chat")).not_to_contain_text("first question")
@@ -177,7 +193,7 @@ def test_a_question_that_is_asked_while_the_model_loads_waits_and_is_answered(op
         page = opened(app)
         expect(page.locator("#badge")).to_contain_text("loading")
         ask(page, "asked too early")
-        expect(page.locator("#chat")).to_contain_text("The model is loading")
+        expect(page.locator("#chat .thought")).to_contain_text(re.compile("loading", re.IGNORECASE))
         loaded.set()
         expect(page.locator("#badge")).to_contain_text("scripted answers")
         expect(answers(page).last).to_contain_text("asked too early")

@@ -62,7 +62,9 @@ class ShareHandlers:
         """The view's value."""
         settings, model = self._service.settings, self._service.status().model
         asked = snippets.Question(
-            transcript.asked_next(history, question, context.off_files(items)),
+            transcript.asked_next(
+                history, question, context.off_files(items, attached=(question or {}).get("files") or [])
+            ),
             sampling,
             snippets.address_of(data.get("address")),
             model.model_id,
@@ -79,7 +81,8 @@ class ShareHandlers:
             raise render.refusal(words.NOTHING_TO_COPY if not asked.turns else words.TOO_LONG_TO_COPY) from error
 
     async def pack(self, history, items, words: Words = texts) -> dict:
-        turns = transcript.of_history(chat.without_files(history, context.off_files(items)))
+        off = context.off_files(items, chat.again(history, len(history) - 1)) if history else frozenset()
+        turns = transcript.of_history(chat.without_files(history, off))
         try:
             text = await bundles.pack(turns, self._gallery, self._service.status().model)
         except QwenDemoError as error:

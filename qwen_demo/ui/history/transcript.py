@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from qwen_demo.ui import chat
+from qwen_demo.ui import chat, maths
 from qwen_demo.ui.chat import History
 from qwen_demo.ui.conversation import messages_to_send
 
@@ -66,7 +66,7 @@ def of_history(history: Iterable[dict]) -> list[Turn]:
 def _part(part: dict) -> str | File | None:
     if part.get("type") == "file":
         return File(part["file"]["path"])
-    return part.get("text") or None
+    return maths.unmarked(part.get("text") or "") or None
 
 
 def question_only(turns: Sequence[Turn]) -> list[Turn]:

@@ -1,4 +1,4 @@
-"""What stands on the page before anybody asks, in both languages: labels, choices, words of the views."""
+"""What stands on the page before anybody asks, in all languages: labels, choices, words of the views."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,36 +6,40 @@ from typing import Any
 import gradio as gr
 from gradio.components.chatbot import ExampleMessage
 
-from qwen_demo.ui.i18n import texts, texts_zh
+from qwen_demo.ui.i18n import catalogues, texts
 from qwen_demo.ui.i18n.languages import words_for
 
+_CHOICES = ("DOCUMENT_TASKS", "DOCUMENT_PROMPTS", "EXAMPLE_TITLES")
 
-def chinese() -> dict[str, str]:
-    """English label -> Chinese one."""
-    pairs = [(getattr(texts, name, None), value) for name, value in vars(texts_zh).items() if name.isupper()]
-    labels = {english: chinese for english, chinese in pairs if isinstance(english, str)}
-    for name in ("DOCUMENT_TASKS", "DOCUMENT_PROMPTS", "EXAMPLE_TITLES"):
-        labels |= {english: getattr(texts_zh, name)[key] for key, english in getattr(texts, name).items()}
+
+def translations(locale: str) -> dict[str, str]:
+    """English label -> the one in another language; itself where nobody translated it."""
+    words = catalogues.words(locale)
+    names = [name for name in vars(texts) if name.isupper()]
+    labels = {value: getattr(words, name) for name in names if isinstance(value := getattr(texts, name), str)}
+    for name in _CHOICES:
+        labels |= {english: getattr(words, name)[key] for key, english in getattr(texts, name).items()}
     return labels
 
 
-def both(words: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """A view's words in both languages, by the browser's name for them."""
+def in_all(words: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """A view's words in every language, by the browser's name for it."""
     name = next((name for name, value in vars(texts).items() if value is words), None)
-    return {"en": words, "zh-CN": {**words, **getattr(texts_zh, name, {})} if name else words}
+    return {tag: getattr(catalogues.words(locale), name) if name else words for locale, tag in catalogues.TAGS.items()}
 
 
 def translate_on_load(demo: gr.Blocks) -> None:
     """What Gradio does not translate: cards of an empty chat, choices, questions in boxes. Once the page is open."""
     cards = [block for block in demo.blocks.values() if isinstance(block, gr.Chatbot) and block.examples]
     radios = [block for block in demo.blocks.values() if isinstance(block, gr.Radio)]
-    known = chinese()
-    boxes = [block for block in demo.blocks.values() if isinstance(block, gr.Textbox) and block.value in known]
+    english = translations("en")
+    boxes = [block for block in demo.blocks.values() if isinstance(block, gr.Textbox) and block.value in english]
     outputs = [*cards, *radios, *boxes]
 
     def chosen(request: gr.Request):
-        if words_for(request) is texts:
+        if (locale := words_for(request).locale) == "en":
             return [gr.skip()] * len(outputs)
+        known = translations(locale)
         titles = [[_titled(card, known) for card in chat.examples or ()] for chat in cards]
         choices = [[(known.get(str(label), str(label)), str(key)) for label, key in radio.choices] for radio in radios]
         filled = [gr.Textbox(known[box.value]) for box in boxes]

@@ -1,12 +1,14 @@
-// Switches between English and Chinese; the page is drawn anew.
+// Switches between the languages; the page is drawn anew.
 
 const root = element.querySelector(".language");
-const other = language === "zh-CN" ? "en" : "zh";
+const menu = make("select", { "aria-label": words.title, title: words.title, onchange: () => change(menu.value) },
+  ...Object.entries(props.value).map(([locale, name]) =>
+    make("option", { value: locale, lang: locale, selected: locale === language.slice(0, 2) }, name)));
 
-function change() {
+function change(chosen) {
   const url = new URL(location.href);
-  url.searchParams.set("lang", other);
+  url.searchParams.set("lang", chosen);
   location.assign(url);
 }
 
-root.append(make("button", { type: "button", class: "quiet", lang: other, title: words.title, onclick: change }, words.other));
+root.append(menu);

@@ -1,11 +1,12 @@
-"""English and Chinese: the browser's language decides, a button switches.
+"""English and the languages of `catalogues.py`: the browser's language decides, a menu switches.
 
 Gradio translates marked labels in the browser, by the browser's language alone and before any script
-of ours runs. So who chose a language gets that one under every name. Views bring both languages
+of ours runs. So who chose a language gets that one under every name. Views bring all languages
 and choose in the browser. What the server writes while it answers is in the language of whoever asked:
 a handler takes `words_for` its request, and hands them to all that writes.
 """
 
+import ipaddress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import ModuleType
@@ -16,9 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.sentences import Sentence
-from qwen_demo.ui.i18n import sentences_zh, texts, texts_zh
+from qwen_demo.ui.i18n import catalogues
 
-Words = ModuleType  # `texts` or `texts_zh`, which have the same names
+Words = ModuleType  # `texts`, or a module of the same names in another language
 
 _locale: ContextVar[str] = ContextVar("locale", default="")
 
@@ -36,30 +37,41 @@ class LocaleMiddleware:
 
 
 def chosen_locale() -> str:
-    """Of the request that is answered: "en" or "zh", or "" where only the browser says something."""
+    """Of the request that is answered: by its two letters, or "" where only the browser says something."""
     return _locale.get()
 
 
 def _choice_of(request: Request) -> str:
     chosen = request.query_params.get("lang", request.cookies.get("qwen-demo-language", ""))
-    return chosen if chosen in ("en", "zh") else ""
+    return chosen if chosen in catalogues.TAGS else ""
 
 
 def words_for(request: gr.Request) -> Words:
-    """In the language that was chosen, or else the browser's."""
+    """In the language that was chosen, or else the browser's; for visitors from elsewhere without the server's options."""
     http = request.request
     assert http is not None, "Gradio hands its handlers the request that they answer"
-    accepted = "zh" if http.headers.get("accept-language", "").strip().lower().startswith("zh") else "en"
-    return texts_zh if (_choice_of(http) or accepted) == "zh" else texts
+    accepted = http.headers.get("accept-language", "").strip().lower()[:2]
+    locale = _choice_of(http) or (accepted if accepted in catalogues.TAGS else "en")
+    return catalogues.words(locale, visitor=not _from_here(http))
+
+
+def _from_here(http: Request) -> bool:
+    """Whether an operator may sit there: on the server's own machine."""
+    try:
+        return ipaddress.ip_address(http.client.host if http.client else "").is_loopback
+    except ValueError:
+        return False
 
 
 def translate(text: str, words: Words) -> str | None:
     """`text`, which is English, in the language of `words`; None where nobody translated it."""
-    if words is texts or not text:
-        return text
-    if not isinstance(text, Sentence) or (template := sentences_zh.SENTENCES.get(text.template)) is None:
+    told = catalogues.without_options if words.visitor else str
+    if words.locale == "en" or not text:
+        return told(text)
+    template = catalogues.read(words.locale).get(("sentence", text.template)) if isinstance(text, Sentence) else None
+    if not isinstance(text, Sentence) or template is None:
         return None
-    return template.format(**{name: _translate_value(value, words) for name, value in text.values.items()})
+    return told(template.format(**{name: _translate_value(value, words) for name, value in text.values.items()}))
 
 
 def _translate_value(value, words: Words):
@@ -80,9 +92,13 @@ class Problem:
     def localize(self, words: Words) -> tuple[str, str]:
         """The sentence to show, and beneath it the English one where that says more and has no translation."""
         known = translate(self.message, words)
-        return (known, "") if known is not None else (sentences_zh.ERRORS[self.code], self.message)
+        if known is not None:
+            return known, ""
+        general = catalogues.read(words.locale).get(("error", self.code))
+        message = catalogues.without_options(self.message) if words.visitor else self.message
+        return (general, message) if general else (message, "")
 
 
 def question(english: str, words: Words) -> str:
     """A question of ours to the model."""
-    return english if words is texts else sentences_zh.QUESTIONS.get(english, english)
+    return catalogues.read(words.locale).get(("question", english), english)

@@ -1,14 +1,14 @@
 // Runs in the head, before Gradio and the views. The switch leaves its choice in the storage, and for the server in a cookie.
 
-const known = ["en", "zh"], key = "qwen-demo.language";
+const known = Object.keys(words), key = "qwen-demo.language";
 let chosen = new URLSearchParams(location.search).get("lang");
 try {
   if (known.includes(chosen)) localStorage.setItem(key, chosen);
   else chosen = localStorage.getItem(key);
 } catch {}
-if (!known.includes(chosen)) chosen = navigator.language.toLowerCase().startsWith("zh") ? "zh" : null;
+if (!known.includes(chosen)) chosen = known.find((name) => name !== "en" && navigator.language.toLowerCase().startsWith(name)) ?? null;
 if (!chosen) return;
-const language = chosen === "zh" ? "zh-CN" : "en";
+const language = words[chosen];
 Object.defineProperty(navigator, "language", { get: () => language, configurable: true });
 Object.defineProperty(navigator, "languages", { get: () => [language], configurable: true });
 document.documentElement.lang = language;

@@ -1,9 +1,14 @@
 """What the page says."""
 
+# For the modules in other languages, see `catalogues.py`, which set it anew.
+locale = "en"
+# Of those for visitors from elsewhere, who are told no options of the server.
+visitor = False
+
 TITLE = "Qwen2.5-VL"
 CONVERSATION = "Conversation"
 QUESTION = "Question"
-PLACEHOLDER = "Ask about an image, a clip or a document"
+PLACEHOLDER = "Ask about an image or a clip"
 EMPTY_QUESTION = "Type a question or add an image first."
 LOOKING = "Looking at it"
 STOPPED = "Stopped. What was written so far stays; Retry starts the answer again."
@@ -23,15 +28,40 @@ EMBEDDED_REMEDY = (
 
 
 MODEL_LOADING = "The model is loading"
+CONNECTION = {
+    "lost": "The server does not answer; trying again",
+    "restarted": "The server was started again",
+    "reload": "Load the page again",
+}
+EDITING = {"edit": "Edit", "field": "Changed question", "send": "Ask again", "cancel": "Cancel"}
 MODEL_UNAVAILABLE = "The model is not available"
 
 
+SAID = {
+    "answers": "{model} answers",
+    "answers_how": "{numbers} on {device} · {context_tokens} tokens of context",
+    "first_token": "first token {seconds:.2f} s",
+    "prompt": "prompt {tokens} tokens",
+    "prompt_with_images": "prompt {tokens} tokens ({image_tokens} image)",
+    "opening": "Opening the files, {seconds:.0f} s so far",
+    "in_line": "Waiting in line; {ahead} before you, about {eta_s} s",
+    "next_in_line": "Waiting in line; next",
+    "reading": "{looking}: about {tokens:,} tokens to read, {seconds:.0f} s so far",
+    "kept_answer": "{model} · temperature {temperature:g}",
+    "one_image_gone": "One of its images is no longer on the server. Attach it again to ask about it.",
+    "images_gone": "{count} of its images are no longer on the server. Attach them again to ask about them.",
+    "bundle_too_long": "The bundle asks for answers of up to {wanted} tokens; this server gives {longest}.",
+    "ask_instead": "Ask {model} instead",
+    "given_up": "The change to {model} was cancelled.",
+}
+
+
 def answers(model: str) -> str:
-    return f"{model} answers"
+    return SAID["answers"].format(model=model)
 
 
 def answers_how(numbers: str, device: str, context_tokens: int) -> str:
-    return f"{numbers} on {device} · {context_tokens} tokens of context"
+    return SAID["answers_how"].format(numbers=numbers, device=device, context_tokens=context_tokens)
 
 
 ABOUT_ROWS = {
@@ -53,23 +83,24 @@ ABOUT_VALUES = {
 
 
 def first_token(seconds: float) -> str:
-    return f"first token {seconds:.2f} s"
+    return SAID["first_token"].format(seconds=seconds)
 
 
 def prompt_length(tokens: int, image_tokens: int) -> str:
-    return f"prompt {tokens} tokens" + (f" ({image_tokens} image)" if image_tokens else "")
+    return SAID["prompt_with_images" if image_tokens else "prompt"].format(tokens=tokens, image_tokens=image_tokens)
 
 
 def opening(seconds: float) -> str:
-    return f"Opening the files, {seconds:.0f} s so far"
+    return SAID["opening"].format(seconds=seconds)
 
 
 def in_line(ahead: int, eta_s: float) -> str:
-    return f"Waiting in line; {ahead} before you, about {max(1, round(eta_s))} s" if ahead else "Waiting in line; next"
+    return SAID["in_line" if ahead else "next_in_line"].format(ahead=ahead, eta_s=max(1, round(eta_s)))
 
 
 def reading(tokens: int, seconds: float) -> str:
-    return f"{LOOKING}: about {tokens:,} tokens to read, {seconds:.0f} s so far" if seconds >= 1 else LOOKING
+    said = SAID["reading"].format(looking=LOOKING, tokens=tokens, seconds=seconds)
+    return said if seconds >= 1 else LOOKING
 
 
 WELCOME = "Show me an image and ask"
@@ -94,6 +125,8 @@ VIEWER = {
     "title": "What the model sees",
     "empty": "Attach an image to see it here as the model will.",
     "as_seen": "As the model sees it",
+    "clip": "{frames} frames of it, each {width} × {height} pixels for the model",
+    "clip_unknown": "{frames} frames of it",
     "seen_at": "{width} × {height} pixels for the model",
     "original": "{width} × {height} pixels",
     "box": "Draw a box",
@@ -136,8 +169,8 @@ CONTEXT = {
     "tokens": "{tokens} tokens",
     "share": "{share} of the context",
     "total": "{tokens} of {context} tokens are images ({share})",
-    "time": "about {time} to look at them",
-    "no_new": "nothing new to look at",
+    "time": "about {time} to read them",
+    "no_new": "no new tokens",
     "no_time": "time unknown before the first answer with an image",
     "memory": "{size} of memory",
     "reused": "last answer: {reused} of {prompt} prompt tokens from the cache",
@@ -172,6 +205,7 @@ TAB_CHAT = "Chat"
 TAB_VIDEO = "Video"
 TAB_DOCUMENTS = "Documents"
 TAB_POINTS = "3D"
+TAB_KNOWLEDGE = "Knowledge"
 TAB_TASKS = "Tasks"
 TAB_CAMERA = "Camera"
 TAB_COMPARE = "Compare"
@@ -183,7 +217,7 @@ CLIP = "Video"
 CLIP_START = "From, in seconds"
 CLIP_END = "To, in seconds (0: its end)"
 CLIP_FPS = "Frames per second"
-CLIP_FRAMES = "At most this many frames"
+CLIP_FRAMES = "At most this many frames (0: what the model can take)"
 CLIP_QUESTION = "Question about the video"
 CLIP_QUESTION_VALUE = "Describe the video."
 NO_CLIP = "Choose or record a video first."
@@ -237,6 +271,10 @@ DOCUMENT_KINDS = {
 DOCUMENT = {
     "empty": "Choose a PDF or an image. The page appears here, and beside it what the model reads.",
     "page": "Page {number} of {pages}",
+    "go_to": "Go to page",
+    "read_all": "Read all pages",
+    "progress": "{done} of {of} pages read",
+    "export_all": "Save {count} pages as",
     "previous": "Previous page",
     "next": "Next page",
     "image": "Page {number} of {name}",
@@ -301,10 +339,18 @@ POINTS_FILES = "As JSON and CSV"
 NO_POINTS = "Choose a point cloud or 3D model first."
 
 
+POINTS_NOTE = {
+    "points": "{count:,} points{rest}. The views cost {tokens:,} tokens.",
+    "triangles": "{count:,} triangles{rest}. The views cost {tokens:,} tokens.",
+    "left_out": "; {left_out:,} that were no numbers or lay far off are left out",
+}
+
+
 def points_note(points: int, triangles: int, left_out: int, tokens: int) -> str:
-    what = f"{points:,} points" if not triangles else f"{triangles:,} triangles"
-    rest = f"; {left_out:,} that were no numbers or lay far off are left out" if left_out else ""
-    return f"{what}{rest}. The views cost {tokens:,} tokens."
+    rest = POINTS_NOTE["left_out"].format(left_out=left_out) if left_out else ""
+    return POINTS_NOTE["triangles" if triangles else "points"].format(
+        count=triangles or points, rest=rest, tokens=tokens
+    )
 
 
 NO_TASK = "There is no such task."
@@ -329,8 +375,9 @@ CAMERA_VIEW = {
 COMPARE_QUESTION = "Images and question for both"
 COMPARE_ASK = "Ask both"
 COMPARE_ENGINE = "Engine and quantisation"
-COMPARE_ONE = (
-    "One engine is loaded, so both sides ask the same one. To compare two, start the program with `--compare-engine generate` "
+COMPARE_ONE = "One engine is loaded, so both sides ask the same one."
+COMPARE_TWO = (
+    "To compare two engines, start the program with `--compare-engine generate` "
     "or `--compare-quantization nf4`: it then loads its model a second time. That takes a machine of one's own, not "
     "ZeroGPU, and no `--engine remote`."
 )
@@ -387,6 +434,7 @@ CONVERSATIONS = {
     "markdown": "Markdown",
     "json": "JSON",
     "html": "HTML",
+    "message": "1 message",
     "messages": "{count} messages",
     "full": "This browser has no room left for this conversation.",
     "new": "New chat",
@@ -395,7 +443,6 @@ CONVERSATIONS = {
     "before": "Earlier",
     "more_of": "More for {name}",
     "save_as": "Save as {kind}",
-    "message": "1 message",
     "versions": "Versions",
     "earlier": "Earlier version",
     "later": "Later version",
@@ -403,11 +450,11 @@ CONVERSATIONS = {
 
 
 def kept_answer(model: str, temperature: float) -> str:
-    return f"{model} · temperature {temperature:g}"
+    return SAID["kept_answer"].format(model=model, temperature=temperature)
 
 
 def images_gone(count: int) -> str:
-    return f"{count} of its images are no longer on the server. Attach them again to ask about them."
+    return SAID["one_image_gone" if count == 1 else "images_gone"].format(count=count)
 
 
 BUNDLE_OPEN = "Open a share bundle and ask again"
@@ -441,7 +488,7 @@ SHARE = {
 
 
 def bundle_too_long(wanted: int, longest: int) -> str:
-    return f"The bundle asks for answers of up to {wanted} tokens; this server gives {longest} (--max-new-tokens)."
+    return SAID["bundle_too_long"].format(wanted=wanted, longest=longest)
 
 
 # Of Gradio's own elements; a name that ends with a space begins others.
@@ -450,7 +497,7 @@ ACCESSIBILITY = {
     "error": "Error",
     "names": {},
 }
-LANGUAGE = {"other": "中文", "title": "切换到中文"}
+LANGUAGE = {"title": "Language"}
 # Titles of the cards under an empty chat; the same words in both places are the key.
 EXAMPLE_TITLES = {
     title: title
@@ -509,11 +556,11 @@ MODELS_KNOWN_FOR = {
 
 
 def ask_instead(model: str) -> str:
-    return f"Ask {model} instead"
+    return SAID["ask_instead"].format(model=model)
 
 
 def given_up(model: str) -> str:
-    return f"The change to {model} was cancelled."
+    return SAID["given_up"].format(model=model)
 
 
 # The page's frame.
@@ -542,3 +589,22 @@ CHIPS = {
 DROP = {"drop": "Drop it here to ask about it"}
 CAN_BE_WRONG = "Answers can be wrong. Check what matters."
 UNSURE = "The model is unsure of this answer."
+
+# Collections of documents.
+COLLECTION = "Collection"
+COLLECTION_FILES = "Drop PDF, images, text or Office files"
+COLLECTION_SEARCH = "Search in this collection"
+COLLECTION_FIND = "Search"
+NO_COLLECTION = "The model alone"
+ASK_WITH = "Answer from"
+COLLECTIONS = {
+    "empty": "No collections yet. Drop files to make one.",
+    "reading": "{done} of {pages} pages read",
+    "ready": "{pages} pages",
+    "failed": "cannot be read",
+    "remove": "Remove {name}",
+    "sure": "Remove {name} with all its files?",
+    "page": "page {page}",
+    "nothing": "Nothing found.",
+}
+SOURCES = {"heading": "Sources", "page": "page {page}"}

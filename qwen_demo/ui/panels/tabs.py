@@ -15,6 +15,7 @@ from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.panels.camera import camera
 from qwen_demo.ui.panels.compare import compare
 from qwen_demo.ui.panels.documents import documents
+from qwen_demo.ui.panels.knowledge import knowledge as knowledge_panel
 from qwen_demo.ui.panels.points import points
 from qwen_demo.ui.panels.tasks import tasks
 from qwen_demo.ui.panels.video import video
@@ -33,6 +34,8 @@ class PanelWidgets:
     documents_tab: gr.Tab
     documents: documents.DocumentWidgets
     points: points.PointsWidgets
+    knowledge_tab: gr.Tab
+    knowledge: knowledge_panel.KnowledgeWidgets
     compare_tab: gr.Tab
     compare: compare.CompareWidgets
     camera: camera.CameraWidgets
@@ -60,11 +63,15 @@ def draw(tabs: gr.Tabs, settings: Settings, engines: int) -> PanelWidgets:
         pages = documents.draw()
     with gr.Tab(texts.TAB_POINTS, id="points"):
         models = points.draw(settings)
+    with gr.Tab(texts.TAB_KNOWLEDGE, id="knowledge") as knowledge_tab:
+        shelves = knowledge_panel.draw()
     with gr.Tab(texts.TAB_COMPARE, id="compare") as compare_tab:
         pair = compare.draw(settings, engines)
     with gr.Tab(texts.TAB_CAMERA, id="camera"):
         stills = camera.draw()
-    return PanelWidgets(tabs, tasks_tab, cards, clip, documents_tab, pages, models, compare_tab, pair, stills)
+    return PanelWidgets(
+        tabs, tasks_tab, cards, clip, documents_tab, pages, models, knowledge_tab, shelves, compare_tab, pair, stills
+    )
 
 
 def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], reader: Reader) -> None:
@@ -81,9 +88,10 @@ def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], r
     choices = [control for side in panels.compare.sides for control in (side.engine, side.budget)]
 
     def opened(request: gr.Request) -> list:
-        return compare.fill_choices(services, words_for(request))
+        words = words_for(request)
+        return [*compare.fill_choices(services, words), gr.Markdown(visible=len(services) == 1 and not words.visitor)]
 
-    panels.compare_tab.select(opened, None, choices, **UNQUEUED)
+    panels.compare_tab.select(opened, None, [*choices, panels.compare.how], **UNQUEUED)
 
 
 def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> None:

@@ -10,12 +10,14 @@ from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed, InvalidRequest
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
-from qwen_demo.ui.i18n import labels, languages, texts, texts_zh
+from qwen_demo.ui.i18n import catalogues, labels, languages, texts
 from tests import hostile_pdfs
 from tests.api.conftest import App
 from tests.hostile_clips import clip
 from tests.ui.steps import answers, ask, drawn, looked_over, settled
 from tests.ui.steps import opened as frame_opened
+
+ZH = catalogues.words("zh")
 
 
 def page_in(chromium, server, locale: str, size: tuple[int, int] = (1280, 860)):
@@ -38,19 +40,19 @@ def readable_text(page) -> str:
 
 def test_the_page_speaks_chinese_where_the_browser_does_of_whatever_region(chromium, app):
     page = page_in(chromium, app, "zh-TW")
-    expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts_zh.PLACEHOLDER)
+    expect(page.locator("#question textarea")).to_have_attribute("placeholder", ZH.PLACEHOLDER)
     expect(page.locator(".conversations button.new")).to_have_text("新对话")
-    expect(page.locator("#chat")).to_contain_text(texts_zh.WELCOME)
+    expect(page.locator("#chat")).to_contain_text(ZH.WELCOME)
     assert "__i18n__" not in readable_text(page)
     page.context.close()
 
 
 def test_every_tab_of_the_page_speaks_chinese_where_the_browser_does(chromium, app):
     page = page_in(chromium, app, "zh-CN")
-    expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts_zh.PLACEHOLDER)
+    expect(page.locator("#question textarea")).to_have_attribute("placeholder", ZH.PLACEHOLDER)
     expect(page.locator(".conversations button.new")).to_have_text("新对话")
     expect(page.locator("#tabs")).to_contain_text("任务")
-    expect(page.locator("#chat")).to_contain_text(texts_zh.WELCOME)
+    expect(page.locator("#chat")).to_contain_text(ZH.WELCOME)
     expect(page.locator("#chat")).to_contain_text("指出物体")
     assert page.evaluate("document.documentElement.lang") == "zh-CN"
     seen = readable_text(page)
@@ -68,7 +70,7 @@ def test_every_tab_of_the_page_speaks_chinese_where_the_browser_does(chromium, a
     left = {
         line
         for line in seen.splitlines()
-        if line in set(labels.chinese()) - {"Top-p", "Markdown", "QwenVL HTML", "Qwen2.5-VL"}
+        if line in set(labels.translations("zh")) - {"Top-p", "Markdown", "QwenVL HTML", "Qwen2.5-VL"}
     }
     assert not left
     for name in (
@@ -86,16 +88,16 @@ def test_every_tab_of_the_page_speaks_chinese_where_the_browser_does(chromium, a
         "COMPARE",
     ):
         english = {text for text in getattr(texts, name).values() if isinstance(text, str) and " " in text}
-        chinese = set(map(str, getattr(texts_zh, name).values()))
+        chinese = set(map(str, getattr(ZH, name).values()))
         assert not {line for line in seen.splitlines() if line in english - chinese}, name
     assert not page.problems
     page.context.close()
 
 
-def test_the_button_switches_and_the_choice_stays(chromium, app):
+def test_the_menu_switches_and_the_choice_stays(chromium, app):
     page = page_in(chromium, app, "de-DE")
-    expect(page.locator(".conversations button.new")).to_have_text("New chat")
-    page.get_by_role("button", name="中文", exact=True).click()
+    expect(page.locator("#question textarea")).to_have_attribute("placeholder", re.compile("^Fragen Sie"))
+    page.locator(".language select").select_option("zh")
     expect(page.locator(".conversations button.new")).to_have_text("新对话")
     expect(page.locator("#tabs")).to_contain_text("任务")
     ask(page, "你好 世界")
@@ -105,8 +107,8 @@ def test_the_button_switches_and_the_choice_stays(chromium, app):
     expect(answered_open).to_have_attribute("title", re.compile("2 条消息"))
     page.goto(app.url)
     expect(page.locator(".conversations button.new")).to_have_text("新对话")
-    expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts_zh.PLACEHOLDER)
-    page.get_by_role("button", name="English", exact=True).click()
+    expect(page.locator("#question textarea")).to_have_attribute("placeholder", ZH.PLACEHOLDER)
+    page.locator(".language select").select_option("en")
     expect(page.locator("#tabs")).to_contain_text("Tasks")
     expect(page.locator("#question textarea")).to_have_attribute("placeholder", texts.PLACEHOLDER)
     assert not page.problems
@@ -161,7 +163,7 @@ def uploads_stay_where_they_are(narrow_app, no_settings_of_this_machine, monkeyp
 @pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
 def test_nothing_is_said_in_the_other_language(chromium, narrow_app, red, tmp_path, locale):
     chinese = locale == "zh-CN"
-    words = texts_zh if chinese else texts
+    words = ZH if chinese else texts
     app = narrow_app
     app.engine.script = Script()
     page = page_in(chromium, app, locale)

@@ -11,7 +11,7 @@ from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.service import Service
 from qwen_demo.types import Finished, Timing, Usage
 from qwen_demo.ui import chat, render
-from qwen_demo.ui.i18n import texts, texts_zh
+from qwen_demo.ui.i18n import catalogues, texts
 from qwen_demo.ui.model_menu import instead, model_menu
 from tests.conftest import until
 from tests.models.hub.hub_server import Hub, hub_server, use_hub
@@ -83,7 +83,7 @@ async def test_a_model_that_does_not_come_leaves_the_answer_with_the_reason(with
     with_files.broken.add(OTHER)
     steps = []
     with pytest.raises(gr.Error, match="out of luck"):
-        async for step in instead.until_it_answers(answered(BEYOND), 1, with_files.menu, texts_zh):
+        async for step in instead.until_it_answers(answered(BEYOND), 1, with_files.menu, catalogues.words("zh")):
             steps.append(step)
     assert steps[-1][:3] == answered(BEYOND) and "引擎进程无法启动" in steps[-1][3]["metadata"]["title"]
 
@@ -107,7 +107,7 @@ async def test_the_menus_value_says_what_each_model_costs(models):
         "model": OTHER, "name": "Other-VL", "about": "", "here": False, "download": None, "needed": 5 * GIB,
         "first_s": 4.2, "tokens_s": 9.5, "present": False,
     }  # fmt: skip
-    assert model_menu.value_of(await models.menu.look(), texts_zh)["name"] == "内置演示模型"
+    assert model_menu.value_of(await models.menu.look(), catalogues.words("zh"))["name"] == "内置演示模型"
 
 
 async def test_what_is_not_offered_cannot_be_chosen(models):

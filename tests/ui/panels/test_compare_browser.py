@@ -14,7 +14,7 @@ def test_two_settings_from_upload_to_difference(opened, app, red):
     tab(page, "Compare")
     page.locator("#compare-ask").click()
     expect(page.locator(".toast-body")).to_contain_text("Type a question")
-    expect(page.locator("#compare-one")).to_contain_text("--compare-engine")
+    expect(page.locator("#compare-two")).to_contain_text("--compare-engine")
     page.locator("#compare-question input[type=file]").set_input_files(red)
     seen = page.locator(".model_inputs p")
     expect(seen).to_have_count(2)

@@ -121,3 +121,14 @@ def test_the_waterfalls_bars_stand_one_after_the_other():
 
 def test_an_answer_that_took_no_time_has_a_waterfall():
     assert "0 ms" in waterfall.table(Finished("stop", Usage(1, 0, 1), Timing()))
+
+
+def test_an_image_is_left_out_of_the_question_about_its_region_alone():
+    value = context.switched_off({"items": [{"id": "whole", "on": True}, {"id": "other", "on": False}]}, "region")
+    asked = [{"role": "user", "content": [{"type": "file", "file": {"path": "region"}}]}]
+    answered = [*asked, {"role": "assistant", "content": "a dog"}]
+    followed = [*answered, {"role": "user", "content": "and its colour?"}]
+    # While it is written, asked and asked again; not in the next question, nor where the region was taken out again.
+    assert context.off_files(value, [], ["region"]) == context.off_files(value, asked) == {"whole", "other"}
+    assert context.off_files(value, answered) == context.off_files(value, followed) == {"other"}
+    assert context.off_files(value, []) == {"other"}

@@ -96,3 +96,38 @@ def test_a_pdf_that_cannot_be_read_is_told(opened, app, tmp_path):
     page.locator("#page-read").click()
     expect(page.locator("#page-read")).to_be_enabled()
     expect(page.locator(".document .problem")).to_contain_text("password")
+
+
+def test_pages_keep_their_readings_and_all_are_read_with_progress_and_stop(opened, app, tmp_path):
+    page = opened(app)
+    names = ["First", "Second", "Third"]
+    (tmp_path / "three.pdf").write_bytes(hostile_pdfs.pdf(*(hostile_pdfs.words(name) for name in names)))
+    tab(page, "Documents")
+    page.locator("#page-file input[type=file]").set_input_files(str(tmp_path / "three.pdf"))
+    pager, frame = page.locator(".document .pager"), page.frame_locator(".document iframe")
+    expect(pager).to_contain_text("Page 1 of 3")
+    app.engine.script = Script(["The first."])
+    page.locator("#page-read").click()
+    expect(frame.locator("body")).to_contain_text("The first.")
+    # By its number, and back: what was read is still there.
+    pager.get_by_label("Go to page").fill("99")
+    pager.get_by_label("Go to page").press("Enter")
+    expect(pager).to_contain_text("Page 3 of 3")
+    expect(page.locator(".document")).to_contain_text("Nothing was read off this page yet.")
+    pager.get_by_label("Go to page").fill("1")
+    pager.get_by_label("Go to page").press("Enter")
+    expect(frame.locator("body")).to_contain_text("The first.")
+    # All that is not read yet; what Stop leaves out is read the next time.
+    app.engine.script = Script(["The ", *["next "] * 500], gap_s=0.1)
+    page.get_by_role("button", name="Read all pages").click()
+    expect(page.locator(".document .progress")).to_contain_text("0 of 2 pages read")
+    expect(page.locator(".document .growing")).to_contain_text("The next")
+    page.locator("#page-stop").click()
+    expect(page.locator(".document .note")).to_contain_text("Stopped")
+    app.engine.script = Script(["Another."])
+    page.get_by_role("button", name="Read all pages").click()
+    expect(pager).to_contain_text("Page 3 of 3")
+    expect(frame.locator("body")).to_contain_text("Another.")
+    expect(page.locator(".document")).to_contain_text("Save 3 pages as")
+    read = [request.messages[0].parts[0].name for request in app.engine.requests]
+    assert read == [f"three.pdf, page {number}" for number in (1, 2, 2, 3)]

@@ -13,7 +13,7 @@ from qwen_demo.types import Image, Sampling
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.examples import FOLDER
-from qwen_demo.ui.i18n import texts_zh
+from qwen_demo.ui.i18n import catalogues
 from qwen_demo.ui.panels.points import points
 from tests.media import models3d
 
@@ -47,7 +47,9 @@ async def test_the_preview_shows_the_views_and_what_they_cost(service, reader):
     assert shown.sheet.size == (3 * 224, 2 * 224)
     assert "triangles" in shown.note and "tokens" in shown.note
     assert shown.model == ROOM
-    shown = await points.preview(ROOM, points.viewing_of("auto", "none", 4, 224), service, reader, texts_zh)
+    shown = await points.preview(
+        ROOM, points.viewing_of("auto", "none", 4, 224), service, reader, catalogues.words("zh")
+    )
     assert "三角形" in shown.note
 
 

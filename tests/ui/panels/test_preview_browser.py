@@ -51,7 +51,7 @@ def saved(page: Page, kind: str) -> bytes:
 
 def test_from_upload_to_export(opened, embedded, scene):
     page = opened(embedded)
-    expect(page.locator("#viewer .empty")).to_be_visible()
+    expect(page.locator("#side")).to_be_hidden()
     page.locator("#question input[type=file]").set_input_files(scene)
     # Before sending: the image, its size for the model, its cost.
     expect(page.locator("#viewer image")).to_be_visible()

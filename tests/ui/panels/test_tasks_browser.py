@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from qwen_demo.engines.scripted import Script
 from qwen_demo.ui.panels.tasks.tasks import TASKS
 from tests.ui.steps import drawn, looked_over, tab
+from tests.ui.steps import opened as opened_part
 
 
 @pytest.mark.slow
@@ -23,6 +24,8 @@ def test_a_preset_fills_in_image_question_and_controls(opened, app):
     page.locator(".tasks .card[data-key=extract]").click()
     expect(page.locator("#question textarea")).to_have_value("What is the total?")
     expect(page.locator("#question img")).to_be_visible()
+    expect(page.locator("#set_chips .chip")).to_have_count(2)  # the schema, and a short answer
+    opened_part(page, "settings")
     page.get_by_text("Answer as JSON by this schema").click()
     expect(page.locator("#schema textarea")).to_have_value(re.compile('"total"'))
     # What happens to a field that is only just drawn can be lost.
@@ -31,6 +34,7 @@ def test_a_preset_fills_in_image_question_and_controls(opened, app):
     page.locator("#schema textarea").press("Delete")
     expect(page.locator("#schema textarea")).to_have_value("")
     drawn(page)
+    page.keyboard.press("Escape")
     page.locator("#question textarea").press("Enter")
     expect(page.locator("#chat .bot.message").last).to_contain_text("yes")
     assert app.engine.requests[-1].sampling.max_new_tokens == 64
@@ -46,6 +50,7 @@ def test_a_preset_fills_in_image_question_and_controls(opened, app):
 
 def test_the_schema_reaches_the_engine(opened, app):
     page = opened(app)
+    opened_part(page, "settings")
     page.get_by_text("Answer as JSON by this schema").click()
     page.locator("#schema textarea").fill('{"type": "integer"}')
     page.locator("#question textarea").fill("how many?")

@@ -62,8 +62,14 @@ def test_boxes_belong_to_the_newest_turn_with_images_and_the_question_chooses_am
 def test_images_that_are_off_or_refused_and_clips_are_not_pointed_at():
     items = [item("on.png"), item("off.png", 1, on=False), Item(Attachment("bad.png", problem="damaged"), 2)]
     items.append(Item(Attachment("clip.mp4", (64, 64), frames=4, view="v"), 3))
-    assert drawn(items)["image"]["id"] == "on.png"
-    assert drawn(items[1:]) == viewer.EMPTY
+    assert drawn(items[:3])["image"]["id"] == drawn(items, picked="on.png")["image"]["id"] == "on.png"
+    assert drawn(items[1:3]) == viewer.EMPTY
+
+
+def test_the_newest_clip_is_shown_where_no_image_is_newer():
+    film = Item(Attachment("clip.mp4", (64, 64), frames=4, view="v"), 3)
+    assert drawn([item("on.png"), film])["clip"]["id"] == "clip.mp4"
+    assert drawn([film, item("on.png", 4)])["image"]["id"] == "on.png"
 
 
 def test_an_image_that_is_not_sent_yet_is_shown_without_the_last_answers_boxes():
@@ -163,3 +169,18 @@ async def test_boxes_appear_while_the_answer_grows(gallery, settings, tmp_path):
     viewer, items = await following.update(text + 'sc"}]\n```', DONE)
     assert viewer["detections"][0] == {"at": [0, 0, 300, 200], "label": "disc", "colour": "#E69F00"}
     assert items["prompt"] == DONE.usage.prompt_tokens
+
+
+def test_boxes_stay_through_follow_ups_until_other_images_are_asked_about():
+    file = {"type": "file", "file": {"path": "p.png"}}
+    first = [{"role": "user", "content": [file, {"type": "text", "text": "where?"}]}, render.answer(HALF)]
+    follow_up = [*first, {"role": "user", "content": "which colour?"}, render.answer("Red.")]
+    assert viewer.pointing(follow_up, viewer.last_answer(follow_up)).text == HALF
+    newer = [
+        *follow_up,
+        {"role": "user", "content": [{"type": "file", "file": {"path": "q.png"}}]},
+        render.answer("A cat."),
+    ]
+    assert viewer.pointing(newer, viewer.last_answer(newer)).text == "A cat."
+    again = [*follow_up, {"role": "user", "content": "and the other?"}, render.answer(HALF.replace("disc", "box"))]
+    assert "box" in viewer.pointing(again, viewer.last_answer(again)).text

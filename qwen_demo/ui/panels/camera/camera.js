@@ -18,8 +18,7 @@ const problem = make("p", { class: "problem", role: "alert" });
 const note = make("p", { class: "note" });
 const answer = make("div", { class: "answer" }, make("div", { class: "head" }, image, asked), answerText, problem, note);
 const stage = make("div", { class: "stage" }, video);
-root.append(make("section", {}, make("div", { class: "columns" },
-  make("div", { class: "left" }, stage, make("div", { class: "row" }, start, stop), state), answer)));
+root.append(make("section", {}, make("div", { class: "row" }, start, stop, state), make("div", { class: "columns" }, make("div", { class: "left" }, stage), answer)));
 const canvas = document.createElement("canvas");
 
 let stream = null;

@@ -35,12 +35,14 @@ class CameraWidgets:
 
 
 def draw() -> CameraWidgets:
+    # First what is looked at and what is answered: the controls are set once.
+    view = assets.view("camera", {}, texts.CAMERA_VIEW)
     with gr.Row(equal_height=False):
         question = gr.Textbox(
             texts.CAMERA_QUESTION_VALUE, label=texts.CAMERA_QUESTION, scale=3, min_width=280, elem_id="camera-question"
         )
         every = gr.Slider(1, 30, 3, step=1, label=texts.CAMERA_INTERVAL, scale=2, min_width=240, elem_id="camera-every")
-    return CameraWidgets(question, every, assets.view("camera", {}, texts.CAMERA_VIEW))
+    return CameraWidgets(question, every, view)
 
 
 async def answers(

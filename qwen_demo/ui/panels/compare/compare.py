@@ -55,6 +55,7 @@ class SideWidgets:
 class CompareWidgets:
     """Attributes:
     attached: paths of the question's files as JSON; hidden.
+    how: how a second engine is loaded, for those who start the server.
     """
 
     question: gr.MultimodalTextbox
@@ -63,6 +64,7 @@ class CompareWidgets:
     stop: gr.Button
     sides: list[SideWidgets]
     view: gr.HTML
+    how: gr.Markdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,14 @@ def draw(settings: Settings, engines: int) -> CompareWidgets:
     with gr.Row():
         ask = gr.Button(texts.COMPARE_ASK, variant="primary", min_width=120, elem_id="compare-ask")
         stop = gr.Button(texts.STOP, interactive=False, min_width=120, elem_id="compare-stop")
+    # Before the settings, so that the answers come into view where one asks.
+    view = assets.view("compare", {}, texts.COMPARE)
     if engines == 1:
         gr.Markdown(texts.COMPARE_ONE, elem_id="compare-one")
+    how = gr.Markdown(texts.COMPARE_TWO, visible=False, elem_id="compare-two")
     with gr.Row(equal_height=False):
         sides = [_draw_side(number, settings, engines) for number in range(len(SIDES))]
-    return CompareWidgets(question, attached, ask, stop, sides, assets.view("compare", {}, texts.COMPARE))
+    return CompareWidgets(question, attached, ask, stop, sides, view, how)
 
 
 def _draw_side(number: int, settings: Settings, engines: int) -> SideWidgets:
@@ -258,7 +263,7 @@ def _wire_previews(widgets: CompareWidgets, services: Sequence[Service], gallery
 
     widgets.question.change(None, widgets.question, widgets.attached, js=context.ATTACHED_FILES, **UNQUEUED)
     for side in widgets.sides:
-        for changed in (widgets.attached.change, side.engine.change, side.budget.input):
+        for changed in (widgets.attached.change, side.engine.change, side.budget.change):
             inputs = [widgets.attached, side.engine, side.budget]
             changed(preview, inputs, side.model_inputs, trigger_mode="always_last", **UNQUEUED)
 

@@ -11,7 +11,7 @@ const seconds = (value) => (value < 1 ? `${Math.max(1, Math.round(value * 1000))
 const bytes = (value) => (value < 1 << 20 ? `${Math.ceil(value / 1024)} KiB` : `${(value / (1 << 20)).toFixed(1)} MiB`);
 
 function flip(id) {
-  const items = props.value.items.map((item) => (item.id === id ? { ...item, on: !item.on } : item));
+  const items = props.value.items.map((item) => (item.id === id ? { ...item, on: !item.on, alone: "" } : item));
   props.value = { ...props.value, items };
   update();
   trigger("toggle", { id });

@@ -6,7 +6,7 @@ comes back from the browser and is trusted with nothing but names of files to le
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -36,6 +36,8 @@ class Item:
         turn: index of its message among the conversation's; pending ones come after all.
         pending: attached to the question that is being written.
         on: sent with the next question.
+        alone: another file, about which a question was asked without this one. While that question is asked, and no
+            longer, this item stays out.
         cached: its encoding was in the cache when it was last sent; None if it never was, or that is not known.
     """
 
@@ -44,6 +46,7 @@ class Item:
     pending: bool = False
     on: bool = True
     cached: bool | None = None
+    alone: str = ""
 
 
 def attached_paths(attached: str) -> list[str]:
@@ -69,11 +72,12 @@ def files_of(history: History, attached: Sequence[str]) -> list[tuple[int, str]]
 
 async def survey(history: History, attached: Sequence[str], value: Any, gallery: Gallery) -> list[Item]:
     """Every item with its switch as `value`, the view's, says."""
-    off, cached = off_files(value), _cached_files(value)
+    off, cached, alone = off_files(value, history, attached), _cached_files(value), _alone_files(value)
     turns = files_of(history, attached)
     last = turns[-1][0] if attached else -1
     return [
-        Item(await gallery.look(file), turn, turn == last, file not in off, cached.get(file)) for turn, file in turns
+        Item(await gallery.look(file), turn, turn == last, file not in off, cached.get(file), alone.get(file, ""))
+        for turn, file in turns
     ]
 
 
@@ -83,12 +87,10 @@ def after_answer(items: Sequence[Item], finished: Finished) -> list[Item]:
     sent = [item for item in items if item.on]
     known = dict(zip((item.attachment.file for item in sent), hits, strict=True)) if len(hits) == len(sent) else {}
     return [
-        Item(
-            item.attachment,
-            item.turn,
-            item.pending,
-            item.on,
-            known.get(item.attachment.file) if item.on else item.cached,
+        replace(
+            item,
+            on=item.on or bool(item.alone),
+            cached=known.get(item.attachment.file) if item.on else item.cached,
         )
         for item in items
     ]
@@ -119,7 +121,7 @@ def _row(item: Item, model: ModelInfo, max_pixels: int | None, words: Words) -> 
         "id": attachment.file,
         "name": attachment.name,
         "view": attachment.view,
-        "size": attachment.size,
+        "size": attachment.original,
         "seen": attachment.seen(model, max_pixels),
         "tokens": attachment.tokens(model, max_pixels),
         "frames": attachment.frames,
@@ -128,12 +130,33 @@ def _row(item: Item, model: ModelInfo, max_pixels: int | None, words: Words) -> 
         "pending": item.pending,
         "on": item.on,
         "cached": item.cached,
+        "alone": item.alone,
     }
 
 
-def off_files(value: Any) -> frozenset[str]:
-    """Files that the view's value switches off. Anything may stand in it."""
-    return frozenset(row["id"] for row in _rows(value) if row.get("on") is False)
+def off_files(value: Any, history: Sequence[dict] = (), attached: Sequence[str] = ()) -> frozenset[str]:
+    """Files that the view's value switches off for the question at the end of `history`, or the one with `attached`.
+
+    Anything may stand in the value.
+    """
+    asked = {*attached, *_files_asked(history)}
+    alone = _alone_files(value)
+    return frozenset(
+        row["id"]
+        for row in _rows(value)
+        if (alone[row["id"]] in asked if row["id"] in alone else row.get("on") is False)
+    )
+
+
+def _files_asked(history: Sequence[dict]) -> list[str]:
+    """Those of a question that has no answer yet."""
+    if not history or history[-1]["role"] != "user":
+        return []
+    return [part["file"]["path"] for part in parts_of(history[-1]) if part.get("type") == "file"]
+
+
+def _alone_files(value: Any) -> dict[str, str]:
+    return {row["id"]: row["alone"] for row in _rows(value) if isinstance(row.get("alone"), str) and row["alone"]}
 
 
 def _cached_files(value: Any) -> dict[str, bool]:
@@ -148,8 +171,9 @@ def _rows(value: Any) -> list[dict]:
 
 
 def switched_off(value: dict, spared: str) -> dict:
-    """The same value with everything off except the file `spared`."""
-    return {"items": [{**row, "on": row["id"] == spared} for row in _rows(value)]}
+    """The same value with everything that is on left out of the question about the file `spared`, and of no other."""
+    rows = [{**row, "on": False, "alone": spared} if row.get("on") is not False else row for row in _rows(value)]
+    return {"items": rows}
 
 
 def draw() -> gr.HTML:

@@ -5,6 +5,9 @@ const root = element.querySelector(".document");
 const THEME = "theme-of-the-page";
 const FILES = { markdown: ["page.md", "text/markdown"], html: ["page.html", "text/html"], json: ["page.json", "application/json"] };
 let chosen = null;
+let opened = null;
+// What was read off each page of this document, by the page's number; the server keeps nothing.
+const readings = new Map();
 let framed = null;
 
 const empty = make("p", {}, words.empty);
@@ -15,8 +18,13 @@ const sheet = make("div", { class: "sheet" }, image, regions);
 const counter = make("span", { "aria-live": "polite" });
 const previous = make("button", { type: "button", class: "quiet", onclick: () => turn(-1) }, words.previous);
 const next = make("button", { type: "button", class: "quiet", onclick: () => turn(1) }, words.next);
-const pager = make("div", { class: "row pager" }, previous, counter, next);
-const left = make("div", { class: "left" }, sheet, pager);
+const field = make("input", { type: "number", min: "1", step: "1", inputmode: "numeric", "aria-label": words.go_to, onchange: () => goTo(Number(field.value)) });
+const readAll = make("button", { type: "button", class: "quiet", onclick: () => askForAll() }, words.read_all);
+const pager = make("div", { class: "row pager" }, previous, counter, next, make("label", {}, make("span", {}, words.go_to), field), readAll);
+const bar = make("progress", {});
+const told = make("span", {});
+const progress = make("p", { class: "progress", role: "status" }, bar, told);
+const left = make("div", { class: "left" }, sheet, pager, progress);
 const note = make("p", { class: "note" });
 const waiting = make("p", {}, words.waiting);
 const growing = make("div", { class: "answer-text growing" });
@@ -25,15 +33,46 @@ const frame = make("iframe", { sandbox: "", title: words.frame, referrerpolicy: 
 const list = make("ol", { class: "elements" });
 const hint = make("p", {});
 const saves = make("div", { class: "row" });
+const allSaves = make("div", { class: "row" });
 const source = make("details", {}, make("summary", {}, words.source), make("pre", {}));
 const right = make("div", { class: "right" }, make("h4", {}, words.reading), problem, note, waiting, growing, frame,
-  make("h4", { class: "heading" }, words.elements), hint, list, saves, source);
+  make("h4", { class: "heading" }, words.elements), hint, list, saves, allSaves, source);
 const columns = make("div", { class: "columns" }, left, right);
 root.append(make("section", {}, empty, columns));
 
 function turn(step) {
   const page = props.value?.page;
   if (page) trigger("turn", { page: page.number + step });
+}
+
+function goTo(wanted) {
+  const page = props.value?.page;
+  if (!page || !wanted) return;
+  const inside = Math.min(Math.max(Math.round(wanted), 1), page.pages);
+  field.value = inside;
+  if (inside !== page.number) trigger("turn", { page: inside });
+}
+
+// Those that were not read yet; where all were, all of them again.
+function askForAll() {
+  const { pages } = props.value.page;
+  const all = Array.from({ length: pages }, (_, index) => index + 1);
+  const unread = all.filter((number) => !readings.get(number)?.frame);
+  props.value = { ...props.value, wanted: unread.length ? unread : all };
+  trigger("read_all", {});
+}
+
+// A page that was read before comes back with its reading.
+function remember() {
+  const value = props.value ?? {};
+  if (!value.page || (value.opened && value.opened !== opened)) {
+    readings.clear();
+    opened = value.opened ?? null;
+  }
+  if (!value.page) return;
+  const { text, frame, elements, files, cut, note, page } = value;
+  if (text) readings.set(page.number, { text, frame, elements, files, cut, note });
+  else if (!value.running && !value.problem && readings.has(page.number)) props.value = { ...value, ...readings.get(page.number) };
 }
 
 function choose(number, from) {
@@ -80,6 +119,15 @@ function showPage(page) {
   sheet.style.setProperty("--ratio", page.width / page.height);
   counter.textContent = fill(words.page, page);
   pager.hidden = page.pages < 2;
+  if (document.activeElement !== field) field.value = page.number;
+  field.max = page.pages;
+  field.disabled = readAll.disabled = Boolean(props.value.running);
+  const { all, running } = props.value;
+  progress.hidden = !(all && running);
+  if (all) {
+    Object.assign(bar, { max: all.of, value: all.done });
+    told.textContent = fill(words.progress, all);
+  }
   previous.disabled = page.number <= 1 || Boolean(props.value.running);
   next.disabled = page.number >= page.pages || Boolean(props.value.running);
 }
@@ -106,10 +154,16 @@ function showDocument(value) {
   hint.textContent = [placed.length ? "" : words.no_regions, value.cut ? words.cut : ""].filter(Boolean).join(" ");
   saves.replaceChildren(make("span", {}, words.export), ...Object.entries(value.files ?? {}).map(([kind, text]) =>
     make("button", { type: "button", class: "quiet", onclick: () => saveText(...FILES[kind], text) }, words[kind])));
+  const whole = [...readings].filter(([, reading]) => reading.frame).sort(([a], [b]) => a - b).map(([, reading]) => reading.files);
+  allSaves.hidden = whole.length < 2;
+  allSaves.replaceChildren(make("span", {}, fill(words.export_all, { count: whole.length })),
+    make("button", { type: "button", class: "quiet", onclick: () => saveText("pages.md", "text/markdown", whole.map((one) => one.markdown).join("\n\n---\n\n")) }, words.markdown),
+    make("button", { type: "button", class: "quiet", onclick: () => saveText("pages.json", "application/json", `[${whole.map((one) => one.json).join(",\n")}]`) }, words.json));
   source.querySelector("pre").textContent = value.text ?? "";
 }
 
 function update() {
+  remember();
   const value = props.value ?? {};
   empty.hidden = Boolean(value.page || value.problem || value.running);
   columns.hidden = !empty.hidden;

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator
+import secrets
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,32 @@ async def read_page(
             yield value
 
 
+async def read_pages(
+    path: str, numbers: Sequence[int], prompt: str, sampling: Sampling, service: Service, reader: Reader,
+    words: Words = texts
+) -> AsyncGenerator[dict, None]:  # fmt: skip
+    """Values of the view while these pages are read one after the other; a page that cannot be read ends it.
+
+    `all` says how many are read, of how many.
+    """
+    for done, number in enumerate(numbers):
+        value: dict = {}
+        async with aclosing(read_page(path, number, prompt, sampling, service, reader, words)) as values:
+            async for value in values:
+                ended = not value["running"] and not value["problem"]
+                more = not value["problem"] and not (ended and done + 1 == len(numbers))
+                yield {**value, "running": more, "all": {"done": done + ended, "of": len(numbers)}}
+        if value.get("problem"):
+            return
+
+
+def wanted_in(value: Any, most: int) -> list[int]:
+    """Numbers of the pages that the view asks for, at most `most`; they come back from the browser."""
+    wanted = value.get("wanted") if isinstance(value, dict) else None
+    numbers = wanted if isinstance(wanted, list) else []
+    return sorted({number for number in numbers[:most] if type(number) is int and 0 < number < 1_000_000})
+
+
 def read_document(text: str, page: Page, path: str, service: Service) -> dict:
     """What the view shows of an answer: its elements, the frame's content, the files to save."""
     size = page.image.size
@@ -182,7 +209,7 @@ def number_in(value: Any) -> int:
 
 def wire(widgets: DocumentWidgets, service: Service, reader: Reader) -> None:
     async def open_file(path, request: gr.Request):
-        return await turn_page(path, 1, reader, words_for(request))
+        return {**await turn_page(path, 1, reader, words_for(request)), "opened": secrets.token_hex(4)}
 
     async def turn(path, value, event: gr.EventData, request: gr.Request):
         number = event_data(event).get("page")
@@ -208,20 +235,28 @@ def wire(widgets: DocumentWidgets, service: Service, reader: Reader) -> None:
             async for step in values:
                 yield {**({"page": value["page"]} if value and value.get("page") else {}), **step}
 
+    async def read_all(path, prompt, value, request: gr.Request) -> AsyncGenerator:
+        sampling = Sampling(max_new_tokens=service.settings.max_new_tokens)
+        numbers, words = wanted_in(value, service.settings.max_pdf_pages), words_for(request)
+        async with aclosing(read_pages(path, numbers, prompt, sampling, service, reader, words)) as values:
+            async for step in values:
+                yield step
+
     buttons = [widgets.read, widgets.stop]
     widgets.view.turn(turn, [widgets.file, widgets.view], widgets.view, **PRIVATE)
     widgets.task.input(choose, widgets.task, widgets.prompt, **UNQUEUED)
-    begun = widgets.read.click(begin, [widgets.file, widgets.prompt], buttons, **PRIVATE)
-    reading = begun.success(
-        read, [widgets.file, widgets.prompt, widgets.view], widgets.view, **PRIVATE, concurrency_id="answers"
-    )
-    reading.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
+    reading = []
+    for event, handler in ((widgets.read.click, read), (widgets.view.read_all, read_all)):
+        begun = event(begin, [widgets.file, widgets.prompt], buttons, **PRIVATE)
+        inputs = [widgets.file, widgets.prompt, widgets.view]
+        reading.append(begun.success(handler, inputs, widgets.view, **PRIVATE, concurrency_id="answers"))
+        reading[-1].then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
     # Another file ends what is read of the last one.
-    opened = widgets.file.change(open_file, widgets.file, widgets.view, cancels=[reading], **PRIVATE)
+    opened = widgets.file.change(open_file, widgets.file, widgets.view, cancels=reading, **PRIVATE)
     opened.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
     widgets.view.change(formulas_of, widgets.view, widgets.formulas, **UNQUEUED)
     # In two steps: what was on its way when the answer was cancelled must not come after the note.
-    stopping = widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[reading], **UNQUEUED)
+    stopping = widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=reading, **UNQUEUED)
     stopping.then(note, widgets.view, widgets.view, **UNQUEUED)
 
 

@@ -26,24 +26,27 @@ from qwen_demo.ui.panels.viewer import viewer
 class PreviewWidgets:
     """Attributes:
     attached: paths of the files of the question that is being written, as JSON; hidden.
+    held: what a refresh of the views found, until the browser knows whether it is still true; hidden.
     """
 
     viewer: gr.HTML
     context: gr.HTML
     budget: gr.Slider
     attached: gr.Textbox
+    held: gr.JSON
 
 
-def draw() -> tuple[gr.HTML, gr.HTML, gr.Textbox]:
-    """Viewer, context and the hidden paths of attached files, for `with_budget`."""
+def draw() -> tuple[gr.HTML, gr.HTML, gr.Textbox, gr.JSON]:
+    """Viewer, context and the hidden widgets, for `with_budget`."""
     view = viewer.draw()
-    return view, context.draw(), gr.Textbox("[]", visible="hidden", label="attached files")
+    attached = gr.Textbox("[]", visible="hidden", label="attached files")
+    return view, context.draw(), attached, gr.JSON(visible="hidden", label="refreshed views")
 
 
-def with_budget(views: tuple[gr.HTML, gr.HTML, gr.Textbox], budget: gr.Slider) -> PreviewWidgets:
+def with_budget(views: tuple[gr.HTML, gr.HTML, gr.Textbox, gr.JSON], budget: gr.Slider) -> PreviewWidgets:
     """The budget is drawn among the settings."""
-    view, items, attached = views
-    return PreviewWidgets(view, items, budget, attached)
+    view, items, attached, held = views
+    return PreviewWidgets(view, items, budget, attached, held)
 
 
 class Preview:
@@ -66,7 +69,7 @@ class Preview:
         max_pixels = context.budget_pixels(budget, model)
         image = viewer.value_of(
             surveyed,
-            viewer.last_answer(history),
+            viewer.pointing(history, viewer.last_answer(history)),
             model,
             picked=viewer.picked_file(view) if keep else "",
             max_pixels=max_pixels,
@@ -86,7 +89,7 @@ class Preview:
                      words: Words = texts) -> dict:  # fmt: skip
         """The viewer's value with a file to download. Raises `gr.Error` where there is nothing to export."""
         model = self._service.status().model
-        answer = viewer.last_answer(history)
+        answer = viewer.pointing(history, viewer.last_answer(history))
         surveyed = await context.survey(history, context.attached_paths(attached), items, self._gallery)
         file = viewer.picked_file(view)
         attachment = viewer.image_of(surveyed, file)
@@ -106,11 +109,11 @@ class Preview:
             raise render.refusal(words.NO_REGION)
         model = self._service.status().model
         if data.get("how") == "coordinates":
-            region = viewer.region_of(data, attachment.size)
+            region = viewer.region_of(data, attachment.original)
             if region is None:
                 raise render.refusal(words.NO_REGION)
             seen = attachment.seen(model, context.budget_pixels(budget, model))
-            as_json = detections.as_model_json(region, attachment.size, seen)
+            as_json = detections.as_model_json(region, attachment.original, seen)
             return {**question, "text": f"{question['text'] or words.WHAT_IS_THERE} {as_json}"}, gr.skip()
         path = await viewer.crop(file, data, self._gallery)
         if path is None:
@@ -144,6 +147,8 @@ class AnswerPreview:
         max_pixels = context.budget_pixels(self._budget, model)
         question = chat.question_of(self._history, len(self._history) - 1)["text"]
         answer = viewer.LastAnswer(text, question, max_pixels)
+        # Until this answer points at something, what an earlier one pointed at stays.
+        answer = answer if found else viewer.pointing(self._history, answer)
         view = viewer.value_of(items, answer, model, max_pixels=max_pixels)
         if finished is None and not first:
             return view, gr.skip()
@@ -165,6 +170,31 @@ def _refresh(preview: Preview, *, keep: bool = False, as_seen: bool = False):
     return refresh
 
 
+# A refresh that was begun before an answer may end after it, and knows nothing of its boxes. So what a refresh found is
+# held with the conversation that it looked at, and shown only where that is still the conversation.
+_WITH_STAMP = """(...values) => {
+  const history = JSON.stringify((values[0] || []).map(({role, content, metadata}) => [role, content, metadata]));
+  return [...values.slice(0, -1), {stamp: `${history.length} ${values[1]} ${history.slice(-2000)}`}];
+}"""
+_IF_STILL_TRUE = """(held, history, attached, view, items) => {
+  const now = JSON.stringify((history || []).map(({role, content, metadata}) => [role, content, metadata]));
+  const still = held && held.stamp === `${now.length} ${attached} ${now.slice(-2000)}`;
+  return still ? [held.view, held.items] : [view, items];
+}"""
+
+
+def _refresh_if_still_true(event, preview: Preview, widgets: PreviewWidgets, chatbot: gr.Chatbot) -> None:
+    async def refresh(request: gr.Request, *values):
+        *state, held = values
+        view, items = await preview.values(*state, words=words_for(request))
+        return {"stamp": (held or {}).get("stamp"), "view": view, "items": items}
+
+    state = [*_state(widgets, chatbot), widgets.held]
+    looked = event(refresh, state, widgets.held, js=_WITH_STAMP, **UNQUEUED)
+    known = [widgets.held, chatbot, widgets.attached, widgets.viewer, widgets.context]
+    looked.then(None, known, [widgets.viewer, widgets.context], js=_IF_STILL_TRUE, **UNQUEUED)
+
+
 def refresh_after(events: list, widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot) -> None:
     """The views follow what these events made of the conversation."""
     for event in events:
@@ -184,8 +214,9 @@ def wire(widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot, questio
         return await preview.ask_about(asked, budget, items, view, event_data(event), words_for(request))
 
     question.change(None, question, widgets.attached, js=context.ATTACHED_FILES, **UNQUEUED)
-    widgets.attached.change(_refresh(preview), state, views, **UNQUEUED)
-    widgets.budget.input(
+    _refresh_if_still_true(widgets.attached.change, preview, widgets, chatbot)
+    # Not `input`: a typed number is put within the bounds afterwards.
+    widgets.budget.change(
         _refresh(preview, keep=True, as_seen=True), state, views, trigger_mode="always_last", **UNQUEUED
     )
     widgets.context.toggle(_refresh(preview, keep=True), state, views, **UNQUEUED)

@@ -74,14 +74,12 @@ def draw(settings: Settings) -> VideoWidgets:
             min_width=220, elem_id="clip-fps",
         )  # fmt: skip
         most = settings.max_frames // 2 * 2
-        frames = gr.Slider(
-            2, most, most, step=2, label=texts.CLIP_FRAMES, scale=2, min_width=220, elem_id="clip-frames"
-        )
+        frames = gr.Slider(0, most, 0, step=2, label=texts.CLIP_FRAMES, scale=2, min_width=220, elem_id="clip-frames")
     return VideoWidgets(player, start, end, fps, frames, question, ask, stop, frames_view, answer)
 
 
 def clip_of(start: float | None, end: float | None, fps: float | None, frames: float | None) -> Clip:
-    """What the controls say; an empty or zero end is the clip's own."""
+    """What the controls say; an empty or zero end is the clip's own, and no frames are as many as the model can take."""
     return Clip(start or None, end or None, fps or None, int(frames) if frames else None)
 
 

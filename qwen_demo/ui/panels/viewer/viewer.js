@@ -16,6 +16,9 @@ const bitmap = draw("image", { x: 0, y: 0, preserveAspectRatio: "none" });
 const shapes = draw("g", { class: "detections" });
 const regionShape = draw("g", { class: "region" });
 const svg = draw("svg", { role: "img", tabindex: "-1" }, bitmap, shapes, regionShape);
+// What the browser cannot play shows its first frame.
+const film = make("video", { controls: true, playsinline: true, preload: "metadata" });
+const clip = make("figure", { class: "clip", hidden: true }, film, make("figcaption", {}));
 const stage = make("div", { class: "stage" }, svg);
 const empty = make("p", { class: "empty" }, words.empty);
 const caption = make("p", { class: "caption" });
@@ -39,7 +42,7 @@ const exports_ = make("div", { class: "row exports", role: "group", "aria-label"
 const found = make("div", { class: "found" }, make("h3", {}, words.detections), list, notes, exports_);
 const body = make("div", { class: "body" }, stage, caption,
   make("div", { class: "row tools" }, tools.box, tools.point, toggle, whole), hint, regionBar, choices, found);
-root.append(make("section", { "aria-label": words.title }, make("h2", {}, words.title), empty, body));
+root.append(make("section", { "aria-label": words.title }, make("h2", {}, words.title), empty, clip, body));
 
 // ---- the image
 const scale = () => {
@@ -337,8 +340,21 @@ function download() {
   link.remove();
 }
 
+function showClip() {
+  const current = props.value?.clip;
+  clip.hidden = !current;
+  if (!current) return film.pause();
+  empty.hidden = true;
+  const url = fileUrl(current.id);
+  if (film.getAttribute("src") !== url) Object.assign(film, { src: url, poster: fileUrl(current.view) });
+  film.setAttribute("aria-label", current.name);
+  const [width, height] = current.seen;
+  clip.lastChild.textContent = fill(width ? words.clip : words.clip_unknown, { frames: current.frames, width, height });
+}
+
 function update() {
   showImage();
+  showClip();
   if (image()) {
     showDetections();
     showChoices();

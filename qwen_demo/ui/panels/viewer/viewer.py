@@ -47,6 +47,30 @@ def last_answer(history: History) -> LastAnswer:
     return LastAnswer(text, "", max_pixels)
 
 
+def pointing(history: History, newest: LastAnswer) -> LastAnswer:
+    """`newest`, or where it points at nothing the answer before it that does, of those about the same images."""
+    if detections.find(newest.text):
+        return newest
+    end = len(history)
+    while (end := _question_at(history, end)) > 0 and not chat.question_of([history[end]], 0)["files"]:
+        earlier = last_answer(history[:end])
+        if detections.find(earlier.text):
+            return earlier
+    return newest
+
+
+def _question_at(history: History, end: int) -> int:
+    """Index of the last question before `end`; -1 where there is none."""
+    return next((i for i in range(end - 1, -1, -1) if history[i]["role"] == "user"), -1)
+
+
+def clip_of(items: Sequence[Item]) -> Attachment | None:
+    """The clip to show: where the newest files of the conversation are clips."""
+    shown = [item for item in items if item.on and item.attachment.view]
+    newest = [item.attachment for item in shown if item.turn == shown[-1].turn]
+    return newest[-1] if newest and all(attachment.frames for attachment in newest) else None
+
+
 def images_of_turn(items: Sequence[Item]) -> list[Attachment]:
     """The images that the newest question with any brought along: those that boxes can belong to."""
     stills = [item for item in items if item.attachment.is_image and item.on]
@@ -71,6 +95,8 @@ def value_of(items: Sequence[Item], answer: LastAnswer, model: ModelInfo, *, pic
     pending = any(item.pending and item.attachment.is_image for item in items)
     choices = images_of_turn(items)
     attachment = image_of(items, picked)
+    if attachment is None and (clip := clip_of(items)):
+        return EMPTY | {"clip": _clip_value(clip, model, max_pixels)}
     if attachment is None and choices:
         attachment = choices[-1] if pending else choices[detections.asked_image(answer.question, len(choices))]
     if attachment is None:
@@ -83,7 +109,7 @@ def value_of(items: Sequence[Item], answer: LastAnswer, model: ModelInfo, *, pic
             "id": attachment.file,
             "name": attachment.name,
             "view": attachment.view,
-            "size": attachment.size,
+            "size": attachment.original,
             "seen": attachment.seen(model, max_pixels),
         },
         "detections": [
@@ -98,12 +124,23 @@ def value_of(items: Sequence[Item], answer: LastAnswer, model: ModelInfo, *, pic
     }
 
 
+def _clip_value(clip: Attachment, model: ModelInfo, max_pixels: int | None) -> dict:
+    return {
+        "id": clip.file,
+        "name": clip.name,
+        "view": clip.view,
+        "size": clip.size,
+        "seen": clip.seen(model, max_pixels),
+        "frames": clip.frames,
+    }
+
+
 def place(
     found: Sequence[detections.Detection], answer: LastAnswer, attachment: Attachment, model: ModelInfo
 ) -> list[detections.Detection]:
     """Detections found in the answer, in pixels of the original image."""
     seen = attachment.seen(model, answer.max_pixels)
-    return detections.place(found, seen, attachment.size) if found and seen[0] else []
+    return detections.place(found, seen, attachment.original) if found and seen[0] else []
 
 
 def picked_file(value: Any) -> str:
@@ -140,12 +177,13 @@ def crop_box(region: detections.Detection, size: tuple[int, int]) -> tuple[int, 
 async def crop(file: str, region_data: dict, gallery: Gallery) -> str | None:
     """Path of the region as an image of its own."""
     image = await gallery.original(file)
-    region = region_of(region_data, image.size) if image else None
-    if image is None or region is None:
+    original = (image.sent_size or image.size) if image else None
+    region = region_of(region_data, original) if original else None
+    if image is None or original is None or region is None:
         return None
-    box = crop_box(region, image.size)
+    box = crop_box(region, original)
     held = image.raster.size
-    scale = (held[0] / image.size[0], held[1] / image.size[1])
+    scale = (held[0] / original[0], held[1] / original[1])
     left, top, right, bottom = (round(c * scale[i % 2]) for i, c in enumerate(box))
     region_pixels = image.pixels.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
     return attachments.save_png(region_pixels, "region.png")
@@ -161,11 +199,11 @@ async def export(
         image = await gallery.original(attachment.file)
         if image is None:
             return None
-        there = detections.place(found, attachment.size, image.raster.size)
+        there = detections.place(found, attachment.original, image.raster.size)
         path = attachments.save_png(annotations.draw(there, image.pixels), name)
     else:
         write = {"json": annotations.as_json, "coco": annotations.as_coco, "csv": annotations.as_csv}[kind]
-        path = attachments.save_text(write(found, attachment.name, attachment.size), name)
+        path = attachments.save_text(write(found, attachment.name, attachment.original), name)
     return {"file": path, "name": name, "nonce": secrets.token_hex(4)}
 
 

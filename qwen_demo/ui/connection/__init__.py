@@ -1,0 +1,1 @@
+"""Whether the server still answers, as the page's header says it."""

@@ -1,0 +1,64 @@
+// Asks the server now and then whether it is there. While it is not, this stands in place of the model's state.
+// A server that was started again is said, and a button loads its page: never by itself, as a draft would be lost.
+
+const root = element.querySelector(".connection");
+const EVERY_MS = 5000, SOON_MS = 1000, PATIENCE_MS = 10_000;
+const NO_SERVER = [502, 504];  // what proxies say
+
+const text = make("span", {});
+const reload = make("button", { type: "button", hidden: true, onclick: () => location.reload() }, words.reload);
+root.setAttribute("role", "status");
+root.hidden = true;
+root.append(make("span", { class: "dot", "aria-hidden": "true" }), text, reload);
+
+const ask = window.fetch.bind(window);
+const address = (path) => `${(window.gradio_config?.root ?? "").replace(/\/$/, "")}${path}`;
+let misses = 0, started = null, timer = null;
+
+// Gradio's client asks for this once it has lost the server, and loads the page again as soon as it gets an answer.
+window.fetch = (resource, options) =>
+  /\/app_id$/.test(new URL(resource?.url ?? resource, location.href).pathname)
+    ? Promise.reject(new TypeError("the page looks for the server itself")) : ask(resource, options);
+
+async function look() {
+  clearTimeout(timer);
+  let found = null;
+  try {
+    const answer = await ask(address("/gradio_api/app_id"), { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (!NO_SERVER.includes(answer.status)) found = answer.ok ? (await answer.json()).app_id : started;
+  } catch {}
+  if (found === null) miss();
+  else there(found);
+  timer = setTimeout(look, misses ? SOON_MS : EVERY_MS);
+}
+
+function miss() {
+  misses += 1;
+  if (misses < 2) return;
+  document.querySelector("#badge")?.style.setProperty("display", "none");
+  root.classList.remove("back");
+  text.textContent = words.lost;
+  root.hidden = false;
+  reload.hidden = true;
+}
+
+function there(found) {
+  const lost = misses > 1, again = started !== null && found !== started;
+  misses = 0;
+  started ??= found;
+  if (lost) {
+    document.querySelector("#badge")?.style.removeProperty("display");
+    root.hidden = true;
+    trigger("back", {});
+  }
+  if (lost || again) for (const toast of document.querySelectorAll(".toast-body"))
+    if (toast.textContent.includes("Attempting reconnection")) toast.querySelector(".toast-close")?.click();
+  if (!again || !reload.hidden) return;
+  root.classList.add("back");
+  text.textContent = words.restarted;
+  root.hidden = reload.hidden = false;
+}
+
+document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
+for (const change of ["online", "offline"]) window.addEventListener(change, look);
+look();

@@ -1,0 +1,14 @@
+"""Whether the server still answers: the page asks now and then, and says so in place of the model's state.
+
+Gradio would load the page again under a visitor's draft once the server is back; `connection.js` does not let it.
+"""
+
+import gradio as gr
+
+from qwen_demo.ui import assets
+from qwen_demo.ui.i18n import texts
+
+
+def draw() -> gr.HTML:
+    """Its event `back` says that the server answers again."""
+    return assets.view("connection", {}, texts.CONNECTION)

@@ -1,0 +1,1 @@
+"""Changing a question in its place."""
