@@ -83,25 +83,20 @@ def build_page(
         labels.translate_on_load(page.demo)
         filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema)
         panel_tabs.wire(page.panels, filled_in, services, reader)
-        shelves = page.panels.knowledge
-        knowledge_panel.wire(shelves, knowledge, reader, page.panels.knowledge_tab)
-        sources.wire(page.collection, page.sources, knowledge, page.demo.load, shelves.view.change)
+        knowledge_panel.wire(page.panels.knowledge, knowledge, reader, page.panels.knowledge_tab)
+        sources.wire(page.collection, page.sources, knowledge, page.demo.load, page.panels.knowledge.view.change)
     return page.demo
 
 
 def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets:
-    settings = service.settings
+    settings, visitors = service.settings, catalogues.words("en", visitor=True)
     with gradio_internals.LocalizedBlocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, UPLOADS_KEPT_S)
     ) as demo:
         with layout.header():
             models = model_menu.draw(menu)
             connected = connection.draw()
-            badge = gr.HTML(
-                render.badge(service.status(), catalogues.words("en", visitor=True)).html,
-                elem_id="badge",
-                padding=False,
-            )
+            badge = gr.HTML(render.badge(service.status(), visitors).html, elem_id="badge", padding=False)
             layout.buttons("header-end", "side", "theme", "settings")
             assets.view("language", catalogues.NAMES, texts.LANGUAGE)
         clock = gr.Timer(1.0)
@@ -129,7 +124,7 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                 camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
             sharing = share.draw()
             with gr.Accordion(texts.ABOUT, open=False):
-                about = gr.Markdown(render.about(service.status(), catalogues.words("en", visitor=True)))
+                about = gr.Markdown(render.about(service.status(), visitors))
         previews = preview.with_budget(views, budget)
     gradio_internals.localize_labels(demo)
     return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, chips,
@@ -144,12 +139,8 @@ def _wire_status(page: PageWidgets, service: Service) -> None:
         return badge.html, render.about(service.status(), words), _recheck(badge), slider
 
     outputs = [page.badge, page.about, page.clock, page.preview.budget]
-    for event in (
-        page.demo.load,
-        page.clock.tick,
-        page.connection.back,
-        *([page.models.changed] if page.models else ()),
-    ):
+    changed = [page.models.changed] if page.models else []
+    for event in (page.demo.load, page.clock.tick, page.connection.back, *changed):
         event(status, None, outputs, **UNQUEUED)
 
 
