@@ -65,21 +65,26 @@ def rates(measured: dict, engine: str) -> Rates:
     """From the JSON of `benchmarks.engine` or `benchmarks.gpu_session`.
 
     All users of a row ask at once, so its time is that of reading all questions and of the steps of one answer; what
-    is left after the steps, shared by the users, is `read_s`. The row with the most users decides: with few, some of
-    that time is spent waiting, which others could have used.
+    is left after the steps, shared by the users, is a row's `read_s`, and the middle one of all rows is taken. In a
+    crowd the gaps between tokens hold the reading of others too; a step is no longer than the row's time leaves room for.
     """
     found, tokens = machine.crowds(measured)
     rows = sorted((row for row in found if row["engine"] == engine), key=lambda row: row["users"])
     if not rows:
         raise ValueError(f"no rows of engine {engine!r}; there are {sorted({row['engine'] for row in found})}")
-    most = rows[-1]
-    wall_s = most["users"] * tokens / most["tokens_per_s"]
-    read_s = max(0.0, wall_s - (tokens - 1) * most["gap_p50_ms"] / 1000) / most["users"]
-    return Rates(read_s, tuple((row["users"], row["gap_p50_ms"] / 1000) for row in rows))
+    walls = [row["users"] * tokens / row["tokens_per_s"] for row in rows]
+    gaps = [row["gap_p50_ms"] / 1000 for row in rows]
+    each = [(wall - (tokens - 1) * gap) / row["users"] for row, wall, gap in zip(rows, walls, gaps, strict=True)]
+    read_s = max(0.0, statistics.median(each))
+    steps = []
+    for row, wall, gap in zip(rows, walls, gaps, strict=True):
+        room = (wall - row["users"] * read_s) / (tokens - 1)
+        steps.append((row["users"], min(gap, max(room, steps[-1][1] if steps else gap))))
+    return Rates(read_s, tuple(steps))
 
 
 @dataclass(order=True)
-class _Request:
+class Request:
     asked_s: float
     user: int
     left: int = field(compare=False)
@@ -87,14 +92,14 @@ class _Request:
 
 
 @dataclass
-class _Gpu:
+class Gpu:
     """One engine: reads one question, gives everybody a token, reads the next."""
 
     now_s: float = 0.0
     waiting: deque = field(default_factory=deque)
     running: list = field(default_factory=list)
 
-    def turn(self, measured: Rates) -> list[_Request]:
+    def turn(self, measured: Rates) -> list[Request]:
         """One turn of the loop; gives the requests that it ended."""
         took_s = 0.0
         if self.waiting and len(self.running) < measured.slots:
@@ -135,7 +140,7 @@ class Seen:
 def simulate(measured: Rates, gpus: int, users: int, think_s: float, tokens: int, seed: int = 1) -> Seen:
     """Users ask, read, think (exponentially distributed, mean `think_s`) and ask again, `SIMULATED_S` long."""
     dice, seen = random.Random(seed), Seen(seconds=SIMULATED_S - WARM_UP_S)
-    fleet = [_Gpu() for _ in range(gpus)]
+    fleet = [Gpu() for _ in range(gpus)]
     arriving = [(dice.expovariate(1 / think_s), user) for user in range(users)]
     heapq.heapify(arriving)
     while True:
@@ -149,7 +154,7 @@ def simulate(measured: Rates, gpus: int, users: int, think_s: float, tokens: int
             freest = min(fleet, key=lambda gpu: len(gpu.waiting) + len(gpu.running))
             if not freest.waiting and not freest.running:
                 freest.now_s = max(freest.now_s, asked_s)
-            freest.waiting.append(_Request(asked_s, user, tokens))
+            freest.waiting.append(Request(asked_s, user, tokens))
             continue
         for request in working.turn(measured):
             heapq.heappush(arriving, (working.now_s + dice.expovariate(1 / think_s), request.user))
@@ -162,8 +167,8 @@ def simulate(measured: Rates, gpus: int, users: int, think_s: float, tokens: int
 
 def crowd(measured: Rates, users: int, tokens: int) -> dict:
     """`benchmarks.engine`'s own experiment: all ask at once."""
-    gpu = _Gpu(waiting=deque(_Request(0.0, user, tokens) for user in range(users)))
-    ended: list[_Request] = []
+    gpu = Gpu(waiting=deque(Request(0.0, user, tokens) for user in range(users)))
+    ended: list[Request] = []
     while gpu.waiting or gpu.running:
         ended += gpu.turn(measured)
     return {

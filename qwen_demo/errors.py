@@ -33,6 +33,12 @@ class InvalidRequest(QwenDemoError):
         self.field = field
 
 
+class NotFound(InvalidRequest):
+    """There is no such thing, or it is somebody else's: both are told the same."""
+
+    code = "not_found"
+
+
 class ContextTooLong(InvalidRequest):
     """Prompt and answer together need more tokens than the model or the memory has."""
 

@@ -72,6 +72,14 @@ class Raster:
         seal(fd)
         return cls(fd, len(images), *images[0].size)
 
+    @classmethod
+    def of_array(cls, pixels: np.ndarray) -> "Raster":
+        """A copy of [count, height, width, 3] uint8."""
+        fd = open_memory("raster")
+        _write(fd, pixels)
+        seal(fd)
+        return cls(fd, len(pixels), pixels.shape[2], pixels.shape[1])
+
     @property
     def nbytes(self) -> int:
         return self.count * self.width * self.height * 3

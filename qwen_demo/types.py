@@ -1,6 +1,6 @@
 """The words in which the rooms of this package talk to each other.
 
-Small immutable values and the `Engine` protocol. An `Image` or `Video` is built by
+Small immutable values and the `Engine` protocol. An `Image`, `Video` or `Points` is built by
 `qwen_demo.media` alone, so holding one proves that it passed every limit.
 """
 
@@ -81,6 +81,73 @@ class Video:
     def frames(self) -> tuple[PIL.Image.Image, ...]:
         """Copies in Pillow's own layout."""
         return tuple(self.raster.images())
+
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A view's place in space, without perspective: its pixels are parallel lines.
+
+    Attributes:
+        origin: the place in the middle of the view at depth 0, in the data's coordinates.
+        right, down, forward: unit vectors in the data's axes.
+        unit_per_pixel: length of a pixel in the data's unit.
+        reach: depths go from minus this to this, in the data's unit.
+        side: width and height of the view in pixels.
+    """
+
+    origin: Vector
+    right: Vector
+    down: Vector
+    forward: Vector
+    unit_per_pixel: float
+    reach: float
+    side: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One side of a point cloud or 3D model.
+
+    Attributes:
+        image: as it is drawn for the model.
+        azimuth, elevation: degrees: where the camera stands around up and above level; 90 is from above.
+    """
+
+    image: Image
+    camera: Camera
+    azimuth: float
+    elevation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A point cloud or 3D model, by views of it. The model sees these, and they know the way back into space.
+
+    Attributes:
+        views: from above first, then around.
+        depths: an image for each view whose three bytes are the depth of a pixel, 0 to 2^24 - 2 over the camera's
+            reach, first the upper byte; 2^24 - 1 where nothing is.
+        frame: two level axes and up, unit vectors in the data's axes.
+        low, high: bounds of what is drawn, along the frame's axes in the data's unit.
+        points, triangles: how many there are.
+        left_out: points that were no numbers or lay absurdly far away.
+        digest: SHA-256 (hex) of all views and depths.
+        name: what the sender called it, for messages only.
+    """
+
+    views: tuple[View, ...]
+    depths: Raster
+    frame: tuple[Vector, Vector, Vector]
+    low: Vector
+    high: Vector
+    points: int
+    triangles: int
+    left_out: int
+    digest: str
+    name: str = "model"
 
 
 Part = Text | Image | Video

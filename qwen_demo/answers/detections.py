@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 Size = tuple[int, int]
 
@@ -31,6 +31,7 @@ _BETWEEN = re.compile(r"\s{0,9},\s{0,9}")
 _LABEL = re.compile(
     r"""["']?\b(?:label|text_content)["']?\s{0,9}:\s{0,9}(?:"((?:[^"\\]|\\.)*)|'((?:[^'\\]|\\.)*))""", re.S
 )
+_VIEW = re.compile(r"""["']?\bview["']?\s{0,9}:\s{0,9}["']?(?:view\s{0,3})?(\d{1,3})""", re.I)
 _ORDINALS = (
     r"\bfirst\b|\b1st\b|第一",
     r"\bsecond\b|\b2nd\b|第二",
@@ -41,10 +42,17 @@ _ORDINALS = (
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A box (x1, y1, x2, y2) or a point (x, y), in pixels."""
+    """A box (x1, y1, x2, y2) or a point (x, y), in pixels.
+
+    Attributes:
+        view: the number that the answer gives with it as `view`, of a point cloud or 3D model; None if it gives none.
+        start: where it stands in the text.
+    """
 
     coordinates: tuple[float, ...]
     label: str
+    view: int | None = field(default=None, compare=False)
+    start: int = field(default=0, compare=False)
 
     @property
     def is_box(self) -> bool:
@@ -68,7 +76,9 @@ def find(text: str) -> list[Detection]:
         lists = list(_lists(text, key.end(), _LISTS[key.group(1)]))
         if lists:
             label = _label(text, begin, key.start()) or _label(text, key.end(), end)
-            detections += [Detection(numbers, label) for numbers in lists]
+            view = _VIEW.search(text, begin, key.start()) or _VIEW.search(text, key.end(), end)
+            number = int(view.group(1)) if view else None
+            detections += [Detection(numbers, label, number, key.start()) for numbers in lists]
         if len(detections) >= MAX_DETECTIONS:
             break
     return detections[:MAX_DETECTIONS]

@@ -8,7 +8,7 @@ from qwen_demo.http.errors import ApiError
 from qwen_demo.http.sse import EventStream, while_connected
 from qwen_demo.service.pacing import EVENT_STREAM, PacedStream
 from qwen_demo.service.service import Service
-from qwen_demo.types import Answer, ChatRequest, collect
+from qwen_demo.types import Answer, ChatRequest, Event, collect
 
 # How long a stream may hold back its status line, so that a refusal still gets the right one.
 STATUS_WAIT_S = 1.0
@@ -25,7 +25,11 @@ def model_asked(service: Service, name: str) -> str:
 
 
 async def collected(request: Request, service: Service, making: Making, front: str, opens_files: bool = True) -> Answer:
-    events = service.answer(making, front=front, opens_files=opens_files)
+    return await collected_events(request, service.answer(making, front=front, opens_files=opens_files))
+
+
+async def collected_events(request: Request, events: AsyncGenerator[Event, None]) -> Answer:
+    """The whole answer, however its events came to be."""
     return await while_connected(request.receive, collect(events))
 
 
@@ -41,7 +45,15 @@ async def streamed(
         write: gives what is sent for what the engine says. Whoever sends it closes the engine's stream.
         opens_files: see `Service.answer`.
     """
-    answering = service.answer(making, front=front, opens_files=opens_files)
+    return await streamed_events(service, service.answer(making, front=front, opens_files=opens_files), write)
+
+
+async def streamed_events(
+    service: Service,
+    answering: AsyncGenerator[Event, None],
+    write: Callable[[PacedStream], AsyncGenerator[bytes, None]],
+) -> Response:
+    """The same of events, however they came to be."""
     events = PacedStream(answering, lambda: EVENT_STREAM.pause_s(service.in_flight))
     try:
         await events.begun(STATUS_WAIT_S)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from qwen_demo.api import tools as tools_
-from qwen_demo.api.parts import AnyPart, ImagePart, RefusalPart, TextPart
+from qwen_demo.api.knowledge.schemas import CitationBody
+from qwen_demo.api.parts import AnyPart, FilePart, ImagePart, ModelPart, RefusalPart, TextPart
 from qwen_demo.api.schemas import (
     ChatCompletionRequest,
     ChatMessage,
@@ -19,7 +20,9 @@ from qwen_demo.api.schemas import (
 )
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.http.sse import dumped
+from qwen_demo.knowledge.answering import CitedAnswer
 from qwen_demo.media import MediaLoader, decode_base64
+from qwen_demo.points.words import parts_of
 from qwen_demo.types import (
     Answer,
     ChatRequest,
@@ -127,10 +130,10 @@ async def inference_request(body: InferenceRequest, loader: MediaLoader) -> Chat
     if body.image:
         with named("image"):
             data = await asyncio.to_thread(decode_base64, body.image, loader.settings, kind="image")
-            parts.append(await loader.load_bytes(data, kind="image"))
+            parts += parts_of(await loader.load_bytes(data, kind="image"))
     elif body.image_url:
         with named("image_url"):
-            parts.append(await loader.load_url(body.image_url, kind="image"))
+            parts += parts_of(await loader.load_url(body.image_url, kind="image"))
     return inference_question(body, loader, *parts)
 
 
@@ -145,7 +148,8 @@ async def _message(message: ChatMessage, place: str, loader: MediaLoader) -> Mes
     content = message.content or message.refusal
     parts: list[Part] = [Text(content)] if content and isinstance(content, str) else []
     if not isinstance(content, str):
-        parts = [await _part(part, f"{place}.content.{n}", loader) for n, part in enumerate(content)]
+        opened = [await _part(part, f"{place}.content.{n}", loader) for n, part in enumerate(content)]
+        parts = [part for each in opened for part in each]
     calls = [
         ToolCall(each.id, each.function.name, tools_.arguments_text(each.function.arguments))
         for each in message.tool_calls
@@ -155,15 +159,24 @@ async def _message(message: ChatMessage, place: str, loader: MediaLoader) -> Mes
     return Message(role, tuple(parts), tuple(calls), message.tool_call_id)
 
 
-async def _part(part: AnyPart, place: str, loader: MediaLoader) -> Part:
+async def _part(part: AnyPart, place: str, loader: MediaLoader) -> tuple[Part, ...]:
+    """One, but of a point cloud or 3D model its views with what is said of them."""
     if isinstance(part, TextPart | RefusalPart):
-        return Text(part.text)
+        return (Text(part.text),)
+    if isinstance(part, ModelPart):
+        with named(f"{place}.model_url"):
+            model = part.model_url
+            return parts_of(await loader.load_url(model.url, kind="points", clip=model.viewing))
+    if isinstance(part, FilePart):
+        given = part.given
+        with named(f"{place}.file.file_data" if part.file else f"{place}.file_data"):
+            return parts_of(await loader.load_url(given.file_data, name=given.filename))
     with named(f"{place}.{part.spelling}"):
         if isinstance(part, ImagePart):
-            return await loader.load_url(part.given.url, kind="image")
+            return parts_of(await loader.load_url(part.given.url, kind="image"))
         if isinstance(part.given, str):
-            return await loader.load_url(part.given, kind="video")
-        return await loader.load_frames(part.given)
+            return parts_of(await loader.load_url(part.given, kind="video"))
+        return (await loader.load_frames(part.given),)
 
 
 @contextmanager
@@ -230,6 +243,10 @@ def _call_piece(delta: ToolCallDelta) -> dict[str, Any]:
     return {"index": delta.index, "function": {"arguments": delta.arguments}}
 
 
+def citations(cited: CitedAnswer) -> list[dict[str, Any]]:
+    return [CitationBody.of(each).model_dump() for each in cited.citations]
+
+
 class Completion:
     """Makes the objects of one chat completion, whole or in chunks, with one id."""
 
@@ -238,8 +255,10 @@ class Completion:
         self._with_logprobs = with_logprobs
         self._before, self._after = dumped(self._chunk({"content": ""})).split('"content":""')
 
-    def whole(self, answer: Answer) -> dict[str, Any]:
+    def whole(self, answer: Answer, cited: CitedAnswer | None = None) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+        if cited:
+            message["citations"] = citations(cited)
         if answer.tool_calls:
             calls = [{"id": call.id, **_called(call.name, call.arguments)} for call in answer.tool_calls]
             message |= {"content": answer.text or None, "tool_calls": calls}
@@ -266,8 +285,8 @@ class Completion:
     def _tokens(self, delta: ToolCallDelta) -> tuple[TokenLogprob, ...] | None:
         return delta.logprobs if self._with_logprobs else None
 
-    def last(self, finished: Finished) -> dict[str, Any]:
-        return self._chunk({}, **_reason(finished))
+    def last(self, finished: Finished, cited: CitedAnswer | None = None) -> dict[str, Any]:
+        return self._chunk({"citations": citations(cited)} if cited else {}, **_reason(finished))
 
     def usage(self, finished: Finished) -> dict[str, Any]:
         return {**self._common, "object": "chat.completion.chunk", "choices": [], "usage": usage(finished)}

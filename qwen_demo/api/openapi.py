@@ -5,6 +5,8 @@ from typing import Any, Literal
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from qwen_demo.api.knowledge.schemas import CitationBody
+
 State = Literal["loading", "ready", "restarting", "failed", "closing"]
 
 
@@ -64,6 +66,7 @@ class AnswerMessage(BaseModel):
     content: str | None
     refusal: None
     tool_calls: list[CallBody] | None = None
+    citations: list[CitationBody] | None = None
 
 
 class ChoiceBody(BaseModel):
@@ -122,7 +125,7 @@ _TEXTS = {
     400: "The request is at fault; `param` names the field.",
     401: "A key is needed or wrong.",
     403: "Another web site sent it.",
-    404: "There is no such model, or nothing under this id.",
+    404: "There is no such model, collection or file, or nothing under this id.",
     408: "The body came too slowly.",
     413: "The body is too large.",
     415: "The body is neither JSON nor a form, or packed in another way than gzip and deflate.",
@@ -155,6 +158,13 @@ CHAT: dict[int | str, dict[str, Any]] = {
         "description": "The answer; with `stream: true` chunks as server-sent events, the last one `[DONE]`.",
         "content": {"text/event-stream": {"schema": EVENT}},
     }
+}
+ADDING: dict[int | str, dict[str, Any]] = {
+    200: {"description": "It is read, or cannot be: `state` and `problem` say."},
+    202: {"description": "It is being read; ask for it again to see how far that is."},
+}
+PAGE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The page.", "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
 }
 HEALTH: dict[int | str, dict[str, Any]] = {
     200: {"model": HealthBody, "description": "The program works, or comes back by itself."},

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from qwen_demo.api.idle_fields import Dropped, PartFields, Strict
+from qwen_demo.api.idle_fields import Dropped, Flag, PartFields, Strict
+from qwen_demo.media import MOST_VIEWS, Viewing
 
 # A `Tag` is what pydantic puts into an error's place; `http/errors.py` knows them and takes them out again.
 _KINDS = {
@@ -22,6 +23,9 @@ _KINDS = {
     "video_url": "<video>",
     "input_video": "<video>",
     "video": "<video>",
+    "model_url": "<model>",
+    "file": "<file>",
+    "input_file": "<file>",
 }
 KNOWN = ", ".join(_KINDS)
 
@@ -123,6 +127,56 @@ class VideoPart(_Medium):
         return found.url if isinstance(found, Url) else found
 
 
+class ModelUrl(Strict):
+    """Of a point cloud or 3D model, and how it is shown; what is left out, the server's settings say."""
+
+    url: str
+    up: Literal["auto", "x", "y", "z", "-x", "-y", "-z"] = "auto"
+    views: Annotated[int, Field(ge=1, le=MOST_VIEWS)] | None = None
+    pixels: int | None = None
+    cut: Literal["none", "floor", "ceiling", "both"] = "none"
+    axes: Flag = True
+    shading: Flag = True
+    # What a file is, its own first bytes say.
+    format: Dropped[str] = None
+
+    @property
+    def viewing(self) -> Viewing:
+        return Viewing(self.up, self.views, self.pixels, self.cut, self.axes, self.shading)
+
+
+class ModelPart(PartFields):
+    """A point cloud or 3D model."""
+
+    type: Literal["model_url"] = "model_url"
+    model_url: Annotated[ModelUrl, BeforeValidator(_as_url, json_schema_input_type=str | ModelUrl)]
+
+
+class FileBody(Strict):
+    file_data: str
+    filename: str = "file"
+    format: Dropped[str] = None
+
+
+class FilePart(PartFields):
+    """OpenAI's file with its bytes: an image, a video, a point cloud or 3D model."""
+
+    type: Literal["file", "input_file"] = "file"
+    file: FileBody | None = None
+    file_data: str | None = None
+    filename: str = "file"
+
+    @property
+    def given(self) -> FileBody:
+        return self.file or FileBody(file_data=self.file_data or "", filename=self.filename)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.file is None) == (self.file_data is None):
+            raise PydanticCustomError("which_medium", "it needs file or file_data, one of them", {"field": ""})
+        return self
+
+
 def _kind(part: Any) -> str | None:
     """Which model reads a part: by its type, and where it has none, by its only member that tells."""
     if not isinstance(part, dict):
@@ -138,7 +192,9 @@ AnyPart = Annotated[
     Annotated[TextPart, Tag("<text>")]
     | Annotated[RefusalPart, Tag("<refusal>")]
     | Annotated[ImagePart, Tag("<image>")]
-    | Annotated[VideoPart, Tag("<video>")],
+    | Annotated[VideoPart, Tag("<video>")]
+    | Annotated[ModelPart, Tag("<model>")]
+    | Annotated[FilePart, Tag("<file>")],
     Discriminator(
         _kind,
         custom_error_type="unknown_part",

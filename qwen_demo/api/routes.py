@@ -15,15 +15,20 @@ from qwen_demo import __version__
 from qwen_demo.api import convert, openapi
 from qwen_demo.api.asking import collected, model_asked, streamed
 from qwen_demo.api.bodies import FORM, route_class
+from qwen_demo.api.knowledge.answers import FromDocuments
+from qwen_demo.api.knowledge.routes import add_knowledge, owner_of
 from qwen_demo.api.responses.routes import add_responses
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
 from qwen_demo.api.unknown_paths import add_unknown_paths
-from qwen_demo.errors import DiskFull, QwenDemoError
+from qwen_demo.errors import DiskFull, InvalidRequest, QwenDemoError
 from qwen_demo.http.access import ApiAccess, Caller
 from qwen_demo.http.effort import Effort
 from qwen_demo.http.errors import UNEXPECTED, ApiError, body, describe
 from qwen_demo.http.sse import event
+from qwen_demo.knowledge.answering import CitedAnswer
+from qwen_demo.knowledge.knowledge import Knowledge
 from qwen_demo.media import MediaLoader
+from qwen_demo.points.words import parts_of
 from qwen_demo.service.pacing import PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.service.telemetry import request_id
@@ -32,18 +37,32 @@ from qwen_demo.types import ChatRequest, Finished
 CHAT = "chat_completions"
 
 
-def build_router(service: Service, access: ApiAccess, loader: MediaLoader, effort: Effort | None = None) -> APIRouter:
-    """All routes of the API on one service. `effort` is shared with whoever else reads bodies."""
+def build_router(
+    service: Service,
+    access: ApiAccess,
+    loader: MediaLoader,
+    effort: Effort | None = None,
+    knowledge: Knowledge | None = None,
+) -> APIRouter:
+    """All routes of the API on one service; those of collections where there are some.
+
+    Args:
+        effort: shared with whoever else reads bodies.
+    """
     effort = effort or Effort()
     router = APIRouter(route_class=route_class(access, loader.settings.max_request_bytes, effort))
-    _add_answers(router, service, access, loader)
+    _add_answers(router, service, access, loader, knowledge)
+    if knowledge:
+        add_knowledge(router, knowledge, access)
     add_responses(router, service, access, loader)
     _add_operations(router, service, access)
     add_unknown_paths(router)
     return router
 
 
-def _add_answers(router: APIRouter, service: Service, access: ApiAccess, loader: MediaLoader) -> None:
+def _add_answers(
+    router: APIRouter, service: Service, access: ApiAccess, loader: MediaLoader, knowledge: Knowledge | None
+) -> None:
     @router.post("/v1/chat/completions", responses=openapi.ASKING | openapi.CHAT, tags=["answers"])
     async def chat_completions(
         request: Request,
@@ -53,12 +72,20 @@ def _add_answers(router: APIRouter, service: Service, access: ApiAccess, loader:
         """OpenAI's chat completions, with images as https: or data: URLs."""
         completion = convert.Completion(request_id(), model_asked(service, asked.model), asked.logprobs)
         making = convert.chat_request(asked, loader)
+        usage = bool(asked.stream_options and asked.stream_options.include_usage)
+
+        def chunks(events: PacedStream, cited: CitedAnswer | None = None) -> AsyncGenerator[bytes, None]:
+            return _chunks(events, completion, usage, cited)
+
+        if asked.knowledge:
+            if knowledge is None:
+                making.close()
+                raise InvalidRequest("There are no collections here.", field="knowledge")
+            documents = FromDocuments(knowledge, owner_of(access, caller), CHAT)
+            if asked.stream:
+                return await documents.streamed(service, asked, making, chunks)
+            return await documents.whole(request, asked, making, completion)
         if asked.stream:
-            usage = bool(asked.stream_options and asked.stream_options.include_usage)
-
-            def chunks(events: PacedStream) -> AsyncGenerator[bytes, None]:
-                return _chunks(events, completion, usage)
-
             return await streamed(service, making, CHAT, chunks, convert.opens_files(asked))
         answer = await collected(request, service, making, CHAT, convert.opens_files(asked))
         return JSONResponse(completion.whole(answer))
@@ -131,7 +158,7 @@ def _add_operations(router: APIRouter, service: Service, access: ApiAccess) -> N
 
 
 async def _chunks(
-    events: PacedStream, completion: convert.Completion, include_usage: bool
+    events: PacedStream, completion: convert.Completion, include_usage: bool, cited: CitedAnswer | None
 ) -> AsyncGenerator[bytes, None]:
     """OpenAI's chunks; an error after the first one is an event of its own. Whoever sends them closes `events`."""
     yield event(completion.first())
@@ -139,7 +166,7 @@ async def _chunks(
         async for item in events:
             if isinstance(item, Finished):
                 usage = event(completion.usage(item)) if include_usage else b""
-                yield event(completion.last(item)) + usage + event("[DONE]")
+                yield event(completion.last(item, cited)) + usage + event("[DONE]")
             elif item is not None:
                 yield event(completion.piece(item))
     except QwenDemoError as error:
@@ -163,7 +190,7 @@ async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
             data = await upload.read()
         with convert.named("file"):
             image = await loader.load_bytes(data, kind="image", name=upload.filename or "image")
-        return convert.inference_question(asked, loader, image)
+        return convert.inference_question(asked, loader, *parts_of(image))
     except JSONDecodeError as error:
         raise RequestValidationError([{"type": "json_invalid", "loc": (), "msg": error.msg}]) from error
     except ValidationError as error:

@@ -31,6 +31,7 @@ from qwen_demo.api.idle_fields import (
     Strict,
     Whole,
 )
+from qwen_demo.api.knowledge.schemas import USUAL_TOP_K, TopK
 from qwen_demo.api.parts import Content
 
 MAX_STOPS = 4
@@ -179,6 +180,13 @@ Stops = Annotated[
 ]
 
 
+class KnowledgeAsked(Strict):
+    """Documents of the caller's own that the answer is to be taken from, with citations."""
+
+    collection: str
+    top_k: TopK = USUAL_TOP_K
+
+
 class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
     """OpenAI's chat completion request, with vLLM's `top_k`, `min_p`, `repetition_penalty`, pixel bounds and
     `continue_final_message`.
@@ -200,6 +208,7 @@ class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
     tool_choice: WantedTools = "auto"
     parallel_tool_calls: Flag = True
     mm_processor_kwargs: PixelBudget = PixelBudget()
+    knowledge: KnowledgeAsked | None = None
 
     add_generation_prompt: Flag | None = None
     continue_final_message: Flag = False
@@ -215,6 +224,8 @@ class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
             raise contradiction("add_generation_prompt", "false goes with continue_final_message: true")
         if self.continue_final_message:
             self._check_continuation()
+        if self.knowledge and (self.continue_final_message or self.messages[-1].role != "user"):
+            raise contradiction("knowledge", "the last message must be a question of the user's")
         return self
 
     def _check_continuation(self) -> None:

@@ -13,6 +13,7 @@ from qwen_demo.service.telemetry import request_id
 
 # First match wins, so a class stands before its bases.
 TABLE: tuple[tuple[type[errors.QwenDemoError], int, str], ...] = (
+    (errors.NotFound, 404, "invalid_request_error"),
     (errors.InvalidRequest, 400, "invalid_request_error"),
     (errors.Overloaded, 429, "rate_limit_error"),
     (errors.NotReady, 503, "service_unavailable"),
@@ -34,7 +35,7 @@ _MESSAGES = {
     "missing": "It is needed and was not sent",
 }
 # What pydantic puts into a place for a choice between spellings, see `api/parts.py`: no caller wrote it.
-TAGS = ("<words>", "<parts>", "<text>", "<refusal>", "<image>", "<video>", "<url>", "<frames>", "<named>",
+TAGS = ("<words>", "<parts>", "<text>", "<refusal>", "<image>", "<video>", "<model>", "<file>", "<url>", "<frames>", "<named>",
         "<allowed>", "<message>", "<reasoning>", "<reference>", "<call>", "<output>")  # fmt: skip
 
 

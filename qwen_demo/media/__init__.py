@@ -1,6 +1,6 @@
-"""Untrusted bytes, URL or path -> `Image`, `Video`: every limit, the only decoders and the only fetcher.
+"""Untrusted bytes, URL or path -> `Image`, `Video`, `Points`: every limit, the only decoders and the only fetcher.
 
-Knows no model, no HTTP server and no Gradio. Whoever holds an `Image` or `Video` holds proof
+Knows no model, no HTTP server and no Gradio. Whoever holds an `Image`, `Video` or `Points` holds proof
 that it passed the limits of `Settings`. Decoders run in processes of their own, confined.
 """
 
@@ -12,12 +12,16 @@ from qwen_demo.media.images import make_image
 from qwen_demo.media.loader import MediaLoader
 from qwen_demo.media.memory_budget import MemoryBudget
 from qwen_demo.media.pdf import Page, is_pdf
-from qwen_demo.media.sniff import IMAGE_FORMATS, VIDEO_FORMATS, Kind
+from qwen_demo.media.points import MOST_VIEWS, Viewing
+from qwen_demo.media.sniff import IMAGE_FORMATS, POINTS_FORMATS, VIDEO_FORMATS, Kind
+from qwen_demo.media.texts import PageText, PageTexts, Passage, pages_of_text
 from qwen_demo.media.videos import Clip
 
 __all__ = [
     "IMAGE_FORMATS",
     "MODEL_MIN_SIDE",
+    "MOST_VIEWS",
+    "POINTS_FORMATS",
     "VIDEO_FORMATS",
     "Clip",
     "DecoderPool",
@@ -26,8 +30,13 @@ __all__ = [
     "MemoryBudget",
     "Network",
     "Page",
+    "PageText",
+    "PageTexts",
+    "Passage",
+    "Viewing",
     "decode_base64",
     "decode_data_url",
     "is_pdf",
     "make_image",
+    "pages_of_text",
 ]

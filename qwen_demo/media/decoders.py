@@ -30,6 +30,9 @@ PROGRAMS = {
     "heic image": "qwen_demo.media.heif_decoder",
     "video": "qwen_demo.media.video_decoder",
     "pdf": "qwen_demo.media.pdf_decoder",
+    "points": "qwen_demo.media.points_decoder",
+    "pdf text": "qwen_demo.media.pdf_text_decoder",
+    "office": "qwen_demo.media.office_decoder",
 }
 JOBS_OF_A_ZYGOTE = 1000
 WAIT_S = 60.0  # for a free decoder

@@ -80,11 +80,11 @@ class Context:
             return await self._decoded(running, content, plan)
 
     async def _decoded(self, running: DecoderJob, content: Content, plan: Callable[[dict[str, Any]], Plan]) -> Decoded:
-        first = _unrefused(await running.answer())
+        first = unrefused(await running.answer())
         planned = plan(first)
         taken = planned.peak_bytes + planned.nbytes
         async with self.budget.passing(taken, content.size) as share, running.granted(planned.nbytes):
-            last = _unrefused(await running.answer())
+            last = unrefused(await running.answer())
             width, height = numbers(last, "width", "height")
             if sorted((width, height)) != sorted((planned.width, planned.height)):
                 raise DecoderFailed("pixels of another size")
@@ -93,7 +93,7 @@ class Context:
         return Decoded(first, last, raster)
 
 
-def _unrefused(answer: dict[str, Any]) -> dict[str, Any]:
+def unrefused(answer: dict[str, Any]) -> dict[str, Any]:
     if "detail" in answer:
         log.error("a decoder failed: %r", answer["detail"])
     if "refused" in answer:

@@ -1,4 +1,4 @@
-"""The one way in for images and videos: bytes, data: and https: URLs, uploaded files.
+"""The one way in for images, videos, point clouds and 3D models: bytes, data: and https: URLs, uploaded files.
 
 Everything ends in a decoder, a process of its own (`decoders.py`), a few at a time and in the order of calls. Files
 and pixels have their share of the memory budget while they are held, and what was decoded is kept for a while, so
@@ -7,6 +7,7 @@ that a conversation's images are not decoded anew for each of its turns.
 
 import asyncio
 import functools
+import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
@@ -26,17 +27,21 @@ from qwen_demo.media.images import decode_image
 from qwen_demo.media.memory_budget import MemoryBudget
 from qwen_demo.media.opened_file import OpenedFile, PathKey, open_file
 from qwen_demo.media.pdf import Page, check_pdf_bytes, draw_page, is_pdf
+from qwen_demo.media.points import Viewing, decode_points
 from qwen_demo.media.sniff import Kind, check_bytes, label, larger_kind, media_kind
+from qwen_demo.media.texts import PageTexts, TextKind, read_texts
 from qwen_demo.media.videos import Clip, decode_video
 from qwen_demo.settings import MIB, Settings
-from qwen_demo.types import Image, Video
+from qwen_demo.types import Image, Points, Video
 
 CACHE_SHARE = 4  # of the memory budget, one part in so many
 _REMEMBERED_PATHS = 4096
 _SMALL = 1 << 18  # characters of base64 that are decoded on the event loop: a fraction of a millisecond
 
-_Value = TypeVar("_Value", Image | Video, Page)
-_Key = tuple[str, str, Clip | int | None]  # kind, digest of the file, what of it
+_Medium = Image | Video | Points
+_How = Clip | Viewing | None  # which part of a video, which views of a point cloud
+_Value = TypeVar("_Value", _Medium, Page)
+_Key = tuple[str, str, Clip | Viewing | int | None]  # kind, digest of the file, what of it
 
 
 class MediaLoader:
@@ -71,13 +76,13 @@ class MediaLoader:
         self._digests.clear()
 
     async def load_bytes(
-        self, data: bytes, *, kind: Kind | None = None, clip: Clip | None = None, name: str = "image"
-    ) -> Image | Video:
+        self, data: bytes, *, kind: Kind | None = None, clip: _How = None, name: str = "image"
+    ) -> _Medium:
         """Decode a file's content.
 
         Args:
             kind: what is wanted; None takes what it is.
-            clip: how a video is sampled.
+            clip: how a video is sampled, or a point cloud shown.
 
         Raises:
             MediaRefused: over a limit, damaged, or not the kind that is wanted.
@@ -88,7 +93,7 @@ class MediaLoader:
         found = media_kind(data[:HEAD_BYTES], name, kind)
         check_bytes(len(data), found, self.settings, name)
 
-        async def make() -> Image | Video:
+        async def make() -> _Medium:
             with self.budget.take(len(data)), await content_of(data) as content:
                 return await self._decode(content, found, clip, name)
 
@@ -103,10 +108,10 @@ class MediaLoader:
         url: str,
         *,
         kind: Kind | None = None,
-        clip: Clip | None = None,
+        clip: _How = None,
         name: str | None = None,
         network: Network | None = None,
-    ) -> Image | Video:
+    ) -> _Medium:
         """Decode what an https: or data: URL gives. No other scheme, file:// and bare paths included.
 
         Raises:
@@ -138,8 +143,8 @@ class MediaLoader:
         *,
         allowed_roots: Iterable[str | Path],
         kind: Kind | None = None,
-        clip: Clip | None = None,
-    ) -> Image | Video:
+        clip: _How = None,
+    ) -> _Medium:
         """Decode a file under one of `allowed_roots`, links resolved.
 
         Raises:
@@ -156,21 +161,29 @@ class MediaLoader:
             sampled = clip if found == "video" else None
             return await self._read(file, lambda digest: (found, digest, sampled), decode)
 
-    async def load_page(self, path: str | Path, *, allowed_roots: Iterable[str | Path], number: int = 1) -> Page:
+    async def load_page(
+        self, path: str | Path, *, allowed_roots: Iterable[str | Path], number: int = 1, name: str = ""
+    ) -> Page:
         """Page `number`, counted from 1, of a PDF under one of `allowed_roots`; an image is a document of one page.
+
+        Args:
+            name: what it is called, for messages, where its path does not say that.
 
         Raises:
             MediaRefused: as `load_path`, locked by a password, or no such page.
             Overloaded: as `load_bytes`.
         """
 
-        def check(head: bytes, size: int, name: str) -> None:
+        called = label(name) if name else label(Path(path).name)
+
+        def check(head: bytes, size: int, _: str) -> None:
             if is_pdf(head):
-                check_pdf_bytes(size, self.settings, name)
+                check_pdf_bytes(size, self.settings, called)
             else:
-                check_bytes(size, media_kind(head, name, "image"), self.settings, name)
+                check_bytes(size, media_kind(head, called, "image"), self.settings, called)
 
         with await self._open(path, allowed_roots, check) as file:
+            file.name = called
             if is_pdf(file.head):
                 draw = functools.partial(draw_page, context=self._context, name=file.name, number=number)
                 return await self._read(file, lambda digest: ("pdf", digest, number), draw)
@@ -181,10 +194,33 @@ class MediaLoader:
             assert isinstance(image, Image)
             return Page(image, 1, 1)
 
-    async def _decode(self, content: Content, kind: Kind, clip: Clip | None, name: str) -> Image | Video:
+    async def read_bytes(self, path: str | Path, *, allowed_roots: Iterable[str | Path], most: int) -> bytes:
+        """A file under one of `allowed_roots`, as it is. Raises `MediaRefused`, also above `most` bytes."""
+
+        def check(head: bytes, size: int, name: str) -> None:
+            if size > most:
+                raise MediaRefused(f"{name} has {size / MIB:.1f} MiB; the limit is {most / MIB:.1f} MiB.")
+
+        with await self._open(path, allowed_roots, check) as file, self.budget.take(file.size):
+            content, _ = await asyncio.to_thread(file.read)
+            with content:
+                return os.pread(content.fd, content.size, 0)
+
+    async def read_texts(
+        self, path: str | Path, kind: TextKind, *, allowed_roots: Iterable[str | Path], name: str, first: int = 1
+    ) -> PageTexts:
+        """Texts of pages of a PDF or Office file under one of `allowed_roots`, from `first` on. Raises as `read_texts`."""
+        with await self._open(path, allowed_roots, lambda head, size, name: None) as file, self.budget.take(file.size):
+            content, _ = await asyncio.to_thread(file.read)
+            with content:
+                return await read_texts(content, self._context, kind, name, first)
+
+    async def _decode(self, content: Content, kind: Kind, clip: _How, name: str) -> _Medium:
         if kind == "image":
             return await decode_image(content, self._context, name)
-        return await decode_video(content, self._context, name, clip or Clip())
+        if kind == "points":
+            return await decode_points(content, self._context, name, clip if isinstance(clip, Viewing) else Viewing())
+        return await decode_video(content, self._context, name, clip if isinstance(clip, Clip) else Clip())
 
     async def _once(self, key: _Key, name: str, make: Callable[[], Awaitable[_Value]]) -> _Value:
         return _named(await self._cache.get(_own(key), name, make, _nbytes), name)
@@ -232,7 +268,9 @@ def _own(key: _Key) -> tuple[_Key, str]:
     return key, current_caller.get()
 
 
-def _nbytes(value: Image | Video | Page) -> int:
+def _nbytes(value: _Medium | Page) -> int:
+    if isinstance(value, Points):
+        return 2 * value.depths.nbytes
     return value.image.raster.nbytes if isinstance(value, Page) else value.raster.nbytes
 
 

@@ -33,7 +33,7 @@ def decode(job: dict[str, Any], file: int, exchange: Exchange) -> dict[str, Any]
         PdfiumError: damaged.
     """
     data = read_whole(file)
-    document = _opened(data)
+    document = opened(data)
     pages = len(document)
     if pages < 1:
         raise Refused("nothing")
@@ -59,7 +59,7 @@ def decode(job: dict[str, Any], file: int, exchange: Exchange) -> dict[str, Any]
     return {"width": kept[0], "height": kept[1]}
 
 
-def _opened(data: bytes) -> pypdfium2.PdfDocument:
+def opened(data: bytes) -> pypdfium2.PdfDocument:
     try:
         return pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as exc:

@@ -1,5 +1,6 @@
 """What a file is, judged by its first bytes; its name and declared type are never believed."""
 
+import re
 from typing import Literal
 
 from qwen_demo.errors import MediaRefused
@@ -7,10 +8,11 @@ from qwen_demo.media import avif
 from qwen_demo.sentences import Sentence
 from qwen_demo.settings import MIB, Settings
 
-Kind = Literal["image", "video"]
+Kind = Literal["image", "video", "points"]
 
 IMAGE_FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", *(("AVIF",) if avif.AVAILABLE else ()), "HEIC")
 VIDEO_FORMATS = ("MP4", "MOV", "WebM", "MKV", "AVI", "GIF")
+POINTS_FORMATS = ("PLY", "PCD", "LAS", "LAZ", "XYZ", "GLB", "glTF", "OBJ", "STL")
 
 # Those that have a decoder, and others that people send, so that a refusal can say what it is.
 _PREFIXES = {
@@ -68,6 +70,11 @@ _BRANDS = {
 }
 _GENERAL_BRANDS = frozenset((b"mif1", b"mif2", b"msf1", b"miaf", b"MiHB", b"MiHE", b"MiPr", b"MA1A", b"MA1B"))
 _MARKUP = (b"<svg", b"<?xml", b"<!doctype", b"<html", b"<!--")
+# Where a file's JSON begins with what glTF alone has.
+_GLTF_WORDS = (b'"asset"', b'"accessors"', b'"bufferViews"', b'"scenes"', b'"nodes"')
+_OBJ_LINE = re.compile(rb"(?:v|vn|vt)[ \t]+[-+.\d]|mtllib\s|usemtl\s|(?:o|g)\s+\S")
+_NUMBER = rb"[-+]?(?:[\d.][-+.\deE]*|nan|inf)"
+_XYZ_LINE = re.compile(rb"%b(?:[\s,;|]+%b){2,31}\s*$" % (_NUMBER, _NUMBER), re.IGNORECASE)
 _OTHER_IMAGES = ("JPEG XL", "JPEG 2000", "JPEG XR", "ICO", "ICNS", "Photoshop", "OpenEXR", "HDR", "QOI", "DDS", "MNG")
 
 
@@ -113,27 +120,58 @@ def _of_brands(brands: list[bytes]) -> str:
 
 
 def media_kind(head: bytes, name: str, wanted: Kind | None = None) -> Kind:
-    """`image` or `video`. An animated GIF is an image unless a video is wanted.
+    """`image`, `video` or `points`. An animated GIF is an image unless a video is wanted.
 
     Raises:
         MediaRefused: neither, or not the kind that is wanted.
     """
     found = file_format(head)
-    if found in IMAGE_FORMATS and wanted != "video":
+    if found in IMAGE_FORMATS and wanted in (None, "image"):
         return "image"
-    if (found in ("MP4", "MATROSKA", "AVI") and wanted != "image") or (found == "GIF" and wanted == "video"):
+    if (found in ("MP4", "MATROSKA", "AVI") and wanted in (None, "video")) or (found == "GIF" and wanted == "video"):
         return "video"
-    raise refusal_of_format(name, found, wanted)
+    model = None if found else points_format(head, name)
+    if wanted in (None, "points") and (model or (wanted and not found)):
+        return "points"
+    raise refusal_of_format(name, found or model, wanted)
+
+
+def points_format(head: bytes, name: str) -> str | None:
+    """Name of the reader of a point cloud or 3D model that starts with `head`, or None.
+
+    Binary STL has no mark of its own: its name is believed, and then the number of triangles that it states.
+    """
+    for prefix, found in ((b"ply", "PLY"), (b"LASF", "LAS"), (b"glTF", "GLB")):
+        if head.startswith(prefix):
+            return found
+    ending = name.lower().rpartition(".")[2]
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text[:1] == b"{":
+        return "glTF" if ending == "gltf" or any(word in text for word in _GLTF_WORDS) else None
+    if text[:5].lower() == b"solid" or ending == "stl":
+        return "STL"
+    lines = [line.strip() for line in text.splitlines()]
+    if any(line.startswith((b"# .PCD", b"VERSION ", b"FIELDS ")) for line in lines[:4]):
+        return "PCD"
+    if b"\0" in head:
+        return None
+    if any(_OBJ_LINE.match(line) for line in lines):
+        return "OBJ"
+    # The last line may be cut.
+    rows = [line for line in (lines if len(head) < 512 else lines[:-1]) if line]
+    return "XYZ" if rows and _XYZ_LINE.match(rows[-1]) else None
 
 
 def refusal_of_format(name: str, found: str | None, wanted: Kind | None) -> MediaRefused:
     accepted = {
         "image": Sentence("an image: {images}", images=", ".join(IMAGE_FORMATS)),
         "video": Sentence("a video: {videos}", videos=", ".join(VIDEO_FORMATS)),
+        "points": Sentence("a point cloud or 3D model: {models}", models=", ".join(POINTS_FORMATS)),
         None: Sentence(
-            "an image ({images}) or a video ({videos})",
+            "an image ({images}), a video ({videos}), or a point cloud or 3D model ({models})",
             images=", ".join(IMAGE_FORMATS),
             videos=", ".join(VIDEO_FORMATS[:-1]),
+            models=", ".join(POINTS_FORMATS),
         ),
     }[wanted]
     seen = found or Sentence("of an unknown kind")
@@ -158,8 +196,14 @@ def _remedy(found: str | None) -> Sentence | None:
 
 
 def larger_kind(limits: Settings) -> Kind:
-    """The kind whose files may be larger: its limit holds for a file of unknown kind."""
-    return "video" if limits.max_video_bytes > limits.max_image_bytes else "image"
+    """The kind whose files may be largest: its limit holds for a file of unknown kind."""
+    kinds: tuple[Kind, ...] = ("image", "video", "points")
+    return max(kinds, key=lambda kind: max_bytes(kind, limits))
+
+
+def max_bytes(kind: Kind, limits: Settings) -> int:
+    largest: int = getattr(limits, f"max_{kind}_bytes")
+    return largest
 
 
 def label(name: str) -> str:
@@ -173,7 +217,7 @@ def check_bytes(count: int, kind: Kind, limits: Settings, name: str) -> None:
     Raises:
         MediaRefused: a file of `count` bytes is empty or over the limit of its kind.
     """
-    limit = limits.max_image_bytes if kind == "image" else limits.max_video_bytes
+    limit = max_bytes(kind, limits)
     if count > limit:
         raise MediaRefused(
             Sentence(

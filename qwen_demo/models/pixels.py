@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-from qwen_demo.types import ChatRequest, Image, ModelInfo, Video
+from qwen_demo.types import ChatRequest, Image, ModelInfo, Points, Video
 
 TEMPORAL_PATCH = 2  # frames of a clip that become one layer of tokens
 CLEAR_FRAME_PATCHES = 64  # tokens of a frame in which shapes keep their proportions and words of a title can be read
@@ -86,3 +86,9 @@ class PixelBounds:
         if isinstance(medium, Image):
             return self.tokens(*medium.size)
         return self.tokens(*medium.raster.size, medium.raster.count)
+
+
+def seen_views(points: Points, model: ModelInfo, max_pixels: int | None = None) -> list[tuple[int, int]]:
+    """Width and height of each view as the model sees it; as it is drawn where that is not known."""
+    sizes = [view.image.size for view in points.views]
+    return [PixelBounds.of(model, max_pixels=max_pixels).seen(*size) for size in sizes] if model.max_pixels else sizes

@@ -22,6 +22,7 @@ from qwen_demo.http.middleware import BoundedBody, CompressedPage, RequestId, Se
 from qwen_demo.http.page_faults import PageFaults
 from qwen_demo.http.route_guard import RouteGuard
 from qwen_demo.http.uploads import keep_trimmed
+from qwen_demo.knowledge.knowledge import Knowledge
 from qwen_demo.media import MediaLoader
 from qwen_demo.models.pixels import clear_frames
 from qwen_demo.server.engines import build_changeable, build_compared
@@ -64,7 +65,8 @@ class Front:
         self.app.state.service, self.app.state.services = services[0], list(services)
         install_errors(self.app)
         access = ApiAccess(settings)
-        self.app.include_router(build_router(services[0], access, self._loader, self._effort))
+        self.knowledge = Knowledge(settings, self._loader, services[0])
+        self.app.include_router(build_router(services[0], access, self._loader, self._effort, self.knowledge))
         correct_openapi(self.app)
         self._add_checks(access)
 
@@ -79,6 +81,7 @@ class Front:
         watch, loop = LoopWatch(), asyncio.get_running_loop()
         self.services[0].metrics.loop_stop_from(lambda: watch.longest_s(loop.time()))
         background = [
+            asyncio.create_task(self.knowledge.start()),
             asyncio.create_task(watch.watch(after=self.services[0].loaded)),
             asyncio.create_task(keep_trimmed(self._uploads.path, self.settings.max_upload_bytes)),
             asyncio.create_task(keep_swept(app.state.page)),
@@ -87,6 +90,7 @@ class Front:
         yield
         for task in background:
             task.cancel()
+        await self.knowledge.close()
         for each in reversed(self.services):
             await each.close()
         # Not cancelled: a process that is half begun would be nobody's.
@@ -145,7 +149,7 @@ class Front:
 
         menu, reader = ModelMenu.of(self.services[0]), Reader(self._loader, [self._uploads.path], self._frames)
         with drawn_alone():
-            page = self.app.state.page = build_page(self.services, reader, menu)
+            page = self.app.state.page = build_page(self.services, reader, menu, self.knowledge)
         bound_queue(page, self.settings.max_waiting)
         hold_events(page, self.settings.caller_share)
         return page

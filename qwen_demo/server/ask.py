@@ -9,9 +9,16 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwen_demo.answers.places import places as places_in
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.media import Viewing
+from qwen_demo.models.pixels import seen_views
+from qwen_demo.points.cut import CUTS
+from qwen_demo.points.exports import as_csv, as_json
+from qwen_demo.points.frame import UPS
+from qwen_demo.points.words import parts_of
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
-from qwen_demo.types import ChatRequest, Finished, Message, Part, Sampling, Text, TextDelta
+from qwen_demo.types import ChatRequest, Finished, Image, Message, ModelInfo, Points, Sampling, Text, TextDelta, Video
 
 if TYPE_CHECKING:
     from qwen_demo.media import MediaLoader
@@ -30,6 +37,11 @@ def ask(argv: Sequence[str], prog: str) -> int:
     )
     parser.add_argument("--max-tokens", type=int, default=512, help="longest answer, 512 tokens by default")
     parser.add_argument("--seed", type=int, help="makes an answer with a temperature come again")
+    parser.add_argument("--up", default="auto", choices=UPS, help="of a point cloud or 3D model: which axis points up")
+    parser.add_argument("--cut", default="none", choices=CUTS, help="of the same: what is left out of its views")
+    parser.add_argument(
+        "--places", type=Path, metavar="FILE", help="write what the answer marks in it, in its own space: .json or .csv"
+    )
     given, options = parser.read(argv)
     *images, question = options.words
     settings = read_settings(given)
@@ -37,16 +49,24 @@ def ask(argv: Sequence[str], prog: str) -> int:
     warnings.simplefilter("ignore")
     apply_environment(process_environment())
     sampling = Sampling(options.max_tokens, options.temperature, seed=options.seed)
-    return asyncio.run(_answer(settings, images, question, sampling))
+    viewing = Viewing(up=options.up, cut=options.cut)
+    return asyncio.run(_answer(settings, images, question, sampling, viewing, options.places))
 
 
-async def _answer(settings: Settings, images: list[str], question: str, sampling: Sampling) -> int:
+async def _answer(
+    settings: Settings, images: list[str], question: str, sampling: Sampling, viewing: Viewing, places: Path | None
+) -> int:
     from qwen_demo.media import MediaLoader
     from qwen_demo.server.engines import build_engine
     from qwen_demo.service.service import Service
 
     async with aclosing(MediaLoader.of(settings)) as loader:
-        parts = [await _open(name, loader) for name in images]
+        opened = [await _open(name, loader, viewing) for name in images]
+    models = [medium for medium in opened if isinstance(medium, Points)]
+    if places and not models:
+        raise InvalidRequest("--places goes with a point cloud or 3D model among the files.")
+    parts = [part for medium in opened for part in parts_of(medium)]
+    text = ""
     service = Service(settings.model_copy(update={"warmup": False}), build_engine(settings))
     service.start()
     await service.loaded()
@@ -60,18 +80,30 @@ async def _answer(settings: Settings, images: list[str], question: str, sampling
                     _report(event)
                 elif isinstance(event, TextDelta):
                     print(event.text, end="", flush=True)
+                    text += event.text
+        if places:
+            _write_places(places, text, models[-1], service.status().model)
     finally:
         await service.close()
     return 0
 
 
-def _open(name: str, loader: "MediaLoader") -> Awaitable[Part]:
+def _write_places(file: Path, text: str, points: Points, model: ModelInfo) -> None:
+    """What the answer marks in the last model, in its own coordinates."""
+    marks, things = places_in(text, points, seen_views(points, model))
+    table = as_csv(things, marks) if file.suffix.lower() == ".csv" else as_json(points, things, marks)
+    file.write_text(table, encoding="utf-8", newline="")
+    print(f"({len(things)} places written to {file})", file=sys.stderr)
+
+
+def _open(name: str, loader: "MediaLoader", viewing: Viewing) -> Awaitable[Image | Video | Points]:
+    """Of an image or video, `viewing` says nothing."""
     if name.startswith(("https:", "http:", "data:")):
-        return loader.load_url(name)
+        return loader.load_url(name, clip=viewing)
     path = Path(name)
     if not path.is_file():
         raise InvalidRequest(f"{name}: there is no such file. Images come first, the question last, in quotes.")
-    return loader.load_path(path, allowed_roots=[path.resolve().parent])
+    return loader.load_path(path, allowed_roots=[path.resolve().parent], clip=viewing)
 
 
 def _report(finished: Finished) -> None:

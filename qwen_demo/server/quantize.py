@@ -123,9 +123,11 @@ def usual_images() -> list[Path]:
 
 async def _opened(paths: Sequence[Path]) -> list[Part]:
     from qwen_demo.media import MediaLoader
+    from qwen_demo.points.words import parts_of
 
     async with aclosing(MediaLoader.of(read_settings({}))) as loader:
-        return [await loader.load_path(path, allowed_roots=[path.resolve().parent]) for path in paths]
+        opened = [await loader.load_path(path, allowed_roots=[path.resolve().parent]) for path in paths]
+    return [part for each in opened for part in parts_of(each)]
 
 
 def _tell(stage: str) -> None:

@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validato
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from qwen_demo.settings.choosing import Choosing
+from qwen_demo.settings.knowledge import Documents
+from qwen_demo.settings.uploads import Uploads
 from qwen_demo.settings.usual import on_spaces, usual_host, usual_port, usual_proxies, usual_weights_cache
 from qwen_demo.settings.values import MIB, Bytes, Commas, Origins, RootPath, Usually
 
@@ -175,46 +177,6 @@ class Batching(BaseModel):
     repetition_guard: bool = Field(True, description="end answers that run in a loop")
 
 
-class Uploads(BaseModel):
-    """What may be uploaded."""
-
-    max_image_bytes: Bytes = Field(20 * MIB, ge=1, description="largest image file")
-    max_image_pixels: int = Field(67_000_000, ge=1, description="largest image, width times height")
-    decoded_pixels: int = Field(
-        4 * 2560 * 28 * 28,
-        ge=28 * 28,
-        description="larger images are scaled down to this area as they are decoded (never below --max-pixels)",
-    )
-    decoders: Annotated[int, Usually("one per processor")] = Field(
-        0, ge=0, description="images decoded at the same time, and half as many videos; 0 takes one per processor"
-    )
-    image_timeout_s: float = Field(30.0, gt=0, description="longest time decoding one image may take")
-    max_aspect_ratio: float = Field(200.0, ge=1, le=200, description="longest side over shortest side")
-    max_images: int = Field(8, ge=1, description="images and videos in one conversation that the model sees")
-    max_video_bytes: Bytes = Field(100 * MIB, ge=1, description="largest video file")
-    max_video_seconds: float = Field(600.0, gt=0, description="longest video")
-    max_video_pixels: int = Field(4096 * 2304, ge=1, description="largest video frame, width times height")
-    frame_pixels: int = Field(768 * 28 * 28, ge=28 * 28, description="area that sampled frames are scaled down to")
-    max_frames: int = Field(32, ge=2, description="frames sampled from one video")
-    video_fps: float = Field(2.0, gt=0, description="frames sampled per second of video, up to max_frames")
-    video_timeout_s: float = Field(30.0, gt=0, description="longest time decoding one video may take")
-    max_pdf_bytes: Bytes = Field(50 * MIB, ge=1, description="largest PDF file")
-    max_pdf_pages: int = Field(200, ge=1, description="pages that a PDF may have")
-    pdf_page_pixels: int = Field(
-        2048 * 28 * 28, ge=28 * 28, le=50_000_000, description="area that a page of a PDF is drawn in"
-    )
-    pdf_timeout_s: float = Field(15.0, gt=0, description="longest time drawing one page of a PDF may take")
-    upload_dir: Annotated[Path | None, Usually("a private one that is removed at the end")] = Field(
-        None, description="folder for uploads; by default a private one that is removed at the end"
-    )
-    max_upload_bytes: Bytes = Field(4096 * MIB, ge=MIB, description="all uploads together; the oldest go first")
-    fetch_urls: Literal["off", "https"] = Field("https", description="whether images may be given as URLs")
-    fetch_hosts: Annotated[Commas, Usually("all")] = Field(
-        (), description="if given, only these hosts may be fetched from (comma-separated)"
-    )
-    fetch_timeout_s: float = Field(10.0, gt=0, description="longest time one download may take")
-
-
 class Keys(BaseModel):
     """Keys."""
 
@@ -223,10 +185,10 @@ class Keys(BaseModel):
     )
 
 
-GROUPS: tuple[type[BaseModel], ...] = (Listening, Model, Choosing, Serving, Access, Batching, Uploads, Keys)
+GROUPS: tuple[type[BaseModel], ...] = (Listening, Model, Choosing, Serving, Access, Batching, Uploads, Documents, Keys)
 
 
-class Settings(Listening, Model, Choosing, Serving, Access, Batching, Uploads, Keys, BaseSettings):
+class Settings(Listening, Model, Choosing, Serving, Access, Batching, Uploads, Documents, Keys, BaseSettings):
     """All of them, as one value that does not change while the program runs."""
 
     model_config = SettingsConfigDict(

@@ -14,7 +14,7 @@ import PIL.Image
 
 from qwen_demo.errors import MediaRefused, QwenDemoError
 from qwen_demo.models.pixels import seen_size
-from qwen_demo.types import Image, ModelInfo, Video
+from qwen_demo.types import Image, ModelInfo, Points, Video
 from qwen_demo.ui import gradio_internals
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.i18n.languages import Problem
@@ -37,6 +37,7 @@ class Attachment:
         frames: sampled frames of a clip, 0 for an image.
         view: path of the copy that browsers show, "" if there is none.
         problem: why it was refused.
+        views: of a point cloud or 3D model, 0 for others; `size` is that of each.
     """
 
     file: str
@@ -44,6 +45,7 @@ class Attachment:
     frames: int = 0
     view: str = ""
     problem: Problem | None = None
+    views: int = 0
     sent: tuple[int, int] | None = None
 
     @property
@@ -57,7 +59,7 @@ class Attachment:
 
     @property
     def is_image(self) -> bool:
-        return bool(self.view) and not self.frames
+        return bool(self.view) and not self.frames and not self.views
 
     def seen(self, model: ModelInfo, max_pixels: int | None) -> tuple[int, int]:
         """Width and height as the model sees it, (0, 0) if that is not known.
@@ -78,7 +80,7 @@ class Attachment:
     def tokens(self, model: ModelInfo, max_pixels: int | None) -> int:
         """In the prompt; 0 if that is not known."""
         width, height = self.seen(model, max_pixels)
-        return width * height // model.patch_pixels**2 * max(1, self.frames // TEMPORAL_PATCH)
+        return width * height // model.patch_pixels**2 * max(1, self.frames // TEMPORAL_PATCH, self.views)
 
 
 class Gallery:
@@ -116,10 +118,24 @@ class Gallery:
 
     async def _open(self, file: str) -> Attachment:
         medium = await self._reader.file(file)
+        if isinstance(medium, Points):
+            still = await asyncio.to_thread(sheet, medium)
+            size = medium.views[0].image.size
+            return Attachment(file, size, 0, await asyncio.to_thread(_save_view, still), views=len(medium.views))
         still = medium.raster.image()
         size, frames = (still.size, medium.raster.count) if isinstance(medium, Video) else (medium.size, 0)
         sent = medium.sent_size if isinstance(medium, Image) else None
         return Attachment(file, size, frames, await asyncio.to_thread(_save_view, still), sent=sent)
+
+
+def sheet(points: Points) -> PIL.Image.Image:
+    """All views of a point cloud or 3D model, three in a row."""
+    side = points.views[0].camera.side
+    columns = min(3, len(points.views))
+    made = PIL.Image.new("RGB", (side * columns, side * -(-len(points.views) // columns)), "white")
+    for index, view in enumerate(points.views):
+        made.paste(view.image.pixels, (index % columns * side, index // columns * side))
+    return made
 
 
 def _still_there(view: str) -> bool:

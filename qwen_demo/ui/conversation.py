@@ -1,18 +1,19 @@
 """Chat history as Gradio and programs write it -> messages for the service.
 
 Two spellings of a part are read: Gradio's (`text`, `file`) and OpenAI's (`text`, `image_url`,
-`video_url`). Files must lie where Gradio keeps uploads; anything else on the disk is refused.
+`video_url`, and `model_url` beside them). Files must lie where Gradio keeps uploads; anything else on the disk is refused.
 Notes that the page shows under answers are not part of the conversation and stay out.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from qwen_demo.errors import InvalidRequest
-from qwen_demo.media import Clip, MediaLoader, Page
-from qwen_demo.types import Image, Message, Part, Text, Video
+from qwen_demo.media import Clip, Kind, MediaLoader, Page, Viewing
+from qwen_demo.points.words import parts_of
+from qwen_demo.types import Image, Message, Part, Points, Text, Video
 from qwen_demo.ui import maths
 
 ROLES = ("system", "user", "assistant")
@@ -47,24 +48,26 @@ class Reader:
         parts = [content] if isinstance(content, str | dict) else content
         if not isinstance(parts, list | tuple):
             raise InvalidRequest("A message's content must be text or a list of parts.", field="messages")
-        read = [part for raw in parts if (part := await self._part(_plain(raw)))]
+        read = [part for raw in parts for part in await self._parts(_plain(raw))]
         if role == "assistant":
             read = [Text(maths.unmarked(part.text)) if isinstance(part, Text) else part for part in read]
         return Message(role, tuple(read))
 
-    async def _part(self, part: str | dict) -> Part | None:
+    async def _parts(self, part: str | dict) -> tuple[Part, ...]:
+        """One, none for an empty text, and of a point cloud or 3D model its views with what is said of them."""
         if isinstance(part, str):
-            return Text(part) if part else None
+            return (Text(part),) if part else ()
         kind = part.get("type") or next((key for key in ("text", "file", "path", "image_url") if key in part), None)
         if kind == "text":
-            return Text(str(part.get("text", ""))) if part.get("text") else None
-        if kind in ("image_url", "video_url"):
+            return (Text(str(part["text"])),) if part.get("text") else ()
+        if kind in ("image_url", "video_url", "model_url"):
             url = part.get(kind)
-            return await self.url(url.get("url", "") if isinstance(url, dict) else str(url))
+            wanted: Kind | None = "points" if kind == "model_url" else None
+            return parts_of(await self.url(url.get("url", "") if isinstance(url, dict) else str(url), wanted))
         if kind in ("file", "image", "video", "path"):
-            return await self.file(part if kind == "path" else part.get(kind))
+            return parts_of(await self.file(part if kind == "path" else part.get(kind)))
         raise InvalidRequest(
-            f"A message has a part of the type {kind!r}; it may be text, file, image_url or video_url.",
+            f"A message has a part of the type {kind!r}; it may be text, file, image_url, video_url or model_url.",
             field="messages",
         )
 
@@ -72,15 +75,25 @@ class Reader:
         """What an https: URL gives, not decoded. Raises `FetchRefused`."""
         return await self._loader.fetch_url(url)
 
-    async def url(self, url: str) -> Image | Video:
-        return await self._loader.load_url(url)
+    async def url(self, url: str, kind: Kind | None = None) -> Image | Video | Points:
+        return await self._loader.load_url(url, kind=kind)
 
     async def page(self, path: str, number: int) -> Page:
         """Page `number`, counted from 1, of an uploaded PDF or image. Raises `MediaRefused`."""
         return await self._loader.load_page(path, allowed_roots=self._roots, number=number)
 
-    async def file(self, file: Any, clip: Clip | None = None) -> Image | Video:
-        """`file` is Gradio's file data or a path that an upload gave; `clip` wants a video and says how it is sampled."""
+    async def bytes_of(self, path: str) -> bytes:
+        """An uploaded file as it is, for a collection. Raises `MediaRefused`."""
+        most = self._loader.settings.max_knowledge_file_bytes
+        return await self._loader.read_bytes(path, allowed_roots=self._roots, most=most)
+
+    async def file(self, file: Any, clip: Clip | Viewing | None = None) -> Image | Video | Points:
+        """What an upload holds.
+
+        Args:
+            file: Gradio's file data, or a path that an upload gave.
+            clip: wants a video or a point cloud, and says how it is sampled or shown.
+        """
         path = _plain(file).get("path") if not isinstance(file, str) else file
         if not isinstance(path, str) or not path:
             raise InvalidRequest(
@@ -88,8 +101,8 @@ class Reader:
             )
         if path.startswith(("http:", "https:", "data:")):
             return await self.url(path)
-        kind: Literal["video"] | None = "video" if clip else None
-        if self._frames and (clip is None or clip.max_frames is None):
+        kind: Kind | None = "video" if isinstance(clip, Clip) else "points" if clip else None
+        if self._frames and not isinstance(clip, Viewing) and (clip is None or clip.max_frames is None):
             clip = replace(clip or Clip(), max_frames=self._frames())
         return await self._loader.load_path(path, allowed_roots=self._roots, kind=kind, clip=clip)
 

@@ -7,17 +7,47 @@ from typing import Any
 import gradio as gr
 
 from qwen_demo.errors import InvalidRequest, QwenDemoError
+from qwen_demo.knowledge.knowledge import Knowledge
 from qwen_demo.service.service import Service
 from qwen_demo.types import Sampling, TextDelta
 from qwen_demo.ui.chat import chat_request, paced
 from qwen_demo.ui.conversation import Reader, names_files
+from qwen_demo.ui.panels.knowledge.knowledge import boxes_of, owner_of
 
 
 class Endpoints:
     """The public functions. Their names, parameters and docstrings are the API."""
 
-    def __init__(self, service: Service, reader: Reader):
-        self._service, self._reader = service, reader
+    def __init__(self, service: Service, reader: Reader, knowledge: Knowledge):
+        self._service, self._reader, self._knowledge = service, reader, knowledge
+
+    async def search_documents(
+        self, request: gr.Request, collection: str, query: str, top_k: int = 5
+    ) -> list[dict[str, Any]]:
+        """Find the pages of your own documents that answer a question best.
+
+        Args:
+            collection: The name of a collection of documents.
+            query: What to look for.
+            top_k: How many pages at most (1 to 50).
+        """
+        if self._service.settings.page_users_file and not request.username:
+            # A key that came by MCP is not told here: nobody's collections are searched for it.
+            raise gr.Error("Search with a key at POST /v1/knowledge/COLLECTION/search.", print_exception=False)
+        try:
+            hits = await self._knowledge.search(owner_of(request), collection, query, max(1, int(top_k)))
+        except QwenDemoError as error:
+            raise gr.Error(str(error), title=error.code, print_exception=False) from error
+        return [
+            {
+                "file": hit.page.file,
+                "page": hit.page.number,
+                "score": hit.score,
+                "text": hit.text,
+                "boxes": boxes_of(hit.marked),
+            }
+            for hit in hits
+        ]
 
     async def ask(
         self,
@@ -31,11 +61,11 @@ class Endpoints:
         max_pixels: int | None = None,
         system_prompt: str = "",
     ) -> AsyncGenerator[str, None]:
-        """Ask one question about one image or video, or about none. The answer grows; the last value is all of it.
+        """Ask one question about one file or none. The answer grows; the last value is all of it.
 
         Args:
             question: What to ask.
-            image: An image or video file, or none.
+            image: An image, a video, a point cloud or 3D model as a file, or none.
             temperature: 0 always takes the likeliest word; higher is freer (0 to 2).
             max_new_tokens: The answer ends after this many tokens.
             top_p: Choose among the likeliest words that together have this probability.
@@ -69,7 +99,8 @@ class Endpoints:
         Args:
             messages: {"role": "user" or "assistant", "content": text or a list of parts}. A part is
                 {"type": "text", "text": ...}, {"type": "file", "file": handle_file(...)} or
-                {"type": "image_url", "image_url": {"url": "https://... or data:..."}}.
+                {"type": "image_url", "image_url": {"url": "https://... or data:..."}}, and the same with
+                video_url and model_url.
             temperature: 0 always takes the likeliest word; higher is freer (0 to 2).
             max_new_tokens: The answer ends after this many tokens.
             top_p: Choose among the likeliest words that together have this probability.

@@ -26,13 +26,20 @@ VIDEOS = {
     ".mkv": "video/x-matroska",
     ".avi": "video/x-msvideo",
 }
+MODELS = {
+    **dict.fromkeys((".ply", ".pcd", ".las", ".laz", ".xyz", ".pts"), "application/octet-stream"),
+    ".glb": "model/gltf-binary",
+    ".gltf": "model/gltf+json",
+    ".obj": "model/obj",
+    ".stl": "model/stl",
+}
 # For Gradio's `file_types`, which looks at the endings in either case. Other images and videos pass by their type.
 IMAGE_FILES = ["image", *IMAGES]
 DOCUMENT_FILES = [".pdf", *IMAGE_FILES]
-MEDIA_FILES = ["image", "video", *IMAGES, *VIDEOS]
+MEDIA_FILES = ["image", "video", *IMAGES, *VIDEOS, *MODELS]
 
 
-_UNSHOWN = ("image/tiff", "image/heic")
+_UNSHOWN = ("image/tiff", "image/heic", *MODELS.values())
 
 
 def shown_type(name: str) -> str | None:
@@ -43,4 +50,4 @@ def shown_type(name: str) -> str | None:
 
 def media_type(name: str) -> str | None:
     """By the ending of a file's name; None for one that is not in the table."""
-    return (IMAGES | VIDEOS).get(Path(name).suffix.lower())
+    return (IMAGES | VIDEOS | MODELS).get(Path(name).suffix.lower())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from qwen_demo.errors import QwenDemoError
+from qwen_demo.knowledge.knowledge import Knowledge
 from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.service import Service
 from qwen_demo.ui import assets, chat, controls, gradio_internals, render
@@ -25,6 +26,9 @@ from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
 from qwen_demo.ui.panels.editing import editing
+from qwen_demo.ui.panels.knowledge import knowledge as knowledge_panel
+from qwen_demo.ui.panels.knowledge import sources
+from qwen_demo.ui.panels.knowledge.knowledge import owner_of
 from qwen_demo.ui.panels.preview import preview
 from qwen_demo.ui.set_chips import set_chips
 
@@ -53,10 +57,12 @@ class PageWidgets:
     share: share.ShareWidgets
     clock: gr.Timer
     panels: panel_tabs.PanelWidgets
+    collection: gr.Dropdown
+    sources: gr.HTML
 
 
 def build_page(
-    services: Sequence[Service], reader: Reader, menu: ModelMenu | None = None
+    services: Sequence[Service], reader: Reader, menu: ModelMenu | None, knowledge: Knowledge
 ) -> gradio_internals.LocalizedBlocks:
     """The Blocks to mount; the first service answers, a second is there to be compared with, `menu` changes the model."""
     service = services[0]
@@ -64,12 +70,12 @@ def build_page(
     gradio_internals.guard(page.demo)
     with page.demo:
         # First, so that no handler of the page takes the names of the public endpoints.
-        _publish(service, reader)
+        _publish(service, reader, knowledge)
         _wire_status(page, service)
         model_menu.wire(page.models, menu, page.demo)
         gallery = Gallery(reader)
         previews = preview.Preview(service, gallery)
-        _wire_chat(page, service, reader, previews, gallery, menu)
+        _wire_chat(page, service, reader, previews, gallery, menu, knowledge)
         preview.wire(page.preview, previews, page.chatbot, page.question)
         _wire_images(page, service, reader)
         draft.wire(page.question, page.demo)
@@ -77,22 +83,20 @@ def build_page(
         labels.translate_on_load(page.demo)
         filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema)
         panel_tabs.wire(page.panels, filled_in, services, reader)
+        knowledge_panel.wire(page.panels.knowledge, knowledge, reader, page.panels.knowledge_tab)
+        sources.wire(page.collection, page.sources, knowledge, page.demo.load, page.panels.knowledge.view.change)
     return page.demo
 
 
 def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets:
-    settings = service.settings
+    settings, visitors = service.settings, catalogues.words("en", visitor=True)
     with gradio_internals.LocalizedBlocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, UPLOADS_KEPT_S)
     ) as demo:
         with layout.header():
             models = model_menu.draw(menu)
             connected = connection.draw()
-            badge = gr.HTML(
-                render.badge(service.status(), catalogues.words("en", visitor=True)).html,
-                elem_id="badge",
-                padding=False,
-            )
+            badge = gr.HTML(render.badge(service.status(), visitors).html, elem_id="badge", padding=False)
             layout.buttons("header-end", "side", "theme", "settings")
             assets.view("language", catalogues.NAMES, texts.LANGUAGE)
         clock = gr.Timer(1.0)
@@ -104,10 +108,12 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                     chatbot = controls.draw_chat()
                     edited = editing.draw()
                     chips = set_chips.draw()
+                    collection = sources.draw_switch()
                     question = controls.draw_question()
                     gr.Markdown(texts.CAN_BE_WRONG, elem_id="can-be-wrong")
                 with layout.drawer("side", texts.SEEN):
                     views = preview.draw()
+                cited = sources.draw()
             beside = panel_tabs.draw(tabs, settings, engines)
         with layout.drawer("settings", texts.SETTINGS):
             budget = context.draw_budget()
@@ -118,11 +124,11 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                 camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
             sharing = share.draw()
             with gr.Accordion(texts.ABOUT, open=False):
-                about = gr.Markdown(render.about(service.status(), catalogues.words("en", visitor=True)))
+                about = gr.Markdown(render.about(service.status(), visitors))
         previews = preview.with_budget(views, budget)
     gradio_internals.localize_labels(demo)
     return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, chips,
-                       options, kept, connected, edited, sharing, clock, beside)  # fmt: skip
+                       options, kept, connected, edited, sharing, clock, beside, collection, cited)  # fmt: skip
 
 
 def _wire_status(page: PageWidgets, service: Service) -> None:
@@ -133,12 +139,8 @@ def _wire_status(page: PageWidgets, service: Service) -> None:
         return badge.html, render.about(service.status(), words), _recheck(badge), slider
 
     outputs = [page.badge, page.about, page.clock, page.preview.budget]
-    for event in (
-        page.demo.load,
-        page.clock.tick,
-        page.connection.back,
-        *([page.models.changed] if page.models else ()),
-    ):
+    changed = [page.models.changed] if page.models else []
+    for event in (page.demo.load, page.clock.tick, page.connection.back, *changed):
         event(status, None, outputs, **UNQUEUED)
 
 
@@ -155,9 +157,22 @@ def _status_after_answer(service: Service, words: languages.Words) -> tuple:
     return (gr.skip(), gr.skip()) if badge.recheck_s is None else (badge.html, _recheck(badge))
 
 
-def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: preview.Preview, gallery: Gallery, menu):
+def _wire_chat(
+    page: PageWidgets, service: Service, reader: Reader, previews: preview.Preview, gallery: Gallery, menu, knowledge
+):
     async def respond(
-        request: gr.Request, history, budget, items, temperature, length, top_p, penalty, seed, system, schema
+        request: gr.Request,
+        history,
+        budget,
+        items,
+        collection,
+        temperature,
+        length,
+        top_p,
+        penalty,
+        seed,
+        system,
+        schema,
     ) -> AsyncGenerator:
         words = words_for(request)
         sampling = generation_params.sampling_of(temperature, length, top_p, penalty, seed, schema)
@@ -165,17 +180,19 @@ def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: pr
         choices = chat.Choices(sampling, system, max_pixels, context.off_files(items, history))
         answer_preview = previews.of_answer(history, budget, items, words)
         saver = conversations.Saver(history)
-        async with aclosing(chat.answer(history, choices, service, reader, words)) as steps:
+        asked = sources.asked(service, knowledge, owner_of(request), collection)
+        async with aclosing(chat.answer(history, choices, asked, reader, words)) as steps:
             async for step in steps:
                 views = await answer_preview.update(step.text, step.finished)
                 kept = saver.update(step)
-                yield step.history, *views, kept, gr.skip(), gr.skip()
+                yield step.history, *views, kept, gr.skip(), gr.skip(), gr.skip()
         # In this event, not one of its own: that could end after a later one and bring back an old conversation.
         # The views are given again: Gradio would mix "no change" into the value that it streamed last.
         history = step.history
         if step.finished:
             history = instead.with_button(history, step.text, menu, words, doubtful=step.doubtful)
-        yield history, *views, conversations.save(step.history), *_status_after_answer(service, words)
+        cited = asked.sources() if isinstance(asked, sources.FromCollection) else {}
+        yield history, *views, conversations.save(step.history), *_status_after_answer(service, words), cited
 
     def take(question, history, request: gr.Request):
         asked = chat.ask(history, question)
@@ -214,8 +231,8 @@ def _wire_chat(page: PageWidgets, service: Service, reader: Reader, previews: pr
     answering = [
         event.success(
             respond,
-            [page.chatbot, page.preview.budget, page.preview.context, *page.options],
-            [page.chatbot, page.preview.viewer, page.preview.context, page.kept, page.badge, page.clock],
+            [page.chatbot, page.preview.budget, page.preview.context, page.collection, *page.options],
+            [page.chatbot, page.preview.viewer, page.preview.context, page.kept, page.badge, page.clock, page.sources],
             **PRIVATE,
             concurrency_id="answers",
         )
@@ -263,8 +280,9 @@ def _wire_images(page: PageWidgets, service: Service, reader: Reader) -> None:
         event(add_from_url, [page.question, page.url], [page.question, page.url], **PRIVATE)
 
 
-def _publish(service: Service, reader: Reader) -> None:
-    endpoints = Endpoints(service, reader)
+def _publish(service: Service, reader: Reader, knowledge: Knowledge) -> None:
+    endpoints = Endpoints(service, reader, knowledge)
+    gr.api(endpoints.search_documents, api_name="search_documents")
     for function in (endpoints.ask, endpoints.chat):
         gr.api(function, api_name=function.__name__, concurrency_id="answers")
 

@@ -17,7 +17,7 @@ from qwen_demo.http.errors import UNSUPPORTED
 from tests.conftest import ROOT
 
 ITEMS = (items.MessageItem, items.CallItem, items.CallOutputItem, items.ReasoningItem, items.ItemReference)
-PARTS = (parts.TextPart, parts.RefusalPart, parts.ImagePart, parts.VideoPart)
+PARTS = (parts.TextPart, parts.RefusalPart, parts.ImagePart, parts.VideoPart, parts.ModelPart, parts.FilePart)
 BOTH = (CommonFields, OtherServersFields)
 REQUESTS = {
     "`POST /v1/chat/completions`": (ChatCompletionRequest,),

@@ -12,8 +12,11 @@ from tests.api.conftest import App
 
 
 @pytest.fixture(scope="module")
-def app():
-    settings = Settings(warmup=False, canary_s=0, grace_s=1, fetch_urls="off", max_request_bytes=200_000)
+def app(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("knowledge")
+    settings = Settings(
+        knowledge_dir=folder, warmup=False, canary_s=0, grace_s=1, fetch_urls="off", max_request_bytes=200_000
+    )
     app = App(settings, Script(["one ", "two"]))
     yield app
     app.stop()
@@ -26,7 +29,12 @@ def document(app):
 
 OPERATIONS = ("POST /v1/chat/completions", "POST /v1/responses", "GET /v1/responses/{id}",
               "DELETE /v1/responses/{id}", "POST /inference", "GET /v1/models", "GET /v1/models/{name}",
-              "GET /health", "GET /ready", "GET /metrics")  # fmt: skip
+              "GET /health", "GET /ready", "GET /metrics", "GET /v1/knowledge",
+              *(f"{method} /v1/knowledge/{{collection}}{rest}" for method, rest in (
+                  ("GET", ""), ("DELETE", ""), ("POST", ""), ("POST", "/search"), ("POST", "/files"), ("GET", "/files"),
+                  ("GET", "/files/{file}"), ("DELETE", "/files/{file}"), ("GET", "/files/{file}/pages/{page}"))))  # fmt: skip
+# Its path is made up as well, and what is no name for a collection makes none.
+MAKES = "POST /v1/knowledge/{collection}/files"
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -90,7 +98,7 @@ def test_every_answer_is_documented_and_none_is_a_failure(document, name, mode, 
         check = hypothesis.example(case=plain)(check)
     check()
     # Names of models are made up and no response is stored: none is found.
-    assert {400 if mode.is_negative else 404 if "{" in name else 200} <= seen
+    assert {400 if mode.is_negative or name == MAKES else 404 if "{" in name else 200} <= seen
 
 
 def test_no_operation_is_left_out(document):

@@ -65,3 +65,17 @@ def test_it_reads_a_result_of_this_repository(tmp_path, monkeypatch, capsys):
         if row["users"] >= 8:
             assert row["tokens/s, simulated"] == pytest.approx(row["tokens/s, measured"], rel=0.2)
     assert "per million tokens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["engine-embedded-fp32-*", "gpu-7b-nf4-*", "gpu-7b-bf16-*"])
+def test_each_measured_row_is_played_within_a_tenth_also_by_rates_made_without_it(name):
+    (path,) = (ROOT / "benchmarks" / "results").glob(f"{name}.json")
+    record = json.loads(path.read_text())
+    found, tokens = machine.crowds(record)
+    rows = [row for row in found if row["engine"] == "batching"]
+    for row in capacity.again(record, capacity.rates(record, "batching"), "batching"):
+        assert row["tokens/s, simulated"] == pytest.approx(row["tokens/s, measured"], rel=0.1)
+    for left_out in rows[1:-1]:
+        others = {"options": {"tokens": str(tokens)}, "rows": [row for row in rows if row is not left_out]}
+        played = capacity.crowd(capacity.rates(others, "batching"), left_out["users"], tokens)
+        assert played["tokens_per_s"] == pytest.approx(left_out["tokens_per_s"], rel=0.1)

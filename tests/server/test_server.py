@@ -144,8 +144,9 @@ def test_a_file_that_is_no_image_is_told(client, tmp_path):
         client.predict(question="What?", image=handle_file(str(tmp_path / "scripted.png")), api_name="/ask")
 
 
-def test_only_the_two_endpoints_are_public(client):
-    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/ask", "/chat"}
+def test_only_three_endpoints_are_public(client):
+    endpoints = set(client.view_api(return_format="dict")["named_endpoints"])
+    assert endpoints == {"/ask", "/chat", "/search_documents"}
 
 
 def test_the_api_page_describes_each_parameter(client):

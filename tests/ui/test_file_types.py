@@ -8,7 +8,7 @@ from gradio_client.utils import is_valid_file
 from playwright.sync_api import expect
 
 from qwen_demo.types import Image, Video
-from qwen_demo.ui.file_types import DOCUMENT_FILES, IMAGE_FILES, IMAGES, MEDIA_FILES, VIDEOS, media_type
+from qwen_demo.ui.file_types import DOCUMENT_FILES, IMAGE_FILES, IMAGES, MEDIA_FILES, MODELS, VIDEOS, media_type
 from tests import hostile
 from tests.hostile_clips import clip
 from tests.ui.steps import answered, tab
@@ -21,12 +21,12 @@ def bare_system(monkeypatch):
     monkeypatch.setattr("mimetypes.guess_type", lambda *_, **__: (None, None))
 
 
-@pytest.mark.parametrize("ending", [*IMAGES, *VIDEOS])
+@pytest.mark.parametrize("ending", [*IMAGES, *VIDEOS, *MODELS])
 def test_each_ending_is_taken_in_either_case_without_the_systems_table(bare_system, ending):
     for name in (f"a{ending}", f"IMG_0001{ending.upper()}", f"a.b{ending.title()}"):
         assert is_valid_file(name, MEDIA_FILES)
         assert is_valid_file(name, IMAGE_FILES) == is_valid_file(name, DOCUMENT_FILES) == (ending in IMAGES)
-        assert media_type(name) == (IMAGES | VIDEOS)[ending]
+        assert media_type(name) == (IMAGES | VIDEOS | MODELS)[ending]
 
 
 def test_other_files_are_not(bare_system):

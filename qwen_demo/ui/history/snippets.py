@@ -171,7 +171,9 @@ def _message(turn: Turn, url) -> dict:
 def _part(part: str | File, url) -> dict:
     if isinstance(part, str):
         return {"type": "text", "text": part}
-    kind = "video_url" if media_type(part).startswith("video/") else "image_url"
+    found = media_type(part)
+    models = file_types.MODELS.values()
+    kind = "video_url" if found.startswith("video/") else "model_url" if found in models else "image_url"
     return {"type": kind, kind: {"url": url(part)}}
 
 

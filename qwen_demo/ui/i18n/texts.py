@@ -204,6 +204,8 @@ TOKENS_PER_SECOND = COUNTS["speed"]
 TAB_CHAT = "Chat"
 TAB_VIDEO = "Video"
 TAB_DOCUMENTS = "Documents"
+TAB_POINTS = "3D"
+TAB_KNOWLEDGE = "Knowledge"
 TAB_TASKS = "Tasks"
 TAB_CAMERA = "Camera"
 TAB_COMPARE = "Compare"
@@ -306,6 +308,7 @@ TASK_TITLES = {
     "document": "Parse a document",
     "video": "Events of a video",
     "gui": "Find a GUI element",
+    "room": "Find things in space",
 }
 TASKS = {
     "title": "What it can do",
@@ -315,8 +318,40 @@ TASKS = {
     "schema": "with a JSON schema",
     "video": "in the Video tab",
     "documents": "in the Documents tab",
+    "points": "in the 3D tab",
     "titles": TASK_TITLES,
 }
+
+POINTS_FILE = "Point cloud or 3D model"
+POINTS_VIEWS = "What the model sees"
+POINTS_MODEL = "To turn it"
+POINTS_QUESTION = "Question about the scene"
+POINTS_QUESTION_VALUE = "Where is each object? Mark it in every view that shows it, in JSON."
+POINTS_ANSWER = "Answer"
+POINTS_UP = "Up"
+POINTS_UP_AUTO = "found"
+POINTS_CUT = "Left out"
+POINTS_CUTS = {"none": "nothing", "floor": "the floor", "ceiling": "the ceiling", "both": "floor and ceiling"}
+POINTS_COUNT = "Views"
+POINTS_SIDE = "Pixels of a side"
+POINTS_THINGS = "Marked things, in the data's own unit"
+POINTS_FILES = "As JSON and CSV"
+NO_POINTS = "Choose a point cloud or 3D model first."
+
+
+POINTS_NOTE = {
+    "points": "{count:,} points{rest}. The views cost {tokens:,} tokens.",
+    "triangles": "{count:,} triangles{rest}. The views cost {tokens:,} tokens.",
+    "left_out": "; {left_out:,} that were no numbers or lay far off are left out",
+}
+
+
+def points_note(points: int, triangles: int, left_out: int, tokens: int) -> str:
+    rest = POINTS_NOTE["left_out"].format(left_out=left_out) if left_out else ""
+    return POINTS_NOTE["triangles" if triangles else "points"].format(
+        count=triangles or points, rest=rest, tokens=tokens
+    )
+
 
 NO_TASK = "There is no such task."
 CAMERA_QUESTION = "Question, asked of every image"
@@ -554,3 +589,22 @@ CHIPS = {
 DROP = {"drop": "Drop it here to ask about it"}
 CAN_BE_WRONG = "Answers can be wrong. Check what matters."
 UNSURE = "The model is unsure of this answer."
+
+# Collections of documents.
+COLLECTION = "Collection"
+COLLECTION_FILES = "Drop PDF, images, text or Office files"
+COLLECTION_SEARCH = "Search in this collection"
+COLLECTION_FIND = "Search"
+NO_COLLECTION = "The model alone"
+ASK_WITH = "Answer from"
+COLLECTIONS = {
+    "empty": "No collections yet. Drop files to make one.",
+    "reading": "{done} of {pages} pages read",
+    "ready": "{pages} pages",
+    "failed": "cannot be read",
+    "remove": "Remove {name}",
+    "sure": "Remove {name} with all its files?",
+    "page": "page {page}",
+    "nothing": "Nothing found.",
+}
+SOURCES = {"heading": "Sources", "page": "page {page}"}

@@ -1,7 +1,8 @@
-"""The tabs beside the chat: tasks, video, documents, comparing, live camera. Draws them and wires them to the chat."""
+"""The tabs beside the chat: tasks, video, documents, 3D, comparing, live camera. Draws them and wires them to the chat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
@@ -14,6 +15,8 @@ from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.panels.camera import camera
 from qwen_demo.ui.panels.compare import compare
 from qwen_demo.ui.panels.documents import documents
+from qwen_demo.ui.panels.knowledge import knowledge as knowledge_panel
+from qwen_demo.ui.panels.points import points
 from qwen_demo.ui.panels.tasks import tasks
 from qwen_demo.ui.panels.video import video
 
@@ -30,6 +33,9 @@ class PanelWidgets:
     video: video.VideoWidgets
     documents_tab: gr.Tab
     documents: documents.DocumentWidgets
+    points: points.PointsWidgets
+    knowledge_tab: gr.Tab
+    knowledge: knowledge_panel.KnowledgeWidgets
     compare_tab: gr.Tab
     compare: compare.CompareWidgets
     camera: camera.CameraWidgets
@@ -55,11 +61,17 @@ def draw(tabs: gr.Tabs, settings: Settings, engines: int) -> PanelWidgets:
         clip = video.draw(settings)
     with gr.Tab(texts.TAB_DOCUMENTS, id="documents") as documents_tab:
         pages = documents.draw()
+    with gr.Tab(texts.TAB_POINTS, id="points"):
+        models = points.draw(settings)
+    with gr.Tab(texts.TAB_KNOWLEDGE, id="knowledge") as knowledge_tab:
+        shelves = knowledge_panel.draw()
     with gr.Tab(texts.TAB_COMPARE, id="compare") as compare_tab:
         pair = compare.draw(settings, engines)
     with gr.Tab(texts.TAB_CAMERA, id="camera"):
         stills = camera.draw()
-    return PanelWidgets(tabs, tasks_tab, cards, clip, documents_tab, pages, compare_tab, pair, stills)
+    return PanelWidgets(
+        tabs, tasks_tab, cards, clip, documents_tab, pages, models, knowledge_tab, shelves, compare_tab, pair, stills
+    )
 
 
 def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], reader: Reader) -> None:
@@ -67,6 +79,7 @@ def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], r
     service = services[0]
     video.wire(panels.video, service, reader)
     documents.wire(panels.documents, service, reader)
+    points.wire(panels.points, service, reader)
     compare.wire(panels.compare, services, reader)
     camera.wire(panels.camera, service, reader)
     _wire_tasks(panels, chat, service)
@@ -87,20 +100,30 @@ def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> No
     clip_outputs = [clip.player, clip.question]
     page_outputs = [pages.file, pages.task, pages.prompt]
 
+    model_outputs = [panels.points.file, panels.points.question]
+    groups: tuple[list[Any], ...] = (chat_outputs, clip_outputs, page_outputs, model_outputs)
+
     def pick(event: gr.EventData, request: gr.Request):
         task = tasks.pick(event_data(event), words_for(request))
-        opened = gr.Tabs(selected=task.tab)
-        if task.tab == "video":
-            return opened, gr.skip(), gr.skip(), gr.skip(), task.paths[0], task.prompt, gr.skip(), gr.skip(), gr.skip()
-        if task.tab == "documents":
-            page = task.paths[0], task.kind, task.prompt
-            return opened, gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip(), *page
-        question = {"text": task.prompt, "files": task.paths}
-        length = min(task.tokens, service.settings.max_new_tokens)
-        return opened, question, length, task.schema, *[gr.skip()] * 5
+        filled = {
+            "chat": lambda: (
+                {"text": task.prompt, "files": task.paths},
+                min(task.tokens, service.settings.max_new_tokens),
+                task.schema,
+            ),
+            "video": lambda: (task.paths[0], task.prompt),
+            "documents": lambda: (task.paths[0], task.kind, task.prompt),
+            "points": lambda: (task.paths[-1], task.prompt),
+        }
+        given = filled[task.tab]()
+        rest = [
+            given if tab == task.tab else [gr.skip()] * len(group) for tab, group in zip(filled, groups, strict=True)
+        ]
+        return gr.Tabs(selected=task.tab), *[value for values in rest for value in values]
 
     def cards(request: gr.Request):
         return tasks.cards(service, words_for(request))
 
-    panels.tasks.pick(pick, None, [panels.tabs, *chat_outputs, *clip_outputs, *page_outputs], **UNQUEUED)
+    outputs = [widget for group in groups for widget in group]
+    panels.tasks.pick(pick, None, [panels.tabs, *outputs], **UNQUEUED)
     panels.tasks_tab.select(cards, None, panels.tasks, **UNQUEUED)

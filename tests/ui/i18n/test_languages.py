@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import Request
 
 from qwen_demo.errors import EngineFailed, MediaRefused, QwenDemoError
-from qwen_demo.media import images, pdf, videos
+from qwen_demo.media import images, pdf, points, videos
 from qwen_demo.media.sniff import check_bytes, refusal_of_format
 from qwen_demo.settings import Settings
 from qwen_demo.ui import examples
@@ -74,7 +74,8 @@ def test_options_are_told_on_the_servers_own_machine_alone(host, visitor):
 
 
 def test_every_sentence_of_the_program_has_a_chinese_one_with_the_same_values():
-    texts_of_code, sentences = set(), {*images._REFUSALS.values(), *pdf._REFUSALS.values(), *videos._REFUSALS.values()}
+    refusals = [words for kind in (images, pdf, points, videos) for words in kind._REFUSALS.values()]
+    texts_of_code, sentences = set(), set(refusals)
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

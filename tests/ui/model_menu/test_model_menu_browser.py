@@ -54,7 +54,8 @@ def choose_other(page):
     row(page, "Other-VL").get_by_role("button").click()
 
 
-def test_a_model_is_fetched_paused_resumed_and_takes_over(opened, app, hub):
+@pytest.mark.slow
+def test_a_model_is_fetched_paused_resumed_and_takes_over(app, opened, hub):
     hub.slow.add(LARGE)
     page = opened(app)
     expect(menu(page).locator("summary")).to_contain_text("Embedded demo model")
@@ -90,7 +91,7 @@ def test_a_model_is_fetched_paused_resumed_and_takes_over(opened, app, hub):
 
 
 @pytest.mark.parametrize("opened", ["phone"], indirect=True)
-def test_on_a_phone_the_header_has_room_for_the_menu_and_all_its_buttons(opened, app):
+def test_on_a_phone_the_header_has_room_for_the_menu_and_all_its_buttons(app, opened):
     page = opened(app)
     expect(menu(page).locator("summary")).to_be_in_viewport(ratio=1)
     for button in page.locator("#header button:visible").all():
@@ -100,7 +101,7 @@ def test_on_a_phone_the_header_has_room_for_the_menu_and_all_its_buttons(opened,
     page.screenshot(path=SCREENSHOTS / "models-phone.png")
 
 
-def test_a_cancelled_download_leaves_nothing(opened, app, hub, tmp_path):
+def test_a_cancelled_download_leaves_nothing(app, opened, hub, tmp_path):
     hub.slow.add(LARGE)
     page = opened(app)
     open_menu(page)
@@ -156,7 +157,8 @@ FAULTS = {
 }
 
 
-def test_each_reason_why_a_model_cannot_be_used_is_said_and_the_present_one_goes_on(opened, app, hub):
+@pytest.mark.slow
+def test_each_reason_why_a_model_cannot_be_used_is_said_and_the_present_one_goes_on(app, opened, hub):
     page = opened(app)
     open_menu(page)
     expect(row(page, "Other-VL")).to_contain_text("to the first word")
@@ -180,7 +182,7 @@ def test_each_reason_why_a_model_cannot_be_used_is_said_and_the_present_one_goes
     expect(menu(page).locator("summary")).to_contain_text("Other-VL")
 
 
-def test_one_click_at_an_answer_leads_to_the_other_models_answer(opened, app, hub):
+def test_one_click_at_an_answer_leads_to_the_other_models_answer(app, opened, hub):
     hub.slow.add(LARGE)
     page = opened(app)
     ask(page, "What is this?")

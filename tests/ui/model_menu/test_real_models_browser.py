@@ -36,7 +36,7 @@ def server(tmp_path):
         yield server
 
 
-def test_one_click_leads_from_a_photograph_that_is_beyond_it_to_the_other_models_answer(opened, server, tmp_path):
+def test_one_click_leads_from_a_photograph_that_is_beyond_it_to_the_other_models_answer(server, opened, tmp_path):
     noise = random.Random(7).randbytes(96 * 96 * 3)
     PIL.Image.frombytes("RGB", (96, 96), noise).resize((336, 336)).save(tmp_path / "photo.png")
     page = opened(server)

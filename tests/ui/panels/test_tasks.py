@@ -86,7 +86,7 @@ def test_there_is_a_preset_for_each_kind_of_task_and_its_files_are_ours():
     assert {task.key for task in WORKING} == set(TRUTHS)
     for task in tasks.TASKS:
         assert task.files and all((FOLDER / name).exists() for name in task.files)
-        assert task.tab in ("chat", "video", "documents")
+        assert task.tab in ("chat", "video", "documents", "points")
 
 
 async def test_marks_depend_on_the_model_that_answers(service):

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.points.words import parts_of
 from qwen_demo.sentences import Sentence
 from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Message, Sampling, Text
@@ -55,7 +56,7 @@ async def answers(
         # A data URL alone: what this event names is opened here, and nowhere else.
         if not isinstance(image, str) or not image.startswith("data:image/"):
             raise InvalidRequest(Sentence("The camera gave no image."))
-        parts = (await reader.url(image), Text(question.strip() or words.CAMERA_QUESTION_VALUE))
+        parts = (*parts_of(await reader.url(image, "image")), Text(question.strip() or words.CAMERA_QUESTION_VALUE))
         most = min(MAX_ANSWER_TOKENS, service.settings.max_new_tokens)
         return ChatRequest((Message("user", parts),), Sampling(max_new_tokens=most))
 

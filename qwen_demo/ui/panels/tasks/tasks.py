@@ -32,7 +32,7 @@ class Preset:
         prompt: the question, as the model reads it.
         files: in `examples/`; the first stands on the card.
         embedded: whether the embedded model answers it rightly.
-        tab: where it is asked: chat, video or documents.
+        tab: where it is asked: chat, video, documents or points.
         schema: JSON schema that the answer follows, as text; "" for none.
         tokens: longest answer.
         kind: for documents, which of the panel's tasks.
@@ -71,6 +71,13 @@ TASKS = (
         tab="video",
     ),
     Preset("gui", 'Where is the "Save" button? Output its point_2d in JSON.', ("gui.png",), embedded=False, tokens=128),
+    Preset(
+        "room",
+        "Where is each object? Mark it in every view that shows it, in JSON.",
+        ("room.png", "room.glb"),
+        embedded=False,
+        tab="points",
+    ),
 )
 
 

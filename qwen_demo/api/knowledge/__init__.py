@@ -1,0 +1,1 @@
+"""Collections of documents: their routes, and answers from them."""

@@ -1,0 +1,97 @@
+"""The SQLite file of a collection: its tables, and opening it so that neither a kill nor a second process hurts it.
+
+Every change is one transaction of write-ahead logging: what was not committed is not there, and readers wait for nobody.
+"""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from qwen_demo.errors import DiskFull, EngineFailed, QwenDemoError
+
+VERSION = 1
+_BUSY_S = 15.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, size INTEGER NOT NULL,
+    state TEXT NOT NULL, pages INTEGER NOT NULL DEFAULT 0, problem TEXT NOT NULL DEFAULT '', added REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS pages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    number INTEGER NOT NULL, problem TEXT NOT NULL DEFAULT '', words INTEGER NOT NULL, UNIQUE (file, number));
+CREATE TABLE IF NOT EXISTS passages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, page INTEGER NOT NULL REFERENCES pages ON DELETE CASCADE,
+    text TEXT NOT NULL, box TEXT);
+CREATE INDEX IF NOT EXISTS passages_of_page ON passages (page);
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (body, tokenize = "unicode61 remove_diacritics 0", detail = column);
+"""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """For any thread, one at a time.
+
+    Raises:
+        sqlite3.DatabaseError: damaged.
+        EngineFailed: of a newer version of the program.
+    """
+    database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute("PRAGMA cache_size = -16384")
+        found = database.execute("PRAGMA user_version").fetchone()[0]
+        if found > VERSION:
+            raise EngineFailed("This collection was made by a newer version of this program.")
+        if found < VERSION:
+            database.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+@contextlib.contextmanager
+def changing(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One transaction: all of it or nothing. Raises `DiskFull`."""
+    with disk_full_in_words():
+        _begin(database)
+        try:
+            yield database
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+
+
+def _begin(database: sqlite3.Connection) -> None:
+    """Another process may have it longer than SQLite itself waits."""
+    until = time.monotonic() + 4 * _BUSY_S
+    while True:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+
+
+@contextlib.contextmanager
+def disk_full_in_words() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
+            raise _disk_full() from error
+        raise
+    except OSError as error:
+        if error.errno in DiskFull.numbers:
+            raise _disk_full() from error
+        raise
+
+
+def _disk_full() -> QwenDemoError:
+    return DiskFull()

@@ -1,0 +1,145 @@
+"""Untrusted files -> the texts of their pages, with the places that a file tells: limits, refusals in words.
+
+PDF and Office files are read in decoders (`pdf_text_decoder.py`, `office_decoder.py`), some pages at a time, so that
+a long file shows how far it is and can be left. Plain text and Markdown are cut into pages here.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from qwen_demo.errors import MediaRefused
+from qwen_demo.media.content import Content
+from qwen_demo.media.decoding import Context, RefusedByDecoder, refused_in_words, unrefused
+from qwen_demo.media.jobs import Task
+from qwen_demo.sentences import Sentence
+from qwen_demo.settings import MIB, Settings
+
+DECODER_MEMORY = 768 * MIB
+PAGE_CHARACTERS = 3_000
+TextKind = Literal["pdf", "office"]
+_DECODERS = {"pdf": "pdf text", "office": "office"}
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Some words of a page, and their place: x1, y1, x2, y2 in parts of its width and height, where that is known."""
+
+    text: str
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """The words of one page, counted from 1. `problem`: why it cannot be read."""
+
+    number: int
+    passages: tuple[Passage, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PageTexts:
+    """Some pages of a file that has `count`."""
+
+    count: int
+    pages: tuple[PageText, ...]
+
+
+async def read_texts(content: Content, context: Context, kind: TextKind, name: str, first: int) -> PageTexts:
+    """The texts of the pages from `first`, counted from 1, as many as one answer holds: one at least.
+
+    Raises:
+        MediaRefused: over a limit, locked by a password, damaged, too slow, or no such page.
+        Overloaded: no decoder is free.
+    """
+    limits = context.settings
+    memory_bytes = DECODER_MEMORY + 4 * content.size
+    job = {"first": first - 1, "max_pages": limits.max_knowledge_pages}
+    task = Task(_DECODERS[kind], job, limits.knowledge_timeout_s, memory_bytes)
+    with refused_in_words(lambda code, values: _refusal(code, values, limits, name)):
+        async with context.decoders.job(task, content.fd) as running:
+            answer = unrefused(await running.answer())
+        pages = tuple(_page(page, first + index) for index, page in enumerate(answer["pages"]))
+        count = answer["count"]
+        if type(count) is not int or not first <= count <= limits.max_knowledge_pages:
+            raise RefusedByDecoder("page", [first])
+        if not pages or len(pages) > count - first + 1:
+            raise ValueError("the decoder's answer is out of bounds")
+    return PageTexts(count, pages)
+
+
+def _page(page: dict[str, Any], number: int) -> PageText:
+    """Of an answer that nobody believes. Raises `ValueError`, `TypeError` or `LookupError`."""
+    passages = tuple(Passage(_words(passage["text"]), _box(passage.get("box"))) for passage in page["passages"])
+    problem = "This page of the file is damaged." if page.get("problem") else ""
+    return PageText(number, passages, problem)
+
+
+def _words(text: Any) -> str:
+    if not isinstance(text, str):
+        raise TypeError("a text was expected")
+    return text
+
+
+def _box(values: Any) -> Box | None:
+    if values is None:
+        return None
+    x1, y1, x2, y2 = (min(1.0, max(0.0, float(value))) for value in values)
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 and all(map(math.isfinite, (x1, y1, x2, y2))) else None
+
+
+def pages_of_text(data: bytes) -> PageTexts:
+    """Plain text or Markdown in pages of some `PAGE_CHARACTERS`: paragraphs stay whole, headings begin passages."""
+    blocks = [piece for block in re.split(r"\n\s*\n|(?=^#{1,6} )", _decoded(data), flags=re.MULTILINE)
+              for piece in _cut(block.strip())]  # fmt: skip
+    pages: list[list[Passage]] = [[]]
+    for block in blocks:
+        if pages[-1] and sum(len(passage.text) for passage in pages[-1]) + len(block) > PAGE_CHARACTERS:
+            pages.append([])
+        pages[-1].append(Passage(block))
+    found = tuple(PageText(number, tuple(page)) for number, page in enumerate(pages, 1))
+    return PageTexts(len(found), found)
+
+
+def _cut(block: str) -> Iterator[str]:
+    while len(block) > PAGE_CHARACTERS:
+        at = max(block.rfind(mark, PAGE_CHARACTERS // 2, PAGE_CHARACTERS) for mark in ("\n", "。", ". ", " ")) + 1
+        yield block[: at or PAGE_CHARACTERS].strip()
+        block = block[at or PAGE_CHARACTERS :].strip()
+    if block:
+        yield block
+
+
+def _decoded(data: bytes) -> str:
+    """In the encoding that its mark names, UTF-8, or what Chinese and western files had before it."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace")
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")
+
+
+_REFUSALS = {
+    "nothing": "{name} has no pages.",
+    "locked": "{name} is locked by a password. Save it without one and send it again.",
+    "memory": "{name} needs more memory to read than is allowed.",
+    "kind": "{name} is no docx, pptx or xlsx file.",
+    "page": "There is no page {one:.0f} in {name}.",
+    "pages": "{name} has {one:,.0f} pages; the limit is {limit} (--max-knowledge-pages).",
+    "late": "Reading {name} took longer than {limit_s:g} s (--knowledge-timeout-s).",
+    "failed": "{name} made its reader fail: it is damaged or needs too much memory.",
+}
+
+
+def _refusal(code: str, values: list[float], limits: Settings, name: str) -> MediaRefused:
+    template = _REFUSALS.get(code, "{name} cannot be read: the file is damaged or cut short.")
+    one = values[0] if values else 0.0
+    limit, limit_s = limits.max_knowledge_pages, limits.knowledge_timeout_s
+    return MediaRefused(Sentence(template, name=name, one=one, limit=limit, limit_s=limit_s))

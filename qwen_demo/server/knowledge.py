@@ -1,0 +1,157 @@
+"""`qwen-demo knowledge`: collections of documents on the terminal, without a server.
+
+A model is loaded only if a page has no words of its own. What is added here, a server that runs finds at once: both
+open the same files.
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Any
+
+from qwen_demo.errors import InvalidRequest, QwenDemoError
+from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
+
+_ACTIONS = (
+    "list | add NAME FILE_OR_FOLDER ... | show NAME | search NAME QUESTION | rename NAME NEW | remove NAME [FILE]"
+)
+WATCHED_EVERY_S = 5.0
+_LEFT_OUT = (".", "~$")  # hidden files, and those that Office writes while it has a file open
+
+
+def knowledge(argv: Sequence[str], prog: str) -> int:
+    """Do one thing with collections; gives the exit code, 1 where a file could not be read."""
+    parser = FlagParser(prog, "Collections of your own documents.", usage=f"{_ACTIONS} [settings]", listed=False)
+    parser.add_argument("action", choices=list(_DO), help=_ACTIONS)
+    parser.add_argument("words", nargs="*", metavar="...", help="what the action takes")
+    parser.add_argument("--owner", default="", help="whose, such as key:anna or user:anna; else those without keys")
+    parser.add_argument("--top-k", type=int, default=5, help="pages that a search gives, 5 by default")
+    given, options = parser.read(argv)
+    least, do = _DO[options.action]
+    if len(options.words) < least:
+        raise InvalidRequest(f"{options.action} takes more words: {_ACTIONS}")
+    settings = read_settings(given)
+    apply_environment(process_environment())
+    return asyncio.run(_with_collections(settings, do, options))
+
+
+async def _with_collections(settings: Settings, do: "_Do", options: Any) -> int:
+    from qwen_demo.knowledge.knowledge import LOCAL, Knowledge
+    from qwen_demo.media import MediaLoader
+    from qwen_demo.server.engines import build_engine
+    from qwen_demo.service.service import Service
+
+    service = Service(settings.model_copy(update={"warmup": False}), build_engine(settings))
+    begun = False
+
+    async def model_there() -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            service.start()
+        await service.loaded()
+
+    async with aclosing(MediaLoader.of(settings)) as loader:
+        collections = Knowledge(settings, loader, service, model_there)
+        try:
+            return await do(collections, options.owner or LOCAL, options)
+        finally:
+            await collections.close()
+            await service.close()
+
+
+async def _list(collections: Any, owner: str, options: Any) -> int:
+    for each in await collections.collections(owner):
+        print(f"{each.name}: {len(each.files)} files, {each.pages_done} of {each.pages} pages read")
+    return 0
+
+
+async def _show(collections: Any, owner: str, options: Any) -> int:
+    for entry in (await collections.collection(owner, options.words[0])).files:
+        problem = f"  {entry.problem}" if entry.problem else ""
+        print(f"{entry.name}: {entry.state}, {entry.pages_done} of {entry.pages} pages{problem}")
+    return 0
+
+
+async def _add(collections: Any, owner: str, options: Any) -> int:
+    name, *paths = options.words
+    files = [pair for path in paths for pair in _files(Path(path))]
+    known, failed = await collections.known_digests(owner, name), 0
+    for number, (called, path) in enumerate(files, 1):
+        digest = await asyncio.to_thread(_digest, path)
+        if known.get(called) == digest:
+            print(f"[{number}/{len(files)}] {called}: unchanged")
+            continue
+        try:
+            adding = collections.add(owner, name, called, await asyncio.to_thread(path.read_bytes))
+            entry = await _watched(collections, owner, (name, called), asyncio.ensure_future(adding))
+        except (OSError, QwenDemoError) as error:
+            failed += 1
+            print(f"[{number}/{len(files)}] {called}: {error}", file=sys.stderr)
+            continue
+        failed += entry.state == "failed"
+        words = f"{entry.state}, {entry.pages_done} pages" + (f"  {entry.problem}" if entry.problem else "")
+        print(f"[{number}/{len(files)}] {called}: {words}", flush=True)
+    return 1 if failed else 0
+
+
+async def _watched(collections: Any, owner: str, place: tuple[str, str], adding: "asyncio.Future[Any]") -> Any:
+    """The result of `adding`; meanwhile, how far it is, to standard error."""
+    while not (await asyncio.wait([adding], timeout=WATCHED_EVERY_S))[0]:
+        with suppress(QwenDemoError):
+            entry = await collections.file(owner, *place)
+            print(f"    {entry.pages_done} of {entry.pages or '?'} pages", file=sys.stderr, flush=True)
+    return adding.result()
+
+
+def _files(path: Path) -> list[tuple[str, Path]]:
+    """Names in the collection, and paths. Raises `InvalidRequest` where there is nothing."""
+    if path.is_file():
+        return [(path.name, path)]
+    if not path.is_dir():
+        raise InvalidRequest(f"{path}: there is no such file or folder.")
+    found = (each for each in sorted(path.rglob("*")) if each.is_file())
+    inner = [(each.relative_to(path), each) for each in found]
+    return [(str(name), each) for name, each in inner if not any(part.startswith(_LEFT_OUT) for part in name.parts)]
+
+
+def _digest(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+async def _search(collections: Any, owner: str, options: Any) -> int:
+    name, *question = options.words
+    hits = await collections.search(owner, name, " ".join(question), max(1, options.top_k))
+    for hit in hits:
+        print(f"{hit.score:.3f}  {hit.page.file}, page {hit.page.number}\n       {' '.join(hit.text.split())[:300]}")
+    return 0 if hits else 1
+
+
+async def _rename(collections: Any, owner: str, options: Any) -> int:
+    await collections.rename(owner, options.words[0], options.words[1])
+    return 0
+
+
+async def _remove(collections: Any, owner: str, options: Any) -> int:
+    name, *files = options.words
+    for file in files:
+        await collections.remove_file(owner, name, file)
+    if not files:
+        await collections.remove(owner, name)
+    return 0
+
+
+_Do = Callable[[Any, str, Any], Awaitable[int]]
+_DO: dict[str, tuple[int, _Do]] = {
+    "list": (0, _list),
+    "add": (2, _add),
+    "show": (1, _show),
+    "search": (2, _search),
+    "rename": (2, _rename),
+    "remove": (1, _remove),
+}

@@ -1,0 +1,139 @@
+"""Nothing is lost: killed while adding, a full disk, a damaged database, a file that is gone, two processes at once."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from qwen_demo.engines.scripted import Script
+from qwen_demo.errors import DiskFull
+from qwen_demo.knowledge import kept_files
+from qwen_demo.knowledge.collection import Collection
+from qwen_demo.media import PageText, Passage
+from tests.conftest import ROOT, until
+from tests.knowledge import files
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+ME = "key:me"
+
+# Adds pages one by one, saying so; killed in the middle.
+ADDS = """
+import sys
+from pathlib import Path
+from qwen_demo.knowledge.collection import Collection
+from qwen_demo.media import PageText, Passage
+collection = Collection(Path(sys.argv[1]))
+entry = collection.keep("long.txt", b"long")
+for number in range(1, 100000):
+    collection.add_pages(entry.id, "long.txt", [PageText(number, (Passage(f"word{number} of page"),))])
+    print(number, flush=True)
+"""
+
+
+def of(number: int) -> PageText:
+    return PageText(number, (Passage(f"word{number} of page"),))
+
+
+@pytest.mark.parametrize("after", [1, 7, 40])
+async def test_a_kill_at_any_moment_costs_no_page_that_was_told(tmp_path, after):
+    process = subprocess.Popen(  # noqa: ASYNC220 nothing else runs on this loop
+        [sys.executable, "-c", ADDS, str(tmp_path / "c")], stdout=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    told = [int(process.stdout.readline()) for _ in range(after)]
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    collection = Collection(tmp_path / "c")
+    (entry,) = collection.unfinished()
+    done = collection.numbers_done(entry.id)
+    assert set(told) <= done
+    assert (
+        collection.counts()[0] == len(done) == collection.database.execute("SELECT count(*) FROM words").fetchone()[0]
+    )
+    assert collection.database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert collection.add_pages(entry.id, "long.txt", [of(number) for number in range(1, max(done) + 2)])
+    assert collection.numbers_done(entry.id) == set(range(1, max(done) + 2))
+    collection.close()
+
+
+async def test_reading_goes_on_where_it_was_left_after_a_restart(make):
+    first = await make(Script(["Words that the model read off this page"]), max_waiting=8)
+    first.engine.script = Script(["late"], first_s=60)
+    adding = asyncio.create_task(first.add(ME, "c", "s.pdf", files.scanned_pdf("one", "two")))
+    await until(lambda: first.engine.requests)
+    await first.close()
+    adding.cancel()
+    second = await make(Script(["Words that the model read off this page, all of them"]))
+    await until(lambda: not second._adding._tasks)
+    (state,) = await second.collections(ME)
+    assert [(entry.state, entry.pages_done) for entry in state.files] == [("ready", 2)]
+
+
+async def test_two_processes_read_a_file_once(make):
+    slow = Script(["A line of words that is long enough to be the page's"], first_s=0.2)
+    one, two = await make(slow), await make(slow)
+    data = files.scanned_pdf("a", "b", "c")
+    done = await asyncio.gather(one.add(ME, "c", "s.pdf", data), two.add(ME, "c", "s.pdf", data))
+    assert [(entry.state, entry.pages_done) for entry in done] == [("ready", 3)] * 2
+    assert len(one.engine.requests) + len(two.engine.requests) == 3
+
+
+async def test_a_damaged_database_is_put_aside_and_the_files_are_read_anew(make, tmp_path):
+    first = await make()
+    await first.add(ME, "c", "a.txt", b"alpha words")
+    await first.close()
+    (path,) = tmp_path.rglob("words.sqlite")
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    path.write_bytes(os.urandom(8192))
+    second = await make()
+    await until(lambda: not second._adding._tasks)
+    assert [hit.page.file for hit in await second.search(ME, "c", "alpha", 1)] == ["a.txt"]
+    assert len(list(tmp_path.rglob("damaged-*words.sqlite"))) == 1
+
+
+async def test_a_file_that_is_gone_from_the_disk_is_named_and_still_found(make, tmp_path):
+    knowledge = await make()
+    entry = await knowledge.add(ME, "c", "a.pdf", files.pdf(["alpha words"]))
+    (path,) = tmp_path.rglob(entry.digest)
+    path.unlink()
+    assert "gone from the disk" in (await knowledge.file(ME, "c", "a.pdf")).problem
+    assert [hit.page.file for hit in await knowledge.search(ME, "c", "alpha", 1)] == ["a.pdf"]
+    assert await knowledge.page_image(ME, "c", "a.pdf", 1) is None
+    await knowledge.add(ME, "c", "a.pdf", files.pdf(["alpha words"]))
+    assert (await knowledge.file(ME, "c", "a.pdf")).problem == ""
+
+
+async def test_a_full_disk_is_told_and_changes_nothing(make, monkeypatch):
+    knowledge = await make()
+    await knowledge.add(ME, "c", "a.txt", b"alpha words")
+
+    def full(*_) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kept_files.os, "fsync", full)
+    with pytest.raises(DiskFull):
+        await knowledge.add(ME, "c", "b.txt", b"beta words")
+    monkeypatch.undo()
+    assert [entry.name for entry in (await knowledge.collection(ME, "c")).files] == ["a.txt"]
+    assert (await knowledge.add(ME, "c", "b.txt", b"beta words")).state == "ready"
+
+
+async def test_a_database_that_finds_no_room_keeps_what_it_has(tmp_path):
+    collection = Collection(tmp_path / "c")
+    entry = collection.keep("a.txt", b"a")
+    collection.add_pages(entry.id, "a.txt", [of(1)])
+    pages = collection.database.execute("PRAGMA page_count").fetchone()[0]
+    collection.database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(DiskFull):
+        collection.add_pages(entry.id, "a.txt", [of(number) for number in range(2, 2000)])
+    assert collection.numbers_done(entry.id) == {1}
+    assert collection.counts()[0] == 1
+    collection.close()
+    with sqlite3.connect(tmp_path / "c" / "words.sqlite") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database.close()

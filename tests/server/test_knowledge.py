@@ -1,0 +1,64 @@
+"""`qwen-demo knowledge`, in this process, on the scripted engine."""
+
+import pytest
+
+from qwen_demo.server.cli import main
+from tests.knowledge import files
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("QWEN_DEMO_KNOWLEDGE_DIR", str(tmp_path / "knowledge"))
+    monkeypatch.setenv("QWEN_DEMO_ENGINE", "scripted")
+
+    def run_(*words: str) -> tuple[int, str, str]:
+        code = main(["knowledge", *words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run_
+
+
+def test_a_folder_is_added_and_the_second_time_only_what_changed(run, tmp_path):
+    folder = tmp_path / "papers"
+    (folder / "2026").mkdir(parents=True)
+    (folder / "2026" / "lease.docx").write_bytes(files.word("The lease ends in October"))
+    (folder / "notes.md").write_text("The oven is by Miele.")
+    (folder / ".hidden").write_text("not for anybody")
+    code, said, _ = run("add", "home", str(folder))
+    assert (code, said.splitlines()) == (
+        0,
+        ["[1/2] 2026/lease.docx: ready, 1 pages", "[2/2] notes.md: ready, 1 pages"],
+    )
+    (folder / "notes.md").write_text("The oven is by Bosch.")
+    code, said, _ = run("add", "home", str(folder))
+    assert said.splitlines() == ["[1/2] 2026/lease.docx: unchanged", "[2/2] notes.md: ready, 1 pages"]
+    code, said, _ = run("search", "home", "who made the oven?")
+    assert code == 0 and "notes.md, page 1" in said and "Bosch" in said
+    assert run("search", "home", "Miele")[0] == 1
+
+
+def test_collections_are_listed_renamed_and_removed(run, tmp_path):
+    (tmp_path / "a.txt").write_text("alpha")
+    run("add", "one", str(tmp_path / "a.txt"))
+    assert run("list")[1] == "one: 1 files, 1 of 1 pages read\n"
+    assert run("rename", "one", "two")[0] == 0
+    assert run("show", "two")[1] == "a.txt: ready, 1 of 1 pages\n"
+    assert run("list", "--owner", "key:anna")[1] == ""
+    assert run("remove", "two", "a.txt")[0] == 0
+    assert run("show", "two")[1] == ""
+    assert run("remove", "two")[0] == 0
+    assert run("show", "two") == (1, "", "error: There is no collection 'two'.\n")
+
+
+def test_a_file_that_cannot_be_read_is_named_and_makes_the_code_1(run, tmp_path):
+    (tmp_path / "cut.pdf").write_bytes(b"%PDF-1.4 and no more")
+    (tmp_path / "fine.txt").write_text("fine words")
+    code, said, _ = run("add", "c", str(tmp_path / "cut.pdf"), str(tmp_path / "fine.txt"))
+    assert code == 1 and "cut.pdf: failed" in said and "fine.txt: ready" in said
+
+
+@pytest.mark.parametrize("words", [["add", "c"], ["search", "c"], ["add", "c", "/nowhere/at/all"], ["rename", "c"]])
+def test_what_cannot_be_done_is_told(run, words):
+    code, _, said = run(*words)
+    assert code == 1 and said.startswith("error: ")

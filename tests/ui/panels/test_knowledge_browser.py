@@ -1,0 +1,60 @@
+"""Three PDF are dropped, a question is asked of them, and the cited page opens beside the chat with its mark."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from qwen_demo.engines.scripted import Script
+from tests.knowledge import files
+from tests.ui import steps
+
+PAPERS = {
+    "lease.pdf": files.pdf(["The lease of the flat in Elm Street"], ["It ends on the last day of October"]),
+    "boiler.pdf": files.pdf(["Boiler log"], ["The boiler was serviced in March", "Its pressure is 3.5 bar"]),
+    "ferry.pdf": files.pdf(["The ferry to the island leaves at nine"]),
+}
+
+# Where words of the last answer stand in the window.
+MIDDLE_OF = """words => {
+  const answer = [...document.querySelectorAll('#chat .bot.message')].at(-1);
+  const walker = document.createTreeWalker(answer, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const at = walker.currentNode.data.indexOf(words);
+    if (at < 0) continue;
+    const range = document.createRange();
+    range.setStart(walker.currentNode, at + 2);
+    range.setEnd(walker.currentNode, at + 8);
+    const box = range.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+  }
+}"""
+
+
+@pytest.mark.slow
+def test_a_cited_page_opens_beside_the_chat_with_its_mark(start, opened, tmp_path):
+    app = start(Script(["It is 3.5 bar ", "[boiler.pdf, page 2]."]), knowledge_dir=tmp_path / "knowledge")
+    for name, data in PAPERS.items():
+        (tmp_path / name).write_bytes(data)
+    page = opened(app)
+    steps.tab(page, "Knowledge")
+    page.locator("#collection-files input[type=file]").set_input_files([tmp_path / name for name in PAPERS])
+    kept = page.locator("#collections .kept")
+    for name, pages in (("lease.pdf", 2), ("boiler.pdf", 2), ("ferry.pdf", 1)):
+        expect(kept.get_by_role("listitem").filter(has_text=name)).to_contain_text(f"{pages} pages")
+    page.locator("#collection-query input, #collection-query textarea").first.fill("boiler pressure")
+    page.locator("#collection-find").click()
+    page.locator("#collections .hit").first.click()
+    expect(page.locator("#collections .sheet .mark").first).to_be_visible()
+
+    steps.tab(page, "Chat")
+    page.locator("#ask-with input").click()
+    page.get_by_role("option", name="documents").click()
+    steps.ask(page, "What is the pressure of the boiler?")
+    expect(steps.answers(page).last).to_contain_text(re.compile("page 2"))
+    cited = page.locator("#sources").get_by_role("button", name="boiler.pdf, page 2")
+    expect(cited).to_be_visible()
+    steps.settled(page)
+    page.mouse.click(*page.evaluate(MIDDLE_OF, "[boiler.pdf, page 2]"))
+    expect(page.locator("#sources .sheet img")).to_be_visible()
+    expect(page.locator("#sources .sheet .mark").first).to_be_visible()

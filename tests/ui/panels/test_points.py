@@ -1,0 +1,89 @@
+"""The 3D panel without a browser: views and what they cost, what an answer marks in space, files of it."""
+
+import csv
+import json
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.service.service import Service
+from qwen_demo.types import Image, Sampling
+from qwen_demo.ui.attachments import Gallery
+from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.examples import FOLDER
+from qwen_demo.ui.i18n import catalogues
+from qwen_demo.ui.panels.points import points
+from tests.media import models3d
+
+ROOM = str(FOLDER / "room.glb")
+ANSWER = (
+    '[{"view": 1, "bbox_2d": [0, 0, 448, 448], "label": "=all"}, {"view": 2, "point_2d": [224, 224], "label": "it"}]'
+)
+
+
+@pytest.fixture
+async def service(settings):
+    service = Service(settings.model_copy(update={"warmup": False}), ScriptedEngine(Script([ANSWER[:30], ANSWER[30:]])))
+    service.start()
+    await service.loaded()
+    yield service
+    await service.close()
+
+
+@pytest.fixture
+def reader(loader, tmp_path):
+    return Reader(loader, [tmp_path, FOLDER])
+
+
+@pytest.fixture(autouse=True)
+def uploads(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+
+async def test_the_preview_shows_the_views_and_what_they_cost(service, reader):
+    shown = await points.preview(ROOM, points.viewing_of("auto", "none", 4, 224), service, reader)
+    assert shown.sheet.size == (3 * 224, 2 * 224)
+    assert "triangles" in shown.note and "tokens" in shown.note
+    assert shown.model == ROOM
+    shown = await points.preview(
+        ROOM, points.viewing_of("auto", "none", 4, 224), service, reader, catalogues.words("zh")
+    )
+    assert "三角形" in shown.note
+
+
+async def test_a_file_that_is_refused_never_reaches_the_browser(service, reader, tmp_path):
+    (tmp_path / "<b>.gltf").write_bytes(b'{"asset": {}, "buffers": [{"uri": "https://example.org/x"}], "scenes": [{}]}')
+    shown = await points.preview(str(tmp_path / "<b>.gltf"), points.viewing_of("auto", "none", 2, 224), service, reader)
+    assert (shown.sheet, shown.model) == (None, None)
+    assert "other files" in shown.note and "<b>" not in shown.note
+
+
+async def test_a_scan_that_browsers_cannot_turn_has_its_views(service, reader, tmp_path):
+    (tmp_path / "a.las").write_bytes(models3d.las())
+    shown = await points.preview(str(tmp_path / "a.las"), points.viewing_of("z", "none", 1, 112), service, reader)
+    assert shown.model is None and shown.sheet.size == (112, 112)
+
+
+async def test_what_an_answer_marks_is_a_table_boxes_and_files(service, reader):
+    viewing = points.viewing_of("auto", "none", 2, 448)
+    async with aclosing(points.answers(ROOM, "where?", viewing, Sampling(), service, reader)) as steps:
+        last = [step async for step in steps][-1]
+    assert [row[0] for row in last.things] == ["=all", "it"]
+    assert all(isinstance(value, float) for value in last.things[0][1:])
+    asked = service._engine.requests[-1].messages[0].parts
+    assert sum(isinstance(part, Image) for part in asked) == 2
+    document, table = (Path(path) for path in last.files)
+    assert json.loads(document.read_text("utf-8"))["things"][1]["label"] == "it"
+    with table.open(encoding="utf-8", newline="") as file:
+        assert [row["views"] for row in csv.DictReader(file)] == ["1", "2"]
+
+
+async def test_a_model_in_the_chat_is_its_views(service, reader):
+    history = [{"role": "user", "content": [{"type": "file", "file": {"path": ROOM}}, "what?"]}]
+    (message,) = await reader.messages(history)
+    assert sum(isinstance(part, Image) for part in message.parts) == 6
+    attachment = await Gallery(reader).look(ROOM)
+    assert (attachment.views, attachment.is_image, attachment.problem) == (6, False, None)
+    assert attachment.view.endswith(".jpg")
