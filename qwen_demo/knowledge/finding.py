@@ -54,13 +54,15 @@ class Weights:
         self.count, total = collection.counts()
         self.mean_words = max(1.0, total / max(1, self.count))
         with collection.lock:
+            self._last = collection.database.execute("SELECT coalesce(max(id), 0) FROM pages").fetchone()[0]
             self.found = {word: _pages(collection, _quoted(word), MANY + 1) for word in words}
         self.words = list(words)
 
     def idf(self, word: str) -> float:
         pages = len(self.found[word])
-        if pages > MANY:  # it is not known how many more
-            pages = max(pages, self.count // 4)
+        if pages > MANY:
+            # Pages come in the order in which they were added: how far the first of them reach tells how many there are.
+            pages = min(self.count, pages * self._last // max(1, self.found[word][-1]))
         return math.log(1 + (self.count - pages + 0.5) / (pages + 0.5))
 
     def weight(self, word: str) -> float:
