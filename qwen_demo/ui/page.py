@@ -26,9 +26,7 @@ from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
 from qwen_demo.ui.panels.editing import editing
-from qwen_demo.ui.panels.knowledge import knowledge as knowledge_panel
 from qwen_demo.ui.panels.knowledge import sources
-from qwen_demo.ui.panels.knowledge.knowledge import owner_of
 from qwen_demo.ui.panels.preview import preview
 from qwen_demo.ui.set_chips import set_chips
 
@@ -82,10 +80,8 @@ def build_page(
         set_chips.wire(page.chips, {**page.options._asdict(), "budget": page.preview.budget}, page.demo)
         labels.translate_on_load(page.demo)
         filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema)
-        panel_tabs.wire(page.panels, filled_in, services, reader)
-        shelves = page.panels.knowledge
-        knowledge_panel.wire(shelves, knowledge, reader, page.panels.knowledge_tab)
-        sources.wire(page.collection, page.sources, knowledge, page.demo.load, shelves.view.change)
+        panel_tabs.wire(page.panels, filled_in, services, reader, knowledge)
+        sources.wire(page.collection, page.sources, knowledge, page.demo.load, page.panels.knowledge.view.change)
     return page.demo
 
 
@@ -169,27 +165,15 @@ def _status_after_answer(service: Service, words: languages.Words) -> tuple:
 def _wire_chat(
     page: PageWidgets, service: Service, reader: Reader, previews: preview.Preview, gallery: Gallery, menu, knowledge
 ):
-    async def respond(
-        request: gr.Request,
-        history,
-        budget,
-        items,
-        collection,
-        temperature,
-        length,
-        top_p,
-        penalty,
-        seed,
-        system,
-        schema,
-    ) -> AsyncGenerator:
+    async def respond(request: gr.Request, history, budget, items, collection,
+                      temperature, length, top_p, penalty, seed, system, schema) -> AsyncGenerator:  # fmt: skip
         words = words_for(request)
         sampling = generation_params.sampling_of(temperature, length, top_p, penalty, seed, schema)
         max_pixels = context.budget_pixels(budget, service.status().model)
         choices = chat.Choices(sampling, system, max_pixels, context.off_files(items, history))
         answer_preview = previews.of_answer(history, budget, items, words)
         saver = conversations.Saver(history)
-        asked = sources.asked(service, knowledge, owner_of(request), collection)
+        asked = sources.asked(service, knowledge, request, collection)
         async with aclosing(chat.answer(history, choices, asked, reader, words)) as steps:
             async for step in steps:
                 views = await answer_preview.update(step.text, step.finished)
@@ -200,8 +184,13 @@ def _wire_chat(
         history = step.history
         if step.finished:
             history = instead.with_button(history, step.text, menu, words, doubtful=step.doubtful)
-        cited = asked.sources() if isinstance(asked, sources.FromCollection) else {}
-        yield history, *views, conversations.save(step.history), *_status_after_answer(service, words), cited
+        yield (
+            history,
+            *views,
+            conversations.save(step.history),
+            *_status_after_answer(service, words),
+            sources.of(asked),
+        )
 
     def take(question, history, request: gr.Request):
         asked = chat.ask(history, question)
@@ -291,8 +280,7 @@ def _wire_images(page: PageWidgets, service: Service, reader: Reader) -> None:
 
 def _publish(service: Service, reader: Reader, knowledge: Knowledge) -> None:
     endpoints = Endpoints(service, reader, knowledge)
-    gr.api(endpoints.search_documents, api_name="search_documents")
-    for function in (endpoints.ask, endpoints.chat):
+    for function in (endpoints.ask, endpoints.chat, endpoints.search_documents):
         gr.api(function, api_name=function.__name__, concurrency_id="answers")
 
 
