@@ -1,4 +1,4 @@
-"""What the embedded model makes of views drawn for it, beside pictures in its own style; `python -m benchmarks.points model`.
+"""What the embedded model makes of views drawn for it, beside images in its own style; `python -m benchmarks.points model`.
 
 One to three coloured solids on a plain ground, seen from above without axes and in flat colours: a ball is a circle then, a
 cube a square, prisms a triangle and a hexagon. Each scene is also drawn as flat shapes, as the model's training drew them,
@@ -67,7 +67,7 @@ def as_model(found: list[Thing]) -> bytes:
     return data
 
 
-def as_picture(found: list[Thing]) -> Image:
+def as_image(found: list[Thing]) -> Image:
     """The same as flat shapes."""
     image = PIL.Image.new("RGB", (2 * SIDE, 2 * SIDE), "white")
     draw = PIL.ImageDraw.Draw(image)
@@ -103,14 +103,14 @@ async def figures(count: int) -> list[dict]:
     service.start()
     await service.loaded()
     viewing = Viewing(up="y", views=1, pixels=SIDE * SIDE, axes=False, shading=False)
-    right = {(way, what): 0 for way in ("views", "pictures") for what in ("named", "counted")}
+    right = {(way, what): 0 for way in ("views", "flat shapes") for what in ("named", "counted")}
     wrong: list[str] = []
     async with aclosing(MediaLoader.of(settings)) as loader:
         for seed in range(count):
             found = things(np.random.default_rng(seed))
             points = await loader.load_bytes(as_model(found), kind="points", clip=viewing)
             assert isinstance(points, Points)
-            for way, parts in (("views", parts_of(points)), ("pictures", (as_picture(found),))):
+            for way, parts in (("views", parts_of(points)), ("flat shapes", (as_image(found),))):
                 for what, question in (("named", LIST), ("counted", COUNT)):
                     request = ChatRequest((Message("user", (*parts, Text(question))),), Sampling(60))
                     text = (await collect(service.answer(request))).text
@@ -122,5 +122,5 @@ async def figures(count: int) -> list[dict]:
     print("\n".join(wrong[:20]))
     return [
         {"drawn as": way, **{what: right[way, what] / count for what in ("named", "counted")}}
-        for way in ("views", "pictures")
+        for way in ("views", "flat shapes")
     ]

@@ -101,7 +101,7 @@ def peer(python: str, path: Path) -> dict:
 
 
 async def rows(python: str | None, points: int, subdivisions: int) -> list[dict]:
-    made = []
+    made, peers = [], []
     with tempfile.TemporaryDirectory() as folder:
         for name, kind, data in (
             (f"{points:,} points", "ply", cloud(points)),
@@ -117,9 +117,9 @@ async def rows(python: str | None, points: int, subdivisions: int) -> list[dict]
                 "decoder_s": confined_s,
                 "decoder_mib": most_mib,
             }
-            made.append(row)
             print(row, file=sys.stderr, flush=True)
-            if python:
-                made.append({"scene": name, "by": "pyrender", **peer(python, path)})
-                print(made[-1], file=sys.stderr, flush=True)
+            made.append(row)
+            peers.append((name, path))
+        # Last: the most memory that a child took is told of all children together.
+        made += [{"scene": name, "by": "pyrender", **peer(python, path)} for name, path in peers if python]
     return made

@@ -37,11 +37,11 @@ class Url(Strict):
     format: Dropped[str] = None
 
 
-def _as_url(value: Any) -> Any:
+def as_url(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
-AnyUrl = Annotated[Url, BeforeValidator(_as_url, json_schema_input_type=str | Url)]
+AnyUrl = Annotated[Url, BeforeValidator(as_url, json_schema_input_type=str | Url)]
 
 
 class TextPart(PartFields):
@@ -149,10 +149,10 @@ class ModelPart(PartFields):
     """A point cloud or 3D model."""
 
     type: Literal["model_url"] = "model_url"
-    model_url: Annotated[ModelUrl, BeforeValidator(_as_url, json_schema_input_type=str | ModelUrl)]
+    model_url: Annotated[ModelUrl, BeforeValidator(as_url, json_schema_input_type=str | ModelUrl)]
 
 
-class FileBody(Strict):
+class FileContent(Strict):
     file_data: str
     filename: str = "file"
     format: Dropped[str] = None
@@ -162,13 +162,13 @@ class FilePart(PartFields):
     """OpenAI's file with its bytes: an image, a video, a point cloud or 3D model."""
 
     type: Literal["file", "input_file"] = "file"
-    file: FileBody | None = None
+    file: FileContent | None = None
     file_data: str | None = None
     filename: str = "file"
 
     @property
-    def given(self) -> FileBody:
-        return self.file or FileBody(file_data=self.file_data or "", filename=self.filename)
+    def given(self) -> FileContent:
+        return self.file or FileContent(file_data=self.file_data or "", filename=self.filename)
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:

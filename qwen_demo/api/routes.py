@@ -17,6 +17,7 @@ from qwen_demo.api.asking import collected, model_asked, streamed
 from qwen_demo.api.bodies import FORM, route_class
 from qwen_demo.api.knowledge.answers import FromDocuments
 from qwen_demo.api.knowledge.routes import add_knowledge, owner_of
+from qwen_demo.api.places import add_places
 from qwen_demo.api.responses.routes import add_responses
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
 from qwen_demo.api.unknown_paths import add_unknown_paths
@@ -55,6 +56,7 @@ def build_router(
     if knowledge:
         add_knowledge(router, knowledge, access)
     add_responses(router, service, access, loader)
+    add_places(router, service, access, loader)
     _add_operations(router, service, access)
     add_unknown_paths(router)
     return router

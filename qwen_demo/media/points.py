@@ -53,16 +53,15 @@ class Viewing:
 def check_viewing(viewing: Viewing, limits: Settings) -> None:
     """Raises `InvalidRequest`."""
     if viewing.up not in UPS:
-        raise InvalidRequest(f"up is {viewing.up!r}; it may be {', '.join(UPS)}.", field="up")
+        raise InvalidRequest(f"up is {viewing.up!r}; it may be {', '.join(UPS)}.")
     if viewing.cut not in CUTS:
-        raise InvalidRequest(f"cut is {viewing.cut!r}; it may be {', '.join(CUTS)}.", field="cut")
+        raise InvalidRequest(f"cut is {viewing.cut!r}; it may be {', '.join(CUTS)}.")
     if viewing.views is not None and not 1 <= viewing.views <= MOST_VIEWS:
-        raise InvalidRequest(f"{viewing.views} views were asked for; the limits are 1 and {MOST_VIEWS}.", field="views")
+        raise InvalidRequest(f"{viewing.views} views were asked for; the limits are 1 and {MOST_VIEWS}.")
     largest = limits.decoded_pixels
     if viewing.pixels is not None and not _LEAST_SIDE**2 <= viewing.pixels <= largest:
         raise InvalidRequest(
-            f"Views of {viewing.pixels} pixels were asked for; the limits are {_LEAST_SIDE**2} and {largest}.",
-            field="pixels",
+            f"Views of {viewing.pixels} pixels were asked for; the limits are {_LEAST_SIDE**2} and {largest}."
         )
 
 

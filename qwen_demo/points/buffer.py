@@ -82,8 +82,9 @@ def add_triangles(keys: Keys, side: int, scene: Scene, to_view: Floats) -> None:
 
 def _add(keys: Keys, side: int, seen: Floats, first: int) -> None:
     """Triangles by the size of the rectangle around each: those of one size are one array of pixels."""
-    low = np.ceil(np.clip(seen[:, :, :2].min(1), 0, side) - 0.5).astype(np.int32)
-    high = np.floor(np.clip(seen[:, :, :2].max(1), 0, side) - 0.5).astype(np.int32)
+    one, two, three = (seen[:, k, :2] for k in range(3))
+    low = np.ceil(np.clip(np.minimum(np.minimum(one, two), three), 0, side) - 0.5).astype(np.int32)
+    high = np.floor(np.clip(np.maximum(np.maximum(one, two), three), 0, side) - 0.5).astype(np.int32)
     size = high - low + 1
     steps = np.ceil(np.log2(np.maximum(size, 1))).astype(np.int32)
     b, c = seen[:, 1, :2] - seen[:, 0, :2], seen[:, 2, :2] - seen[:, 0, :2]

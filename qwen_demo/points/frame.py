@@ -14,7 +14,7 @@ _TRIES = 160
 _THICKNESS = 0.006  # of a floor, in spans of the scene
 _LEAST_FLOOR = 0.12  # of all points
 _HABIT = 1.5  # how much more a floor must hold than the one that the format's own axis gives
-_SNAP = np.cos(np.radians(2.5))
+_SNAP = np.cos(np.radians(0.7))
 
 
 def frame_of(scene: Scene, up: Up = "auto", habit: str = "z") -> Floats:

@@ -26,6 +26,7 @@ _DOWN = 0.99  # how straight a view looks down that counts as from above
 _ALONG = 0.9999  # how nearly a frame's axes are the data's own
 _LEAST_EXACT = 12  # pixels of points themselves; where there are fewer, those of the discs around them count, too
 _STANDS = 3.0  # what comes so near to the ground, in heights of what counts as ground, stands on it
+_ROUND = 0.1  # of a thing's height: so much of a ball on the ground, views from above level do not show
 _TRIM = 0.0005  # of the pixels on either side of each axis: noise, and a neighbour's edge
 # Rows down, columns right: the one beside, below and across, and the next but one, as clouds of points have gaps.
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
@@ -203,7 +204,8 @@ def box_around(points: Points, surface: Floats) -> Box3D:
     local = surface @ frame.T
     low, high = np.quantile(local, (trim, 1 - trim), axis=0)
     ground, at = ground_of(points), points.views[0].camera
-    if abs(low[2] - ground) <= _STANDS * max(_FLOOR * (points.high[2] - ground), 1.5 * at.unit_per_pixel):
+    near = _STANDS * max(_FLOOR * (points.high[2] - ground), 1.5 * at.unit_per_pixel)
+    if -near <= low[2] - ground <= max(near, _ROUND * (high[2] - low[2])):
         low[2] = ground
     own_low, own_high = np.quantile(surface, (trim, 1 - trim), axis=0)
     if np.abs(frame).max(1).min() > _ALONG:

@@ -22,7 +22,9 @@ _FONTS: dict[int, PIL.ImageFont.ImageFont | PIL.ImageFont.FreeTypeFont] = {}
 
 def font(size: int) -> PIL.ImageFont.ImageFont | PIL.ImageFont.FreeTypeFont:
     """Pillow's own, which needs no file."""
-    return _FONTS.setdefault(size, PIL.ImageFont.load_default(size))
+    if size not in _FONTS:
+        _FONTS[size] = PIL.ImageFont.load_default(size)
+    return _FONTS[size]
 
 
 def number(image: PIL.Image.Image, value: int) -> None:

@@ -20,6 +20,8 @@ const REPAIRS = {
   ".toast-title.error": (node) => { if (node.firstChild.data.trim() !== words.error) node.firstChild.data = `${words.error} `; },
   // Code that scrolls; a keyboard scrolls what has the focus.
   "#chat .code_wrap > pre:not([tabindex])": (node) => { node.tabIndex = 0; },
+  // A table that scrolls where there is little room.
+  "#chat .md:has(table.waterfall):not([tabindex])": (node) => { node.tabIndex = 0; },
   // The whole message once more, with its HTML read out as words.
   "#chat [data-testid=user][aria-label], #chat [data-testid=bot][aria-label]": (node) => node.removeAttribute("aria-label"),
   // The camera's words, after their image.

@@ -26,7 +26,9 @@ from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
 from qwen_demo.ui.panels.editing import editing
+from qwen_demo.ui.panels.knowledge import knowledge as knowledge_panel
 from qwen_demo.ui.panels.knowledge import sources
+from qwen_demo.ui.panels.knowledge.knowledge import owner_of
 from qwen_demo.ui.panels.preview import preview
 from qwen_demo.ui.set_chips import set_chips
 
@@ -80,24 +82,21 @@ def build_page(
         set_chips.wire(page.chips, {**page.options._asdict(), "budget": page.preview.budget}, page.demo)
         labels.translate_on_load(page.demo)
         filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema)
-        panel_tabs.wire(page.panels, filled_in, services, reader, knowledge)
+        panel_tabs.wire(page.panels, filled_in, services, reader)
+        knowledge_panel.wire(page.panels.knowledge, knowledge, reader, page.panels.knowledge_tab)
         sources.wire(page.collection, page.sources, knowledge, page.demo.load, page.panels.knowledge.view.change)
     return page.demo
 
 
 def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets:
-    settings = service.settings
+    settings, visitors = service.settings, catalogues.words("en", visitor=True)
     with gradio_internals.LocalizedBlocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, UPLOADS_KEPT_S)
     ) as demo:
         with layout.header():
             models = model_menu.draw(menu)
             connected = connection.draw()
-            badge = gr.HTML(
-                render.badge(service.status(), catalogues.words("en", visitor=True)).html,
-                elem_id="badge",
-                padding=False,
-            )
+            badge = gr.HTML(render.badge(service.status(), visitors).html, elem_id="badge", padding=False)
             layout.buttons("header-end", "side", "theme", "settings")
             assets.view("language", catalogues.NAMES, texts.LANGUAGE)
         clock = gr.Timer(1.0)
@@ -125,7 +124,7 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                 camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
             sharing = share.draw()
             with gr.Accordion(texts.ABOUT, open=False):
-                about = gr.Markdown(render.about(service.status(), catalogues.words("en", visitor=True)))
+                about = gr.Markdown(render.about(service.status(), visitors))
         previews = preview.with_budget(views, budget)
     gradio_internals.localize_labels(demo)
     return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, chips,
@@ -140,12 +139,8 @@ def _wire_status(page: PageWidgets, service: Service) -> None:
         return badge.html, render.about(service.status(), words), _recheck(badge), slider
 
     outputs = [page.badge, page.about, page.clock, page.preview.budget]
-    for event in (
-        page.demo.load,
-        page.clock.tick,
-        page.connection.back,
-        *([page.models.changed] if page.models else ()),
-    ):
+    changed = [page.models.changed] if page.models else []
+    for event in (page.demo.load, page.clock.tick, page.connection.back, *changed):
         event(status, None, outputs, **UNQUEUED)
 
 
@@ -165,15 +160,27 @@ def _status_after_answer(service: Service, words: languages.Words) -> tuple:
 def _wire_chat(
     page: PageWidgets, service: Service, reader: Reader, previews: preview.Preview, gallery: Gallery, menu, knowledge
 ):
-    async def respond(request: gr.Request, history, budget, items, collection,
-                      temperature, length, top_p, penalty, seed, system, schema) -> AsyncGenerator:  # fmt: skip
+    async def respond(
+        request: gr.Request,
+        history,
+        budget,
+        items,
+        collection,
+        temperature,
+        length,
+        top_p,
+        penalty,
+        seed,
+        system,
+        schema,
+    ) -> AsyncGenerator:
         words = words_for(request)
         sampling = generation_params.sampling_of(temperature, length, top_p, penalty, seed, schema)
         max_pixels = context.budget_pixels(budget, service.status().model)
         choices = chat.Choices(sampling, system, max_pixels, context.off_files(items, history))
         answer_preview = previews.of_answer(history, budget, items, words)
         saver = conversations.Saver(history)
-        asked = sources.asked(service, knowledge, request, collection)
+        asked = sources.asked(service, knowledge, owner_of(request), collection)
         async with aclosing(chat.answer(history, choices, asked, reader, words)) as steps:
             async for step in steps:
                 views = await answer_preview.update(step.text, step.finished)
@@ -184,13 +191,8 @@ def _wire_chat(
         history = step.history
         if step.finished:
             history = instead.with_button(history, step.text, menu, words, doubtful=step.doubtful)
-        yield (
-            history,
-            *views,
-            conversations.save(step.history),
-            *_status_after_answer(service, words),
-            sources.of(asked),
-        )
+        cited = asked.sources() if isinstance(asked, sources.FromCollection) else {}
+        yield history, *views, conversations.save(step.history), *_status_after_answer(service, words), cited
 
     def take(question, history, request: gr.Request):
         asked = chat.ask(history, question)
@@ -280,7 +282,8 @@ def _wire_images(page: PageWidgets, service: Service, reader: Reader) -> None:
 
 def _publish(service: Service, reader: Reader, knowledge: Knowledge) -> None:
     endpoints = Endpoints(service, reader, knowledge)
-    for function in (endpoints.ask, endpoints.chat, endpoints.search_documents):
+    gr.api(endpoints.search_documents, api_name="search_documents")
+    for function in (endpoints.ask, endpoints.chat):
         gr.api(function, api_name=function.__name__, concurrency_id="answers")
 
 

@@ -1,5 +1,7 @@
 """The OpenAPI document is true: what schemathesis makes of it gets documented answers only, and no 5xx."""
 
+import base64
+
 import hypothesis
 import pytest
 import schemathesis
@@ -28,7 +30,7 @@ def document(app):
 
 
 OPERATIONS = ("POST /v1/chat/completions", "POST /v1/responses", "GET /v1/responses/{id}",
-              "DELETE /v1/responses/{id}", "POST /inference", "GET /v1/models", "GET /v1/models/{name}",
+              "DELETE /v1/responses/{id}", "POST /v1/points/places", "POST /inference", "GET /v1/models", "GET /v1/models/{name}",
               "GET /health", "GET /ready", "GET /metrics", "GET /v1/knowledge",
               *(f"{method} /v1/knowledge/{{collection}}{rest}" for method, rest in (
                   ("GET", ""), ("DELETE", ""), ("POST", ""), ("POST", "/search"), ("POST", "/files"), ("GET", "/files"),
@@ -55,11 +57,13 @@ CASES = [
 ]
 
 
+CLOUD = "data:;base64," + base64.b64encode(b"1 2 3\n4 5 6\n").decode()
 # Of few made-up requests none may be answered.
 ANSWERED = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "How many?"}]},
     "/v1/responses": {"input": "How many?"},
     "/inference": {"prompt": "How many?"},
+    "/v1/points/places": {"model_url": {"url": CLOUD, "views": 1, "pixels": 12544}, "answer": "none"},
 }
 
 

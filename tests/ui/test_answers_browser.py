@@ -8,7 +8,7 @@ from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import InvalidRequest
 from tests.conftest import draw
 from tests.hostile_clips import clip
-from tests.ui.steps import answered, answers, ask, settled
+from tests.ui.steps import answered, answers, ask, barrier, settled
 from tests.ui.steps import opened as unfolded
 
 BOX = '[{"bbox_2d": [20, 20, 120, 120], "label": "disc"}]'
@@ -88,7 +88,7 @@ def test_a_question_with_an_image_is_edited_and_keeps_it(opened, app, red):
     assert kinds == ["Image", "Text"]
 
 
-def test_a_follow_up_leaves_the_boxes_and_a_question_alone_leaves_the_image_for_the_next(opened, app, red):
+def test_a_follow_up_leaves_the_boxes(opened, app, red):
     page = opened(app)
     app.engine.script = Script([BOX])
     ask(page, "where?", red)
@@ -136,3 +136,27 @@ def test_an_error_says_itself_once_and_a_typed_budget_is_followed(opened, app, r
     number.blur()
     expect(facts).not_to_have_text(before)
     expect(facts).to_contain_text("16 tokens")
+
+
+def test_a_refresh_that_ends_after_the_answer_cannot_remove_its_boxes(opened, app, red):
+    page = opened(app)
+    app.engine.script = Script([BOX])
+    page.locator("#question input[type=file]").set_input_files(red)
+    expect(page.locator("#viewer p.caption")).to_be_visible()
+    late = []
+
+    def hold(route) -> None:
+        late.append(route) if "stamp" in (route.request.post_data or "") else route.continue_()
+
+    page.route("**/run/predict*", hold)
+    page.locator("#question textarea").fill("where?")
+    page.locator("#question textarea").press("Enter")
+    answered(page, 1)
+    boxes = page.locator("#viewer .detections g")
+    expect(boxes).to_have_count(1)
+    assert late  # the attached file left the question's box, which the views follow
+    for route in late:
+        with page.expect_response("**/run/predict*"):
+            route.continue_()
+    barrier(page)
+    expect(boxes).to_have_count(1)

@@ -193,7 +193,7 @@ def test_a_question_that_is_asked_while_the_model_loads_waits_and_is_answered(op
         page = opened(app)
         expect(page.locator("#badge")).to_contain_text("loading")
         ask(page, "asked too early")
-        expect(page.locator("#chat .thought")).to_contain_text(re.compile("loading", re.IGNORECASE))
+        expect(page.locator("#chat")).to_contain_text(re.compile("loading", re.IGNORECASE))
         loaded.set()
         expect(page.locator("#badge")).to_contain_text("scripted answers")
         expect(answers(page).last).to_contain_text("asked too early")

@@ -12,9 +12,9 @@ from qwen_demo.api import openapi
 from qwen_demo.api.bodies import FORM
 from qwen_demo.api.knowledge.schemas import (
     CollectionBody,
+    CollectionFileBody,
     CollectionList,
     FileList,
-    KnowledgeFile,
     Removed,
     Renaming,
     ResultBody,
@@ -97,22 +97,22 @@ def _add_files(router: APIRouter, knowledge: Knowledge, owner: Any, allowed: lis
     @router.post(
         f"{_WHERE}/files",
         responses=openapi.ASKING | openapi.ADDING,
-        response_model=KnowledgeFile,
+        response_model=CollectionFileBody,
         tags=_TAGS,
         dependencies=allowed,
         openapi_extra={"requestBody": _UPLOAD},
     )
-    async def add(collection: str, request: Request, response: Response, owner: str = who) -> KnowledgeFile:
+    async def add(collection: str, request: Request, response: Response, owner: str = who) -> CollectionFileBody:
         """Add a file (`multipart/form-data`, field `file`); the first one makes the collection."""
         name, data = await _file_of(request)
         entry = await knowledge.add(owner, collection, name, data, READ_WITHIN_S)
         response.status_code = 202 if entry.state in ("waiting", "reading") else 200
-        return KnowledgeFile.of(entry)
+        return CollectionFileBody.of(entry)
 
     @router.get(f"{_WHERE}/files", responses=openapi.LOOKING, tags=_TAGS, dependencies=allowed)
     async def files(collection: str, owner: str = who) -> FileList:
         found = await knowledge.collection(owner, collection)
-        return FileList(data=[KnowledgeFile.of(entry) for entry in found.files])
+        return FileList(data=[CollectionFileBody.of(entry) for entry in found.files])
 
     @router.get(
         f"{_WHERE}/files/{{file:path}}/pages/{{page}}",
@@ -129,8 +129,8 @@ def _add_files(router: APIRouter, knowledge: Knowledge, owner: Any, allowed: lis
         return Response(await asyncio.to_thread(_jpeg, drawn.image.pixels), media_type="image/jpeg")
 
     @router.get(f"{_WHERE}/files/{{file:path}}", responses=openapi.LOOKING, tags=_TAGS, dependencies=allowed)
-    async def file(collection: str, file: str, owner: str = who) -> KnowledgeFile:
-        return KnowledgeFile.of(await knowledge.file(owner, collection, file))
+    async def file(collection: str, file: str, owner: str = who) -> CollectionFileBody:
+        return CollectionFileBody.of(await knowledge.file(owner, collection, file))
 
     @router.delete(f"{_WHERE}/files/{{file:path}}", responses=openapi.LOOKING, tags=_TAGS, dependencies=allowed)
     async def remove_file(collection: str, file: str, owner: str = who) -> Removed:

@@ -23,7 +23,7 @@ class Renaming(Strict):
     name: str
 
 
-class KnowledgeFile(BaseModel):
+class CollectionFileBody(BaseModel):
     object: Literal["knowledge.file"] = "knowledge.file"
     id: str
     file: str
@@ -35,7 +35,7 @@ class KnowledgeFile(BaseModel):
     created_at: int
 
     @classmethod
-    def of(cls, entry: FileEntry) -> "KnowledgeFile":
+    def of(cls, entry: FileEntry) -> "CollectionFileBody":
         return cls(
             id=entry.name,
             file=entry.name,
@@ -55,7 +55,7 @@ class CollectionBody(BaseModel):
     state: Literal["reading", "ready"]
     pages: int
     pages_done: int
-    files: list[KnowledgeFile]
+    files: list[CollectionFileBody]
 
     @classmethod
     def of(cls, found: CollectionState) -> "CollectionBody":
@@ -65,7 +65,7 @@ class CollectionBody(BaseModel):
             state=found.state,  # type: ignore[arg-type]  # one of the two
             pages=found.pages,
             pages_done=found.pages_done,
-            files=[KnowledgeFile.of(entry) for entry in found.files],
+            files=[CollectionFileBody.of(entry) for entry in found.files],
         )
 
 
@@ -76,7 +76,7 @@ class CollectionList(BaseModel):
 
 class FileList(BaseModel):
     object: Literal["list"] = "list"
-    data: list[KnowledgeFile]
+    data: list[CollectionFileBody]
 
 
 class Removed(BaseModel):

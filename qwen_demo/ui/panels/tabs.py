@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from qwen_demo.knowledge.knowledge import Knowledge
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.ui.conversation import Reader
@@ -75,14 +74,11 @@ def draw(tabs: gr.Tabs, settings: Settings, engines: int) -> PanelWidgets:
     )
 
 
-def wire(
-    panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], reader: Reader, knowledge: Knowledge
-) -> None:
+def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], reader: Reader) -> None:
     """The first of `services` answers; with a second one, the two can be compared."""
     service = services[0]
     video.wire(panels.video, service, reader)
     documents.wire(panels.documents, service, reader)
-    knowledge_panel.wire(panels.knowledge, knowledge, reader, panels.knowledge_tab)
     points.wire(panels.points, service, reader)
     compare.wire(panels.compare, services, reader)
     camera.wire(panels.camera, service, reader)

@@ -124,7 +124,7 @@ def test_each_version_of_an_edited_or_retried_turn_stays_and_is_gone_back_to(ope
     app.engine.script = Script(["three"])
     page.get_by_label("Edit").first.click()
     page.locator("#chat textarea").fill("second wording")
-    page.get_by_label("Submit").first.click()
+    page.get_by_role("button", name="Ask again", exact=True).click()
     expect(answers(page).first).to_contain_text("three")
     answered(page, 1)
     expect(versions).to_have_count(1)

@@ -131,6 +131,8 @@ def test_a_drawn_region_is_asked_about(opened, embedded, scene):
     page.locator("#question textarea").press("Enter")
     expect(answers(page).filter(has_text="blue square")).to_be_visible()
     settled(page)
+    # The whole image was left out of that question alone: the next one sends both again.
+    expect(page.locator("#context .switch[aria-checked=true]")).to_have_count(2)
 
 
 def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, app, scene):

@@ -44,14 +44,9 @@ class FromCollection:
         return {"collection": self.collection, "citations": citations}
 
 
-def of(asked: Service) -> dict[str, Any]:
-    """For the view, of what `asked` gave and what has answered."""
-    return asked.sources() if isinstance(asked, FromCollection) else {}
-
-
-def asked(service: Service, knowledge: Knowledge, request: gr.Request, collection: str) -> Service:
+def asked(service: Service, knowledge: Knowledge, owner: str, collection: str) -> Service:
     """What the chat asks: the service, or in its place `FromCollection`, which answers all that the chat calls."""
-    return cast(Service, FromCollection(service, knowledge, owner_of(request), collection)) if collection else service
+    return cast(Service, FromCollection(service, knowledge, owner, collection)) if collection else service
 
 
 def draw_switch() -> gr.Dropdown:
