@@ -56,7 +56,7 @@ def test_the_side_panel_is_there_while_there_is_something_to_see_and_closes(open
     side = page.locator("#side")
     expect(side).to_be_hidden()
     ask(page, "what is it?", red)
-    expect(side.locator("svg[role=img]")).to_be_visible()
+    expect(side.locator("#viewer svg[role=img]")).to_be_visible()
     page.get_by_role("button", name="Close the panel").click()
     expect(side).to_be_hidden()
     answered(page, 1)
