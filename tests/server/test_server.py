@@ -21,7 +21,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from qwen_demo.engines.scripted import ScriptedEngine
-from qwen_demo.server import app as building
+from qwen_demo.server import engines as building
 from qwen_demo.server import run
 from qwen_demo.server.listening import listening_socket
 from qwen_demo.settings import Settings

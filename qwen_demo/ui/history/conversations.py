@@ -198,7 +198,7 @@ def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gal
         text = await export.write(data["kind"], name, read(data.get("messages"), words), gallery, words)
         return {"file": {"kind": data["kind"], "name": name, "text": text}, "nonce": secrets.token_hex(4)}
 
-    reopened = view.reopen(on_reopen, None, [chatbot, question, view], cancels=answering, **PRIVATE)
+    reopened = view.reopen(on_reopen, None, [chatbot, question, view], cancels=answering, **UNQUEUED)
     fresh = view.fresh(on_fresh, None, [chatbot, question, view], cancels=answering, **UNQUEUED)
     view.look(on_look, None, view, **UNQUEUED)
     view.export(on_export, None, view, **PRIVATE)

@@ -9,7 +9,7 @@ from gradio.components.chatbot import ExampleMessage
 from qwen_demo.ui.i18n import catalogues, texts
 from qwen_demo.ui.i18n.languages import words_for
 
-_CHOICES = ("DOCUMENT_TASKS", "DOCUMENT_PROMPTS", "EXAMPLE_TITLES")
+_CHOICES = ("DOCUMENT_TASKS", "DOCUMENT_PROMPTS", "EXAMPLE_TITLES", "POINTS_CUTS", "POINTS_COLUMNS")
 
 
 def translations(locale: str) -> dict[str, str]:
@@ -34,7 +34,8 @@ def translate_on_load(demo: gr.Blocks) -> None:
     radios = [block for block in demo.blocks.values() if isinstance(block, gr.Radio)]
     english = translations("en")
     boxes = [block for block in demo.blocks.values() if isinstance(block, gr.Textbox) and block.value in english]
-    outputs = [*cards, *radios, *boxes]
+    tables = [block for block in demo.blocks.values() if isinstance(block, gr.Dataframe) and block.headers]
+    outputs = [*cards, *radios, *boxes, *tables]
 
     def chosen(request: gr.Request):
         if (locale := words_for(request).locale) == "en":
@@ -43,8 +44,11 @@ def translate_on_load(demo: gr.Blocks) -> None:
         titles = [[_titled(card, known) for card in chat.examples or ()] for chat in cards]
         choices = [[(known.get(str(label), str(label)), str(key)) for label, key in radio.choices] for radio in radios]
         filled = [gr.Textbox(known[box.value]) for box in boxes]
+        heads = [
+            gr.Dataframe([], headers=[known.get(str(each), str(each)) for each in table.headers]) for table in tables
+        ]
         return [*(gr.Chatbot(examples=value) for value in titles), *(gr.Radio(choices=value) for value in choices),
-                *filled]  # fmt: skip
+                *filled, *heads]  # fmt: skip
 
     demo.load(chosen, None, outputs, queue=False, show_progress="hidden", api_visibility="private")
 

@@ -332,6 +332,7 @@ POINTS_UP = "Up"
 POINTS_UP_AUTO = "found"
 POINTS_CUT = "Left out"
 POINTS_CUTS = {"none": "nothing", "floor": "the floor", "ceiling": "the ceiling", "both": "floor and ceiling"}
+POINTS_COLUMNS = {"label": "thing", "size_a": "width", "size_b": "depth", "size_up": "height"}
 POINTS_COUNT = "Views"
 POINTS_SIDE = "Pixels of a side"
 POINTS_THINGS = "Marked things, in the data's own unit"

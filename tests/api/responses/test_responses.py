@@ -262,7 +262,7 @@ def asked(*parts) -> dict:
         (asked({"type": "input_image", "image_url": "data:image/png;base64,AAAA"}), "input.1.content.0.image_url"),
         (asked({"type": "input_image", "image_url": "http://example.org/"}), "input.1.content.0.image_url"),
         (asked("see:", {"type": "input_image", "file_id": "file-1"}), "input.1.content.1.file_id"),
-        (asked({"type": "input_file", "file_id": "file-1"}), "input.1.content.0.type"),
+        (asked({"type": "input_file", "file_id": "file-1"}), "input.1.content.0.file_id"),
         (asked({"type": "input_text"}), "input.1.content.0.text"),
         (
             asked(*({"type": "input_image", "image_url": IMAGE, "detail": each} for each in ("low", "high"))),

@@ -63,7 +63,7 @@ def test_a_pdf_leads_to_documents_wherever_it_is_dropped(opened, app, target):
 
 def test_a_file_of_a_kind_that_nobody_knows_is_told_and_never_opens(opened, app):
     page = opened(app)
-    assert dropped(page, [["notes.xyz", "application/x-unknown", [1, 2, 3]]], "#chat")
+    assert dropped(page, [["notes.qqq", "application/x-unknown", [1, 2, 3]]], "#chat")
     expect(page.locator(".toast-body")).to_be_visible()
     expect(page.locator("#question textarea")).to_be_visible()
 

@@ -120,7 +120,7 @@ NO_HTTP = Sentence("Only https:// URLs (and data: URLs) are accepted.")
 NO_ANSWER = Sentence("There is no whole answer to share. Ask first, or ask again.")
 # Names, units and formats, which are the same in every language.
 NAMES = re.compile(
-    r"Qwen2?\.?5?-?VL|Gradio|scripted|token(/s)?|JSON|COCO|CSV|PNG|PDF|HTML|Markdown|SRT|WebVTT|MiB|KiB|ms|s|Top-p|(Zero)?GPU|CUDA|API|MCP|"
+    r"Qwen2?\.?5?-?VL|Gradio|scripted|token(/s)?|JSON|COCO|CSV|PNG|PDF|HTML|Markdown|SRT|WebVTT|MiB|KiB|ms|s|Top-p|(Zero)?GPU|CUDA|API|MCP|Office|"
     r"curl|openai|gradio_client|Python|none|English|[\w-]*\.(png|mp4|pdf|txt)|PNG|JPEG|WebP|GIF|BMP|TIFF|AVIF|HEIC|"
     r"--[a-z-]+|MP4|WebM|Matroska|AVI|MOV|H\.264|https:|data:"
 )

@@ -93,8 +93,8 @@ def draw(settings: Settings) -> PointsWidgets:
         )  # fmt: skip
         side = gr.Slider(112, max(896, usual), usual, step=PATCH, label=texts.POINTS_SIDE, elem_id="points-side")
     things = gr.Dataframe(
-        headers=list(COLUMNS[:SHOWN_COLUMNS]), value=[], label=texts.POINTS_THINGS, interactive=False, type="array",
-        elem_id="points-things",
+        headers=[texts.POINTS_COLUMNS.get(name, name) for name in COLUMNS[:SHOWN_COLUMNS]], value=[],
+        label=texts.POINTS_THINGS, interactive=False, type="array", elem_id="points-things",
     )  # fmt: skip
     files = gr.File(label=texts.POINTS_FILES, interactive=False, file_count="multiple", elem_id="points-files")
     return PointsWidgets(
