@@ -23,6 +23,8 @@ const REPAIRS = {
   // A table that scrolls where there is little room.
   "#chat .md:has(table.waterfall):not([tabindex])": (node) => { node.tabIndex = 0; },
   // The whole message once more, with its HTML read out as words.
+  // A box without a role may have no name; the heading over an empty one says what it is for.
+  ".unpadded_box[aria-label]": (node) => node.removeAttribute("aria-label"),
   "#chat [data-testid=user][aria-label], #chat [data-testid=bot][aria-label]": (node) => node.removeAttribute("aria-label"),
   // The camera's words, after their image.
   "button .icon-wrap": ({ nextSibling: text }) => {

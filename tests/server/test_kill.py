@@ -158,7 +158,7 @@ def test_a_killed_front_leaves_no_process(tmp_path):
         server.process.kill()
         assert {end.code for end in streams.ends()} == {"broken"}
         eventually(lambda: not alive(family), "a process was left behind")
-        with pytest.raises(httpx.ConnectError):
+        with pytest.raises(httpx.NetworkError):
             program.get("/")
 
 

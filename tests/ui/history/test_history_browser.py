@@ -15,6 +15,11 @@ from tests.ui.steps import opened as steps_opened
 
 HOSTILE = '<svg onload="window.hacked=1"> first'
 PUT = "item => window.qwenDemo.store.put(item)"
+KEPT_FILES = """() => new Promise(done => {
+    indexedDB.open("qwen-demo").onsuccess = ({ target: { result: kept } }) => {
+        kept.transaction("files").objectStore("files").count().onsuccess = ({ target }) => { kept.close(); done(target.result); };
+    };
+})"""
 
 
 def stored(page: Page) -> list:
@@ -167,6 +172,7 @@ def test_images_come_back_from_the_browser_when_the_server_has_lost_them(opened,
     expect(page.locator("#question img")).to_be_visible()
     page.locator("#question textarea").fill("a draft of mine")
     until(page, "JSON.parse(sessionStorage.getItem('qwen-demo.draft'))?.text === 'a draft of mine'")
+    until(page, f"({KEPT_FILES})().then(count => count === 2)")
     for name in ("red.png", "blue.png"):
         for path in Path(app.uploads).rglob(name):
             path.unlink()

@@ -16,7 +16,7 @@ def test_a_preset_fills_in_image_question_and_controls(opened, app):
     page = opened(app)
     app.engine.script = Script(["yes"])
     tab(page, "Tasks")
-    expect(page.locator(".tasks .card")).to_have_count(12)
+    expect(page.locator(".tasks .card")).to_have_count(13)
     page.wait_for_function(
         "[...document.querySelectorAll('.tasks img')].slice(0, 3).every(img => img.naturalWidth > 0)"
     )
