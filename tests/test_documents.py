@@ -26,7 +26,7 @@ WIDE_TABLES = "training/assets/ATTRIBUTIONS.md"
 PAST = {"--held-mib", "--picture-cache-mib", "--max-im"}
 # Of Docker, curl, pip, vLLM, Helm and the hub's `hf`.
 FOREIGN = {"--api-key", "--build-arg", "--gpus", "--insecure", "--no-deps", "--time"}
-FOREIGN |= {"--exclude", "--flavor", "--include", "--repo-type", "--sdk", "--type"}
+FOREIGN |= {"--exclude", "--flavor", "--include", "--model-repository", "--repo-type", "--sdk", "--type"}
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
 

@@ -26,6 +26,7 @@ BROUGHT = {
     "dotenv": "pydantic-settings",
     "gradio_client": "gradio",
     "httpx2": "openai",
+    "grpc": "tritonclient",
     "starlette": "fastapi",
     "pydantic_core": "pydantic",
     "triton": "torch",

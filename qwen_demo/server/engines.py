@@ -30,6 +30,10 @@ def build_engine(settings: Settings) -> Engine:
         from qwen_demo.engines.remote.engine import RemoteEngine
 
         return RemoteEngine(settings)
+    if settings.engine == "triton":
+        from qwen_demo.engines.triton.engine import TritonEngine
+
+        return TritonEngine(settings)
     # ZeroGPU lends its GPU to one call at a time; there is nothing to batch.
     if settings.engine == "generate" or zerogpu.is_active():
         from qwen_demo.engines.generate import GenerateEngine
@@ -63,7 +67,7 @@ def build_server_engine(settings: Settings) -> Engine:
     Raises:
         SettingsError: more replicas than GPUs.
     """
-    if settings.engine in ("scripted", "remote"):
+    if settings.engine in ("scripted", "remote", "triton"):
         return build_engine(settings)
     if settings.replicas == 1:
         return _in_own_process(settings, build_hosted)

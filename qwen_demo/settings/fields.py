@@ -66,11 +66,12 @@ class Model(BaseModel):
 class Serving(BaseModel):
     """How it is served."""
 
-    engine: Literal["auto", "batching", "generate", "remote", "scripted"] = Field(
+    engine: Literal["auto", "batching", "generate", "remote", "scripted", "triton"] = Field(
         "auto", description="how requests are run; auto is batching, and generate on ZeroGPU"
     )
     base_url: Annotated[Commas, Usually("none")] = Field(
-        (), description="OpenAI-compatible servers of the remote engine, ending in /v1 (comma-separated)"
+        (),
+        description="OpenAI-compatible servers of the remote engine, ending in /v1 (comma-separated); host:port of Triton",
     )
     remote_key: Annotated[SecretStr | None, Usually("none")] = Field(
         None, description="key that the remote engine sends"
@@ -245,10 +246,10 @@ class Settings(Listening, Model, Choosing, Serving, Access, Batching, Uploads, D
 
     @model_validator(mode="after")
     def _several_engines_here(self) -> Self:
-        if self.compares and self.engine in ("remote", "scripted"):
+        if self.compares and self.engine in ("remote", "scripted", "triton"):
             beside = "--compare-engine and --compare-quantization load a second engine beside one that has a model here"
             raise ValueError(f"{beside}; with --engine {self.engine} there is none")
-        if self.replicas > 1 and (self.compares or self.engine in ("remote", "scripted")):
+        if self.replicas > 1 and (self.compares or self.engine in ("remote", "scripted", "triton")):
             raise ValueError("--replicas is for one engine that has a model here, without --compare-engine or the like")
         return self
 

@@ -13,6 +13,8 @@ from qwen_demo.engines.generate import GenerateEngine
 from qwen_demo.engines.process.engine import ProcessEngine
 from qwen_demo.engines.replicas.engine import ReplicatedEngine
 from qwen_demo.engines.scripted import Script, ScriptedEngine
+from qwen_demo.engines.triton.engine import TritonEngine
+from qwen_demo.engines.triton.host import TritonHost
 from qwen_demo.errors import ContextTooLong, EngineFailed, InvalidRequest, NotReady, OutOfMemory
 from qwen_demo.raster import Raster
 from qwen_demo.settings import Settings
@@ -20,12 +22,14 @@ from qwen_demo.types import ChatRequest, Engine, Finished, Message, Text, TextDe
 from tests.conftest import draw, image, question, until
 from tests.engines.process.scripts import counting
 from tests.engines.test_grammar import ENDLESS
+from tests.engines.triton.links import BEHIND, DirectLink
 
 ENGINES = {
     "scripted": lambda loaded: ScriptedEngine(Script([f"{n} " for n in range(400)], gap_s=0.005), max_running=4),
     "generate": lambda loaded: GenerateEngine(Settings(max_running=4), loader=lambda *_: loaded),
     "replicas": lambda loaded: ReplicatedEngine([ScriptedEngine(counting(Settings()).script, 2) for _ in range(2)]),
     "process": lambda loaded: ProcessEngine(Settings(model="scripted"), "tests.engines.process.scripts:counting"),
+    "triton": lambda loaded: TritonEngine(BEHIND, lambda address: DirectLink(TritonHost(counting(BEHIND)))),
 }
 
 

@@ -1,0 +1,96 @@
+"""What Triton between front and engine adds and costs against a copy of the program asked as `--engine remote`.
+
+    deploy/triton/serve.sh --port 8001 -- --engine batching --model embedded
+    python app.py --port 8080 --model embedded
+    python -m benchmarks.through_triton --triton 127.0.0.1:8001 --remote http://127.0.0.1:8080/v1
+
+Both servers hold the same engine and are asked in turn from here, by the engines of a front. The users of a row ask at
+once, each with an image of its own; rounds alternate, and a row has the middle of its rounds.
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import PIL.Image
+
+from benchmarks import machine
+from qwen_demo.media.images import make_image
+from qwen_demo.server.engines import build_engine
+from qwen_demo.settings import Settings
+from qwen_demo.types import ChatRequest, Engine, Finished, Message, Sampling, Text
+
+SIDE = 336
+
+
+def _request(number: int, tokens: int) -> ChatRequest:
+    colour = (number * 37 % 256, number * 91 % 256, number * 53 % 256)
+    image = make_image(PIL.Image.new("RGB", (SIDE, SIDE), colour))
+    sampling = Sampling(max_new_tokens=tokens, temperature=1.5, seed=number)
+    request = ChatRequest((Message("user", (image, Text("Describe the image."))),), sampling)
+    return replace(request, repetition_guard=False)
+
+
+async def _one(engine: Engine, request: ChatRequest) -> tuple[float, int]:
+    asked_s, first_s, made = time.perf_counter(), 0.0, 0
+    async for event in engine.stream(request):
+        first_s = first_s or time.perf_counter() - asked_s
+        if isinstance(event, Finished):
+            made = event.usage.completion_tokens
+    return first_s, made
+
+
+async def _crowd(engine: Engine, users: int, tokens: int, first: int) -> dict[str, float]:
+    began_s = time.perf_counter()
+    seen = await asyncio.gather(*[_one(engine, _request(first + user, tokens)) for user in range(users)])
+    wall_s = time.perf_counter() - began_s
+    return {
+        "tokens/s": sum(made for _, made in seen) / wall_s,
+        "first token p50 s": statistics.median(first_s for first_s, _ in seen),
+    }
+
+
+async def measure(engines: dict[str, Engine], options: argparse.Namespace) -> list[dict]:
+    rows, number = [], 0
+    for engine in engines.values():
+        await engine.start()
+        await _crowd(engine, 1, options.tokens, number)
+    for users in map(int, options.users.split(",")):
+        rounds: dict[str, list[dict[str, float]]] = {name: [] for name in engines}
+        for _ in range(options.rounds):
+            number += users
+            for name, engine in engines.items():
+                rounds[name].append(await _crowd(engine, users, options.tokens, number))
+        for name, found in rounds.items():
+            middle = {key: statistics.median(each[key] for each in found) for key in found[0]}
+            rows.append({"users": users, "engine": name, **middle})
+    for engine in engines.values():
+        await engine.close()
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--triton", required=True, help="host:port of Triton's gRPC")
+    parser.add_argument("--remote", required=True, help="address of a copy of the program, ending in /v1")
+    parser.add_argument("--users", default="1,8,32")
+    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args(argv)
+    engines = {
+        "triton": build_engine(Settings(engine="triton", base_url=(options.triton,))),
+        "remote": build_engine(Settings(engine="remote", base_url=(options.remote,))),
+    }
+    rows = asyncio.run(measure(engines, options))
+    print(machine.table(rows))
+    asked = {"users": options.users, "tokens": options.tokens, "rounds": options.rounds}
+    print(machine.write("through-triton", {"label": "embedded", "asked": asked, "rows": rows}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
