@@ -252,7 +252,8 @@ function update() {
   if (value.save) then(() => keep(value.save));
   if (value.partial) then(() => keepPart(value.partial));
   if (value.gone) then(() => bringBack(value));
-  if (value.opened) then(async () => { setCurrent(value.opened); await refresh(); });
+  if (value.opened) then(async () => { setCurrent(value.opened); notice = value.said; await refresh(); });
+  else if (value.said) then(async () => { setCurrent(null); notice = value.said; await refresh(); });
   if (value.file) saveText(`${fileName(value.file.name ?? "")}.${TYPES[value.file.kind][0]}`, TYPES[value.file.kind][1], value.file.text);
 }
 

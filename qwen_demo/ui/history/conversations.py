@@ -183,11 +183,15 @@ def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gal
         return [], gr.MultimodalTextbox(value=None, submit_btn=True, stop_btn=False), save([])
 
     def on_reopen(event: gr.EventData, request: gr.Request):
+        # Outside the queue, so that it waits for nobody's answer; what is to be said goes with the value.
         data, words = event_data(event), words_for(request)
-        found = reopen(read(data.get("messages"), words), words)
+        value = {"opened": str(data.get("id"))[:64], "said": "", "nonce": secrets.token_hex(4)}
+        try:
+            found = reopen(read(data.get("messages"), words), words)
+        except gr.Error as refusal:
+            return gr.skip(), gr.skip(), {**value, "opened": "", "said": refusal.message}
         if found.gone:
-            gr.Warning(words.images_gone(found.gone), title="")
-        value = {"opened": str(data.get("id"))[:64], "nonce": secrets.token_hex(4)}
+            value["said"] = words.images_gone(found.gone)
         return found.history, gr.MultimodalTextbox(submit_btn=True, stop_btn=False), value
 
     async def on_export(event: gr.EventData, request: gr.Request):

@@ -106,7 +106,7 @@ def test_what_others_put_into_the_storage_is_refused(opened, app):
     page.reload()
     expect(page.locator(".conversations li")).to_have_count(1)
     page.locator(".conversations button.open").click()
-    expect(page.locator(".toast-body")).to_contain_text("not uploaded here")
+    expect(page.locator(".conversations .state")).to_contain_text("not uploaded here")
     expect(page.locator("#chat .user")).to_have_count(0)
     assert page.evaluate("window.hacked") is None
 
