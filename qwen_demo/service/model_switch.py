@@ -86,6 +86,10 @@ class ModelSwitch:
         return engine
 
     @property
+    def present(self) -> Engine:
+        return self._engine
+
+    @property
     def info(self) -> ModelInfo:
         return self._engine.info
 
