@@ -134,7 +134,7 @@ class Trial:
         }
 
     def rows(self) -> list[dict]:
-        first = [one.took_s for one in self.asked if one.at_s < self.phases[0].end_s and one.kind == "answered"]
+        first = [one.took_s for one in self.asked if one.ended_s < self.phases[0].end_s and one.kind == "answered"]
         usual_s = 1.5 * quantile(first, 0.95)
         return [self.row(phase, usual_s) for phase in self.phases]
 

@@ -28,9 +28,20 @@ def nginx() -> str:
 
 
 def haproxy() -> str:
-    """Path of HAProxy; unpacked, it needs `LD_LIBRARY_PATH`: `benchmarks.region_world` sets it."""
+    """Path of HAProxy; unpacked, it needs `LD_LIBRARY_PATH`, see `libraries`."""
     libraries = ("liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1")
     return _program("haproxy", package="haproxy", folder="usr/sbin", more=libraries)
+
+
+def bird() -> str:
+    """Path of BIRD, which speaks BGP; as for HAProxy, unpacked it needs `LD_LIBRARY_PATH`."""
+    return _program("bird", package="bird2", folder="usr/sbin", more=("libssh-gcrypt-4",))
+
+
+def libraries(program: str) -> dict[str, str]:
+    """What has to be in the environment of a program that was unpacked with its libraries."""
+    found = [str(folder) for folder in Path(program).parents[2].glob("usr/lib/*-linux-gnu") if TOOLS in folder.parents]
+    return {"LD_LIBRARY_PATH": ":".join(found)} if found else {}
 
 
 def _program(name: str, *, package: str, folder: str = "usr/bin", more: tuple[str, ...] = ()) -> str:
@@ -72,6 +83,6 @@ def _run(*command: str, cwd: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        print(promtool(), nginx(), haproxy(), sep="\n")
+        print(promtool(), nginx(), haproxy(), bird(), sep="\n")
     except ToolMissing as error:
         sys.exit(f"error: {error}")
