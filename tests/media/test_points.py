@@ -229,3 +229,19 @@ async def test_a_model_is_asked_for_by_its_kind(loader):
         await loader().load_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100, kind="points")
     with pytest.raises(MediaRefused, match="an image"):
         await loader().load_bytes(models3d.ply(), kind="image")
+
+
+async def test_a_file_shown_in_another_way_is_drawn_anew(loader, tmp_path):
+    """What was drawn is kept, and known by how it was asked for: by its path as by its bytes."""
+    (tmp_path / "solid.glb").write_bytes(models3d.FILES["solid.glb"]())
+    media = loader()
+
+    async def drawn(**how) -> Points:
+        found = await media.load_path(tmp_path / "solid.glb", allowed_roots=[tmp_path], clip=Viewing(**how))
+        assert isinstance(found, Points)
+        return found
+
+    first = await drawn(views=2, pixels=112 * 112)
+    assert len((await drawn(views=3, pixels=112 * 112)).views) == 3
+    assert (await drawn(views=2, pixels=140 * 140)).views[0].camera.side == 140
+    assert (await drawn(views=2, pixels=112 * 112)).views[0].image is first.views[0].image
