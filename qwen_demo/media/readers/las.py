@@ -24,7 +24,9 @@ def read(data: memoryview, limits: Limits) -> Raw:
         if size > _MOST_RECORD:
             raise Refused("columns")
         limits.check(count)
-        if not header.are_points_compressed and count * size > len(data):
+        if header.are_points_compressed:
+            _check_chunks(data, header.offset_to_point_data, count)
+        elif count * size > len(data):
             raise Refused("short", count)
         names = set(header.point_format.dimension_names)
         colored = {"red", "green", "blue"} <= names
@@ -49,4 +51,18 @@ def _check_head(head: bytes, size: int) -> None:
     header_size = int.from_bytes(head[94:96], "little")
     start, records = int.from_bytes(head[96:100], "little"), int.from_bytes(head[100:104], "little")
     if not 227 <= header_size <= start <= size or records * 54 > start - header_size:
+        raise Refused("damaged")
+
+
+def _check_chunks(data: memoryview, start: int, count: int) -> None:
+    """A table says how many pieces the packed points are in; room for all of them is taken before any is read.
+
+    Its place stands before the points, or at the file's end where it was not known yet (LASzip's format).
+    """
+    at = int.from_bytes(data[start : start + 8], "little", signed=True)
+    if at == -1:
+        at = int.from_bytes(data[-8:], "little", signed=True)
+    if not start + 8 <= at <= len(data) - 8:
+        raise Refused("damaged")
+    if int.from_bytes(data[at + 4 : at + 8], "little") > count:
         raise Refused("damaged")
