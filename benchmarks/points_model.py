@@ -129,7 +129,11 @@ def overlap(one: Sequence[float], other: Sequence[float]) -> float:
 def aways(text: str, found: list[Thing], points: Points, model: ModelInfo) -> list[float]:
     """How far each marked thing's place is from its own, over the ground, in parts of the ground's side."""
     _, marked = places(text, points, seen_views(points, model))
-    truth = {f"{color} {shape}": (x, -y) for color, shape, x, y, _ in found}  # of glTF's y up
+    truth = {}
+    for color, shape, x, y, size in found:
+        (low, high) = solid(shape, size).bounds
+        across, along, _ = (low + high) / 2
+        truth[f"{color} {shape}"] = (x + across, -y - along)  # as glTF has y up
     return [
         float(np.hypot(thing.center[0] - truth[thing.label][0], thing.center[2] - truth[thing.label][1])) / 10
         for thing in marked
