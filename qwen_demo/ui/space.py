@@ -7,6 +7,7 @@ drawn into every view. Coordinates are the data's own, or pixels of the sheet.
 import asyncio
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -14,17 +15,18 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageColor
 import PIL.ImageDraw
 
 from qwen_demo.answers import places
 from qwen_demo.answers.annotations import COLOURS
 from qwen_demo.models.pixels import seen_views
-from qwen_demo.points import camera
+from qwen_demo.points import camera, shell
 from qwen_demo.points.exports import as_csv, as_json
 from qwen_demo.points.join import Mark, Thing
 from qwen_demo.points.places import Box3D
 from qwen_demo.types import ModelInfo, Points, Vector
-from qwen_demo.ui import attachments
+from qwen_demo.ui import attachments, gradio_internals
 from qwen_demo.ui.attachments import Gallery
 
 FORMATS = ("json", "csv", "png")
@@ -122,6 +124,13 @@ def drawn(found: Marked) -> PIL.Image.Image:
             x, y = ends[:2]
             pen.rectangle(ends if len(ends) == 4 else (x - 4, y - 4, x + 4, y + 4), outline=thing["colour"], width=3)
     return image
+
+
+def turnable(points: Points, things: Sequence[Thing] = ()) -> str:
+    """Path of a model for browsers: what the views show, with the boxes of things in the colours of their marks."""
+    colors = [PIL.ImageColor.getrgb(COLOURS[index % len(COLOURS)])[:3] for index in range(len(things))]
+    boxes = [(thing.box, color) for thing, color in zip(things, colors, strict=True) if thing.box]
+    return gradio_internals.save_upload(shell.as_glb(points, boxes), "turn.glb")
 
 
 def save(found: Marked, kind: str, stem: str = "") -> str:

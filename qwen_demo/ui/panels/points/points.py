@@ -29,7 +29,8 @@ from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
 from qwen_demo.ui.panels import answering
 
-TURNABLE = (".glb", ".gltf", ".obj", ".stl", ".ply")  # what browsers can draw themselves
+# What Gradio's view of models draws itself; of a PLY it takes none but splats. Others are turned as their views show them.
+TURNABLE = (".glb", ".gltf", ".obj", ".stl")
 PATCH = 28
 SHOWN_COLUMNS = 7
 
@@ -106,7 +107,7 @@ def viewing_of(up: str, cut: str, views: float | None, side: float | None) -> Vi
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A drawn file as the panel shows it; `model` is a path that browsers draw themselves, or None."""
+    """A drawn file as the panel shows it; `model` is the path of what is turned: the file, or what its views show."""
 
     sheet: PIL.Image.Image | None = None
     note: str = ""
@@ -124,7 +125,7 @@ async def preview(path: str | None, viewing: Viewing, service: Service, reader: 
     model = service.status().model
     tokens = sum(width * height // model.patch_pixels**2 for width, height in seen_views(points, model))
     note = words.points_note(points.points, points.triangles, points.left_out, tokens)
-    turns = path if Path(path).suffix.lower() in TURNABLE else None
+    turns = path if Path(path).suffix.lower() in TURNABLE else await asyncio.to_thread(space.turnable, points)
     return Shown(await asyncio.to_thread(sheet, points), note, turns)
 
 
@@ -135,12 +136,14 @@ class Marked:
     Attributes:
         sheet: the views with the marks drawn in.
         files: JSON and CSV of all things.
+        model: path of what is turned, with the boxes of things; None where there are none.
     """
 
     step: answering.PanelStep
     things: list[list[Any]] | None = None
     sheet: PIL.Image.Image | None = None
     files: list[str] | None = None
+    model: str | None = None
 
 
 async def answers(
@@ -172,7 +175,8 @@ def _marked(step: answering.PanelStep, points: Points, model: ModelInfo) -> Mark
     if not found.marks:
         return Marked(step, [])
     files = [space.save(found, kind) for kind in ("json", "csv")]
-    return Marked(step, [_row(thing) for thing in found.things], space.drawn(found), files)
+    model = space.turnable(points, found.things) if any(thing.box for thing in found.things) else None
+    return Marked(step, [_row(thing) for thing in found.things], space.drawn(found), files, model)
 
 
 def _row(thing: Thing) -> list[Any]:
@@ -205,6 +209,7 @@ def wire(widgets: PointsWidgets, service: Service, reader: Reader) -> None:
                     marked.things if given else gr.skip(),
                     _saved(marked.sheet) if given else gr.skip(),
                     marked.files if given else gr.skip(),
+                    marked.model or gr.skip(),
                 )
 
     def begin(path, question, request: gr.Request):
@@ -214,7 +219,7 @@ def wire(widgets: PointsWidgets, service: Service, reader: Reader) -> None:
         return (*answering.busy(True), words_for(request).LOOKING, [], None)
 
     buttons = [widgets.ask, widgets.stop]
-    outputs = [widgets.answer, widgets.things, widgets.sheet, widgets.files]
+    outputs = [widgets.answer, widgets.things, widgets.sheet, widgets.files, widgets.model]
     shown = [widgets.sheet, widgets.note, widgets.model]
     for event in (widgets.file.change, *(control.change for control in widgets.controls)):
         event(show, [widgets.file, *widgets.controls], shown, **PRIVATE, trigger_mode="always_last")
