@@ -175,8 +175,8 @@ def _marked(step: answering.PanelStep, points: Points, model: ModelInfo) -> Mark
     if not found.marks:
         return Marked(step, [])
     files = [space.save(found, kind) for kind in ("json", "csv")]
-    model = space.turnable(points, found.things) if any(thing.box for thing in found.things) else None
-    return Marked(step, [_row(thing) for thing in found.things], space.drawn(found), files, model)
+    turned = space.turnable(points, found.things) if any(thing.box for thing in found.things) else None
+    return Marked(step, [_row(thing) for thing in found.things], space.drawn(found), files, turned)
 
 
 def _row(thing: Thing) -> list[Any]:
