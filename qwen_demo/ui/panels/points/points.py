@@ -29,7 +29,7 @@ from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
 from qwen_demo.ui.panels import answering
 
-# What Gradio's view of models draws itself; of a PLY it takes none but splats. Others are turned as their views show them.
+# What Gradio's view of models draws itself; other files, clouds of points among them, are turned as their views show them.
 TURNABLE = (".glb", ".gltf", ".obj", ".stl")
 PATCH = 28
 SHOWN_COLUMNS = 7
