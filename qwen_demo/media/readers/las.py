@@ -1,6 +1,7 @@
 """LAS and LAZ, laser scans (ASPRS), by laspy and lazrs; piece by piece, so that what is packed never lies whole."""
 
 import io
+import logging
 
 import laspy
 import lazrs
@@ -12,6 +13,7 @@ from qwen_demo.media.readers.raw import Limits, Raw
 
 _AT_ONCE = 1 << 19
 _MOST_RECORD = 4096  # bytes of one point; those of the standard have at most 67
+logging.getLogger("laspy").setLevel(logging.CRITICAL)  # what is wrong with a file, its sender is told
 DAMAGE = (laspy.errors.LaspyException, lazrs.LazrsError)
 
 
