@@ -18,6 +18,13 @@ const REPAIRS = {
   // A button around the button that closes it.
   ".toast-header[role=button]": (node) => { node.removeAttribute("role"); node.removeAttribute("tabindex"); },
   ".toast-title.error": (node) => { if (node.firstChild.data.trim() !== words.error) node.firstChild.data = `${words.error} `; },
+  // The connection is the header's to tell. What was cut goes on once the server answers, see `connection.js`.
+  ".toast-body:not([data-told])": (node) => {
+    node.dataset.told = "";
+    if (!node.textContent.includes("Attempting reconnection")) return;
+    node.querySelector(".toast-close")?.click();
+    dispatchEvent(new CustomEvent("qwen-demo-cut"));
+  },
   // Code that scrolls; a keyboard scrolls what has the focus.
   "#chat .code_wrap > pre:not([tabindex])": (node) => { node.tabIndex = 0; },
   // A table that scrolls where there is little room.

@@ -33,11 +33,19 @@ async function alive(file) {
   }
 }
 
+const typed = () => document.querySelector("#question textarea")?.value ?? "";
+const allAlive = async (files) => (await Promise.all(files.map(alive))).filter(Boolean);
+
 async function restore() {
-  const typed = document.querySelector("#question textarea")?.value ?? "";
   const draft = read();
-  if (!draft || typed) return { text: typed, files: [] };
-  return { text: draft.text, files: (await Promise.all(draft.files.map(alive))).filter(Boolean) };
+  if (!draft || typed()) return { text: typed(), files: [] };
+  return { text: draft.text, files: await allAlive(draft.files) };
 }
 
-window.qwenDemo = { ...window.qwenDemo, draft: { keep, restore, paths: () => (read()?.files ?? []).map(({ path }) => path) } };
+// The question with files that a server that was started again can open. What is typed meanwhile stays.
+async function revive(question) {
+  const files = await allAlive((question?.files ?? []).filter(isFile));
+  return { text: typed(), files };
+}
+
+window.qwenDemo = { ...window.qwenDemo, draft: { keep, restore, revive, paths: () => (read()?.files ?? []).map(({ path }) => path) } };

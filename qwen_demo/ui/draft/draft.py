@@ -3,6 +3,8 @@
 All of it happens in the browser, see `draft.js`; it is kept for the tab until the question is sent.
 """
 
+from typing import Any
+
 import gradio as gr
 
 from qwen_demo.ui.gradio_internals import UNQUEUED
@@ -10,7 +12,11 @@ from qwen_demo.ui.gradio_internals import UNQUEUED
 KEEP = "question => { window.qwenDemo.draft.keep(question); }"
 RESTORE = "() => window.qwenDemo.draft.restore()"
 
+REVIVE = "question => window.qwenDemo.draft.revive(question)"
 
-def wire(question: gr.MultimodalTextbox, demo: gr.Blocks) -> None:
+
+def wire(question: gr.MultimodalTextbox, connection: Any, demo: gr.Blocks) -> None:
+    """`connection`: the view whose event says that the server was started again, and has none of the files."""
     question.change(None, question, None, js=KEEP, **UNQUEUED)
     demo.load(None, None, question, js=RESTORE, **UNQUEUED)
+    connection.restarted(None, question, question, js=REVIVE, **UNQUEUED)

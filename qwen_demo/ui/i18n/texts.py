@@ -104,6 +104,7 @@ def reading(tokens: int, seconds: float) -> str:
 
 
 WELCOME = "Show me an image and ask"
+WELCOME_LINE = "Drop an image, a clip, a PDF or a 3D scan anywhere on this page, or try one of these."
 MORE_SOURCES = "Image from the web or the camera"
 URL = "Address of an image"
 ADD_URL = "Add to the question"
@@ -153,6 +154,9 @@ VIEWER = {
     "pick": "These boxes belong to",
     "show": "Show",
     "nth": "Image {number}",
+    "look": "Show what this answer was about",
+    "earlier": "Of an earlier answer: {question}",
+    "newest": "Back to the newest",
 }
 CONTEXT = {
     "title": "Context of the next question",
@@ -414,6 +418,7 @@ KEPT_FOREIGN = "This conversation names a file that was not uploaded here, so it
 IMAGE_GONE = "({name}: no longer on the server)"
 SPEAKERS = {"user": "You", "assistant": "Model"}
 INTERRUPTED = "The page was left before this answer was whole. Retry asks again."
+GO_ON = "Continue"
 CONVERSATIONS = {
     "title": "Conversations",
     "intro": "Kept in this browser alone, with their images and clips: up to 200 conversations or 256 MiB, the oldest go first.",
@@ -499,19 +504,27 @@ ACCESSIBILITY = {
     "names": {},
 }
 LANGUAGE = {"title": "Language"}
-# Titles of the cards under an empty chat; the same words in both places are the key.
+# Cards of an empty chat: a title, and what happens. The same words in both places are the key.
 EXAMPLE_TITLES = {
     title: title
     for title in (
-        "Describe an image",
         "Point at things",
-        "Count",
-        "Read a sign",
         "Ask about a receipt",
         "Read a chart",
         "Compare two images",
+        "Count",
         "Watch a clip",
-        "Ask in Chinese",
+    )
+}
+EXAMPLE_LINES = {
+    line: line
+    for line in (
+        "Boxes are drawn as it answers",
+        "What is the total?",
+        "Which bar is the highest?",
+        "What is the difference?",
+        "How many apples are there?",
+        "Which way does the square move?",
     )
 }
 # The menu of models; {names} are filled in by the view.

@@ -137,3 +137,4 @@ def test_views_get_all_languages_and_the_cards_are_known():
     assert labels.in_all(texts.VIEWER)["zh-CN"]["box"] == "画一个框"
     assert labels.in_all(texts.VIEWER)["en"] is texts.VIEWER
     assert {example.title for example in examples.EXAMPLES} == set(texts.EXAMPLE_TITLES)
+    assert {example.line for example in examples.EXAMPLES} == set(texts.EXAMPLE_LINES)
