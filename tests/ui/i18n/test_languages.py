@@ -83,6 +83,7 @@ def test_every_sentence_of_the_program_has_a_chinese_one_with_the_same_values():
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Sentence":
                 sentences |= {node.args[0].value} if isinstance(node.args[0], ast.Constant) else set()
     assert sentences <= catalogues.of_context("zh", "sentence").keys() <= texts_of_code
+    assert catalogues.of_context("de", "sentence").keys() <= texts_of_code
     assert catalogues.of_context("zh", "question").keys() <= texts_of_code
 
 
