@@ -9,6 +9,8 @@ TITLE = "Qwen2.5-VL"
 CONVERSATION = "Conversation"
 QUESTION = "Question"
 PLACEHOLDER = "Ask about an image or a clip"
+# The box for the question until Gradio's own is there.
+EARLY = {"label": QUESTION, "placeholder": PLACEHOLDER}
 EMPTY_QUESTION = "Type a question or add an image first."
 LOOKING = "Looking at it"
 STOPPED = "Stopped. What was written so far stays; Retry starts the answer again."
@@ -22,8 +24,8 @@ EMBEDDED_ABILITIES = (
     "it cannot judge photographs."
 )
 EMBEDDED_REMEDY = (
-    "For the full model, start this program on a machine with a CUDA GPU (`--model auto` picks the largest "
-    "Qwen2.5-VL-Instruct that fits) or name one: `--model Qwen/Qwen2.5-VL-7B-Instruct`."
+    "Start this program on a machine with a CUDA GPU for the full model (`--model auto` picks the largest "
+    "Qwen2.5-VL-Instruct that fits) or name one with `--model Qwen/Qwen2.5-VL-7B-Instruct`."
 )
 
 
@@ -382,9 +384,8 @@ COMPARE_ASK = "Ask both"
 COMPARE_ENGINE = "Engine and quantisation"
 COMPARE_ONE = "One engine is loaded, so both sides ask the same one."
 COMPARE_TWO = (
-    "To compare two engines, start the program with `--compare-engine generate` "
-    "or `--compare-quantization nf4`: it then loads its model a second time. That takes a machine of one's own, not "
-    "ZeroGPU, and no `--engine remote`."
+    "Start the program with `--compare-engine generate` or `--compare-quantization nf4` to compare two engines: it then "
+    "loads its model a second time (on a machine of one's own, without ZeroGPU and `--engine remote`)."
 )
 COMPARE_LOADING = "not ready"
 COMPARE = {

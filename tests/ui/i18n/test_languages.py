@@ -63,6 +63,16 @@ def test_visitors_are_told_no_options_of_the_server(said, to_visitors):
     assert catalogues.without_options(said) == to_visitors
 
 
+@pytest.mark.parametrize("locale", catalogues.TAGS)
+def test_what_visitors_are_told_of_a_text_with_options_is_whole_sentences(locale):
+    sentences = [("sentence", english) for english in catalogues.of_context("zh", "sentence")]
+    for context, english in [*catalogues.english(), *sentences]:
+        text = catalogues.read(locale).get((context, english), english).replace("{setting}", "max-frames")
+        if "--" in text:
+            told = catalogues.without_options(text)
+            assert not re.search("`|--", told) and re.search("^$|[.。)}]$", told), told
+
+
 @pytest.mark.parametrize(("host", "visitor"), [("127.0.0.1", False), ("::1", False), ("10.1.2.3", True), ("", True)])
 def test_options_are_told_on_the_servers_own_machine_alone(host, visitor):
     request = gr.Request(Request({"type": "http", "headers": [], "query_string": b"", "client": (host, 1)}))

@@ -15,6 +15,7 @@ from qwen_demo.types import Finished
 from qwen_demo.ui import chat, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
+from qwen_demo.ui.draft import draft
 from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words, words_for
@@ -239,7 +240,8 @@ def wire(widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot, questio
     async def ask_about(asked, budget, items, view, event: gr.EventData, request: gr.Request):
         return await preview.ask_about(asked, budget, items, view, event_data(event), words_for(request))
 
-    question.change(None, question, widgets.attached, js=context.ATTACHED_FILES, **UNQUEUED)
+    # Not `change`, which each key is.
+    widgets.context.attached(None, question, widgets.attached, js=draft.KEEP_FILES, **UNQUEUED)
     _refresh_if_still_true(widgets.attached.change, preview, widgets, chatbot)
     # Not `input`: a typed number is put within the bounds afterwards.
     widgets.budget.change(
