@@ -192,8 +192,8 @@ def _wire_chat(
         history = step.history
         if step.finished:
             history = instead.with_button(history, step.text, menu, words, doubtful=step.doubtful)
-            if step.finished.reason == "length" and not (collection or sampling.json_schema):
-                history = go_on.with_button(history, words)
+        if not (step.finished and step.finished.reason != "length") and not (collection or sampling.json_schema):
+            history = go_on.with_button(history, words)
         cited = asked.sources() if isinstance(asked, sources.FromCollection) else {}
         yield history, *views, conversations.save(step.history), *_status_after_answer(service, words), cited
 
