@@ -19,6 +19,7 @@ from qwen_demo.ui.i18n.languages import Words
 # Of a model without a threshold of its own: on average each token was no likelier than that.
 UNSURE_BELOW = 0.5
 FILE = "doubt.json"
+_MARK = "unsure"
 
 
 class Surety:
@@ -56,4 +57,10 @@ def _threshold_of(folder: Path) -> float:
 
 def mark(words: Words = texts) -> render.Message:
     """The note under such an answer."""
-    return render.note(f'<span class="unsure">{words.UNSURE}</span>')
+    note = render.note(f'<span class="unsure">{words.UNSURE}</span>')
+    note["metadata"]["id"] = _MARK
+    return note
+
+
+def is_mark(message: render.Message) -> bool:
+    return (message.get("metadata") or {}).get("id") == _MARK

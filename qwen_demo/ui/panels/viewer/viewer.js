@@ -41,9 +41,11 @@ const exports_ = make("div", { class: "row exports", role: "group", "aria-label"
     make("button", { type: "button", class: `quiet ${kind}`, onclick: () => trigger("export", { kind }) }, words[kind])));
 const turn = make("button", { type: "button", class: "quiet", hidden: true, onclick: () => trigger("turn", { id: image().id }) }, words.turn);
 const found = make("div", { class: "found" }, make("h3", {}, words.detections), list, notes, exports_);
+const earlier = make("p", { class: "earlier", hidden: true }, make("span", {}),
+  make("button", { type: "button", class: "quiet", onclick: () => trigger("look", { turn: null }) }, words.newest));
 const body = make("div", { class: "body" }, stage, caption,
   make("div", { class: "row tools" }, tools.box, tools.point, toggle, turn, whole), hint, regionBar, choices, found);
-root.append(make("section", { "aria-label": words.title }, make("h2", {}, words.title), empty, clip, body));
+root.append(make("section", { "aria-label": words.title }, make("h2", {}, words.title), earlier, empty, clip, body));
 
 // ---- the image
 const scale = () => {
@@ -364,7 +366,39 @@ function showClip() {
   clip.lastChild.textContent = fill(width ? words.clip : words.clip_unknown, { frames: current.frames, width, height });
 }
 
+function showEarlier() {
+  const turn = props.value?.turn ?? null;
+  earlier.hidden = turn === null;
+  earlier.firstChild.textContent = turn === null ? "" : fill(words.earlier, { question: props.value.asked });
+}
+
+// ---- at each answer after the first image: a button that shows again what that answer was about
+const EYE = "M2.500 12S6 5.500 12 5.500 21.500 12 21.500 12 18 18.500 12 18.500 2.500 12 2.500 12zM12 9.500a2.500 2.500 0 1 0 0 5a2.500 2.500 0 1 0 0-5";
+const follows = (node, other) => Boolean(node.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING);
+
+function look(bar) {
+  const asked = [...document.querySelectorAll("#chat .message-wrap > .user-row")];
+  trigger("look", { turn: asked.filter((row) => follows(row, bar)).length - 1 });
+  window.qwenDemo.frame.change("side", true);
+}
+
+function addLooks() {
+  const first = document.querySelector("#chat .message-wrap > .user-row :is(img, video)");
+  if (!first) return;
+  for (const bar of document.querySelectorAll("#chat .message-wrap > .bot-row + .message-buttons:not(:has(> .look))")) {
+    if (!follows(first, bar)) continue;
+    bar.append(make("button", { type: "button", class: "look", title: words.look, "aria-label": words.look, onclick: () => look(bar) },
+      draw("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, draw("path", { d: EYE }))));
+  }
+}
+let planned = false;
+new MutationObserver(() => {
+  if (!planned) requestAnimationFrame(() => { planned = false; addLooks(); });
+  planned = true;
+}).observe(document.querySelector("#chat") ?? document.body, { childList: true, subtree: true });
+
 function update() {
+  showEarlier();
   showImage();
   showClip();
   if (image()) {

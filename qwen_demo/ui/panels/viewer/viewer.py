@@ -180,6 +180,23 @@ def place(
     return detections.place(found, seen, attachment.original) if found and seen[0] else []
 
 
+def up_to(history: History, turn: Any) -> History:
+    """The conversation as the `turn`-th question left it, counted as the chat draws them: questions in a row are one.
+
+    Empty where that is the newest one, or none; `turn` comes from the browser.
+    """
+    asked = [i for i, message in enumerate(history) if message["role"] == "user"]
+    ends = [i for i in asked if i + 1 not in asked]
+    if not isinstance(turn, int) or not 0 <= turn < len(ends) - 1:
+        return []
+    return history[: next(i for i in asked if i > ends[turn])]
+
+
+def turn_of(value: Any) -> Any:
+    """Of the viewer's value: which earlier answer it shows, if it does."""
+    return value.get("turn") if isinstance(value, dict) else None
+
+
 def picked_file(value: Any) -> str:
     """The image that the viewer shows, by the value that came back from the browser."""
     image = value.get("image") if isinstance(value, dict) else None
