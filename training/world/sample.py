@@ -68,6 +68,8 @@ class Turn:
     boxes: list | None = None  # [(box, label)] that the answer must give
     points: list | None = None  # [(box, label)] in which the answered points must lie
     text: str | None = None  # printed text that the answer must read
+    wanted: str | None = None  # of everyday images: what a useful answer holds; None where a refusal is right
+    seen: object | None = None  # of everyday images: training.world.sheets.Seen
 
 
 @dataclass
