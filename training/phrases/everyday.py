@@ -1,11 +1,18 @@
 """Wordings of questions about documents, screens, signs and drawings, of training and held out."""
 
+from training.phrases.lists import listed
+
 FIELDS = {  # field -> how people name it, in training
-    "total": "the total|the total amount|the total price|the sum|the amount due|the final amount|the amount to pay|the grand total",
+    "total": (
+        "the total|the total amount|the total price|the sum|the amount due|the final amount|"
+        "the amount to pay|the grand total"
+    ),
     "date": "the date|the date on it|the printed date|the date of this document",
     "title": "the title|the heading|the headline|the title text|the big heading|the caption at the top|the header",
     "sender": "the company|the company name|the sender|the name of the company|the shop|the business name",
-    "signature": "the signature|the name at the end|the name of the person who signed|the signer|the author of the letter",
+    "signature": (
+        "the signature|the name at the end|the name of the person who signed|the signer|the author of the letter"
+    ),
     "number": "the number|the invoice number|the document number|the reference number|the printed number",
     "name": "the name|the person's name|the name on it|the full name|the name of the person",
     "phone number": "the phone number|the telephone number|the phone|the number to call",
@@ -22,9 +29,15 @@ FIELDS = {  # field -> how people name it, in training
     "first command": "the first command",
 }
 WHOLE = {
-    "total": "How much is it?|How much does it cost in total?|How much must be paid?|What does it come to?|How much do I have to pay?|How much is due?",
+    "total": (
+        "How much is it?|How much does it cost in total?|How much must be paid?|What does it come to?|"
+        "How much do I have to pay?|How much is due?"
+    ),
     "date": "When was this written?|When is it from?|From when is this?|Which date does it have?|When was it issued?",
-    "title": "What does the heading say?|What is at the top?|What is it called?|What does the title say?|Which heading does it have?|What's the title of this?",
+    "title": (
+        "What does the heading say?|What is at the top?|What is it called?|What does the title say?|"
+        "Which heading does it have?|What's the title of this?"
+    ),
     "sender": "Who sent this?|Which company is it from?|Who is it from?|Which shop is this from?|Who issued it?",
     "signature": "Who signed it?|Who signed the letter?|Who wrote this letter?|Which name is at the end?",
     "name": "Who is this?|Whose name is on it?|What name is given?|Who is the chat with?",
@@ -33,88 +46,42 @@ WHOLE = {
     "last message": "What does the last message say?|What was written last?|What is the last text?",
     "function": "Which function is defined?|What is the function called?",
     "file name": "Which file is open?|What is the file called?",
-    "sign": "What does the sign say?|What does it say on the sign?|What is written there?|Which words are on the sign?",
+    "sign": (
+        "What does the sign say?|What does it say on the sign?|What is written there?|Which words are on the sign?"
+    ),
 }
-FRAMES = [
-    "What is {it}?",
-    "What's {it}?",
-    "Tell me {it}.",
-    "Read {it}.",
-    "Give me {it}.",
-    "Find {it}.",
-    "Please read {it}.",
-    "Can you read {it}?",
-    "Can you tell me {it}?",
-    "{it}?",
-    "{it}",
-    "Show me {it}.",
-    "I need {it}.",
-    "What is {it} here?",
-    "What is {it} in this image?",
-    "Look for {it}.",
-    "Which one is {it}?",
-    "I want to know {it}.",
-    "Extract {it}.",
-    "What is {it} in the document?",
-    "Name {it}.",
-    "Please tell me {it}.",
-    "Write down {it}.",
-    "Do you see {it}?",
-    "What is {it} on this page?",
-    "Copy {it}.",
-    "Return {it}.",
-]
-WHAT = [
-    "What is this?",
-    "What is it?",
-    "What's this?",
-    "What kind of image is this?",
-    "What kind of document is this?",
-    "What am I looking at?",
-    "What type of picture is it?",
-    "Identify this.",
-    "What do you see?",
-    "What sort of thing is this?",
-    "Tell me what this is.",
-    "What is shown here?",
-    "What is in the picture?",
-    "What is this a picture of?",
-    "Name what you see.",
-    "What could this be?",
-]
-DESCRIBE = [
-    "Describe the image.",
-    "Describe this.",
-    "What is in this image?",
-    "Describe what you see.",
-    "What does the image show?",
-    "Describe the picture.",
-    "Give a description.",
-    "What can you see?",
-    "Tell me about this image.",
-    "Caption this.",
-    "Summarize the image.",
-    "What's in the picture?",
-    "Explain this image.",
-    "What is going on here?",
-    "Describe this image in a sentence.",
-]
-READ = [
-    "Read the text.",
-    "What does it say?",
-    "Read it.",
-    "What is written here?",
-    "Transcribe the text.",
-    "Read everything.",
-    "What text is in the image?",
-    "Extract the text.",
-    "Can you read this?",
-    "Please read this.",
-    "OCR this.",
-    "What is written in the image?",
-    "Read it to me.",
-    "Type out the text.",
-]
+FRAMES = listed(
+    """
+What is {it}?|What's {it}?|Tell me {it}.|Read {it}.|Give me {it}.|Find {it}.|Please read {it}.
+Can you read {it}?|Can you tell me {it}?|{it}?|{it}|Show me {it}.|I need {it}.|What is {it} here?
+What is {it} in this image?|Look for {it}.|Which one is {it}?|I want to know {it}.|Extract {it}.
+What is {it} in the document?|Name {it}.|Please tell me {it}.|Write down {it}.|Do you see {it}?
+What is {it} on this page?|Copy {it}.|Return {it}.
+"""
+)
+WHAT = listed(
+    """
+What is this?|What is it?|What's this?|What kind of image is this?|What kind of document is this?
+What am I looking at?|What type of picture is it?|Identify this.|What do you see?|What sort of thing is this?
+Tell me what this is.|What is shown here?|What is in the picture?|What is this a picture of?|Name what you see.
+What could this be?
+"""
+)
+DESCRIBE = listed(
+    """
+Describe the image.|Describe this.|What is in this image?|Describe what you see.|What does the image show?
+Describe the picture.|Give a description.|What can you see?|Tell me about this image.|Caption this.
+Summarize the image.|What's in the picture?|Explain this image.|What is going on here?
+Describe this image in a sentence.
+"""
+)
+READ = listed(
+    """
+Read the text.|What does it say?|Read it.|What is written here?|Transcribe the text.|Read everything.
+What text is in the image?|Extract the text.|Can you read this?|Please read this.|OCR this.
+What is written in the image?|Read it to me.|Type out the text.
+"""
+)
 BOX = [
     "Give the bounding box of the {it}.",
     "Where is the {it}? Answer with a box.",
@@ -143,19 +110,14 @@ EACH = [
     "Tell me what each image is.",
     "What is the first image and what is the second?",
 ]
-JSON = [
-    "Answer in JSON with the keys {keys}.",
-    "Give {keys} as JSON.",
-    "Return a JSON object with {keys}.",
-    "Extract {keys} as JSON.",
-    "Fill this JSON: {empty}",
-    "Answer with JSON like {empty}",
-    "JSON with {keys}, please.",
-    "Output JSON that matches this schema: {schema}",
-    "Answer as JSON by this schema: {schema}",
-    "Use this JSON schema: {schema}",
-    "{schema} Answer with JSON of this schema.",
-]
+JSON = listed(
+    """
+Answer in JSON with the keys {keys}.|Give {keys} as JSON.|Return a JSON object with {keys}.
+Extract {keys} as JSON.|Fill this JSON: {empty}|Answer with JSON like {empty}|JSON with {keys}, please.
+Output JSON that matches this schema: {schema}|Answer as JSON by this schema: {schema}
+Use this JSON schema: {schema}|{schema} Answer with JSON of this schema.
+"""
+)
 
 FIELDS_TEST = {
     "total": "the overall amount|the total cost",
@@ -193,16 +155,24 @@ BOX_IN_TEST = ["Please box the {it} that is in the {nth} image.", "Coordinates o
 EACH_TEST = ["Could you say what each of the images is?", "Explain what both pictures are."]
 JSON_TEST = ["Reply with a JSON object holding {keys}.", "Respond with JSON following this schema: {schema}"]
 BANKS = {
-    "train": dict(what=WHAT, describe=DESCRIBE, read=READ, box=BOX, box_in=BOX_IN, each=EACH, json=JSON),
-    "test": dict(
-        what=WHAT_TEST,
-        describe=DESCRIBE_TEST,
-        read=READ_TEST,
-        box=BOX_TEST,
-        box_in=BOX_IN_TEST,
-        each=EACH_TEST,
-        json=JSON_TEST,
-    ),
+    "train": {
+        "what": WHAT,
+        "describe": DESCRIBE,
+        "read": READ,
+        "box": BOX,
+        "box_in": BOX_IN,
+        "each": EACH,
+        "json": JSON,
+    },
+    "test": {
+        "what": WHAT_TEST,
+        "describe": DESCRIBE_TEST,
+        "read": READ_TEST,
+        "box": BOX_TEST,
+        "box_in": BOX_IN_TEST,
+        "each": EACH_TEST,
+        "json": JSON_TEST,
+    },
 }
 
 

@@ -3,6 +3,7 @@
 Maps, flow charts (training.world.plots) and memes are for evaluation alone.
 """
 
+import itertools
 import math
 
 from training.world.charts import PALETTE
@@ -288,7 +289,7 @@ def sketch(world):
     rng, w, h = sheet.rng, sheet.width, sheet.height
 
     def pen(points, color):
-        for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
+        for (x1, y1), (x2, y2) in itertools.pairwise(points):
             middle = ((x1 + x2) / 2 + rng.uniform(-4, 4), (y1 + y2) / 2 + rng.uniform(-4, 4))
             sheet.line([(x1, y1), middle, (x2, y2)], color, rng.uniform(1.5, 4))
 

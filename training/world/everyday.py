@@ -230,7 +230,7 @@ def _plot_turns(world, talk, chart, printed, title_known):
             i = rng.choices(range(len(pool)), [w for w, _ in pool])[0]
             turns.append(pool.pop(i)[1])
     for turn in turns:
-        turn.seen = talk.seen
+        turn.seen, turn.chart_printed = talk.seen, printed
         turn.wanted = turn.wanted or (None if turn.answer == NO_VALUES else turn.answer)
     return turns
 

@@ -1,148 +1,41 @@
 """Names, companies, dates and amounts to print on made-up documents."""
 
-FIRST = [
-    "Anna",
-    "Ben",
-    "Clara",
-    "David",
-    "Emma",
-    "Felix",
-    "Grace",
-    "Henry",
-    "Ivan",
-    "Julia",
-    "Kofi",
-    "Laura",
-    "Maria",
-    "Noah",
-    "Olga",
-    "Peter",
-    "Quentin",
-    "Rosa",
-    "Sam",
-    "Tina",
-    "Uma",
-    "Viktor",
-    "Wendy",
-    "Yara",
-    "Zoe",
-    "Ahmed",
-    "Carlos",
-    "Elena",
-    "Hanna",
-    "Jonas",
-    "Marta",
-    "Nina",
-    "Oscar",
-    "Priya",
-    "Simon",
-]
-LAST = [
-    "Adams",
-    "Baker",
-    "Castro",
-    "Dunn",
-    "Evans",
-    "Fischer",
-    "Garcia",
-    "Hughes",
-    "Ito",
-    "Jensen",
-    "Keller",
-    "Lopez",
-    "Meyer",
-    "Novak",
-    "Owens",
-    "Parker",
-    "Quinn",
-    "Rossi",
-    "Schmidt",
-    "Turner",
-    "Vogel",
-    "Walker",
-    "Young",
-    "Zimmer",
-    "Brandt",
-    "Costa",
-    "Fraser",
-    "Hansen",
-    "Kumar",
-    "Lindgren",
-    "Moreau",
-    "Okafor",
-    "Petrov",
-    "Sato",
-]
-FIRST_TEST = [
-    "Alice",
-    "Bruno",
-    "Diana",
-    "Erik",
-    "Fatima",
-    "George",
-    "Helen",
-    "Igor",
-    "Jane",
-    "Karl",
-    "Leila",
-    "Martin",
-    "Nora",
-    "Paul",
-    "Rita",
-]
-LAST_TEST = [
-    "Anderson",
-    "Bianchi",
-    "Cooper",
-    "Dubois",
-    "Ericsson",
-    "Foster",
-    "Gomez",
-    "Hoffman",
-    "Ivanov",
-    "Jones",
-    "Larsson",
-    "Miller",
-    "Nguyen",
-    "Olsen",
-]
-BRANCHES = [
-    "Supplies",
-    "Trading",
-    "Books",
-    "Foods",
-    "Tools",
-    "Travel",
-    "Design",
-    "Software",
-    "Logistics",
-    "Garden",
-    "Electric",
-    "Paper",
-    "Optics",
-    "Sports",
-    "Furniture",
-    "Repairs",
-    "Music",
-    "Bikes",
-    "Print",
-    "Energy",
-]
+from training.phrases.lists import listed
+
+FIRST = listed(
+    """
+Anna|Ben|Clara|David|Emma|Felix|Grace|Henry|Ivan|Julia|Kofi|Laura|Maria|Noah|Olga|Peter|Quentin|Rosa|Sam|Tina
+Uma|Viktor|Wendy|Yara|Zoe|Ahmed|Carlos|Elena|Hanna|Jonas|Marta|Nina|Oscar|Priya|Simon
+"""
+)
+LAST = listed(
+    """
+Adams|Baker|Castro|Dunn|Evans|Fischer|Garcia|Hughes|Ito|Jensen|Keller|Lopez|Meyer|Novak|Owens|Parker|Quinn|Rossi
+Schmidt|Turner|Vogel|Walker|Young|Zimmer|Brandt|Costa|Fraser|Hansen|Kumar|Lindgren|Moreau|Okafor|Petrov|Sato
+"""
+)
+FIRST_TEST = listed(
+    """
+Alice|Bruno|Diana|Erik|Fatima|George|Helen|Igor|Jane|Karl|Leila|Martin|Nora|Paul|Rita
+"""
+)
+LAST_TEST = listed(
+    """
+Anderson|Bianchi|Cooper|Dubois|Ericsson|Foster|Gomez|Hoffman|Ivanov|Jones|Larsson|Miller|Nguyen|Olsen
+"""
+)
+BRANCHES = listed(
+    """
+Supplies|Trading|Books|Foods|Tools|Travel|Design|Software|Logistics|Garden|Electric|Paper|Optics|Sports
+Furniture|Repairs|Music|Bikes|Print|Energy
+"""
+)
 ENDINGS = ["Ltd", "Inc.", "GmbH", "LLC", "& Co", "Group", "", "", ""]
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+MONTHS = listed(
+    """
+January|February|March|April|May|June|July|August|September|October|November|December
+"""
+)
 STREETS = [
     "Main Street",
     "Oak Avenue",
@@ -154,68 +47,26 @@ STREETS = [
     "Hill Street",
 ]
 CITIES = ["Springfield", "Oslo", "Graz", "Leeds", "Porto", "Bergen", "Lyon", "Dover", "Kiel", "Salem", "Turin", "Cork"]
-GOODS = [
-    "Desk lamp",
-    "Office chair",
-    "Printer paper",
-    "USB cable",
-    "Monitor",
-    "Keyboard",
-    "Notebook",
-    "Coffee beans",
-    "Toner",
-    "Headset",
-    "Whiteboard",
-    "Envelopes",
-    "Webcam",
-    "Consulting",
-    "Delivery",
-    "Installation",
-    "Support",
-    "Training",
-    "Repair",
-    "Design work",
-]
-TOPICS = [
-    "Annual Report",
-    "Project Plan",
-    "Meeting Notes",
-    "Team Update",
-    "Travel Guide",
-    "Price List",
-    "User Manual",
-    "Weekly Menu",
-    "Course Outline",
-    "Market Overview",
-    "Safety Rules",
-    "Summer Program",
-    "Budget Review",
-    "Product News",
-    "Opening Hours",
-    "Reading List",
-    "Press Release",
-    "Road Map",
-    "Training Plan",
-    "Frequently Asked Questions",
-    "Order Form",
-    "Registration",
-    "Gift Voucher",
-    "Holiday Schedule",
-]
-TOPICS_TEST = [
-    "Quarterly Results",
-    "Launch Checklist",
-    "Library News",
-    "Hiring Plan",
-    "City Walks",
-    "Kitchen Rules",
-    "Research Summary",
-    "Roof Garden",
-    "Guest Information",
-    "Garage Sale",
-    "Winter Offers",
-    "Chess Club",
-]
+GOODS = listed(
+    """
+Desk lamp|Office chair|Printer paper|USB cable|Monitor|Keyboard|Notebook|Coffee beans|Toner|Headset|Whiteboard
+Envelopes|Webcam|Consulting|Delivery|Installation|Support|Training|Repair|Design work
+"""
+)
+TOPICS = listed(
+    """
+Annual Report|Project Plan|Meeting Notes|Team Update|Travel Guide|Price List|User Manual|Weekly Menu
+Course Outline|Market Overview|Safety Rules|Summer Program|Budget Review|Product News|Opening Hours|Reading List
+Press Release|Road Map|Training Plan|Frequently Asked Questions|Order Form|Registration|Gift Voucher
+Holiday Schedule
+"""
+)
+TOPICS_TEST = listed(
+    """
+Quarterly Results|Launch Checklist|Library News|Hiring Plan|City Walks|Kitchen Rules|Research Summary
+Roof Garden|Guest Information|Garage Sale|Winter Offers|Chess Club
+"""
+)
 
 
 class MadeUp:

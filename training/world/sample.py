@@ -70,6 +70,7 @@ class Turn:
     text: str | None = None  # printed text that the answer must read
     wanted: str | None = None  # of everyday images: what a useful answer holds; None where a refusal is right
     seen: object | None = None  # of everyday images: training.world.sheets.Seen
+    chart_printed: bool | None = None  # of charts in libraries' looks: whether values stand at their marks
 
 
 @dataclass

@@ -3,6 +3,7 @@
 Parts that can be pointed at come with their boxes.
 """
 
+from training.phrases.lists import listed
 from training.world.documents import MONO_PARTS
 from training.world.sheets import Seen, Sheet
 
@@ -10,54 +11,17 @@ SCREEN = ("a screenshot", "a window", "an app")
 LIGHT = [(255, 255, 255), (246, 247, 249), (250, 250, 252)]
 DARK = [(30, 32, 38), (22, 27, 34), (40, 44, 52)]
 BLUES = [(37, 99, 235), (22, 163, 74), (79, 70, 229), (220, 38, 38), (2, 132, 199), (234, 88, 12)]
-BUTTONS = [
-    "Save",
-    "Cancel",
-    "OK",
-    "Open",
-    "Close",
-    "Delete",
-    "Next",
-    "Back",
-    "Submit",
-    "Search",
-    "Send",
-    "Print",
-    "Edit",
-    "Share",
-    "Help",
-    "Login",
-    "Download",
-    "Upload",
-    "Apply",
-    "Retry",
-    "Yes",
-    "No",
-    "Accept",
-    "Decline",
-    "Continue",
-    "Skip",
-    "Add",
-    "Remove",
-    "Copy",
-    "Paste",
-    "Undo",
-    "Refresh",
-]
-BUTTONS_TEST = [
-    "Export",
-    "Import",
-    "Start",
-    "Stop",
-    "Sign in",
-    "Finish",
-    "Reset",
-    "Install",
-    "Update",
-    "Filter",
-    "Reply",
-    "Archive",
-]
+BUTTONS = listed(
+    """
+Save|Cancel|OK|Open|Close|Delete|Next|Back|Submit|Search|Send|Print|Edit|Share|Help|Login|Download|Upload|Apply
+Retry|Yes|No|Accept|Decline|Continue|Skip|Add|Remove|Copy|Paste|Undo|Refresh
+"""
+)
+BUTTONS_TEST = listed(
+    """
+Export|Import|Start|Stop|Sign in|Finish|Reset|Install|Update|Filter|Reply|Archive
+"""
+)
 KEYWORDS = {"def", "return", "if", "else", "for", "in", "import", "class", "while", "let", "const", "function", "int"}
 QUESTIONS = [
     "Delete this file",
