@@ -12,6 +12,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.export import write_checksums
+
 FILE = "doubt.json"
 DEFAULT = 0.5
 MEASURES = ("mean", "least")
@@ -94,6 +96,7 @@ def main():
     print("never drawn, reported on", doubt.told(flat(others, never=True)))
     if args.write:
         doubt.write(args.write)
+        write_checksums(args.write)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class Row:
 def _one_of(*makers):
     def make(world):
         picture, seen = world.rng.choice(makers)(world)
-        return [picture], everyday.turns_about(world, seen)
+        return [picture], everyday.turns_about(world, seen, picture)
 
     return make
 
@@ -140,7 +140,7 @@ def refuses(turn, answer):
     """Whether the answer is a refusal that says nothing wrong about what is seen."""
     if answer in PLAIN_REFUSALS:
         return True
-    if answer == everyday.NO_VALUES or answer in ("There is no text in the image.", "There is no chart in the image."):
+    if answer in (everyday.NO_VALUES, chat.NO_TEXT, chat.NO_CHART):
         return answer == plain(turn.answer)
     found = REFUSES.match(answer)
     return bool(found) and (turn.seen is None or found["noun"].lower() in _nouns(turn))

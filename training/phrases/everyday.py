@@ -9,7 +9,8 @@ FIELDS = {  # field -> how people name it, in training
     ),
     "date": "the date|the date on it|the printed date|the date of this document",
     "title": "the title|the heading|the headline|the title text|the big heading|the caption at the top|the header",
-    "sender": "the company|the company name|the sender|the name of the company|the shop|the business name",
+    "sender": "the company|the company name|the sender|the name of the company|the business name",
+    "shop": "the shop|the store|the name of the shop|the shop's name|the seller",
     "signature": (
         "the signature|the name at the end|the name of the person who signed|the signer|the author of the letter"
     ),
@@ -38,7 +39,8 @@ WHOLE = {
         "What does the heading say?|What is at the top?|What is it called?|What does the title say?|"
         "Which heading does it have?|What's the title of this?"
     ),
-    "sender": "Who sent this?|Which company is it from?|Who is it from?|Which shop is this from?|Who issued it?",
+    "sender": "Who sent this?|Which company is it from?|Who is it from?|Who issued it?",
+    "shop": "Which shop is this from?|Where was this bought?|Which store is it?|What is the shop called?",
     "signature": "Who signed it?|Who signed the letter?|Who wrote this letter?|Which name is at the end?",
     "name": "Who is this?|Whose name is on it?|What name is given?|Who is the chat with?",
     "phone number": "Which number can I call?|What phone number is given?",
@@ -124,6 +126,7 @@ FIELDS_TEST = {
     "date": "the day it was made|the date shown",
     "title": "the top heading|the title line",
     "sender": "the firm|the issuing company",
+    "shop": "the store's name|the shop given at the top",
     "signature": "the person signing|the name below the greeting",
     "number": "the reference|the number of this invoice",
     "name": "the name shown|whose name it is",

@@ -121,7 +121,7 @@ def receipt(world):
     right, y, fields = w - left, sheet.height * 0.04, []
     shop, currency = made.company().upper(), rng.choice(CURRENCIES)
     size = sheet.fitting(shop, px * rng.uniform(1.1, 1.8), right - left, sheet.strong)
-    fields.append(sheet.named("sender", (w / 2, y), shop, size, anchor="ma", font=sheet.strong))
+    fields.append(sheet.named("shop", (w / 2, y), shop, size, anchor="ma", font=sheet.strong))
     y += size * 1.5
     for line in (made.address(), made.phone())[: rng.randint(0, 2)]:
         sheet.text((w / 2, y), line, sheet.fitting(line, px * 0.9, right - left), anchor="ma")

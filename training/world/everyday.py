@@ -6,7 +6,7 @@ A refusal is one sentence that names what is seen.  Kinds in UNSEEN are drawn fo
 import json
 
 from training.phrases import everyday as phrases
-from training.world import chart_talk, documents, drawings, plots, screens, signs
+from training.world import chart_talk, chat, documents, drawings, plots, screens, signs
 from training.world.catalog import article, join
 from training.world.grounding import boxes_json
 from training.world.groups import NTH
@@ -58,10 +58,21 @@ UNSEEN = {
 SENTENCES = {
     "title": 'The title is "{}".',
     "sender": "It is from {}.",
+    "shop": "The shop is {}.",
     "signature": "It is signed by {}.",
     "sign": "The sign says {}.",
 }
 ALONE = ("first line", "last line", "first message", "last message")  # the answer is what is printed, and nothing else
+
+
+NOUNS_ZH = {"document": "一页文字", "screen": "一张屏幕截图", "sign": "一个标志", "series": "一张图表"}
+
+
+def type_of(seen):
+    """ "document", "screen", "sign" or the kind itself."""
+    if seen.noun in ("a dialog window", "an app window", "a chat", "a web page", "program code"):
+        return "screen"
+    return "document" if "a page of text" in (seen.noun, *seen.accepted) else seen.kind
 
 
 def too_small(noun):
@@ -76,16 +87,16 @@ def sheet_sample(world, family):
     """(picture, turns)"""
     kinds = KINDS[family]
     picture, seen = world.rng.choices(list(kinds), kinds.values())[0](world)
-    return picture, turns_about(world, seen)
+    return picture, turns_about(world, seen, picture)
 
 
 def unseen_sample(world, name):
     """(picture, turns) of a kind that training never draws."""
     picture, seen = UNSEEN[name](world)
-    return picture, turns_about(world, seen)
+    return picture, turns_about(world, seen, picture)
 
 
-def turns_about(world, seen):
+def turns_about(world, seen, picture):
     """Three to six questions about one image."""
     rng, talk = world.rng, Talk(world, seen)
     turns = [talk.what() if rng.random() < 0.5 else talk.describe()]
@@ -94,11 +105,13 @@ def turns_about(world, seen):
     if seen.absent and rng.random() < 0.5:
         turns.append(talk.absent(rng.choice(seen.absent)))
     if rng.random() < 0.4 and not (seen.kind == "object" or seen.told):
-        turns.append(talk.read())
+        turns.append(talk.read(picture.text))
     if seen.parts and rng.random() < 0.8:
         turns.append(talk.box(*rng.choice(seen.parts)))
     if len(seen.fields) > 1 and rng.random() < 0.35:
         turns.append(talk.json())
+    if rng.random() < world.chinese:
+        turns.append(talk.chinese())
     if rng.random() < 0.05:
         question, answer = world.chat.ask("picture_off_topic")
         turns.append(Turn(question, answer, "picture_off_topic"))
@@ -150,14 +163,19 @@ class Talk:
         return self._turn(question, answer, "field", field.value)
 
     def absent(self, name):
+        if name == "chart":
+            return self._turn(self.world.speaker.ask("chart_type"), chat.NO_CHART, "absent")
         question = phrases.about(self.rng, self.world.wordings, name)
         return self._turn(question, lacking(self.seen.noun, name), "absent")
 
-    def read(self):
+    def read(self, text):
+        """text: all that is printed, or None where it is too much to read."""
         seen, question = self.seen, self._ask("read")
+        if text:
+            return self._turn(question, spelled(text), "read", text)
         readable = [f for f in seen.fields if f.readable]
         if seen.mute:
-            return self._turn(question, "There is no text in the image.", "absent")
+            return self._turn(question, chat.NO_TEXT, "absent")
         if seen.kind == "sign":
             return self._turn(question, spelled(readable[0].value), "field", readable[0].value) if readable else None
         if not readable:
@@ -166,6 +184,16 @@ class Talk:
         first = seen.heading if seen.heading in readable else readable[0]
         answer = f'I see {seen.noun}. I can read "{spelled(first.value)}", not all of it.'
         return self._turn(question, answer, "read", first.value)
+
+    def chinese(self):
+        seen, say = self.seen, self.world.speaker.ask
+        noun = NOUNS_ZH.get(type_of(seen), "一幅图")
+        readable = [f for f in seen.fields if f.readable]
+        if self.rng.random() < 0.5 or seen.mute or seen.told or not seen.fields:
+            return Turn(say("zh_describe"), f"图片中是{noun}。", "zh_describe")
+        first = seen.heading if seen.heading in readable else (readable or [None])[0]
+        answer = f"我看到{noun}，能读出“{spelled(first.value)}”。" if first else f"我看到{noun}，但字太小，我看不清。"
+        return Turn(say("zh_read"), answer, "zh_read")
 
     def box(self, box, label):
         turn = self._turn(self._ask("box", it=label), boxes_json([(box, label)]), "box")
@@ -221,9 +249,11 @@ def plot_sample(world):
 def _plot_turns(world, talk, chart, printed, title_known):
     rng, say = world.rng, world.speaker.ask
     skipped = () if title_known else ("title", "describe_chart")
-    pool = [(w, t) for w, t in chart_talk._turns(rng, say, chart) if t.kind not in skipped]
+    pool = [(w, t) for w, t in chart_talk.turns_of(rng, say, chart) if t.kind not in skipped]
     if not printed:
         pool = [(w, _unprinted(t, chart)) for w, t in pool if t.kind in UNPRINTED]
+    if printed and rng.random() < world.chinese * 3:
+        pool += chart_talk.turns_zh(rng, say, chart)
     turns = []
     for _ in range(rng.choice([3, 4, 5])):
         if pool:
@@ -256,7 +286,7 @@ def _unprinted(turn, chart):
 def _small_plot(world, talk, chart):
     rng, say = world.rng, world.speaker.ask
     noun, turns = talk.seen.noun, []
-    pool = chart_talk._turns(rng, say, chart)
+    pool = chart_talk.turns_of(rng, say, chart)
     for _, turn in rng.sample(pool, min(len(pool), 4)):
         if turn.kind == "title" and chart.title is not None and not talk.seen.heading.too_small:
             continue

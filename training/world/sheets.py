@@ -94,7 +94,7 @@ class Sheet:
         self.ground = ground
         self.image = Image.new("RGB", (int(self.width * self.scale), int(self.height * self.scale)), ground)
         self.draw = ImageDraw.Draw(self.image)
-        self.letters, self.lines = [], []
+        self.letters, self.lines, self.places = [], [], []
         self.body, self.strong = self.fonts()
         self.ink = (20, 20, 20) if sum(ground) > 380 else (235, 235, 235)
 
@@ -142,6 +142,7 @@ class Sheet:
         else:
             self.draw.text(place, text, font=font, fill=color, anchor=anchor)
         self.lines.append(Field("line", text, high))
+        self.places.append((round(at[1]), at[0]))
         return self.lines[-1]
 
     def named(self, name, at, text, px, value=None, **how):
@@ -196,6 +197,15 @@ class Sheet:
             top += px * pitch
         return top
 
+    def all_text(self):
+        """What is printed, row by row, where it is at most six rows that can be read; else None."""
+        rows = {}
+        for (y, x), line in sorted(zip(self.places, self.lines, strict=True), key=lambda pair: pair[0]):
+            rows.setdefault(y, []).append((x, line))
+        if not 0 < len(rows) <= 6 or not all(line.readable for line in self.lines):
+            return None
+        return "\n".join(" ".join(line.value for _, line in sorted(row, key=lambda r: r[0])) for row in rows.values())
+
     # ---- from the canvas to what the model gets
     def picture(self):
         rng, image = self.rng, self.image
@@ -211,7 +221,9 @@ class Sheet:
             image = Image.open(buffer).convert("RGB")
         elif rng.random() < 0.3:
             image = self.world.brush.camera(image)
-        return still(image, None, self.letters)
+        picture = still(image, None, self.letters)
+        picture.text = self.all_text()
+        return picture
 
     def _photographed(self, image):
         """The page on a table, seen from a little aside, in uneven light; letters follow."""
