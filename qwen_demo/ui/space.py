@@ -143,7 +143,7 @@ def save(found: Marked, kind: str, stem: str = "") -> str:
     return attachments.save_text(as_json(found.points, found.things, found.marks), name)
 
 
-class Finder:
+class ViewFinder:
     """Finds what answers mark on the views of attached files, and remembers what the sheet shows of it."""
 
     def __init__(self, gallery: Gallery):

@@ -130,7 +130,7 @@ async def preview(path: str | None, viewing: Viewing, service: Service, reader: 
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class MarkedStep:
     """A step of an answer: its text and, at the end, what it marks.
 
     Attributes:
@@ -154,7 +154,7 @@ async def answers(
     service: Service,
     reader: Reader,
     words: Words = texts,
-) -> AsyncGenerator[Marked, None]:
+) -> AsyncGenerator[MarkedStep, None]:
     """The answer, growing; what it marks comes with its last step."""
     seen: list[Points] = []
 
@@ -167,16 +167,16 @@ async def answers(
             if step.finished and seen:
                 yield await asyncio.to_thread(_marked, step, seen[0], service.status().model)
             else:
-                yield Marked(step)
+                yield MarkedStep(step)
 
 
-def _marked(step: answering.PanelStep, points: Points, model: ModelInfo) -> Marked:
+def _marked(step: answering.PanelStep, points: Points, model: ModelInfo) -> MarkedStep:
     found = space.marked(step.text, points, model)
     if not found.marks:
-        return Marked(step, [])
+        return MarkedStep(step, [])
     files = [space.save(found, kind) for kind in ("json", "csv")]
     turned = space.turnable(points, found.things) if any(thing.box for thing in found.things) else None
-    return Marked(step, [_row(thing) for thing in found.things], space.drawn(found), files, turned)
+    return MarkedStep(step, [_row(thing) for thing in found.things], space.drawn(found), files, turned)
 
 
 def _row(thing: Thing) -> list[Any]:

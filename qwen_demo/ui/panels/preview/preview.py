@@ -54,7 +54,7 @@ class Preview:
     """Handlers of the three views."""
 
     def __init__(self, service: Service, gallery: Gallery):
-        self._service, self._gallery, self._finder = service, gallery, space.Finder(gallery)
+        self._service, self._gallery, self._finder = service, gallery, space.ViewFinder(gallery)
 
     async def values(self, history: History, attached: str, budget: float, items: Any, view: Any,
                   *, keep: bool = False, as_seen: bool = False, words: Words = texts) -> tuple[dict, dict]:  # fmt: skip
@@ -152,7 +152,7 @@ class AnswerPreview:
     They are outputs of the answering event itself: an event of their own could end after it and bring back old ones.
     """
 
-    def __init__(self, service: Service, gallery: Gallery, finder: space.Finder, history: History, budget: float,
+    def __init__(self, service: Service, gallery: Gallery, finder: space.ViewFinder, history: History, budget: float,
                  items: Any, words: Words):  # fmt: skip
         self._service, self._gallery, self._finder, self._words = service, gallery, finder, words
         self._history, self._budget, self._value = history, budget, items

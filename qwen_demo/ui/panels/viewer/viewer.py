@@ -151,7 +151,7 @@ def _views_value(attachment: Attachment, model: ModelInfo, max_pixels: int | Non
 
 
 async def with_places(
-    value: dict, answer: LastAnswer, finder: space.Finder, model: ModelInfo, whole: bool = True
+    value: dict, answer: LastAnswer, finder: space.ViewFinder, model: ModelInfo, whole: bool = True
 ) -> dict:
     """The value with what the answer marks in space, where it shows a point cloud or 3D model."""
     image = value["image"]
