@@ -295,7 +295,8 @@ class ChatRequest:
         tools: what the model may call; with `tool_choice` none they are left out.
         parallel_tool_calls: whether one answer may hold several calls.
         account: whose request it is, see `qwen_demo.fairness`; for sharing the engine's time.
-        adapter: answers with the model; None for the model alone.
+        adapter: answers with the model; None for the model alone. From a front it has no more than its name, which may
+            be the model's own; the service looks it up.
     """
 
     messages: tuple[Message, ...]
