@@ -30,7 +30,7 @@ def save(model, folder, seed: int, *, rank: int = 4, targets: str = LAYERS, base
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             if "lora_B" in name:
-                parameter.normal_(std=0.05)
+                parameter.normal_(std=0.6)
     made.peft_config["default"].base_model_name_or_path = base
     with warnings.catch_warnings(action="ignore"):
         made.save_pretrained(folder)
@@ -76,7 +76,7 @@ async def test_four_adapters_and_none_in_one_batch_answer_as_each_does_alone_thr
                 model = PeftModel.from_pretrained(model, folder).merge_and_unload()
         for word in words:
             expected[f"{number} {word}"] = generate_alone(replace(loaded, model=model), question(word))
-    assert len({tuple(ids) for ids in expected.values()}) > 5, "the adapters change nothing"
+    assert len({tuple(ids) for ids in expected.values()}) >= 5, "the adapters change nothing"
     async with started(**settings_of) as engine:
         asked = [
             question(word, known(n, folder) if folder else None, identity=f"{n} {word}")
