@@ -5,16 +5,14 @@ residuals on the way, and give a row the same bits whatever the batch; MKL does 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from qwen_demo.engines.batching.model.adapters import Grouped, LayerSites, Rows, Runs
 from qwen_demo.models import fp8
-
-if TYPE_CHECKING:
-    from qwen_demo.engines.batching.model.adapters import LayerSites, Rows
 
 ROWS_HINT = 32
 PACKED_BYTES = 1 << 30
@@ -216,10 +214,10 @@ class GatedMlp:
             return self.down.add(self._up.mul(x, self._gate(x, "swish")), residual)
         return self.down.add(self.silu_and_mul(self.gate_up(x)), residual)
 
-    def adapted(self, x: torch.Tensor, residual: torch.Tensor, sites: "LayerSites", rows: "Rows") -> torch.Tensor:
+    def adapted(self, x: torch.Tensor, residual: torch.Tensor, sites: LayerSites, rows: Rows) -> torch.Tensor:
         """As `add`, with low-rank products beside. Rows without an adapter get the same bits as without any."""
-        if self._packed and len(others := rows.others):
-            made, own = torch.empty_like(residual), rows.own
+        if self._packed and isinstance(rows, Grouped | Runs) and len(rows.others):
+            made, own, others = torch.empty_like(residual), rows.own, rows.others
             made[others] = self.add(x[others], residual[others])
             made[own] = self.adapted(x[own], residual[own], sites, rows.inner)
             return made

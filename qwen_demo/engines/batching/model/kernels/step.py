@@ -10,7 +10,7 @@ from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
 from qwen_demo.engines.batching.model.linear import Fp8, FusedNf4, Plain
 
 if TYPE_CHECKING:
-    from qwen_demo.engines.batching.model.adapters import AdapterTable
+    from qwen_demo.engines.batching.model.adapters import AdapterTable, Site
 
 
 class MixedRows(NamedTuple):
@@ -129,12 +129,13 @@ class KernelStep:
                 pointwise.silu_and_mul_fp8(both) if self._fp8 else pointwise.silu_and_mul(both, deinterleaved=product)
             )
 
-        rows = decoder.adapters and decoder.adapters.rows(slots, single=False)
+        adapters = decoder.adapters
+        rows = None if adapters is None else adapters.rows(slots, single=False)
 
         def beside(name: str, index: int, made: torch.Tensor, x: Any) -> torch.Tensor:
-            if not rows:
+            if adapters is None or rows is None:
                 return made
-            site = getattr(decoder.adapters.layers[index], name)
+            site: Site = getattr(adapters.layers[index], name)
             return site.add(made, x, rows, deinterleaved=product)
 
         for index, layer in enumerate(decoder.layers):
