@@ -78,7 +78,6 @@ async def chat_request(body: ChatCompletionRequest, loader: MediaLoader) -> Chat
         json_schema=_json_schema(body.response_format),
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
-    budget = body.mm_processor_kwargs
     low = LOW_DETAIL_PIXELS if _low_detail(body.messages) else None
     # An empty message has nothing to go on from: its answer begins.
     continues = body.continue_final_message and bool(messages[-1].parts)
@@ -87,8 +86,8 @@ async def chat_request(body: ChatCompletionRequest, loader: MediaLoader) -> Chat
     return ChatRequest(
         messages,
         sampling,
-        budget.min_pixels,
-        budget.max_pixels or low,
+        body.mm_processor_kwargs.min_pixels,
+        body.mm_processor_kwargs.max_pixels or low,
         continue_final_message=continues,
         tools=tools,
         tool_choice=choice,

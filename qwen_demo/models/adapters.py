@@ -9,12 +9,13 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from qwen_demo.errors import AdapterRefused
+from qwen_demo.models.adapter_targets import LANGUAGE, VISION, targets
 from qwen_demo.models.checkpoint import todays_name
 from qwen_demo.types import Adapter
 
@@ -27,7 +28,6 @@ PREFIX = "base_model.model."
 A, B = ".lora_A.weight", ".lora_B.weight"
 MAX_RANK = 64
 MAX_CONFIG_BYTES, MAX_HEADER_BYTES = 1 << 20, 16 << 20
-LANGUAGE, VISION = "model.language_model.layers.", "model.visual."
 DTYPES = ("F32", "F16", "BF16")
 # What a plain low-rank product is not, in peft's words, and the values with which it is one.
 PLAIN: dict[str, tuple[Any, ...]] = {
@@ -74,6 +74,11 @@ class AdapterFolder:
     fingerprint: str
     shapes: Mapping[str, tuple[tuple[int, int], tuple[int, int]]]
     keys: Mapping[str, tuple[str, str]]
+
+    @property
+    def is_older(self) -> bool:
+        """Whether its names are those before transformers 5."""
+        return not any(key.startswith((PREFIX + LANGUAGE, PREFIX + VISION)) for key, _ in self.keys.values())
 
     @property
     def vision(self) -> list[str]:
@@ -170,7 +175,7 @@ def check_fits(adapter: AdapterFolder, shapes: Shapes) -> None:
             raise AdapterRefused(
                 f"{adapter.folder}: {name} is for {outputs} x {inputs}, and this model's is {wanted}: it is for another base."
             )
-    missing = [name for name in _targets(adapter, shapes) if name not in adapter.shapes]
+    missing = [name for name in targets(adapter.config, shapes, older=adapter.is_older) if name not in adapter.shapes]
     if missing:
         raise AdapterRefused(
             f"{adapter.folder} lacks {len(missing)} layers that its configuration names, {missing[0]} first. "
@@ -270,44 +275,6 @@ def _object(path: Path) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise AdapterRefused(f"{path} holds no object.")
     return read
-
-
-def _targets(adapter: AdapterFolder, names: Iterable[str]) -> list[str]:
-    """The layers that the configuration names, by peft's rules: endings in a list, or one pattern of a whole name."""
-    config = adapter.config
-    wanted, left_out = config.get("target_modules"), config.get("exclude_modules")
-    only = config.get("layers_to_transform")
-    numbers = None if only is None else {only} if isinstance(only, int) else set(only)
-    older = not any(key.startswith((PREFIX + LANGUAGE, PREFIX + VISION)) for key, _ in adapter.keys.values())
-    found = []
-    for name in names:
-        known_as = _older_name(name) if older else name
-        number = re.search(r"\.(?:layers|blocks)\.(\d+)\.", name)
-        if numbers is not None and (number is None or int(number[1]) not in numbers):
-            continue
-        if _matches(wanted, known_as) and not (left_out and _matches(left_out, known_as)):
-            found.append(name)
-    return found
-
-
-def _matches(wanted: Any, name: str) -> bool:
-    if isinstance(wanted, str):
-        if wanted == "all-linear":
-            return name != "lm_head"
-        try:
-            return re.fullmatch(wanted, name) is not None
-        except re.error as error:
-            raise AdapterRefused(f"target_modules {wanted!r} is no pattern: {error}") from error
-    if not isinstance(wanted, list):
-        return False
-    return any(name == end or name.endswith(f".{end}") for end in wanted)
-
-
-def _older_name(name: str) -> str:
-    """Before transformers 5."""
-    if name.startswith(LANGUAGE):
-        return "model.layers." + name.removeprefix(LANGUAGE)
-    return name.removeprefix("model.") if name.startswith(VISION) else name
 
 
 def _plain_name(model: str) -> str:

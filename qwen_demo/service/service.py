@@ -27,17 +27,7 @@ from qwen_demo.service.telemetry import Metrics, request_id
 from qwen_demo.service.validation import validate
 from qwen_demo.service.watchdog import Watchdog
 from qwen_demo.settings import Settings
-from qwen_demo.types import (
-    Adapter,
-    ChatRequest,
-    Engine,
-    Event,
-    Finished,
-    Health,
-    ModelInfo,
-    Timing,
-    collect,
-)
+from qwen_demo.types import Adapter, ChatRequest, Engine, Event, Finished, Health, ModelInfo, Timing, collect
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 class Adapters(BaseModel):
-    """Low-rank adapters (docs/adapters.md)."""
+    """Low-rank adapters beside the model."""
 
     adapters: Annotated[Commas, Usually("none")] = Field(
         (),

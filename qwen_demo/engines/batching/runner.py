@@ -19,7 +19,7 @@ from qwen_demo.engines.batching.memory_plan import MemoryPlan, layer_devices
 from qwen_demo.engines.batching.mixed import MixedStep, SlotState, ends
 from qwen_demo.engines.batching.model.attention import MIN_ROWS, padded_length
 from qwen_demo.engines.batching.model.decoder import LeanDecoder, StockDecoder
-from qwen_demo.engines.batching.model.stages import PipelineStages, StagedDecoder, on_device
+from qwen_demo.engines.batching.model.stages import PipelineStages, StagedDecoder, make_kernel_step, on_device
 from qwen_demo.engines.batching.sampler import PendingTokens, SampledTokens, Sampler, swap_columns
 from qwen_demo.engines.memory_errors import memory_errors
 from qwen_demo.models.prompt import Prompt
@@ -293,22 +293,3 @@ class ModelRunner:
 def _reaching_back(chunks: Sequence[PrefillChunk]) -> list[PrefillChunk]:
     """Computing a few tokens again changes nothing and keeps to shapes whose results do not depend on the chunk."""
     return [replace(chunk, start=min(chunk.start, max(0, chunk.stop - MIN_ROWS))) for chunk in chunks]
-
-
-def make_kernel_step(decoder, cache: KVCache, slots: int):
-    """A `KernelStep` or `PipelineStages`; None without CUDA or Triton, which PyTorch's CUDA builds for Linux bring."""
-    if cache.device(0).type != "cuda" or cache.banks[cache.device(0)].dtype == torch.float32:
-        return None
-    try:
-        from qwen_demo.engines.batching.model.kernels.checks import checked_step
-    except ImportError:
-        log.info("Triton is not installed; the plain decode step serves")
-        return None
-    if not isinstance(decoder, StagedDecoder):
-        with torch.cuda.device(cache.device(0)):
-            return checked_step(decoder, cache, slots)
-    steps = []
-    for device, stage in decoder.stages.items():
-        with torch.cuda.device(device):
-            steps.append(checked_step(stage, cache.on(device), slots))
-    return PipelineStages(cache, steps) if all(steps) else None

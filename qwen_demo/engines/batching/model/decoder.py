@@ -16,7 +16,8 @@ from qwen_demo.engines.batching.model import attention
 from qwen_demo.engines.batching.model.linear import GatedMlp, Packed, kind_for
 
 if TYPE_CHECKING:
-    from qwen_demo.engines.batching.model.adapters import AdapterTable, Rows
+    from qwen_demo.engines.batching.model.adapter_rows import Rows
+    from qwen_demo.engines.batching.model.adapters import AdapterTable
 
 
 class StockDecoder:

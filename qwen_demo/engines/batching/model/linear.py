@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from qwen_demo.engines.batching.model.adapters import Grouped, LayerSites, Rows, Runs
+from qwen_demo.engines.batching.model.adapter_rows import Grouped, Rows, Runs
+from qwen_demo.engines.batching.model.adapters import LayerSites
 from qwen_demo.models import fp8
 
 ROWS_HINT = 32
