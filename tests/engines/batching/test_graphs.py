@@ -30,7 +30,7 @@ def test_a_recorded_pass_has_spare_rows_that_touch_nothing():
         seen.append((positions.tolist(), slots.tolist(), places.tolist()))
         return 2 * x
 
-    recorded = RecordedStep(SimpleNamespace(decode=decode), cache, width=3, sizes=[2, 4])
+    recorded = RecordedStep(SimpleNamespace(decode=decode, adapters=None), cache, width=3, sizes=[2, 4])
     recorded.graphs._results = torch.zeros(4, 3)
 
     def record(batch, keys):
