@@ -55,7 +55,7 @@ def test_steps_that_cannot_be_recorded_run_without(loaded, monkeypatch):
     model = loaded.model
     plan = planning.make_plan(Settings(slots=2, slot_tokens=512, kv_cache_mib=64), model, 200_704, 1024)
     runner = ModelRunner(model, LeanDecoder(model), plan, cuda_graphs=False)
-    plain = SimpleNamespace(product=False, decode=lambda x, positions, slots, places: 2 * x)
+    plain = SimpleNamespace(product=False, adapters=None, decode=lambda x, positions, slots, places: 2 * x)
     stages = runner._small_step = runner.kernels = PipelineStages(runner.cache, [plain])
     stages.record(3, [1, 2])
     runner.graphs = SimpleNamespace(warm_up=lambda: None)
