@@ -42,7 +42,7 @@ WORDS = 60  # of a question, which the scripted engine repeats: 0.2 s + 20 ms ea
 THINK_S = 2.0
 SLOW_MS = 350.0
 # Set in the process inside the namespace, so that it is not put into another one.
-INSIDE = "QWEN_DEMO_REGION_TRIAL"
+INSIDE = "REGION_TRIAL_INSIDE"
 
 
 @dataclass(frozen=True)
@@ -115,14 +115,16 @@ class Trial:
         """
         here = [one for one in self.asked if phase.start_s <= one.at_s < phase.end_s]
         touched = [one for one in self.asked if one.ended_s >= phase.start_s and one.at_s < phase.end_s]
-        kinds = Counter(one.kind for one in touched if one.at_s >= phase.start_s or one.kind != "answered")
+        # What came to nothing counts where it did.
+        last_s = math.inf if phase is self.phases[-1] else phase.end_s
+        kinds = Counter(one.kind for one in self.asked if phase.start_s <= one.ended_s < last_s)
         took = [one.took_s for one in here if one.kind == "answered"]
         late = [one.ended_s for one in touched if one.kind in ("broken", "lost") or one.took_s > usual_s]
         answered = [one for one in here if one.kind == "answered" and one.region]
         by = Counter(one.region for one in answered)
         return {
             "phase": f"{phase.name} {phase.hit or ''}".strip(),
-            "answered": kinds["answered"],
+            "answered": len(took),
             "p50 s": statistics.median(took) if took else None,
             "p95 s": quantile(took, 0.95),
             "longest s": max(took, default=None),

@@ -136,14 +136,22 @@ class Region:
             port = str(7861 + number)
             command = [sys.executable, "app.py", "--port", port, "--trusted-proxies", "127.0.0.1", *flags]
             environment = {**os.environ, **CROWD, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
-            self.copies.append(
-                subprocess.Popen(
-                    self.place.command(command), cwd=ROOT, env=environment,
-                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            with (self.folder / f"copy-{number}.log").open("wb") as log:
+                copy = subprocess.Popen(
+                    self.place.command(command),
+                    cwd=ROOT,
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
                 )
-            )  # fmt: skip
-        for copy in self.copies:
-            urls.append(read_address(copy))
+            self.copies.append(copy)
+        for number, copy in enumerate(self.copies):
+            try:
+                urls.append(read_address(copy))
+            except RuntimeError as error:
+                said = (self.folder / f"copy-{number}.log").read_text()
+                raise RuntimeError(f"{error}; it said: {said[-2000:]}") from None
         self.authority = configure_region(self.folder, urls)
         self.nginx = _daemon(self.place.command(proxy.command(self.folder)), self.folder / "errors.log", {})
 

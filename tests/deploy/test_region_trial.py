@@ -132,7 +132,7 @@ def test_well_again_is_the_end_of_the_last_answer_that_the_loss_made_late():
     trial = Trial([well, cut], [one(at, 1.0) for at in range(9)])
     trial.asked += [one(9, 1.5, "broken"), one(9.5, 4.5, region="us"), one(12, 1.0, region="us")]
     before, after = trial.rows()
-    assert (before["lost"], before["well after s"], before["by eu / us / asia"]) == (0, None, "90 % / 10 % / 0 %")
+    assert (before["broken off"], before["well after s"], before["by eu / us / asia"]) == (0, None, "90 % / 10 % / 0 %")
     assert (after["answered"], after["broken off"], after["well after s"]) == (1, 1, 4.0)
     assert after["by eu / us / asia"] == "0 % / 100 % / 0 %"
 
