@@ -41,6 +41,8 @@ from benchmarks.users import TIMEOUT
 WORDS = 60  # of a question, which the scripted engine repeats: 0.2 s + 20 ms each
 THINK_S = 2.0
 SLOW_MS = 350.0
+# Phases in which a region is lost.
+LOST = ("cut", "killed")
 # Set in the process inside the namespace, so that it is not put into another one.
 INSIDE = "REGION_TRIAL_INSIDE"
 
@@ -131,7 +133,7 @@ class Trial:
             "told to come back": kinds["told"],
             "broken off": kinds["broken"],
             "lost": kinds["lost"],
-            "well after s": max(late, default=phase.start_s) - phase.start_s if phase.hit else None,
+            "well after s": max(late, default=phase.start_s) - phase.start_s if phase.name in LOST else None,
             "by eu / us / asia": " / ".join(f"{100 * by[name] / max(1, len(answered)):.0f} %" for name in NAMES),
         }
 

@@ -75,6 +75,8 @@ def test_room_is_read_off_what_the_app_says(start):  # noqa: F811
     app = start()
     with app.client() as client:
         ready = client.get("/ready")
+        # What a drained region asks for instead, to see whether anybody lives.
+        assert client.get("/drained").status_code == 404
     assert ready.status_code == 200 and room.search(ready.text)
     for eta_s, has_room in ((0.0, True), (1.99, True), (2.0, False), (10.5, False), (19.0, False), (120.0, False)):
         told = json.dumps({**ready.json(), "eta_s": eta_s}, separators=(",", ":"))
