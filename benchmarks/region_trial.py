@@ -216,7 +216,8 @@ async def _user(
     dice = random.Random(number)
     async with httpx.AsyncClient(base_url=url, transport=transport, timeout=TIMEOUT) as http:
         if front == "page":
-            (await http.get("/")).raise_for_status()
+            while (await http.get("/")).status_code != 200:
+                await asyncio.sleep(0.5)
         while not ended.is_set():
             state: dict = {}
             asked_s = time.perf_counter() - began

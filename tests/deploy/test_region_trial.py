@@ -57,7 +57,7 @@ def test_the_script_sets_all_that_the_configuration_asks_for():
         found
         for made in yaml.safe_load_all((REGIONS / "kubernetes" / "front.yaml").read_text())
         if made["kind"] == "Deployment"
-        for found in made["spec"]["template"]["spec"]["containers"]
+        for found in made["spec"]["template"]["spec"]["initContainers"]
         if found["name"] == "haproxy"
     ]
     assert {variable["name"] for variable in container["env"]} == asked
@@ -99,7 +99,8 @@ def test_the_manifests_follow_the_schemas_of_kubernetes():
     deployment, service, _ = made
     pod = deployment["spec"]["template"]
     assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
-    ports = {port["name"]: port["containerPort"] for one in pod["spec"]["containers"] for port in one["ports"]}
+    both = pod["spec"]["initContainers"] + pod["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for one in both for port in one["ports"]}
     assert {port["targetPort"] for port in service["spec"]["ports"]} <= set(ports)
     assert f"bind :{ports['living']}" in (REGIONS / "haproxy.cfg").read_text()
 
