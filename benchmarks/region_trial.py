@@ -216,8 +216,7 @@ async def _user(
     dice = random.Random(number)
     async with httpx.AsyncClient(base_url=url, transport=transport, timeout=TIMEOUT) as http:
         if front == "page":
-            while (await http.get("/")).status_code != 200:
-                await asyncio.sleep(0.5)
+            await _arrive(http)
         while not ended.is_set():
             state: dict = {}
             asked_s = time.perf_counter() - began
@@ -231,6 +230,15 @@ async def _user(
                     met.append((ended_s, region))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), THINK_S * dice.uniform(0.5, 1.5))
+
+
+async def _arrive(http: httpx.AsyncClient) -> None:
+    """The first page; who is told to come back does."""
+    for _ in range(60):
+        if (await http.get("/")).status_code == 200:
+            return
+        await asyncio.sleep(0.5)
+    raise RuntimeError("a visitor was given no page for half a minute")
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
