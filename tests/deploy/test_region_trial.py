@@ -148,7 +148,7 @@ def test_a_visitor_may_move_only_from_a_region_that_is_lost():
 
 @pytest.mark.slow
 def test_a_region_that_is_cut_off_or_drained_loses_no_answer_that_had_not_begun(tmp_path):
-    asked = ["--copies", "1", "--users", "12", "--seconds", "8", "--phases", "well,cut,back,drained"]
+    asked = ["--copies", "1", "--users", "12", "--seconds", "6", "--phases", "well,cut,back,drained"]
     command = [sys.executable, "-m", "benchmarks.region_trial", *asked, "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert list(tmp_path.glob("*.json")), done.stdout + done.stderr
