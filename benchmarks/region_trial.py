@@ -151,18 +151,26 @@ class Trial:
                 return True
         return False
 
-    def sessions(self) -> dict[str, int]:
-        """Where visitors of the page went."""
-        moves = [
-            (at_s, left, met)
+    def moves(self) -> list[dict]:
+        """Of visitors of the page, from region to region."""
+        return [
+            {
+                "phase": next((phase.name for phase in self.phases if phase.start_s <= at_s < phase.end_s), "after"),
+                "from": left,
+                "to": met,
+                "was lost": self.lost_at(left, at_s),
+            }
             for visits in self.visits.values()
             for (_, left), (at_s, met) in itertools.pairwise(visits)
         ]
-        kept = [move for move in moves if not self.lost_at(move[1], move[0])]
+
+    def sessions(self) -> dict[str, int]:
+        """Where visitors of the page went."""
+        lost = [move["was lost"] for move in self.moves()]
         return {
             "visitors": len(self.visits),
-            "moves from a lost region": len(moves) - len(kept),
-            "moves from a living region": len(kept),
+            "moves from a lost region": sum(lost),
+            "moves from a living region": len(lost) - sum(lost),
         }
 
     def first_again_s(self) -> float | None:
@@ -282,11 +290,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(machine.table(rows))
     told = {**sessions, "cut region answers again after s": trial.first_again_s(), "exit codes of the drained": codes}
     print("\n" + json.dumps(told))
+    for move, count in Counter(tuple(move.values()) for move in trial.moves()).items():
+        print(
+            "visitors moved:", count, dict(zip(("phase", "from", "to", "was lost"), move, strict=True)), file=sys.stderr
+        )
     lost = [one for one in trial.asked if one.kind == "lost"]
     for one in lost[:8]:
         print(f"lost at {one.at_s:.1f} s, {one.front} from {one.home}: {one.detail}", file=sys.stderr)
     asked = {key: value for key, value in vars(options).items() if key != "out"}
-    content = {"label": "scripted", "asked": asked, "rows": rows, **told, "load_average_before": load}
+    content = {
+        "label": "scripted",
+        "asked": asked,
+        "rows": rows,
+        **told,
+        "moves": trial.moves(),
+        "load_average_before": load,
+    }
     print(machine.write("region-trial", content, options.out))
     return int(bool(lost or sessions["moves from a living region"] or any(codes or [])))
 
