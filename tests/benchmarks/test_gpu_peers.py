@@ -85,6 +85,14 @@ def test_ratios_are_ours_over_the_peers_and_the_plot_has_them():
     assert ">1.30<" in drawn and ">bf16<" in drawn and ">fp8<" not in drawn
 
 
+def test_of_results_taken_together_the_last_one_counts():
+    parts = [{"rows": [row("ours", "fp8", rate)], "starts": [], "processes": [], "failed": []} for rate in (9.0, 12.0)]
+    parts[0]["rows"].append(row("vllm", "fp8", 8.0))
+    made = gpu_peers.together(parts)
+    assert [each["server"] for each in made["rows"]] == ["vllm", "ours"]
+    assert gpu_peers.ratios(made, "fp8") == {COLUMN: 1.5}
+
+
 def test_a_timeline_counts_what_overlaps_once():
     def event(start, duration, stream, name, kind="kernel"):
         return {"cat": kind, "ts": start, "dur": duration, "args": {"stream": stream}, "name": name}
