@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from qwen_demo.engines.scripted import Script
 from qwen_demo.types import Image
@@ -37,6 +37,28 @@ def downloaded(page: Page, name: str) -> str:
     return download.value.path().read_text("utf-8")
 
 
+def shown(canvas: Locator) -> bytes:
+    """What is in it once it no longer changes."""
+    before, after = b"", canvas.screenshot()
+    while before != after:
+        canvas.page.wait_for_timeout(200)
+        before, after = after, canvas.screenshot()
+    return after
+
+
+def turned(page: Page) -> bool:
+    """Whether the model looks otherwise after the mouse was drawn over it."""
+    canvas = page.locator("#points-model canvas")
+    canvas.scroll_into_view_if_needed()
+    before, box = shown(canvas), canvas.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.4, steps=5)
+    page.mouse.up()
+    page.mouse.move(0, 0)
+    return shown(canvas) != before
+
+
 @pytest.mark.slow
 def test_a_model_from_drop_to_files_of_what_was_marked(opened, app):
     page = opened(app)
@@ -57,6 +79,7 @@ def test_a_model_from_drop_to_files_of_what_was_marked(opened, app):
         page.wait_for_function(
             f"document.querySelector('#points-views img').naturalWidth === {min(3, int(count))} * 448"
         )
+    assert turned(page)
     before = views.get_attribute("src")
     page.locator("#points-ask").click()
     things = page.locator("#points-things")
