@@ -28,6 +28,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks import machine
 from benchmarks.checkouts import commit
 from benchmarks.closed_loop import Column
@@ -36,6 +38,7 @@ from benchmarks.over_http_tables import show
 from benchmarks.running import ROOT
 
 PEER, OURS = "vllm", "ours"
+END_S = 40.0
 # vLLM's flags for the weights that `--quantization` makes here.
 PEER_FLAGS = {"none": (), "nf4": ("--quantization", "bitsandbytes"), "fp8": ("--quantization", "fp8")}
 TITLES = {"none": "bf16", "nf4": "NF4 / bitsandbytes", "fp8": "fp8"}
@@ -133,9 +136,11 @@ def all_together(options: argparse.Namespace, settings: list[str], cache: Path, 
         for (turn, server), each in zip(several, running, strict=True):
             refused = isinstance(each, RuntimeError)
             gather(found, failed(turn, each) if refused else asked(each, turn, server, options.columns))
-        for each in running:  # they end in the same time, too
-            if isinstance(each, Running):
-                each.root.terminate()
+        # They end in the same time, too; told once, as a second word means at once.
+        roots = [each.root for each in running if isinstance(each, Running)]
+        for root in roots:
+            root.terminate()
+        psutil.wait_procs(roots, timeout=END_S)
 
 
 def log_of(turn: Turn) -> str:

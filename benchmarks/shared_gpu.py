@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -176,9 +177,9 @@ def card_peak() -> Iterator[list[float]]:
         thread.join()
 
 
-def measure(options: argparse.Namespace, settings: list[str]) -> dict[str, Any]:
-    rows = []
-    before = nvidia_smi("memory.used")
+def measure(options: argparse.Namespace, settings: list[str], found: dict[str, Any]) -> None:
+    """Fills `found` as it goes, so that what was measured is there when the time is up."""
+    found["card"]["before"] = nvidia_smi("memory.used")
     with tempfile.TemporaryDirectory(prefix="shared_gpu") as cache, ExitStack() as stack:
         running = start(stack, options, settings, Path(cache))
         runner = stack.enter_context(asyncio.Runner(loop_factory=auto_loop_factory()))
@@ -186,11 +187,13 @@ def measure(options: argparse.Namespace, settings: list[str]) -> dict[str, Any]:
         runner.run(turn(running, warm, 900))
         with card_peak() as read:
             for number, asked in enumerate(turns(running, options.rounds)):
-                rows += runner.run(turn(asked, options.column, number))
-                print(json.dumps(rows[-len(asked) :]), file=sys.stderr, flush=True)
-        memory = [engine_memory(each) for each in running]
-    card = {"before": before, "peak GiB": max(read, default=None), "engines GiB": sum(m["process GiB"] for m in memory)}
-    return {"rows": rows, "memory": memory, "card": card}
+                found["rows"] += runner.run(turn(asked, options.column, number))
+                found["memory"] = [engine_memory(each) for each in running]
+                found["card"] |= {"peak GiB": max(read, default=None)}
+                print(json.dumps(found["rows"][-len(asked) :]), file=sys.stderr, flush=True)
+
+
+FIGURES = {"tokens_per_s": "tokens/s", "ttft_p50_s": "first token s", "gap_p99_ms": "p99 of the gap, ms"}
 
 
 def show(record: dict[str, Any]) -> str:
@@ -199,19 +202,16 @@ def show(record: dict[str, Any]) -> str:
         line: dict[str, Any] = {"model": model}
         for beside, title in (("an idle one", "alone"), ("a busy one", "shared")):
             found = [row for row in record["rows"] if (row["model"], row["beside"]) == (model, beside)]
-            for figure, name in (
-                ("tokens_per_s", "tokens/s"),
-                ("ttft_p50_s", "first token s"),
-                ("gap_p99_ms", "p99 ms"),
-            ):
+            for figure, name in FIGURES.items():
                 line[f"{name}, {title}"] = statistics.median(row[figure] for row in found)
             line[f"errors, {title}"] = sum(row["errors"] for row in found)
         line["shared / alone"] = line["tokens/s, shared"] / line["tokens/s, alone"]
         lines.append(line)
     wrong = [row["first_error"] for row in record["rows"] if row["errors"]]
+    engines_gib = sum(engine.get("process GiB", 0.0) for engine in record["memory"])
     share = f"both together give {sum(line['shared / alone'] for line in lines):.2f} of what one alone gives"
-    tables = [machine.table(lines), machine.table(record["memory"]), machine.table([record["card"]])]
-    return "\n\n".join([*tables, share, *wrong])
+    said = f"the engines say that they take {engines_gib:.1f} GiB; the card: {record['card']}"
+    return "\n\n".join([machine.table(lines), machine.table(record["memory"]), share, said, *wrong])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -219,16 +219,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.show:
         print(show(json.loads(options.show.read_text())))
         return 0
-    found = measure(options, settings)
-    record = {
-        "label": options.label or "-".join([*(model.name for model in options.model), options.kind]),
-        "card_name": nvidia_smi("name,driver_version,memory.total,power.limit,compute_mode,mig.mode.current"),
-        "commit": commit(ROOT),
-        "asked": {"column": options.column.name, "kind": options.kind, "rounds": options.rounds, "settings": settings},
-        **found,
-    }
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    found: dict[str, Any] = {"rows": [], "memory": [], "card": {}}
+    try:
+        measure(options, settings, found)
+    finally:
+        record = {
+            "label": options.label or "-".join([*(model.name for model in options.model), options.kind]),
+            "card_name": nvidia_smi("name,driver_version,memory.total,power.limit,compute_mode,mig.mode.current"),
+            "commit": commit(ROOT),
+            "asked": {"column": options.column.name, "kind": options.kind, "settings": settings},
+            **found,
+        }
+        print(machine.write("shared_gpu", record, options.out))
     print(show(record))
-    print(machine.write("shared_gpu", record, options.out))
     return int(any(row["errors"] for row in found["rows"]) or any(row["restarts"] for row in found["memory"]))
 
 

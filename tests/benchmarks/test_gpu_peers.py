@@ -46,6 +46,9 @@ def test_together_all_are_there_before_the_first_is_asked_and_one_that_fails_kee
         def terminate(self):
             happened.append("end")
 
+        def wait(self, timeout=None):
+            return 0
+
     def asked(running, turn, server, columns):
         happened.append(f"ask {turn.name} {turn.quantization}")
         return {"rows": [{**turn.about, "column": columns[0].name, "tokens_per_s": 1.0, "errors": 0}], "starts": []}

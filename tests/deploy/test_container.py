@@ -27,6 +27,7 @@ STATS = {
     "gpu_memory_total_bytes": 2,
     "replicas": 2,
     "replicas_ready": 1,
+    "replicas_out": 0,
 }
 # Prometheus adds these to what it scrapes.
 ADDED = {"job", "instance", "__name__"}

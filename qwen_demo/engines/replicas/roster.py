@@ -135,6 +135,7 @@ class Roster:
         try:
             await seat.engine.close()
         finally:
+            seat.ledger.forget()
             seat.stage, seat.detail = "out", detail
             log.info("replica %d is out", seat.number)
 
