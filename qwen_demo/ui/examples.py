@@ -79,5 +79,5 @@ EXAMPLES = (
         ("two_images_1.png", "two_images_2.png"),
     ),
     Example("Count", "How many apples are there?", "How many apples are there?", ("count.png",)),
-    Example("Watch a clip", "Which way does the square move?", "Which way does the purple square move?", ("clip.mp4",)),
+    Example("Watch a clip", "Which way does it move?", "Which way does the purple square move?", ("clip.mp4",)),
 )
