@@ -512,9 +512,9 @@ EXAMPLE_TITLES = {
     title: title
     for title in (
         "Point at things",
-        "Ask about a receipt",
+        "Read a receipt",
         "Read a chart",
-        "Compare two images",
+        "Compare images",
         "Count",
         "Watch a clip",
     )
