@@ -80,7 +80,7 @@ def build_page(
         draft.wire(page.question, page.connection, page.demo)
         set_chips.wire(page.chips, {**page.options._asdict(), "budget": page.preview.budget}, page.demo)
         labels.translate_on_load(page.demo)
-        filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema)
+        filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema, page.preview.viewer)
         panel_tabs.wire(page.panels, filled_in, services, reader)
         knowledge_panel.wire(page.panels.knowledge, knowledge, reader, page.panels.knowledge_tab)
         sources.wire(page.collection, page.sources, knowledge, page.demo.load, page.panels.knowledge.view.change)

@@ -12,7 +12,7 @@ import gradio as gr
 from qwen_demo.answers import detections
 from qwen_demo.service.service import Service
 from qwen_demo.types import Finished
-from qwen_demo.ui import chat, render
+from qwen_demo.ui import chat, render, space
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
 from qwen_demo.ui.draft import draft
@@ -54,7 +54,7 @@ class Preview:
     """Handlers of the three views."""
 
     def __init__(self, service: Service, gallery: Gallery):
-        self._service, self._gallery = service, gallery
+        self._service, self._gallery, self._finder = service, gallery, space.ViewFinder(gallery)
 
     async def values(self, history: History, attached: str, budget: float, items: Any, view: Any,
                   *, keep: bool = False, as_seen: bool = False, words: Words = texts) -> tuple[dict, dict]:  # fmt: skip
@@ -69,18 +69,15 @@ class Preview:
         surveyed = await context.survey(history, context.attached_paths(attached), items, self._gallery)
         max_pixels = context.budget_pixels(budget, model)
         image = await self._earlier(history, view, max_pixels, as_seen) if keep else None
-        image = image or viewer.value_of(
-            surveyed,
-            viewer.pointing(history, viewer.last_answer(history)),
-            model,
-            picked=viewer.picked_file(view) if keep else "",
-            max_pixels=max_pixels,
-            as_seen=as_seen,
-        )
+        if image is None:
+            answer = viewer.pointing(history, viewer.last_answer(history))
+            picked = viewer.picked_file(view) if keep else ""
+            image = viewer.value_of(surveyed, answer, model, picked=picked, max_pixels=max_pixels, as_seen=as_seen)
+            image = await viewer.with_places(image, answer, self._finder, model)
         return image, context.value_of(surveyed, model, max_pixels, self._service.rates, words=words)
 
     def of_answer(self, history: History, budget: float, items: Any, words: Words = texts) -> "AnswerPreview":
-        return AnswerPreview(self._service, self._gallery, history, budget, items, words)
+        return AnswerPreview(self._service, self._gallery, self._finder, history, budget, items, words)
 
     async def _earlier(self, history: History, view: Any, max_pixels: int | None, as_seen: bool = False) -> dict | None:
         """The viewer's value where it shows an earlier answer with what that one was about; else None."""
@@ -92,6 +89,7 @@ class Preview:
         value = viewer.value_of(
             items, answer, model, picked=viewer.picked_file(view), max_pixels=max_pixels, as_seen=as_seen
         )
+        value = await viewer.with_places(value, answer, self._finder, model)
         return {**value, "turn": viewer.turn_of(view), "asked": answer.question}
 
     async def look(self, history: History, attached: str, budget: float, items: Any, turn: Any) -> dict:
@@ -116,6 +114,11 @@ class Preview:
         attachment = viewer.image_of(surveyed, file)
         if attachment is None or kind not in viewer.FORMATS:
             raise render.refusal(words.NOTHING_TO_EXPORT)
+        if attachment.views:
+            marked = await self._finder.marked(file, answer.text, model, answer.max_pixels)
+            if marked is None or kind not in space.FORMATS:
+                raise render.refusal(words.NOTHING_TO_EXPORT)
+            return {**view, "download": await viewer.export_places(kind, marked)}
         found = viewer.place(detections.find(answer.text), answer, attachment, model)
         download = await viewer.export(kind, found, attachment, self._gallery)
         return {**view, "download": download}
@@ -149,8 +152,9 @@ class AnswerPreview:
     They are outputs of the answering event itself: an event of their own could end after it and bring back old ones.
     """
 
-    def __init__(self, service: Service, gallery: Gallery, history: History, budget: float, items: Any, words: Words):
-        self._service, self._gallery, self._words = service, gallery, words
+    def __init__(self, service: Service, gallery: Gallery, finder: space.ViewFinder, history: History, budget: float,
+                 items: Any, words: Words):  # fmt: skip
+        self._service, self._gallery, self._finder, self._words = service, gallery, finder, words
         self._history, self._budget, self._value = history, budget, items
         self._items: list[context.Item] | None = None
         self._found: list[detections.Detection] | None = None
@@ -171,6 +175,7 @@ class AnswerPreview:
         # Until this answer points at something, what an earlier one pointed at stays.
         answer = answer if found else viewer.pointing(self._history, answer)
         view = viewer.value_of(items, answer, model, max_pixels=max_pixels)
+        view = await viewer.with_places(view, answer, self._finder, model, whole=finished is not None)
         if finished is None and not first:
             return view, gr.skip()
         items = context.after_answer(items, finished) if finished else items
