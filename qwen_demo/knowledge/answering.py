@@ -97,7 +97,7 @@ def grounded(request: ChatRequest, evidence: Sequence[Evidence], model: ModelInf
         parts.append(Text(f"{citations.written(page.file, page.number)}\n"))
         if one.image is not None:
             parts.append(one.image)
-        parts.append(Text(f"{_passages(one.hit, each)}\n\n"))
+        parts.append(Text(f"{page_words(one.hit, each)}\n\n"))
     first = evidence[0].hit.page
     parts.append(Text(RULES.format(example=citations.written(first.file, first.number)) + "\n\n"))
     *before, last = request.messages
@@ -106,7 +106,7 @@ def grounded(request: ChatRequest, evidence: Sequence[Evidence], model: ModelInf
     return replace(request, messages=(*before, asked), max_pixels=pixels)
 
 
-def _passages(hit: Hit, most: int) -> str:
+def page_words(hit: Hit, most: int) -> str:
     """The page's words where they fit, else those that were found and what stands around them."""
     whole = "\n".join(passage.text for passage in hit.page.passages)
     if len(whole) <= most:

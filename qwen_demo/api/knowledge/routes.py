@@ -72,7 +72,7 @@ def _add_collections(router: APIRouter, knowledge: Knowledge, owner: Any, allowe
         """One of them, with its files and how far their reading is."""
         return CollectionBody.of(await knowledge.collection(owner, collection))
 
-    @router.delete(_WHERE, responses=openapi.LOOKING, tags=_TAGS, dependencies=allowed)
+    @router.delete(_WHERE, responses=openapi.LOOKING | openapi.refusals(503), tags=_TAGS, dependencies=allowed)
     async def remove(collection: str, owner: str = who) -> Removed:
         """With all its files."""
         await knowledge.remove(owner, collection)
@@ -83,6 +83,18 @@ def _add_collections(router: APIRouter, knowledge: Knowledge, owner: Any, allowe
         """Give it another name."""
         await knowledge.rename(owner, collection, asked.name)
         return CollectionBody.of(await knowledge.collection(owner, asked.name))
+
+    @router.post(f"{_WHERE}/stop", responses=openapi.LOOKING, tags=_TAGS, dependencies=allowed)
+    async def stop(collection: str, owner: str = who) -> CollectionBody:
+        """Leave off reading its files, also over a restart; what was read is found."""
+        await knowledge.stop(owner, collection)
+        return CollectionBody.of(await knowledge.collection(owner, collection))
+
+    @router.post(f"{_WHERE}/continue", responses=openapi.LOOKING, tags=_TAGS, dependencies=allowed)
+    async def go_on(collection: str, owner: str = who) -> CollectionBody:
+        """Read on where it was left."""
+        await knowledge.go_on(owner, collection)
+        return CollectionBody.of(await knowledge.collection(owner, collection))
 
     @router.post(f"{_WHERE}/search", responses=openapi.ASKING, tags=_TAGS, dependencies=allowed)
     async def search(collection: str, asked: SearchRequest, owner: str = who) -> SearchResults:
