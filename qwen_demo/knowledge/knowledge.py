@@ -152,7 +152,7 @@ class Knowledge:
         if entry.state != "ready":
             reading = self._adding.begin(collection, entry)
             done, _ = await asyncio.wait([reading], timeout=wait_s)
-            if done and isinstance(error := reading.exception(), Overloaded):
+            if done and not reading.cancelled() and isinstance(error := reading.exception(), Overloaded):
                 raise error
         return await asyncio.to_thread(collection.file, file) or entry
 
