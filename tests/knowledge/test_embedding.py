@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 
-from qwen_demo.engines.embedding.process import EmbeddingProcess, Setup
+from qwen_demo.engines.embedding.process import EmbeddingProcess, EmbeddingSetup
 from qwen_demo.errors import ModelLoadError
 from qwen_demo.knowledge.embedding.choosing import embedder_of
 from qwen_demo.settings import Settings, environment_without_secrets
@@ -26,7 +26,7 @@ async def process():
     made = []
 
     def start(**setup) -> EmbeddingProcess:
-        made.append(EmbeddingProcess(Setup(**setup)))
+        made.append(EmbeddingProcess(EmbeddingSetup(**setup)))
         return made[-1]
 
     yield start
@@ -71,7 +71,7 @@ def test_the_process_gets_no_secrets():
     }
     assert environment_without_secrets(given).items() >= {"PATH": "/bin", "HF_HOME": "/h"}.items()
     assert not environment_without_secrets(given).keys() & {"HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "QWEN_DEMO_REMOTE_KEY"}
-    assert "secret" not in repr(Setup("m", token="secret"))
+    assert "secret" not in repr(EmbeddingSetup("m", token="secret"))
 
 
 def test_nobody_makes_vectors_unless_asked_to():

@@ -23,7 +23,7 @@ PAUSE_S = 30.0  # after a model could not be loaded
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class EmbeddingSetup:
     """What the process loads.
 
     Attributes:
@@ -44,7 +44,7 @@ class Setup:
 class EmbeddingProcess:
     """One process; calls wait for each other. Belongs to one event loop."""
 
-    def __init__(self, setup: Setup):
+    def __init__(self, setup: EmbeddingSetup):
         self._setup = setup
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None

@@ -1,6 +1,6 @@
 """Who makes vectors, as `--embedding-url` and `--embedding-model` say; nobody where neither is given."""
 
-from qwen_demo.engines.embedding.process import Setup
+from qwen_demo.engines.embedding.process import EmbeddingSetup
 from qwen_demo.knowledge.embedding.embedder import Embedder
 from qwen_demo.knowledge.embedding.own import OwnEmbedder
 from qwen_demo.knowledge.embedding.remote import RemoteEmbedder
@@ -20,7 +20,7 @@ def embedder_of(settings: Settings) -> Embedder | None:
         return None
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     return OwnEmbedder(
-        Setup(
+        EmbeddingSetup(
             settings.embedding_model,
             settings.embedding_revision,
             token,

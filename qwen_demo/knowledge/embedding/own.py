@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qwen_demo.engines.embedding.process import EmbeddingProcess, Setup
+from qwen_demo.engines.embedding.process import EmbeddingProcess, EmbeddingSetup
 from qwen_demo.errors import EngineFailed, ModelLoadError
 from qwen_demo.knowledge.embedding.embedder import EmbeddingsAway, Kind, shortened, unit_rows
 
@@ -14,7 +14,7 @@ AT_ONCE = 16  # a question waits for no more
 class OwnEmbedder:
     """The process starts with the first texts."""
 
-    def __init__(self, setup: Setup):
+    def __init__(self, setup: EmbeddingSetup):
         self.name = f"own {setup.model} {setup.revision or ''}"
         self._process = EmbeddingProcess(setup)
 
