@@ -36,7 +36,7 @@ from qwen_demo.settings import Settings
 STRANGERS = 120
 WIDTH = 384
 SEARCHES = 20
-AT_ONCE = 1_000
+A_FILE = 50  # pages
 
 Place = tuple[str, int]
 
@@ -121,18 +121,19 @@ def stores(counts: Sequence[int]) -> list[dict[str, Any]]:
             have = 0
             vectors = Vectors(collection, store, "random")
             for count in counts:
-                entry = collection.enter(f"{count}.txt", str(count), 0)
                 while have < count:
-                    _add(collection, vectors, entry.id, made, have)
-                    have += AT_ONCE
+                    _add(collection, vectors, made, have)
+                    have += A_FILE
                 results.append({"store": store.place, "pages": count} | _timed(collection, store, made))
             collection.close()
     return results
 
 
-def _add(collection: Collection, vectors: Vectors, file: int, made: np.random.Generator, have: int) -> None:
-    numbers = range(have + 1, have + AT_ONCE + 1)
-    pages = collection.add_pages(file, "r.txt", [PageText(number, (Passage("x"),)) for number in numbers])
+def _add(collection: Collection, vectors: Vectors, made: np.random.Generator, have: int) -> None:
+    """One file."""
+    entry = collection.enter(f"{have}.txt", str(have), 0)
+    texts = [PageText(number, (Passage("x"),)) for number in range(1, A_FILE + 1)]
+    pages = collection.add_pages(entry.id, entry.name, texts)
     vectors.put(pages, _unit(made, len(pages)))
 
 

@@ -28,8 +28,7 @@ RANK_OFFSET = 60  # the paper's constant
 RANKED = 50  # of each ranking
 CATCHING_UP = 32  # pages that get their vectors at once
 PATIENCE_S = 3.0  # that a search waits for vectors of what was just added
-# Cosines of models differ; above this one says more than that both are sentences.
-NEAR = 0.86
+NEAR = 0.84  # for multilingual-e5-small, see docs/knowledge.md
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +39,26 @@ class Finder:
     Args:
         embedder: None finds by words alone.
         store: where vectors lie.
+        near: cosine from which on a page is taken to be about the question, whatever its words.
         patience_s: how long a search waits for vectors that are missing.
     """
 
-    def __init__(self, embedder: Embedder | None, store: VectorStore | None = None, patience_s: float = PATIENCE_S):
-        self._embedder, self._store, self._patience_s = embedder, store or SqliteStore(), patience_s
+    def __init__(
+        self,
+        embedder: Embedder | None,
+        store: VectorStore | None = None,
+        *,
+        near: float = NEAR,
+        patience_s: float = PATIENCE_S,
+    ):
+        self._embedder, self._store = embedder, store or SqliteStore()
+        self._near_from, self._patience_s = near, patience_s
         self._making: dict[Path, asyncio.Task[None]] = {}
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Raises `SettingsError`."""
-        return cls(embedder_of(settings), store_of(settings))
+        return cls(embedder_of(settings), store_of(settings), near=settings.embedding_near)
 
     async def close(self) -> None:
         """Let go of connections; vectors that are being made are made at the next search."""
@@ -72,7 +80,7 @@ class Finder:
         except (EmbeddingsAway, VectorsAway) as error:
             log.warning("pages are found by words alone: %s", error)
             return by_words[:top_k]
-        return await asyncio.to_thread(_fused, collection, question, by_words, near, top_k)
+        return await asyncio.to_thread(self._fused, collection, question, by_words, near, top_k)
 
     async def _near(self, embedder: Embedder, collection: Collection, question: str) -> list[tuple[int, float]]:
         making = self.embed(collection)
@@ -125,27 +133,26 @@ class Finder:
         if self._embedder:
             await asyncio.to_thread(lambda name: Vectors(collection, self._store, name).drop(), self._embedder.name)
 
+    def _fused(
+        self, collection: Collection, question: str, by_words: list[Hit], near: list[tuple[int, float]], top_k: int
+    ) -> list[Hit]:
+        ranks: dict[int, float] = {}
+        for ranking in ([hit.page.id for hit in by_words], [page for page, _ in near]):
+            for rank, page in enumerate(ranking, 1):
+                ranks[page] = ranks.get(page, 0.0) + 1 / (RANK_OFFSET + rank)
+        best = sorted(ranks, key=lambda page: -ranks[page])[:top_k]
+        known, cosines = {hit.page.id: hit for hit in by_words}, dict(near)
+        weights = Weights(collection, asked_words(question))
+        top = 2 / (RANK_OFFSET + 1)
+        hits = []
+        for page in best:
+            hit = known.get(page) or hit_of(collection, page, 0.0, weights)
+            if hit:
+                # Other words for the same thing cover the question as well.
+                coverage = max(hit.coverage, 1.0 if cosines.get(page, 0.0) >= self._near_from else 0.0)
+                hits.append(Hit(hit.page, round(ranks[page] / top, 4), coverage, hit.marked))
+        return hits
+
 
 def _pages(collection: Collection, pages: list[int]) -> list[StoredPage | None]:
     return [collection.page(page) for page in pages]
-
-
-def _fused(
-    collection: Collection, question: str, by_words: list[Hit], near: list[tuple[int, float]], top_k: int
-) -> list[Hit]:
-    ranks: dict[int, float] = {}
-    for ranking in ([hit.page.id for hit in by_words], [page for page, _ in near]):
-        for rank, page in enumerate(ranking, 1):
-            ranks[page] = ranks.get(page, 0.0) + 1 / (RANK_OFFSET + rank)
-    best = sorted(ranks, key=lambda page: -ranks[page])[:top_k]
-    known, cosines = {hit.page.id: hit for hit in by_words}, dict(near)
-    weights = Weights(collection, asked_words(question))
-    top = 2 / (RANK_OFFSET + 1)
-    hits = []
-    for page in best:
-        hit = known.get(page) or hit_of(collection, page, 0.0, weights)
-        if hit:
-            # Other words for the same thing cover the question as well.
-            coverage = max(hit.coverage, 1.0 if cosines.get(page, 0.0) >= NEAR else 0.0)
-            hits.append(Hit(hit.page, round(ranks[page] / top, 4), coverage, hit.marked))
-    return hits

@@ -44,6 +44,9 @@ class Documents(BaseModel):
     embedding_passage_prefix: Annotated[str, Usually("what the model's files say")] = Field(
         "", description="put before each page, such as 'passage: '"
     )
+    embedding_near: float = Field(
+        0.84, ge=-1, le=1, description="cosine from which on a page is about the question; other models have other ones"
+    )
     embedding_threads: Annotated[int, Usually("as many as its library takes")] = Field(
         0, ge=0, description="CPU threads of a model of embeddings of this program's own"
     )

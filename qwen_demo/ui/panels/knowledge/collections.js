@@ -45,7 +45,7 @@ function shelf(each) {
 
 // Drawn anew where something has changed, every two seconds while files are read: what had the focus has it after.
 let drawn = "";
-function draw(shelves) {
+function drawAnew(shelves) {
   if (drawn === (drawn = JSON.stringify(shelves))) return;
   const key = kept.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   kept.replaceChildren(...(shelves.length ? shelves.map(shelf) : [make("p", {}, words.empty)]));
@@ -67,7 +67,7 @@ function sheet(page) {
 function show() {
   const value = props.value ?? {}, shelves = value.collections ?? [];
   tell(problem, value);
-  draw(shelves);
+  drawAnew(shelves);
   const found = value.hits ?? null;
   hits.replaceChildren(...(found?.length ? found.map((each) => hit(value.collection, each)) : found ? [make("li", {}, words.nothing)] : []));
   place.replaceChildren(...(value.page ? sheet(value.page) : []));
