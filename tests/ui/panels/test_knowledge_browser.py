@@ -90,6 +90,7 @@ def test_reading_is_stopped_and_gone_on_with_by_keyboard_and_axe_finds_nothing(s
     page.locator("#collection-find").click()
     page.locator("#collections .hit").first.press("Enter")
     expect(page.locator("#collections .sheet .mark").first).to_be_visible()
+    expect(page.locator("#collections .hit").first).to_be_focused()
     found += violations(page, LOOKS, "a page with marks", "collections")
     assert not found, "\n".join(found)
     steps.looked_over(page, "knowledge")

@@ -43,13 +43,16 @@ function shelf(each) {
   return made;
 }
 
-// Drawn anew where something has changed, every two seconds while files are read: what had the focus has it after.
-let drawn = "";
-function drawAnew(shelves) {
-  if (drawn === (drawn = JSON.stringify(shelves))) return;
-  const key = kept.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  kept.replaceChildren(...(shelves.length ? shelves.map(shelf) : [make("p", {}, words.empty)]));
-  if (key) [...kept.querySelectorAll("[data-key]")].find((each) => each.dataset.key === key)?.focus();
+// Drawn anew where something has changed, as every two seconds while files are read: what had the focus has it after.
+const drawn = new Map();
+function anew(node, value, elements) {
+  const now = JSON.stringify(value ?? null);
+  if (drawn.get(node) === now) return false;
+  drawn.set(node, now);
+  const key = node.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  node.replaceChildren(...elements());
+  if (key) [...node.querySelectorAll("[data-key]")].find((each) => each.dataset.key === key)?.focus();
+  return true;
 }
 
 const hit = (collection, each) => make("li", {}, make("button", { type: "button", class: "hit",
@@ -65,12 +68,14 @@ function sheet(page) {
 }
 
 function show() {
-  const value = props.value ?? {}, shelves = value.collections ?? [];
+  const value = props.value ?? {}, shelves = value.collections ?? [], found = value.hits;
   tell(problem, value);
-  drawAnew(shelves);
-  const found = value.hits ?? null;
-  hits.replaceChildren(...(found?.length ? found.map((each) => hit(value.collection, each)) : found ? [make("li", {}, words.nothing)] : []));
-  place.replaceChildren(...(value.page ? sheet(value.page) : []));
+  anew(kept, shelves, () => (shelves.length ? shelves.map(shelf) : [make("p", {}, words.empty)]));
+  anew(hits, found, () => (found?.length ? found.map((each) => hit(value.collection, each)) : found ? [make("li", {}, words.nothing)] : []));
+  if (anew(place, value.page, () => (value.page ? sheet(value.page) : [])) && value.page) {
+    // On a phone it is far below what was pressed.
+    place.scrollIntoView({ block: matchMedia("(max-width: 760px)").matches ? "start" : "nearest" });
+  }
 }
 watch("value", show);
 show();
