@@ -23,6 +23,7 @@ import PIL.Image
 import PIL.ImageDraw
 
 from benchmarks.machine import write
+from qwen_demo.answers.beyond import is_beyond
 from qwen_demo.knowledge import citations
 from qwen_demo.knowledge.knowledge import LOCAL, Knowledge
 from qwen_demo.media import MediaLoader
@@ -82,7 +83,7 @@ async def answers(knowledge: Knowledge, count: int) -> dict[str, Any]:
     known = facts(count)
     for number, (text, *_) in enumerate(known):
         await knowledge.add(LOCAL, "orders", f"order {number}.txt", text.encode())
-    right, named, correct, seconds = [], [], [], []
+    right, named, correct, beyond, seconds = [], [], [], [], []
     for number, (_, question, answer, _) in enumerate(known):
         began = time.perf_counter()
         said, cited = await asked(knowledge, "orders", question)
@@ -92,15 +93,20 @@ async def answers(knowledge: Knowledge, count: int) -> dict[str, Any]:
         own = said.removesuffix(citations.written(cited[-1].file, cited[-1].page)) if cited else said
         named.append("[order " in own)
         correct.append(answer in own)
+        beyond.append(is_beyond(said))
     nowhere = [await asked(knowledge, "orders", f"Who sang in {place} at the wedding of 1987?") for place in PLACES]
     beside = [await asked(knowledge, "orders", each[3]) for each in known]
     return {
         "questions": count,
         "cites_the_right_page": statistics.fmean(right),
         "names_it_itself": statistics.fmean(named),
+        "says_it_cannot": statistics.fmean(beyond),
         "answers_right": statistics.fmean(correct),
         "refused_nowhere": statistics.fmean(citations.is_refusal(said) for said, _ in nowhere),
         "refused_beside": statistics.fmean(citations.is_refusal(said) for said, _ in beside),
+        "refused_or_cannot_beside": statistics.fmean(
+            citations.is_refusal(said) or is_beyond(said) for said, _ in beside
+        ),
         "s_median": statistics.median(seconds),
         "examples": [(await asked(knowledge, "orders", known[0][1]))[0], beside[0][0]],
     }

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
+from qwen_demo.answers.beyond import is_beyond
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.knowledge import citations
 from qwen_demo.knowledge.citations import Citation
@@ -163,8 +164,8 @@ class CitedAnswer:
             await events.aclose()
 
     def _end(self, text: str, finished: Finished) -> str:
-        if citations.is_refusal(text) or finished.reason == "tool_calls":
-            return ""
+        if citations.is_refusal(text) or is_beyond(text) or finished.reason == "tool_calls":
+            return ""  # it leans on nothing
         self.citations = citations.cited(text, self.hits)
         if self.citations or not (best := citations.best_supported(text, self.hits)):
             return ""

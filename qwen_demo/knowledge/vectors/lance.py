@@ -30,7 +30,7 @@ class LanceStore:
         try:
             import lancedb  # noqa: F401  told at start, not at the first search
         except ImportError as error:
-            raise SettingsError("--vector-store lancedb needs a package: pip install 'qwen-demo[lancedb]'.") from error
+            raise SettingsError("--vector-store lancedb needs a package: pip install '.[lancedb]'.") from error
         self._url = url
         self.place = f"lancedb:{url}"
 

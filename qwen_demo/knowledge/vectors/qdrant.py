@@ -38,7 +38,7 @@ class QdrantStore:
         try:
             from qdrant_client import QdrantClient
         except ImportError as error:
-            raise SettingsError("--vector-store qdrant needs a package: pip install 'qwen-demo[qdrant]'.") from error
+            raise SettingsError("--vector-store qdrant needs a package: pip install '.[qdrant]'.") from error
         # It would ask the server for its version here and now.
         client = QdrantClient(url, api_key=key or None, timeout=TIMEOUT_S, check_compatibility=False, **options)
         return cls(client, url)
