@@ -63,6 +63,10 @@ class TextModel:
         own = _prefixes_of(folder, name)
         self._prefixes = {kind: own[kind] if given is None else given for kind, given in prefixes.items()}
         import torch
+
+        from qwen_demo.models import torchvision_shim
+
+        torchvision_shim.install()
         from transformers import AutoModel, AutoTokenizer
 
         if threads:

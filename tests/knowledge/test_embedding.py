@@ -81,6 +81,10 @@ def test_nobody_makes_vectors_unless_asked_to():
 def checkpoint(folder) -> dict[str, bytes]:
     """A tiny BERT with random weights in the layout of sentence-transformers, its files by name."""
     import torch
+
+    from qwen_demo.models import torchvision_shim
+
+    torchvision_shim.install()
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 

@@ -1,8 +1,8 @@
 """What the routes of collections read and give."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool, model_validator
 
 from qwen_demo.api.idle_fields import Strict, Whole
 from qwen_demo.knowledge.citations import Citation
@@ -19,8 +19,15 @@ class SearchRequest(Strict):
     top_k: TopK = USUAL_TOP_K
 
 
-class Renaming(Strict):
-    name: str
+class CollectionChange(Strict):
+    name: str | None = None
+    reading: StrictBool | None = Field(None, description="false leaves off reading its files, true goes on")
+
+    @model_validator(mode="after")
+    def _has_something(self) -> Self:
+        if self.name is None and self.reading is None:
+            raise ValueError("Say name, reading or both")
+        return self
 
 
 class CollectionFileBody(BaseModel):
