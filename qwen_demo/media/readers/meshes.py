@@ -16,6 +16,7 @@ from qwen_demo.media.readers.tables import as_bytes
 from qwen_demo.media.structure import MeteredReader
 from qwen_demo.points.scene import Bytes, Floats, Surface
 
+DAMAGE = (stl.HeaderError,)
 _TEXTURE_SIDE = 2048  # as sharp as a view can show
 PIL.Image.init()  # before the files that it imports can no longer be opened
 

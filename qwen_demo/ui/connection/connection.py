@@ -10,5 +10,5 @@ from qwen_demo.ui.i18n import texts
 
 
 def draw() -> gr.HTML:
-    """Its event `back` says that the server answers again."""
+    """Its event `back` says that the server answers again, `restarted` that it has none of the question's files."""
     return assets.view("connection", {}, texts.CONNECTION)

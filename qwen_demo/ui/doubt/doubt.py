@@ -22,6 +22,7 @@ from qwen_demo.ui.i18n.languages import Words
 UNSURE_BELOW = 0.5
 FILE = "doubt.json"
 MEASURES = ("mean", "least")
+_MARK = "unsure"
 
 
 class Surety:
@@ -78,4 +79,10 @@ def _calibrated(folder: Path) -> dict[str, Any]:
 
 def mark(words: Words = texts) -> render.Message:
     """The note under such an answer."""
-    return render.note(f'<span class="unsure">{words.UNSURE}</span>')
+    note = render.note(f'<span class="unsure">{words.UNSURE}</span>')
+    note["metadata"]["id"] = _MARK
+    return note
+
+
+def is_mark(message: render.Message) -> bool:
+    return (message.get("metadata") or {}).get("id") == _MARK
