@@ -17,7 +17,17 @@ from qwen_demo.ui.model_menu.model_menu import name_of
 # What the button sends back.
 ASK_INSTEAD = "ask-instead"
 # How the embedded model says that something is beyond it, see its model card.
-BEYOND_IT = ("demo model and cannot", "演示模型，无法", "演示模型，认不出")
+BEYOND_IT = (
+    "demo model and cannot",
+    "too small for me.",
+    "and cannot tell more about it.",
+    "and cannot read it",
+    "and cannot play or read it.",
+    '", not all of it.',
+    "演示模型，无法",
+    "演示模型，认不出",
+    "字太小，我看不清",
+)
 LOOK_EVERY_S = 0.5
 
 
