@@ -5,7 +5,7 @@ import json
 
 import psutil
 
-from benchmarks import gpu_peers, gpu_timeline, over_http
+from benchmarks import gpu_peers, gpu_timeline, machine, over_http
 
 COLUMN = "64 users, 1036 x 756, 64 tokens"
 
@@ -55,6 +55,7 @@ def test_together_all_are_there_before_the_first_is_asked_and_one_that_fails_kee
 
     monkeypatch.setattr(gpu_peers, "started", started)
     monkeypatch.setattr(gpu_peers, "asked", asked)
+    monkeypatch.setattr(machine, "hardware", lambda: "a card")  # else PyTorch is imported for its name
     told = ["--checkpoint", "x", "--kinds", "nf4,fp8", "--together", "--columns", "1x1,56x56,3", "--out", str(tmp_path)]
     assert gpu_peers.main([*told, "--slots", "3"]) == 1
     starts, rest = happened[:3], happened[3:]
