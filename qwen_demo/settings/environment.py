@@ -1,6 +1,7 @@
 """What libraries take from the environment alone: worked out here, written by `apply_environment`."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from qwen_demo.errors import SettingsError
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # For programs whose output other programs read.
 NO_PROGRESS_BARS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|^QWEN_DEMO_", re.IGNORECASE)
 
 
 def process_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -27,6 +29,17 @@ def process_environment(given: Mapping[str, str] | None = None) -> dict[str, str
     if sys.platform == "linux" and "PYTORCH_CUDA_ALLOC_CONF" not in given:
         wanted["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
     return {name: value for name, value in wanted.items() if name not in given}
+
+
+def environment_without_secrets(given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """All variables of a process that reads strangers' texts: none of ours, none that is called after a secret.
+
+    Args:
+        given: by default those of this process.
+    """
+    given = os.environ if given is None else given
+    kept = {name: value for name, value in given.items() if not _SECRET.search(name)}
+    return kept | process_environment(kept) | NO_PROGRESS_BARS
 
 
 def replica_environments(count: int, given: Mapping[str, str] | None = None) -> list[dict[str, str]]:
