@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 
 from qwen_demo.errors import QwenDemoError
+from qwen_demo.knowledge.answering import LEAST_COVERAGE
 from qwen_demo.knowledge.collection import Collection, StoredPage
 from qwen_demo.knowledge.embedding.choosing import embedder_of
 from qwen_demo.knowledge.embedding.embedder import Embedder, EmbeddingsAway
@@ -137,7 +138,9 @@ class Finder:
         self, collection: Collection, question: str, by_words: list[Hit], near: list[tuple[int, float]], top_k: int
     ) -> list[Hit]:
         ranks: dict[int, float] = {}
-        for ranking in ([hit.page.id for hit in by_words], [page for page, _ in near]):
+        # Pages with few of the question's words would outvote those that say the same in others.
+        telling = [hit for hit in by_words if not near or hit.coverage >= LEAST_COVERAGE]
+        for ranking in ([hit.page.id for hit in telling], [page for page, _ in near]):
             for rank, page in enumerate(ranking, 1):
                 ranks[page] = ranks.get(page, 0.0) + 1 / (RANK_OFFSET + rank)
         best = sorted(ranks, key=lambda page: -ranks[page])[:top_k]
