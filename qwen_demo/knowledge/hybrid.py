@@ -29,6 +29,7 @@ RANK_OFFSET = 60  # the paper's constant
 RANKED = 50  # of each ranking
 CATCHING_UP = 32  # pages that get their vectors at once
 PATIENCE_S = 3.0  # that a search waits for vectors of what was just added
+ANSWERS_WITHIN_S = 10.0  # that it waits for its own vector: a model may be loading, or be downloaded
 NEAR = 0.84  # for multilingual-e5-small, see docs/knowledge.md
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Finder:
         store: where vectors lie.
         near: cosine from which on a page is taken to be about the question, whatever its words.
         patience_s: how long a search waits for vectors that are missing.
+        answers_within_s: how long for its own.
     """
 
     def __init__(
@@ -51,9 +53,11 @@ class Finder:
         *,
         near: float = NEAR,
         patience_s: float = PATIENCE_S,
+        answers_within_s: float = ANSWERS_WITHIN_S,
     ):
         self._embedder, self._store = embedder, store or SqliteStore()
-        self._near_from, self._patience_s = near, patience_s
+        self._near_from, self._patience_s, self._answers_within_s = near, patience_s, answers_within_s
+        self._asked: set[asyncio.Task[np.ndarray]] = set()
         self._making: dict[Path, asyncio.Task[None]] = {}
 
     @classmethod
@@ -63,9 +67,10 @@ class Finder:
 
     async def close(self) -> None:
         """Let go of connections; vectors that are being made are made at the next search."""
-        for task in self._making.values():
+        tasks = [*self._making.values(), *self._asked]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._making.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._embedder:
             await self._embedder.close()
         await asyncio.to_thread(self._store.close)
@@ -88,8 +93,23 @@ class Finder:
         done, _ = await asyncio.wait([making], timeout=self._patience_s)
         if done:
             making.result()
-        (vector,) = await embedder.embed([question], "question")
+        vector = await self._vector(embedder, question)
         return await asyncio.to_thread(self._nearest, collection, embedder.name, vector)
+
+    async def _vector(self, embedder: Embedder, question: str) -> np.ndarray:
+        """Raises `EmbeddingsAway` also where it takes too long; a model that is loading goes on with that."""
+        asked = asyncio.create_task(embedder.embed([question], "question"))
+        self._asked.add(asked)
+        asked.add_done_callback(self._answered)
+        done, _ = await asyncio.wait([asked], timeout=self._answers_within_s)
+        if not done:
+            raise EmbeddingsAway("The model of embeddings takes too long; it may be loading.")
+        return asked.result()[0]
+
+    def _answered(self, task: asyncio.Task[np.ndarray]) -> None:
+        self._asked.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it
 
     def _nearest(self, collection: Collection, model: str, vector: np.ndarray) -> list[tuple[int, float]]:
         return Vectors(collection, self._store, model).nearest(vector, RANKED)
