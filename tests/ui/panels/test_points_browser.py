@@ -117,6 +117,9 @@ def test_a_model_in_the_chat_is_marked_in_space_and_turned_in_its_panel(opened, 
     assert len(json.loads(saved(page, "viewer", "JSON"))["things"]) == 2
     assert saved(page, "viewer", "CSV").startswith("label,x,y,z")
     looked_over(page, "points-chat")
+    page.evaluate(AXE_SCRIPT)
+    found = violations(page, LOOKS[:1], "3D in the chat", "side")
+    assert not found, "\n".join(found)
     labels.first.click()
     expect(labels.first).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Escape")
