@@ -24,7 +24,7 @@ from qwen_demo.media import MediaLoader, Page
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
 from qwen_demo.settings import MIB, Settings
-from qwen_demo.types import ChatRequest, Event, ModelInfo, collect
+from qwen_demo.types import ChatRequest, Event, Image, ModelInfo, collect
 
 LOCAL = "local"
 FRONT = "knowledge"
@@ -67,7 +67,7 @@ class Knowledge:
         self._settings, self._service = settings, service
         self._shelf = Shelf(settings.knowledge_dir)
         self._loader = MediaLoader(_limits(settings), loader.budget, loader.decoders)
-        self._finder = Finder.of(settings)
+        self._finder = Finder.of(settings, self._draw)
         reader = PageReader(self._answer, lambda: self.model, model_there or service.loaded)
         self._adding = Adding(self._shelf, self._loader, reader, self._finder.embed)
 
@@ -203,6 +203,11 @@ class Knowledge:
         entry = await self.file(owner, name, file)
         collection = await asyncio.to_thread(self._shelf.open, owner, name)
         return await self._drawn(collection, entry.digest, file, number)
+
+    async def _draw(self, collection: Collection, page: StoredPage) -> Image | None:
+        entry = await asyncio.to_thread(collection.file, page.file)
+        drawn = await self._drawn(collection, entry.digest, page.file, page.number) if entry else None
+        return drawn.image if drawn else None
 
     async def _drawn(self, collection: Collection, digest: str, name: str, number: int) -> Page | None:
         path = collection.path_of(digest)

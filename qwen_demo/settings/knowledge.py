@@ -50,6 +50,12 @@ class Documents(BaseModel):
     embedding_threads: Annotated[int, Usually("as many as its library takes")] = Field(
         0, ge=0, description="CPU threads of a model of embeddings of this program's own"
     )
+    page_model: Annotated[str, Usually("none")] = Field(
+        "", description="a ColQwen2 or ColQwen2.5 (folder or hub id) that finds pages by how they look; wants a GPU"
+    )
+    page_model_revision: Annotated[str | None, Usually("the newest")] = Field(
+        None, description="branch, tag or commit of that hub id"
+    )
     vector_store: Literal["sqlite", "lancedb", "qdrant"] = Field(
         "sqlite", description="where vectors of pages lie; lancedb and qdrant need their packages"
     )

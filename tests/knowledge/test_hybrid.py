@@ -120,6 +120,23 @@ async def test_a_search_does_not_wait_for_all_vectors(collection, server):
     await finder.close()
 
 
+async def test_a_model_that_is_loading_costs_the_vectors_and_is_not_broken_off(collection, server):
+    embedder = RemoteEmbedder("http://embeddings/v1", "m", "k", transport=httpx.MockTransport(server))
+    loaded, embed = asyncio.Event(), embedder.embed
+
+    async def loading(texts, kind):
+        await loaded.wait()
+        return await embed(texts, kind)
+
+    embedder.embed = loading
+    finder = Finder(embedder, patience_s=0.01, answers_within_s=0.01)
+    assert [hit.page.number for hit in await finder.find(collection, "puppy", 3)] == [1]
+    loaded.set()
+    await finder.embed(collection)
+    assert ["puppy"] in server.asked
+    await finder.close()
+
+
 class Away:
     """A store that does not answer."""
 

