@@ -17,6 +17,7 @@ from training.export import write_checksums
 FILE = "doubt.json"
 DEFAULT = 0.5
 MEASURES = ("mean", "least")
+THRESHOLDS = [step / 100 for step in range(2, 95)] + [step / 1000 for step in range(950, 1000, 2)]  # sure models
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def choose(answers, aim):
     """The Doubt that marks the fewest right answers among those that meet the aim on never-drawn kinds."""
     never, everything, best = flat(answers, never=True), flat(answers), []
     for measure in MEASURES:
-        for step in range(2, 100):
-            doubt = Doubt(step / 100, measure)
+        for threshold in THRESHOLDS:
+            doubt = Doubt(threshold, measure)
             if doubt.scores(never)["undoubted"] <= aim:
                 best.append((doubt.scores(everything)["right_doubted"], doubt))
                 break

@@ -31,7 +31,7 @@ def assets():
 def test_what_is_to_be_answered_about_an_image_counts_as_useful_or_honest(assets, name):
     for split in ("train", "test"):
         world = World(7, assets, split=split)
-        for _ in range(4):
+        for _ in range(3):
             picture, seen = MAKERS[name](world)
             _, height, width, _ = picture.frames.shape
             assert height % 28 == width % 28 == 0 and 224 * 224 <= height * width <= 448 * 448
