@@ -86,10 +86,14 @@ def check_fits(adapter: AdapterFolder, shapes: Mapping[str, tuple[int, int]]) ->
     """
     for name, (a, b) in adapter.modules.items():
         if name not in shapes:
-            raise ModelLoadError(f"{adapter.folder} changes {name}, which this model does not have: it is for another base.")
+            raise ModelLoadError(
+                f"{adapter.folder} changes {name}, which this model does not have: it is for another base."
+            )
         if (b.shape[0], a.shape[1]) != tuple(shapes[name]):
             wanted, given = " x ".join(map(str, shapes[name])), f"{b.shape[0]} x {a.shape[1]}"
-            raise ModelLoadError(f"{adapter.folder}: {name} is {given}, and this model's is {wanted}: it is for another base.")
+            raise ModelLoadError(
+                f"{adapter.folder}: {name} is {given}, and this model's is {wanted}: it is for another base."
+            )
 
 
 def check_whole(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
@@ -114,7 +118,9 @@ def _check_pairs(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, 
     for name in sorted(halves[_A]):
         a, b = tensors[name + _A], tensors[name + _B]
         if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1] or a.shape[0] not in ranks:
-            raise ModelLoadError(f"{folder}: {name} has the shapes {list(a.shape)} and {list(b.shape)} at rank {ranks}.")
+            raise ModelLoadError(
+                f"{folder}: {name} has the shapes {list(a.shape)} and {list(b.shape)} at rank {ranks}."
+            )
 
 
 def _tensors(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from qwen_demo.models import machine
 from qwen_demo.models.checkpoint import Checkpoint
 from qwen_demo.models.choose import Choice, choose, is_small
+from qwen_demo.models.load import threads_for
 from qwen_demo.models.prompt import PromptBuilder
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo
@@ -80,6 +81,7 @@ def fingerprint(checkpoint: Checkpoint) -> str:
 
 def trainable(base: Base, progress: Progress = lambda stage: None) -> Any:
     """`Qwen2_5_VLForConditionalGeneration`, frozen: NF4 on a CUDA GPU where four bits are usual, else in full."""
+    import torch
     from transformers import AutoConfig
 
     from qwen_demo.models.by_transformers import read
@@ -87,6 +89,8 @@ def trainable(base: Base, progress: Progress = lambda stage: None) -> Any:
 
     device = machine.device()
     choice = base.choice
+    if threads := threads_for(base.settings, device, embedded=choice.embedded):
+        torch.set_num_threads(threads)
     if not device.startswith("cuda"):
         choice = Choice(choice.source, choice.model_id, choice.revision, "none", choice.reason, choice.embedded)
     dtype = machine.dtype_for(device, small=is_small(base.folder))

@@ -31,7 +31,7 @@ class PixelStore:
 
     def keep(self, row: Encoded, pixels: Sequence[torch.Tensor]) -> None:
         for placed, each in zip(row.images, pixels, strict=True):
-            path = self._path(placed)
+            path = self.path(placed)
             if not path.exists():
                 partial = path.with_suffix(f".{os.getpid()}.part")
                 with partial.open("wb") as file:
@@ -40,12 +40,16 @@ class PixelStore:
 
     def read(self, placed: Placed) -> torch.Tensor:
         """[patches, values] float32."""
-        pixels = torch.from_numpy(np.load(self._path(placed), allow_pickle=False))
+        pixels = torch.from_numpy(np.load(self.path(placed), allow_pickle=False))
         if self.patches is None:
             return pixels
         return Medium(placed.digest, placed.grid, 0, placed.tokens, pixels, patches=self.patches).read()
 
-    def _path(self, placed: Placed) -> Path:
+    def pixels(self, placed: Placed) -> np.ndarray | None:
+        """[height, width, 3] uint8; None where the processor's own patches are kept."""
+        return None if self.patches is None else np.load(self.path(placed), allow_pickle=False)[0]
+
+    def path(self, placed: Placed) -> Path:
         name = hashlib.sha256(f"{placed.digest} {placed.grid}".encode()).hexdigest()
         return self.folder / f"{name}.npy"
 
@@ -69,7 +73,7 @@ class Features:
         return self._held[key].to(next(visual.parameters()).device)
 
     def _read(self, key: Placed) -> torch.Tensor:
-        path = self.store._path(key).with_suffix(".features")
+        path = self.store.path(key).with_suffix(".features")
         if path.exists():
             stored = torch.from_numpy(np.load(path, allow_pickle=False))
             return stored.view(self.model.dtype)
@@ -197,5 +201,3 @@ def wasted(rows: Sequence[Encoded], size: int) -> float:
     groups = [lengths[at : at + size] for at in range(0, len(lengths), size)]
     filled = sum(max(group) * len(group) for group in groups)
     return 1 - sum(lengths) / filled if filled else 0.0
-
-
