@@ -29,12 +29,15 @@ def converted(text: str, boxes: Boxes, original: Size, seen: Size) -> str:
     """
     if boxes == "processed":
         return text
-    width, height = original if boxes == "original" else (THOUSANDTHS, THOUSANDTHS)
+    return rescaled(text, original if boxes == "original" else (THOUSANDTHS, THOUSANDTHS), seen)
+
+
+def rescaled(text: str, source: Size, target: Size) -> str:
+    """`text` with every box and point brought from an image of one size to the same in another, whole numbers."""
 
     def scaled(values: Values) -> Values:
-        sides = (seen[0] / width, seen[1] / height)
-        limits = (seen[0], seen[1])
-        return tuple(min(max(round(v * sides[i % 2]), 0), limits[i % 2]) for i, v in enumerate(values))
+        sides = (target[0] / source[0], target[1] / source[1])
+        return tuple(min(max(round(v * sides[i % 2]), 0), target[i % 2]) for i, v in enumerate(values))
 
     return _each(text, scaled)
 
