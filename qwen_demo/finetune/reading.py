@@ -60,7 +60,7 @@ class Images:
         path = self.kept / hashlib.sha256(data).hexdigest()
         if not path.exists():
             self.kept.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".part")
+            partial = path.with_suffix(f".{os.getpid()}.part")
             partial.write_bytes(data)
             os.replace(partial, path)
         return ImageFile(str(path), "an image in the data")

@@ -22,6 +22,7 @@ from qwen_demo.finetune.recipe import GIB, Recipe
 
 MARK = "complete"
 SAVED_EVERY_S = 600.0
+BETTER_BY = 0.005  # of the held-out loss, in nats a token: less is no gain
 PROGRESS_EVERY_S = 5.0
 Tell = Callable[[str], None]
 
@@ -167,7 +168,7 @@ def last_complete(folder: Path) -> Path | None:
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     for path in found:
         if not (path / MARK).exists():
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
     whole = [path for path in found if path.exists()]
     return whole[-1] if whole else None
 
@@ -212,7 +213,7 @@ def _arguments(folder: Path, recipe: Recipe, watched: bool) -> TrainingArguments
 def _callbacks(recipe: Recipe, watched: bool, tell: Tell) -> list[TrainerCallback]:
     callbacks: list[TrainerCallback] = [_Marks(), _Tells(tell)]
     if watched and recipe.patience:
-        callbacks.append(EarlyStoppingCallback(early_stopping_patience=recipe.patience))
+        callbacks.append(EarlyStoppingCallback(recipe.patience, BETTER_BY))
     return callbacks
 
 
