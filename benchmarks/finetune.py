@@ -1,11 +1,11 @@
 """Teaching the embedded model three made-up signs, and what it forgets; distilling it into a quarter of its size.
 
     python -m benchmarks.finetune signs --out FOLDER [--limit 8]
-    python -m benchmarks.finetune distil --out FOLDER
+    python -m benchmarks.finetune distill --out FOLDER
 
 `signs` draws 60 labelled images, teaches them by `qwen-demo finetune` as it comes, and asks about 90 new ones, before
 and after. What the model knew is `training.evaluate` over the tasks of `KEPT`, `--limit` questions each, before and after.
-`distil` tries the machinery: the embedded model teaches one with a quarter of its layers, about drawn images.
+`distill` tries the machinery: the embedded model teaches one with a quarter of its layers, about drawn images.
 """
 
 import argparse
@@ -142,7 +142,7 @@ def quarter(folder: Path) -> int:
     words.layers, visual.blocks = words.layers[::4], visual.blocks[3::4]
     text, vision = model.config.text_config, model.config.vision_config
     text.num_hidden_layers, text.layer_types = len(words.layers), text.layer_types[: len(words.layers)]
-    vision.depth, vision.fullatt_block_indexes = len(visual.blocks), [len(visual.blocks) - 1]
+    vision.depth, vision.fullatt_block_indexes = len(visual.blocks), list(range(len(visual.blocks)))
     model.save_pretrained(folder)
     for path in EMBEDDED_DIR.iterdir():
         if (
@@ -171,7 +171,7 @@ def distilled(out: Path) -> dict[str, Any]:
     assert code == 0, "it failed; why is said above"
     report = json.loads((out / "distilled" / "report.json").read_text())
     return {
-        "label": "distil",
+        "label": "distill",
         "seconds": time.perf_counter() - began,
         "student_parameters": parameters,
         "report": report,
@@ -199,7 +199,7 @@ def drawn(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("signs", "distil"))
+    parser.add_argument("what", choices=("signs", "distill"))
     parser.add_argument("--out", type=Path, required=True, help="a folder for data, adapters and reports")
     parser.add_argument("--limit", type=int, default=8, help="questions a task of what the model knew; 0 asks none")
     given = parser.parse_args()
