@@ -57,6 +57,16 @@ def pinned(path: Path) -> dict[str, str]:
     return {each[1].lower().replace("_", "-"): each[2].strip() for each in found}
 
 
+def extras() -> dict[str, str]:
+    """Names and versions of what the extras ask for."""
+    lines = itertools.chain(*PROJECT["project"]["optional-dependencies"].values())
+    return {name: f"=={version}" for name, version in (line.split("==") for line in lines)}
+
+
+def test_the_extras_are_those_that_the_tests_run_with():
+    assert extras().items() <= pinned(ROOT / "requirements-dev.txt").items()
+
+
 def test_the_wheel_has_every_file_of_the_package(wheel):
     listed = subprocess.check_output(["git", "ls-files", "qwen_demo"], cwd=ROOT, text=True).splitlines()
     assert any(name.endswith(".safetensors") for name in listed)
@@ -102,7 +112,7 @@ def test_every_requirement_is_pinned():
 
 def test_whatever_the_program_imports_is_a_requirement():
     distributions = importlib.metadata.packages_distributions()
-    asked = pinned(ROOT / "requirements.txt")
+    asked = pinned(ROOT / "requirements.txt") | extras()
     imported = {
         name.partition(".")[0]
         for path in (ROOT / "qwen_demo").rglob("*.py")

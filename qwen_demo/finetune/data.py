@@ -17,7 +17,7 @@ from qwen_demo.finetune.base import Base
 from qwen_demo.finetune.boxes import Boxes, has_places
 from qwen_demo.finetune.encoding import Encoded, Unfit, encoded, opened
 from qwen_demo.finetune.reading import Images, files_of, read
-from qwen_demo.finetune.rows import Problem, Row
+from qwen_demo.finetune.rows import Row, RowProblem
 from qwen_demo.media import MediaLoader
 from qwen_demo.types import Image
 
@@ -48,7 +48,7 @@ class Asked:
 
 
 @dataclass(slots=True)
-class Found:
+class Gathered:
     """
     Attributes:
         train, held_out: rows that can be learnt or asked.
@@ -57,7 +57,7 @@ class Found:
 
     train: list[Encoded] = field(default_factory=list)
     held_out: list[Encoded] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
     lines: int = 0
     images: int = 0
     with_boxes: int = 0
@@ -72,14 +72,14 @@ class Found:
         return sum(problem.fatal for problem in self.problems)
 
 
-async def gathered(asked: Asked, base: Base, kept: Path, keep: Kept = lambda row, pixels: None) -> Found:
+async def gathered(asked: Asked, base: Base, kept: Path, keep: Kept = lambda row, pixels: None) -> Gathered:
     """Read, open, measure and divide; one image's pixels are held at a time.
 
     Args:
         kept: folder for what data: URLs hold.
         keep: gets every row that is fit, with its pixels.
     """
-    found, seen = Found(), _Seen()
+    found, seen = Gathered(), _Seen()
     settings = base.settings
     sources = [(asked.data, "")] + ([(asked.held_out_data, "held_out")] if asked.held_out_data else [])
     divided: list[tuple[Encoded, str]] = []
@@ -90,14 +90,14 @@ async def gathered(asked: Asked, base: Base, kept: Path, keep: Kept = lambda row
             images = Images(settings, [data if data.is_dir() else data.parent, *asked.images], kept)
             for row in read(files, images, asked.question):
                 found.lines += 1
-                if isinstance(row, Problem):
+                if isinstance(row, RowProblem):
                     found.problems.append(row)
                     continue
                 try:
                     media = await opened(row, loader, images.allowed)
                     fit, pixels = encoded(row, media, base, asked.boxes)
                 except Unfit as error:
-                    found.problems.append(Problem(row.where, str(error)))
+                    found.problems.append(RowProblem(row.where, str(error)))
                     continue
                 found.problems += seen.note(row, [media[file] for file in row.images])
                 found.with_boxes += has_places(row.answer)
@@ -110,7 +110,7 @@ async def gathered(asked: Asked, base: Base, kept: Path, keep: Kept = lambda row
     return found
 
 
-def _divide(found: Found, rows: Sequence[tuple[Encoded, str]], asked: Asked) -> None:
+def _divide(found: Gathered, rows: Sequence[tuple[Encoded, str]], asked: Asked) -> None:
     """As the data says; else by a hash of the first image, so that an image's rows stay together, in every run."""
     says = any(part for _, part in rows)
     keys = sorted({_key(row) for row, _ in rows})
@@ -134,7 +134,7 @@ class _Seen:
         self.near: dict[str, int] = {}
         self.asked: dict[str, tuple[str, str]] = {}
 
-    def note(self, row: Row, images: Sequence[Image]) -> list[Problem]:
+    def note(self, row: Row, images: Sequence[Image]) -> list[RowProblem]:
         for image in images:
             if image.digest not in self.near:
                 self.near[image.digest] = perceptual_hash(image.pixels)
@@ -146,9 +146,9 @@ class _Seen:
         same = before[1].strip() == row.answer.strip()
         words = "repeats" if same else "contradicts"
         more = "" if same else f": the same question about the same image has another answer, {before[1][:60]!r}"
-        return [Problem(row.where, f"{words} {before[0]}{more}.", fatal=False)]
+        return [RowProblem(row.where, f"{words} {before[0]}{more}.", fatal=False)]
 
-    def leaks(self, found: Found) -> list[Problem]:
+    def leaks(self, found: Gathered) -> list[RowProblem]:
         """Held-out images that are learnt as well, or nearly: what is measured on them is memory."""
         learnt = {image.digest: row.row.where for row in found.train for image in row.images}
         problems = []
@@ -159,12 +159,12 @@ class _Seen:
             for image in row.images:
                 if image.digest in learnt:
                     words = f"is held out, and {learnt[image.digest]} learns the same image."
-                    problems.append(Problem(row.row.where, words, fatal=False))
+                    problems.append(RowProblem(row.row.where, words, fatal=False))
                 elif len(hashes):
                     away = np.bitwise_count(hashes ^ np.uint64(self.near[image.digest]))
                     if int(away.min()) <= NEAR_BITS:
                         words = f"is held out, and {places[int(away.argmin())]} learns an image that looks the same."
-                        problems.append(Problem(row.row.where, words, fatal=False))
+                        problems.append(RowProblem(row.row.where, words, fatal=False))
         return problems
 
 
@@ -179,7 +179,7 @@ def perceptual_hash(image: PIL.Image.Image) -> int:
     return int(np.packbits(bits).view(">u8")[0])
 
 
-def told(found: Found, asked: Asked, base: Base, *, most: int = 200) -> str:
+def told(found: Gathered, asked: Asked, base: Base, *, most: int = 200) -> str:
     """For people: line by line what is wrong, then counts."""
     lines = [str(problem) if problem.fatal else f"{problem} (a warning)" for problem in found.problems[:most]]
     if len(found.problems) > most:

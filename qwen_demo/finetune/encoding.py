@@ -14,7 +14,7 @@ from qwen_demo.answers.detections import asked_image
 from qwen_demo.errors import ContextTooLong, QwenDemoError
 from qwen_demo.finetune.base import Base
 from qwen_demo.finetune.boxes import Boxes, converted, outside
-from qwen_demo.finetune.rows import ImageFile, Row, Turn
+from qwen_demo.finetune.rows import ImageFile, Row, RowTurn
 from qwen_demo.media import MediaLoader
 from qwen_demo.models.pixels import PixelBounds
 from qwen_demo.types import ChatRequest, Image, Message, Role, Text
@@ -129,7 +129,7 @@ def in_model_pixels(row: Row, images: dict[ImageFile, Image], base: Base, boxes:
     return replace(row, turns=tuple(turns))
 
 
-def _message(turn: Turn, images: dict[ImageFile, Image]) -> Message:
+def _message(turn: RowTurn, images: dict[ImageFile, Image]) -> Message:
     role = cast(Role, turn.role)
     return Message(role, tuple(images[part] if isinstance(part, ImageFile) else Text(part) for part in turn.parts))
 

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from qwen_demo.finetune.rows import PARTS, ImageFile, PartOf, Row, Turn
+from qwen_demo.finetune.rows import PARTS, ImageFile, PartOf, Row, RowTurn
 
 TAG = "<image>"
 ROLES = {
@@ -51,7 +51,7 @@ def row_of(item: Any, where: str, place: Place, *, part: PartOf = "", question: 
     return Row(tuple(turns), where, _part(item) or part)
 
 
-def _turns(item: Mapping[str, Any], place: Place, question: str) -> list[Turn]:
+def _turns(item: Mapping[str, Any], place: Place, question: str) -> list[RowTurn]:
     for key in ("messages", "conversations"):
         if key in item:
             if not isinstance(item[key], list) or not item[key]:
@@ -64,7 +64,7 @@ def _turns(item: Mapping[str, Any], place: Place, question: str) -> list[Turn]:
         if not isinstance(item["answer"], str):
             raise BadRow(f"answer is {_kind(item['answer'])}, not a text.")
         images = [place.image(said) for said in _named_images(item)]
-        return [Turn("user", (*images, asked)), Turn("assistant", (item["answer"],), taught=True)]
+        return [RowTurn("user", (*images, asked)), RowTurn("assistant", (item["answer"],), taught=True)]
     raise BadRow(f"has none of {KNOWN}; its fields are {', '.join(map(str, item)) or 'none'}.")
 
 
@@ -76,7 +76,7 @@ class _Conversation:
         self.named = _named_images(item)
         self.used = 0
 
-    def turns(self, said: list[Any]) -> list[Turn]:
+    def turns(self, said: list[Any]) -> list[RowTurn]:
         turns = [self._turn(number, each) for number, each in enumerate(said, 1)]
         if self.used != len(self.named):
             raise BadRow(
@@ -85,7 +85,7 @@ class _Conversation:
             )
         return turns
 
-    def _turn(self, number: int, said: Any) -> Turn:
+    def _turn(self, number: int, said: Any) -> RowTurn:
         if not isinstance(said, Mapping):
             raise BadRow(f"turn {number} is {_kind(said)}, not an object.")
         name = said.get("role", said.get("from"))
@@ -99,7 +99,7 @@ class _Conversation:
         parts = self._parts(number, content)
         if role == "assistant" and not all(isinstance(part, str) for part in parts):
             raise BadRow(f"turn {number} is an answer with an image; answers are text.")
-        return Turn(role, tuple(parts), role == "assistant" and said.get("weight", 1) != 0)
+        return RowTurn(role, tuple(parts), role == "assistant" and said.get("weight", 1) != 0)
 
     def _parts(self, number: int, content: Any) -> list[str | ImageFile]:
         if isinstance(content, str):
@@ -148,7 +148,7 @@ def _named_images(item: Mapping[str, Any]) -> list[str]:
     return [str(each) for each in found]
 
 
-def _check(turns: list[Turn]) -> None:
+def _check(turns: list[RowTurn]) -> None:
     roles = [turn.role for turn in turns if turn.role != "system"]
     if "system" in (turn.role for turn in turns[1:]):
         raise BadRow("has a system message that is not the first.")

@@ -99,7 +99,8 @@ def _answer(model: Any, row: Encoded, store: Any, features: Any, prompts: Any) -
     ends = core.generation_config.eos_token_id
     ends = set(ends if isinstance(ends, list) else [ends]) | {int(row.ids[row.spans[-1][1] - 1])}
     most = min(512, 2 * (len(row.ids) - cut) + 16)
-    cache, ids = DynamicCache(config=core.config.text_config), []
+    cache = DynamicCache(config=core.config.text_config)
+    ids: list[int] = []
     with torch.inference_mode():
         inputs = model_inputs(batch, core, store, features)
         inputs |= {"use_cache": True, "past_key_values": cache, "logits_to_keep": 1}

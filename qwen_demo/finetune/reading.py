@@ -10,7 +10,7 @@ from typing import Any
 
 from qwen_demo.errors import InvalidRequest, MediaRefused
 from qwen_demo.finetune.formats import BadRow, row_of
-from qwen_demo.finetune.rows import PARTS, ImageFile, PartOf, Problem, Read
+from qwen_demo.finetune.rows import PARTS, ImageFile, PartOf, Read, RowProblem
 from qwen_demo.media import decode_data_url
 from qwen_demo.settings import MIB, Settings
 
@@ -81,17 +81,17 @@ def files_of(data: Path) -> list[Path]:
 
 
 def read(files: Iterable[Path], images: Images, question: str = "") -> Read:
-    """Every line as a `Row`, or as a `Problem` that says why it is none."""
+    """Every line as a `Row`, or as a `RowProblem` that says why it is none."""
     for file in files:
         part = _part_of(file)
         for where, item in _items(file):
-            if isinstance(item, Problem):
+            if isinstance(item, RowProblem):
                 yield item
                 continue
             try:
                 yield row_of(item, where, images, part=part, question=question)
             except BadRow as bad:
-                yield Problem(where, str(bad))
+                yield RowProblem(where, str(bad))
 
 
 def _part_of(file: Path) -> PartOf:
@@ -100,16 +100,16 @@ def _part_of(file: Path) -> PartOf:
 
 
 def _items(file: Path) -> Iterator[tuple[str, Any]]:
-    """Each object and where it stands; a `Problem` in its place where it cannot be read."""
+    """Each object and where it stands; a `RowProblem` in its place where it cannot be read."""
     kinds = {".jsonl": _lines, ".json": _list, ".csv": _table}
     try:
         yield from kinds[file.suffix.lower()](file)
     except OSError as error:
-        yield file.name, Problem(file.name, f"cannot be read: {error.strerror}.")
+        yield file.name, RowProblem(file.name, f"cannot be read: {error.strerror}.")
     except UnicodeDecodeError:
-        yield file.name, Problem(file.name, "is not UTF-8. Save it as UTF-8.")
+        yield file.name, RowProblem(file.name, "is not UTF-8. Save it as UTF-8.")
     except csv.Error as error:
-        yield file.name, Problem(file.name, f"is no CSV: {error}.")
+        yield file.name, RowProblem(file.name, f"is no CSV: {error}.")
 
 
 def _lines(file: Path) -> Iterator[tuple[str, Any]]:
@@ -119,7 +119,7 @@ def _lines(file: Path) -> Iterator[tuple[str, Any]]:
             number += 1
             where = f"{file.name}:{number}"
             if len(line) > MAX_LINE_BYTES:
-                yield where, Problem(where, f"is longer than {MAX_LINE_BYTES // MIB} MiB; the rest was not read.")
+                yield where, RowProblem(where, f"is longer than {MAX_LINE_BYTES // MIB} MiB; the rest was not read.")
                 return
             if line.strip():
                 yield where, _parsed(line, where)
@@ -129,20 +129,23 @@ def _parsed(line: bytes, where: str) -> Any:
     try:
         return json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        return Problem(where, "is not UTF-8. Save it as UTF-8.")
+        return RowProblem(where, "is not UTF-8. Save it as UTF-8.")
     except RecursionError:
-        return Problem(where, "is nested too deeply.")
+        return RowProblem(where, "is nested too deeply.")
     except ValueError as error:
-        return Problem(where, f"is not JSON: {error}.")
+        return RowProblem(where, f"is not JSON: {error}.")
 
 
 def _list(file: Path) -> Iterator[tuple[str, Any]]:
     if file.stat().st_size > MAX_LIST_BYTES:
         most = MAX_LIST_BYTES // MIB
-        yield file.name, Problem(file.name, f"has more than {most} MiB in one list. Save it as .jsonl, a row a line.")
+        yield (
+            file.name,
+            RowProblem(file.name, f"has more than {most} MiB in one list. Save it as .jsonl, a row a line."),
+        )
         return
     found = _parsed(file.read_bytes(), file.name)
-    if isinstance(found, Problem):
+    if isinstance(found, RowProblem):
         yield file.name, found
         return
     for number, item in enumerate(found if isinstance(found, list) else [found], 1):
@@ -154,11 +157,11 @@ def _table(file: Path) -> Iterator[tuple[str, Any]]:
         table = csv.DictReader(opened)
         if not {"image", "answer"} <= set(table.fieldnames or ()):
             columns = ", ".join(table.fieldnames or ()) or "none"
-            yield file.name, Problem(file.name, f"needs columns image and answer; it has {columns}.")
+            yield file.name, RowProblem(file.name, f"needs columns image and answer; it has {columns}.")
             return
         for line in table:
             where = f"{file.name}:{table.line_num}"
             if None in line or None in line.values():
-                yield where, Problem(where, "has more or fewer fields than the first line.")
+                yield where, RowProblem(where, "has more or fewer fields than the first line.")
             else:
                 yield where, line

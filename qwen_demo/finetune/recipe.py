@@ -5,7 +5,7 @@ from typing import Any
 
 from qwen_demo.errors import SettingsError
 from qwen_demo.finetune.batches import wasted
-from qwen_demo.finetune.data import Found
+from qwen_demo.finetune.data import Gathered
 
 MAX_RANK = 64  # what is served beside others
 GIB = 1 << 30
@@ -45,7 +45,7 @@ class Recipe:
         return f"({LANGUAGE}|{VISION})" if self.vision else LANGUAGE
 
 
-def recipe_for(found: Found, given: dict[str, Any], *, small: bool, processes: int = 1) -> Recipe:
+def recipe_for(found: Gathered, given: dict[str, Any], *, small: bool, processes: int = 1) -> Recipe:
     """
     Args:
         given: fields of `Recipe` that somebody chose; None is as good as not there.
@@ -85,7 +85,7 @@ def recipe_for(found: Found, given: dict[str, Any], *, small: bool, processes: i
     return recipe
 
 
-def told(recipe: Recipe, found: Found, parameters: int) -> str:
+def told(recipe: Recipe, found: Gathered, parameters: int) -> str:
     """For people, before it begins."""
     updates = -(-len(found.train) // recipe.batch) * recipe.epochs
     ways = [

@@ -44,7 +44,7 @@ class ImageFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class RowTurn:
     """
     Attributes:
         role: `system`, `user` or `assistant`.
@@ -69,7 +69,7 @@ class Row:
         part: which part of the data it says it belongs to; empty where it does not say.
     """
 
-    turns: tuple[Turn, ...]
+    turns: tuple[RowTurn, ...]
     where: str
     part: PartOf = ""
 
@@ -89,7 +89,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RowProblem:
     """What is wrong with a line, and what to do about it.
 
     Attributes:
@@ -104,4 +104,4 @@ class Problem:
         return f"{self.where}: {self.message}"
 
 
-Read = Iterator[Row | Problem]
+Read = Iterator[Row | RowProblem]

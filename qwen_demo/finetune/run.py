@@ -18,6 +18,7 @@ from qwen_demo.finetune.base import Base, trainable
 from qwen_demo.finetune.batches import Features, PixelStore
 from qwen_demo.finetune.encoding import Encoded
 from qwen_demo.models.choose import is_small
+from qwen_demo.settings import launched_place
 
 Tell = training.Tell
 ASKED_AT_MOST = 200  # held-out rows that are answered for the report
@@ -66,12 +67,12 @@ async def finetune(order: Order, base: Base, tell: Tell) -> dict[str, Any]:
 
 def is_first() -> bool:
     """Whether this process speaks for all that share the work."""
-    return os.environ.get("RANK", "0") == "0"
+    return launched_place()[0] == 0
 
 
-def _taught(order: Order, base: Base, found: data.Found, store: PixelStore, tell: Tell) -> dict[str, Any]:
+def _taught(order: Order, base: Base, found: data.Gathered, store: PixelStore, tell: Tell) -> dict[str, Any]:
     small = is_small(base.folder)
-    chosen = recipe.recipe_for(found, order.given, small=small, processes=int(os.environ.get("WORLD_SIZE", "1")))
+    chosen = recipe.recipe_for(found, order.given, small=small, processes=launched_place()[2])
     _place_device()
     model = training.with_adapter(trainable(base, tell), chosen)
     weights = training.taught_weights(model)
@@ -179,5 +180,6 @@ def _same_order(order: Order, base: Base) -> None:
 
 def _place_device() -> None:
     """Of several processes each has a GPU of its own."""
-    if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    _, local, count = launched_place()
+    if torch.cuda.is_available() and count > 1:
+        torch.cuda.set_device(local)

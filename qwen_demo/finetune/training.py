@@ -19,6 +19,7 @@ from qwen_demo.errors import ModelLoadError, OutOfMemory
 from qwen_demo.finetune.batches import Collator, Features, PixelStore, loss_of, model_inputs
 from qwen_demo.finetune.encoding import Encoded
 from qwen_demo.finetune.recipe import GIB, Recipe
+from qwen_demo.settings import launched_place
 
 MARK = "complete"
 SAVED_EVERY_S = 600.0
@@ -174,7 +175,7 @@ def last_complete(folder: Path) -> Path | None:
 
 
 def _arguments(folder: Path, recipe: Recipe, watched: bool) -> TrainingArguments:
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = launched_place()[2]
     accumulated = max(1, recipe.batch // (recipe.micro_batch * processes))
     return TrainingArguments(
         output_dir=str(folder),

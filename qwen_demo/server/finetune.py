@@ -72,9 +72,13 @@ def add_recipe_flags(parser: FlagParser) -> None:
     parser.add_argument("--micro-batch", type=int, metavar="N", help="rows at once on a device")
     parser.add_argument("--patience", type=int, metavar="N", help="epochs without a better held-out loss; 0 never ends")
     parser.add_argument("--seed", type=int, metavar="N")
-    for name, of in (("packing", "packed"), ("checkpointing", "checkpointing")):
-        for prefix, value in (("--", True), ("--no-", False)):
-            parser.add_argument(prefix + name, dest=of, action="store_const", const=value)
+    for flag, field, value in (
+        ("--packing", "packed", True),
+        ("--no-packing", "packed", False),
+        ("--checkpointing", "checkpointing", True),
+        ("--no-checkpointing", "checkpointing", False),
+    ):
+        parser.add_argument(flag, dest=field, action="store_const", const=value)
 
 
 def settings_of(given: dict[str, Any], base: str | None) -> Settings:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from qwen_demo.finetune.reading import Images, files_of, read
-from qwen_demo.finetune.rows import Problem, Row
+from qwen_demo.finetune.rows import Row, RowProblem
 from qwen_demo.settings import Settings
 
 QUESTION, ANSWER = "What is it?", "A red square."
@@ -112,4 +112,4 @@ def test_what_is_wrong_is_said_with_its_line(rows, draw, write, line, words):
     if words is None:
         assert isinstance(second, Row)  # no image is listed, so the tag is words of a person's
     else:
-        assert isinstance(second, Problem) and second.where == "data.jsonl:2" and words in str(second)
+        assert isinstance(second, RowProblem) and second.where == "data.jsonl:2" and words in str(second)

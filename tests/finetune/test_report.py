@@ -7,7 +7,7 @@ import pytest
 from qwen_demo.finetune.encoding import Encoded
 from qwen_demo.finetune.judging import edit_distance, judged, summary
 from qwen_demo.finetune.report import card, html, worst
-from qwen_demo.finetune.rows import Row, Turn
+from qwen_demo.finetune.rows import Row, RowTurn
 
 BOX = '[{"bbox_2d": [0, 0, 10, 10], "label": "cat"}]'
 
@@ -36,7 +36,7 @@ def test_words_are_judged_by_characters():
 
 
 def case(expected, answer, question="<script>alert(1)</script>"):
-    row = Row((Turn("user", (question,)), Turn("assistant", (expected,), True)), "data.jsonl:1")
+    row = Row((RowTurn("user", (question,)), RowTurn("assistant", (expected,), True)), "data.jsonl:1")
     return Encoded(row, np.zeros(1, np.int32), ((0, 1),), (), 0), judged(expected, "?"), judged(expected, answer)
 
 

@@ -119,7 +119,7 @@ def test_what_cannot_be_asked_is_said_at_once(words, error, said, capsys):
 
 
 def test_every_value_of_a_recipe_can_be_given(base):
-    from qwen_demo.finetune.data import Found
+    from qwen_demo.finetune.data import Gathered
     from qwen_demo.finetune.recipe import recipe_for
     from qwen_demo.server.finetune import RECIPE
 
@@ -127,8 +127,8 @@ def test_every_value_of_a_recipe_can_be_given(base):
     _, options = parser_of("finetune").read([*words, "--vision", "--packing", "--no-checkpointing"])
     given = {name: getattr(options, name) for name in (*RECIPE, "packed", "checkpointing", "vision")}
     rows = [SimpleNamespace(ids=range(9))] * 4
-    made = recipe_for(Found(train=rows), given, small=False)
+    made = recipe_for(Gathered(train=rows), given, small=False)
     assert {getattr(made, name) for name in RECIPE} == {3}
     assert made.packed and made.vision and not made.checkpointing
     with pytest.raises(SettingsError, match="--rank 65"):
-        recipe_for(Found(), {"rank": 65}, small=False)
+        recipe_for(Gathered(), {"rank": 65}, small=False)
