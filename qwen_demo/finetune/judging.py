@@ -78,12 +78,18 @@ def _iou(expected: str, answer: str) -> float | None:
     return sum(best) / max(len(wanted), len(given))
 
 
-def answers(model: Any, rows: Sequence[Encoded], store: Any, features: Any, prompts: Any) -> list[str]:
-    """What `model` (a `PeftModel`) says at temperature 0, one row after the other."""
-    return [_answer(model, row, store, features, prompts) for row in rows]
+def answers(
+    model: Any, rows: Sequence[Encoded], store: Any, features: Any, prompts: Any, *, most: int | None = None
+) -> list[str]:
+    """What `model` (a `PeftModel`) says at temperature 0, one row after the other.
+
+    Args:
+        most: tokens of an answer; by default twice those of the expected one, and some.
+    """
+    return [_answer(model, row, store, features, prompts, most) for row in rows]
 
 
-def _answer(model: Any, row: Encoded, store: Any, features: Any, prompts: Any) -> str:
+def _answer(model: Any, row: Encoded, store: Any, features: Any, prompts: Any, most: int | None) -> str:
     import torch
     from transformers import DynamicCache
 
@@ -98,7 +104,7 @@ def _answer(model: Any, row: Encoded, store: Any, features: Any, prompts: Any) -
     batch["attention_mask"] = batch["attention_mask"][:, :cut]
     ends = core.generation_config.eos_token_id
     ends = set(ends if isinstance(ends, list) else [ends]) | {int(row.ids[row.spans[-1][1] - 1])}
-    most = min(512, 2 * (len(row.ids) - cut) + 16)
+    most = most or min(512, 2 * (len(row.ids) - cut) + 16)
     cache = DynamicCache(config=core.config.text_config)
     ids: list[int] = []
     with torch.inference_mode():

@@ -45,17 +45,20 @@ class Recipe:
         return f"({LANGUAGE}|{VISION})" if self.vision else LANGUAGE
 
 
-def recipe_for(found: Gathered, given: dict[str, Any], *, small: bool, processes: int = 1) -> Recipe:
+def recipe_for(
+    found: Gathered, given: dict[str, Any], *, small: bool, processes: int = 1, remembered: int = 0
+) -> Recipe:
     """
     Args:
         given: fields of `Recipe` that somebody chose; None is as good as not there.
         small: a model of the embedded one's kind.
         processes: devices that share a batch.
+        remembered: rows of what the base says itself that are learnt along.
 
     Raises:
         SettingsError: a value that cannot work.
     """
-    rows = max(1, len(found.train))
+    rows = max(1, len(found.train) + remembered)
     longest = max(found.lengths or [1])
     chosen = {key: value for key, value in given.items() if value is not None}
     rank = chosen.get("rank", 16)
@@ -66,7 +69,7 @@ def recipe_for(found: Gathered, given: dict[str, Any], *, small: bool, processes
         "rank": rank,
         "alpha": 2 * rank,
         "dropout": 0.05,
-        "learning_rate": 1e-3 if small else 2e-4,
+        "learning_rate": 5e-4 if small else 2e-4,
         # About 1,200 rows are seen, each at least twice and at most 20 times.
         "epochs": min(20, max(2, round(1200 / rows))),
         "batch": batch,
@@ -85,9 +88,9 @@ def recipe_for(found: Gathered, given: dict[str, Any], *, small: bool, processes
     return recipe
 
 
-def told(recipe: Recipe, found: Gathered, parameters: int) -> str:
+def told(recipe: Recipe, rows: int, parameters: int) -> str:
     """For people, before it begins."""
-    updates = -(-len(found.train) // recipe.batch) * recipe.epochs
+    updates = -(-rows // recipe.batch) * recipe.epochs
     ways = [
         f"rank {recipe.rank}",
         f"learning rate {recipe.learning_rate:g}",
@@ -95,4 +98,4 @@ def told(recipe: Recipe, found: Gathered, parameters: int) -> str:
         "activations computed twice" if recipe.checkpointing else "activations kept",
         "vision encoder taught too" if recipe.vision else "vision encoder frozen, its features computed once",
     ]
-    return f"{len(found.train)} rows, {recipe.epochs} epochs, {updates} updates of {parameters:,} weights: {', '.join(ways)}."
+    return f"{rows} rows, {recipe.epochs} epochs, {updates} updates of {parameters:,} weights: {', '.join(ways)}."

@@ -13,7 +13,7 @@ import PIL.Image
 import torch
 
 from qwen_demo.errors import InvalidRequest
-from qwen_demo.finetune import adapter_folder, data, judging, recipe, report, training
+from qwen_demo.finetune import adapter_folder, data, judging, recipe, remembering, report, training
 from qwen_demo.finetune.base import Base, trainable
 from qwen_demo.finetune.batches import Features, PixelStore
 from qwen_demo.finetune.encoding import Encoded
@@ -23,6 +23,7 @@ from qwen_demo.settings import launched_place
 Tell = training.Tell
 ASKED_AT_MOST = 200  # held-out rows that are answered for the report
 ORDER = "order.json"
+_Read = tuple[data.Gathered, list[Encoded]]  # and questions that the base answers itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,17 @@ class Order:
         out: the adapter's folder, which must not be there yet.
         given: fields of `Recipe` that were chosen.
         plan_only: measure and say what it would take, and teach nothing.
+        remember: rows of what the base says itself that are learnt along; None takes as many as there are rows to
+            learn, up to a bound.
+        own_images: that it is asked about for them, beside those of the data.
     """
 
     asked: data.Asked
     out: Path
     given: dict[str, Any] = field(default_factory=dict)
     plan_only: bool = False
+    remember: int | None = None
+    own_images: tuple[Path, ...] = ()
 
     @property
     def work(self) -> Path:
@@ -62,7 +68,9 @@ async def finetune(order: Order, base: Base, tell: Tell) -> dict[str, Any]:
         tell(data.told(found, order.asked, base))
     if not found.train:
         raise InvalidRequest("There is no row to learn from; what is wrong with each is said above.")
-    return _taught(order, base, found, store, tell if first else lambda line: None)
+    count = min(len(found.train), remembering.MOST_ROWS) if order.remember is None else order.remember
+    known = await remembering.questions(found.train, order.own_images, count, base, store)
+    return _taught(order, base, (found, known), store, tell if first else lambda line: None)
 
 
 def is_first() -> bool:
@@ -70,23 +78,28 @@ def is_first() -> bool:
     return launched_place()[0] == 0
 
 
-def _taught(order: Order, base: Base, found: data.Gathered, store: PixelStore, tell: Tell) -> dict[str, Any]:
+def _taught(order: Order, base: Base, read: _Read, store: PixelStore, tell: Tell) -> dict[str, Any]:
+    found, known = read
     small = is_small(base.folder)
-    chosen = recipe.recipe_for(found, order.given, small=small, processes=launched_place()[2])
+    chosen = recipe.recipe_for(found, order.given, small=small, processes=launched_place()[2], remembered=len(known))
     _place_device()
     model = training.with_adapter(trainable(base, tell), chosen)
     weights = training.taught_weights(model)
     features = None if chosen.vision else Features(model.get_base_model(), store)
-    summary = recipe.told(chosen, found, sum(int(np.prod(shape)) for shape in weights.values()))
+    model.eval()
+    remembered = remembering.answered(model, known, store, features, base)
+    learnt = [*found.train, *remembered]
+    tell(f"{len(remembered)} answers of the base itself are learnt along, so that it keeps what it knew.")
+    summary = recipe.told(chosen, len(learnt), sum(int(np.prod(shape)) for shape in weights.values()))
     tell(summary)
     if chosen.checkpointing:
         model.enable_input_require_grads()
     model.train()
-    cost = training.measured(model, found.train, chosen, store, features)
-    tell(cost.told(-(-len(found.train) // chosen.batch) * chosen.epochs))
+    cost = training.measured(model, learnt, chosen, store, features)
+    tell(cost.told(-(-len(learnt) // chosen.batch) * chosen.epochs))
     if order.plan_only:
         return {}
-    result = training.train(model, (found.train, found.held_out), chosen, store, features, tell)
+    result = training.train(model, (learnt, found.held_out), chosen, store, features, tell)
     if not is_first():
         return {}
     model.eval()
@@ -99,6 +112,7 @@ def _taught(order: Order, base: Base, found: data.Gathered, store: PixelStore, t
         "min_pixels": base.info.min_pixels,
         "boxes": order.asked.boxes,
         "rows": len(found.train),
+        "remembered": len(remembered),
         "update_s": round(cost.update_s, 3),
         "memory_gib": round(cost.memory_bytes / recipe.GIB, 2),
         "recipe": asdict(chosen),
@@ -166,6 +180,7 @@ def _same_order(order: Order, base: Base) -> None:
     """A working folder goes on with what it was begun with, or not at all."""
     asked = {key: str(value) for key, value in asdict(order.asked).items()}
     said = {"base": base.fingerprint, "pixels": [base.info.min_pixels, base.info.max_pixels], "asked": asked}
+    said |= {"remember": order.remember}
     said |= {"given": {key: value for key, value in sorted(order.given.items()) if value is not None}}
     path = order.work / ORDER
     if path.exists() and json.loads(path.read_text()) != said:

@@ -71,6 +71,12 @@ def add_recipe_flags(parser: FlagParser) -> None:
     parser.add_argument("--batch", type=int, metavar="N", help="rows of an update")
     parser.add_argument("--micro-batch", type=int, metavar="N", help="rows at once on a device")
     parser.add_argument("--patience", type=int, metavar="N", help="epochs without a better held-out loss; 0 never ends")
+    parser.add_argument(
+        "--remember",
+        type=int,
+        metavar="N",
+        help="answers of the base itself that are learnt along; by default as many as rows, 200 at most; 0 learns none",
+    )
     parser.add_argument("--seed", type=int, metavar="N")
     for flag, field, value in (
         ("--packing", "packed", True),
@@ -117,11 +123,18 @@ async def taught(asked: "Asked", settings: Settings, options: Any) -> dict[str, 
 
     given = {name: getattr(options, name) for name in RECIPE}
     given |= {"packed": options.packed, "checkpointing": options.checkpointing, "vision": options.vision or None}
-    order = Order(asked, options.out, given, options.plan)
+    order = Order(asked, options.out, given, options.plan, options.remember, own_images())
     facts = await finetune(order, described, tell)
     if facts:
         print(options.out)
     return facts
+
+
+def own_images() -> tuple[Path, ...]:
+    """The page's, which any model is asked about so that it keeps what it says of them."""
+    from qwen_demo.ui.examples import FOLDER
+
+    return tuple(sorted(FOLDER.glob("*.png")))
 
 
 def tell(line: str) -> None:
