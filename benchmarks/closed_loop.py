@@ -8,8 +8,8 @@ import re
 import statistics
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -73,6 +73,17 @@ async def crowd(url: str, column: Column, seed: int, more: Mapping[str, Any]) ->
         seed: another one for each row, so that no image is shown twice.
         more: fields of every request's body.
     """
+    async with arrived(url, column, seed, more) as users:
+        began = time.perf_counter()
+        ends = await asyncio.gather(*map(one_after_the_other, users))
+        wall_s = time.perf_counter() - began
+    asked = [request for requests in users for request in requests]
+    return summary(column, asked, [outcome for each in ends for outcome in each], wall_s)
+
+
+@asynccontextmanager
+async def arrived(url: str, column: Column, seed: int, more: Mapping[str, Any]) -> AsyncIterator[list[list[TimedUser]]]:
+    """The requests of each user, connected and with their images, none asked yet; arguments as of `crowd`."""
     body = {"temperature": 0, "stream_options": {"include_usage": True}, **more}
     async with AsyncExitStack() as stack:
         users = []
@@ -83,14 +94,10 @@ async def crowd(url: str, column: Column, seed: int, more: Mapping[str, Any]) ->
                 for number in range(column.requests)
             ]
             users.append([TimedUser(http, Question(WORDS, column.tokens, each, body)) for each in shown])
-        began = time.perf_counter()
-        ends = await asyncio.gather(*map(_one_after_the_other, users))
-        wall_s = time.perf_counter() - began
-    asked = [request for requests in users for request in requests]
-    return summary(column, asked, [outcome for each in ends for outcome in each], wall_s)
+        yield users
 
 
-async def _one_after_the_other(requests: Sequence[TimedUser]) -> list[Outcome]:
+async def one_after_the_other(requests: Sequence[TimedUser]) -> list[Outcome]:
     return [await request.ask() for request in requests]
 
 

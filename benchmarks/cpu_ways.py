@@ -101,12 +101,14 @@ async def ours(task: Task) -> dict[str, Any]:
     """The batching engine, with its weights from the files, or from `cache` where that has them."""
     watch = Stopwatch()
     from qwen_demo.engines.batching.engine import BatchingEngine
+    from qwen_demo.models import machine
     from qwen_demo.raster import Raster
     from qwen_demo.settings import Settings
     from qwen_demo.types import ChatRequest, Image, Message, Sampling, Text, collect
 
     chosen = {"model": task.checkpoint, "quantization": task.quantization, "weights_cache_dir": task.cache}
-    engine = BatchingEngine(Settings(**chosen, repetition_guard=False))
+    # All processors, as the others take them; the program itself would leave out those that it finds busy.
+    engine = BatchingEngine(Settings(**chosen, repetition_guard=False, threads=machine.usable_processors()))
     await engine.start()
     watch.ready(quantization=engine.info.quantization, dtype=engine.info.dtype)
 

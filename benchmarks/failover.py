@@ -93,7 +93,7 @@ async def run(
                 (await http.get("/")).raise_for_status()
             while time.perf_counter() < began + seconds:
                 asked = time.perf_counter()
-                kind, detail = await _ask(http, front, number, crowd)
+                kind, detail = await ask(http, front, number, crowd, {})
                 now = time.perf_counter()
                 crowd.ended.append((now - began, front, kind, now - asked))
                 if kind == "lost":
@@ -114,9 +114,13 @@ def _name(server: Target) -> str:
     return httpx.get(server.url + "/gradio_api/app_id", trust_env=False).json()["app_id"]
 
 
-async def _ask(http: httpx.AsyncClient, front: str, number: int, crowd: Crowd) -> tuple[str, str]:
-    """The kind of its end, and what was said."""
-    state = {"began": False}
+async def ask(http: httpx.AsyncClient, front: str, number: int, crowd: Crowd, state: dict) -> tuple[str, str]:
+    """The kind of its end, and what was said.
+
+    Args:
+        state: gets `began`, and `region`, which of several the answer says that it comes from.
+    """
+    state |= {"began": False, "region": None}
     try:
         if front == "page":
             return await _ask_page(http, number, crowd, state)
@@ -132,6 +136,7 @@ async def _ask_rest(http: httpx.AsyncClient, stream: bool, crowd: Crowd, state: 
     body = {"messages": [{"role": "user", "content": content}], "max_tokens": crowd.words, "stream": stream}
     async with http.stream("POST", "/v1/chat/completions", json=body) as answer:
         text = ""
+        state["region"] = answer.headers.get("x-region")
         async for piece in answer.aiter_text():
             state["began"] = answer.status_code == 200
             text = (text + piece)[-2000:]
@@ -143,7 +148,10 @@ async def _ask_rest(http: httpx.AsyncClient, stream: bool, crowd: Crowd, state: 
 
 
 async def _ask_page(http: httpx.AsyncClient, number: int, crowd: Crowd, state: dict) -> tuple[str, str]:
-    home = (await http.get("/gradio_api/app_id")).json()["app_id"]
+    answer = await http.get("/gradio_api/app_id")
+    if answer.status_code != 200:
+        return "told" if answer.status_code == 503 else "lost", answer.text[:300]
+    home = answer.json()["app_id"]
     met = crowd.homes.setdefault(number, [])
     if met[-1:] != [home]:
         met.append(home)
@@ -151,9 +159,12 @@ async def _ask_page(http: httpx.AsyncClient, number: int, crowd: Crowd, state: d
     if crowd.images:
         files = {"files": ("image.jpg", image(number), "image/jpeg")}
         uploaded = await http.post("/gradio_api/upload", files=files)
+        if uploaded.status_code != 200:
+            return "told" if uploaded.status_code == 503 else "lost", uploaded.text[:300]
         shown = {"path": uploaded.json()[0], "meta": {"_type": "gradio.FileData"}}
     values = ["word " * crowd.words, shown, 0, crowd.words, 1, 1, None, None, ""]
     call = await http.post("/gradio_api/call/ask", json={"data": values})
+    state["region"] = call.headers.get("x-region")
     if call.status_code != 200:
         return "told" if call.status_code == 503 else "lost", call.text[:300]
     # From here on the answer belongs to one server.

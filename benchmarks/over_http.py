@@ -13,13 +13,14 @@ OVER_HTTP_LOG names a file for what the server that runs prints.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,14 @@ class Server:
         health: path that answers 200 once the model is loaded.
         more: fields of every request's body.
         variables: more of its environment.
+        log_variable: names the environment variable that names a file for what it prints.
     """
 
     command: tuple[str, ...]
     health: str
     more: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    log_variable: str = "OVER_HTTP_LOG"
 
 
 SERVERS = {
@@ -80,6 +83,19 @@ class Turn:
     tree: Path
     quantization: str
     round: int
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"server": self.name, "quantization": self.quantization, "round": self.round}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers."""
+
+    url: str
+    root: psutil.Process
+    ready_s: float
 
 
 def arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
@@ -124,42 +140,77 @@ def nvidia_smi(fields: str) -> str | None:
     return told.stdout.splitlines()[0]
 
 
+def gpu_mib(root: psutil.Process) -> int | None:
+    """What `root` and everything below it hold of all GPUs, by the driver; None where it does not tell."""
+    asked = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    lines = [line.replace(",", " ").split() for line in told.splitlines() if "," in line]
+    held = {int(pid): int(used) for pid, used, *_ in lines if pid.isdigit() and used.isdigit()}
+    own = [held[each.pid] for each in (root, *root.children(recursive=True)) if each.pid in held]
+    return sum(own) if own else None
+
+
+@contextlib.contextmanager
+def started(
+    turn: Turn, server: Server, options: argparse.Namespace, settings: list[str], cache: Path
+) -> Iterator[Running]:
+    """The server, loaded; it ends with the block.
+
+    Args:
+        options: `checkpoint`.
+        settings: more of its command line.
+        cache: folder for what it compiles.
+    """
+    filled = {"tree": turn.tree, "checkpoint": options.checkpoint.resolve(), "quantization": turn.quantization}
+    command = [part.format(**filled, port="{port}") for part in server.command]
+    # Neither tree starts with kernels that the other has compiled.
+    variables = {"HF_HUB_OFFLINE": "1", "TRITON_CACHE_DIR": str(cache / turn.name), "PYTHONUNBUFFERED": "1"}
+    variables |= server.variables
+    began = time.perf_counter()
+    with serving(
+        [*command, *settings],
+        log_variable=server.log_variable, variables=variables, health=server.health, folder=turn.tree,
+    ) as url:  # fmt: skip
+        port = url.rpartition(":")[2]
+        (root,) = (child for child in psutil.Process().children() if port in child.cmdline())
+        yield Running(url, root, time.perf_counter() - began)
+
+
+def asked(running: Running, turn: Turn, server: Server, columns: list[Column]) -> dict[str, list[dict]]:
+    """All crowds of one server, warm: `rows`, and one of `starts` and `processes` each."""
+    rows = []
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        for number, size in enumerate(dict.fromkeys((each.width, each.height) for each in columns)):
+            users = min(WARM_UP_USERS, max(each.users for each in columns))
+            runner.run(crowd(running.url, Column(users, 1, *size, WARM_UP_TOKENS), 900 + number, server.more))
+        before, began = shares(running.root), time.perf_counter()
+        for number, column in enumerate(columns):
+            made = runner.run(crowd(running.url, column, 100 * turn.round + number, server.more))
+            rows.append({**turn.about, **made})
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+        used = {"wall_s": time.perf_counter() - began, "gpu_memory": nvidia_smi("memory.used")}
+        used["own_gpu_mib"] = gpu_mib(running.root)
+        by_role = spent(before, shares(running.root))
+    processes = [{**turn.about, **used, "role": role, **asdict(share)} for role, share in by_role.items()]
+    return {"rows": rows, "starts": [{**turn.about, "ready_s": running.ready_s}], "processes": processes}
+
+
 def measure(
     turn: Turn, server: Server, options: argparse.Namespace, settings: list[str], cache: Path
 ) -> dict[str, list[dict]]:
-    """All columns of one server in processes of its own: `rows`, and one of `starts` and `processes` each.
+    """All columns of one server in processes of its own, as `asked` gives them.
 
     Args:
         options: `checkpoint` and `columns`.
         settings: more of its command line.
         cache: folder for what it compiles.
     """
-    filled = {"tree": turn.tree, "checkpoint": options.checkpoint.resolve(), "quantization": turn.quantization}
-    command = [part.format(**filled, port="{port}") for part in server.command]
     columns = [each for each in options.columns if turn.round == 1 or each.users >= CROWDED] or options.columns
-    about = {"server": turn.name, "quantization": turn.quantization, "round": turn.round}
-    rows = []
-    # Neither tree starts with kernels that the other has compiled.
-    variables = {"HF_HUB_OFFLINE": "1", "TRITON_CACHE_DIR": str(cache / turn.name), "PYTHONUNBUFFERED": "1"}
-    variables |= server.variables
-    others, began = set(psutil.Process().children()), time.perf_counter()
-    with serving(
-        [*command, *settings],
-        log_variable="OVER_HTTP_LOG", variables=variables, health=server.health, folder=turn.tree,
-    ) as url, asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # fmt: skip
-        start = {**about, "ready_s": time.perf_counter() - began}
-        for number, size in enumerate(dict.fromkeys((each.width, each.height) for each in columns)):
-            users = min(WARM_UP_USERS, max(each.users for each in columns))
-            runner.run(crowd(url, Column(users, 1, *size, WARM_UP_TOKENS), 900 + number, server.more))
-        (root,) = set(psutil.Process().children()) - others
-        before, began = shares(root), time.perf_counter()
-        for number, column in enumerate(columns):
-            rows.append({**about, **runner.run(crowd(url, column, 100 * turn.round + number, server.more))})
-            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-        used = {"wall_s": time.perf_counter() - began, "gpu_memory": nvidia_smi("memory.used")}
-        by_role = spent(before, shares(root))
-    processes = [{**about, **used, "role": role, **asdict(share)} for role, share in by_role.items()]
-    return {"rows": rows, "starts": [start], "processes": processes}
+    with started(turn, server, options, settings, cache) as running:
+        return asked(running, turn, server, columns)
 
 
 def main(argv: list[str] | None = None) -> int:

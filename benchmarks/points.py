@@ -19,7 +19,7 @@ PARTS = ("geometry", "model", "speed")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=(*PARTS, []), default=PARTS)
-    parser.add_argument("--scenes", type=int, default=100, help="of geometry and of the model's questions")
+    parser.add_argument("--scenes", type=int, default=100, help="of the geometry's splits, and of questions")
     parser.add_argument("--points", type=int, default=10_000_000)
     parser.add_argument("--subdivisions", type=int, default=7, help="of the mesh: 20 * 4 ** this triangles")
     parser.add_argument("--peer", help="a Python with trimesh and pyrender, to draw the same files")
@@ -28,8 +28,10 @@ def main() -> None:
         if part == "geometry":
             from benchmarks import points_scenes
 
-            found = asyncio.run(points_scenes.geometry(args.scenes))
-            print(machine.table([{key: value for key, value in found.items() if key != "worst"}]))
+            found = asyncio.run(points_scenes.splits(args.scenes))
+            print(
+                machine.table([{key: row[key] for key in row if not key.startswith("worst")} for row in found["rows"]])
+            )
         elif part == "model":
             from benchmarks import points_model
 

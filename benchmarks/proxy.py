@@ -40,36 +40,55 @@ def program() -> str:
     return found
 
 
-def configure(folder: Path, servers: Sequence[str], *, changes: Sequence[tuple[str, str]] = ()) -> tuple[int, int]:
+def configure(
+    folder: Path,
+    servers: Sequence[str],
+    *,
+    changes: Sequence[tuple[str, str]] = (),
+    ports: tuple[int, int] | None = None,
+) -> tuple[int, int]:
     """Write the configuration to `folder`; gives the ports for TLS and for plain HTTP.
 
     Args:
         servers: addresses of the demos.
         changes: texts to replace in demo.conf; each must be there.
+        ports: free ones if left out.
     """
     shutil.copytree(DEPLOYED, folder, dirs_exist_ok=True)
-    secure, plain = free_ports(2)
-    _replace(folder / "nginx.conf", [
+    secure, plain = ports or free_ports(2)
+    here(folder)
+    listens = [("listen 443 ", f"listen {secure} "), ("listen 80;", f"listen {plain};")]
+    replace(folder / "demo.conf", [*listens, *changes])
+    lines = (folder / "servers.conf").read_text().splitlines()
+    (options,) = {re.sub(r"server \S+ ", "", line) for line in lines if line.startswith("server ")}
+    addresses = [urlsplit(url).netloc for url in servers]
+    (folder / "servers.conf").write_text("".join(f"server {address} {options}\n" for address in addresses))
+    certify(folder, "localhost", "127.0.0.1")
+    return secure, plain
+
+
+def here(folder: Path) -> None:
+    """What nginx.conf keeps, it keeps in `folder`; and nginx is no daemon."""
+    replace(folder / "nginx.conf", [
         ("http {\n", "http {\n" + "".join(f"    {kind}_temp_path {folder}/{kind};\n" for kind in
                                            ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))),
         ("access_log /dev/stdout", f"access_log {folder}/access.log"),
         ("worker_processes auto;", f"worker_processes 2;\npid {folder}/nginx.pid;\ndaemon off;"),
     ])  # fmt: skip
-    listens = [("listen 443 ", f"listen {secure} "), ("listen 80;", f"listen {plain};")]
-    _replace(folder / "demo.conf", [*listens, *changes])
-    lines = (folder / "servers.conf").read_text().splitlines()
-    (options,) = {re.sub(r"server \S+ ", "", line) for line in lines if line.startswith("server ")}
-    addresses = [urlsplit(url).netloc for url in servers]
-    (folder / "servers.conf").write_text("".join(f"server {address} {options}\n" for address in addresses))
+
+
+def certify(folder: Path, *names: str) -> bytes:
+    """A certificate for `names` from a fresh authority, whose own, as PEM, is the result."""
     import trustme  # machines that only ask for a free port need not have it
 
-    certificate = trustme.CA().issue_cert("localhost", "127.0.0.1")
+    authority = trustme.CA()
+    certificate = authority.issue_cert(*names)
     certificate.private_key_pem.write_to_path(folder / "certificate.key")
     (folder / "certificate.pem").write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
-    return secure, plain
+    return authority.cert_pem.bytes()
 
 
-def _replace(path: Path, changes: Sequence[tuple[str, str]]) -> None:
+def replace(path: Path, changes: Sequence[tuple[str, str]]) -> None:
     text = path.read_text()
     for old, new in changes:
         if old not in text:
@@ -86,13 +105,13 @@ def free_ports(count: int) -> list[int]:
 
 def check(folder: Path) -> str:
     """`nginx -t`: what it says. Raises `ValueError` if the configuration is refused."""
-    done = subprocess.run(_command(folder, "-t"), capture_output=True, text=True)
+    done = subprocess.run(command(folder, "-t"), capture_output=True, text=True)
     if done.returncode:
         raise ValueError(done.stderr)
     return done.stderr
 
 
-def _command(folder: Path, *flags: str) -> list[str]:
+def command(folder: Path, *flags: str) -> list[str]:
     return [program(), "-p", str(folder), "-c", str(folder / "nginx.conf"), *flags]
 
 
@@ -101,7 +120,7 @@ def running(folder: Path, servers: Sequence[str], **options) -> Iterator[Proxy]:
     """nginx before `servers`, until the end of the block."""
     secure, plain = configure(folder, servers, **options)
     with (folder / "error.log").open("wb") as errors:
-        process = subprocess.Popen(_command(folder), stderr=errors)
+        process = subprocess.Popen(command(folder), stderr=errors)
     try:
         _wait_for(secure, process, folder)
         yield Proxy(f"https://127.0.0.1:{secure}", f"http://127.0.0.1:{plain}", folder)

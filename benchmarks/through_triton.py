@@ -5,16 +5,19 @@
     python -m benchmarks.through_triton --triton 127.0.0.1:8001 --remote http://127.0.0.1:8080/v1
 
 Both servers hold the same engine and are asked in turn from here, by the engines of a front. The users of a row ask at
-once, each with an image of its own; rounds alternate, and a row has the middle of its rounds.
+once, each with an image of its own; every other round begins with the other server, and a row has the middle of its
+rounds.
 """
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import PIL.Image
 
@@ -54,6 +57,11 @@ async def _crowd(engine: Engine, users: int, tokens: int, first: int) -> dict[st
     }
 
 
+def in_turn(names: Sequence[str], turn: int) -> Sequence[str]:
+    """Every other round goes the other way round, so that nobody is always first."""
+    return names[::-1] if turn % 2 else names
+
+
 async def measure(engines: dict[str, Engine], options: argparse.Namespace) -> list[dict]:
     rows, number = [], 0
     for engine in engines.values():
@@ -61,10 +69,10 @@ async def measure(engines: dict[str, Engine], options: argparse.Namespace) -> li
         await _crowd(engine, 1, options.tokens, number)
     for users in map(int, options.users.split(",")):
         rounds: dict[str, list[dict[str, float]]] = {name: [] for name in engines}
-        for _ in range(options.rounds):
+        for turn in range(options.rounds):
             number += users
-            for name, engine in engines.items():
-                rounds[name].append(await _crowd(engine, users, options.tokens, number))
+            for name in in_turn(list(engines), turn):
+                rounds[name].append(await _crowd(engines[name], users, options.tokens, number))
         for name, found in rounds.items():
             middle = {key: statistics.median(each[key] for each in found) for key in found[0]}
             rows.append({"users": users, "engine": name, **middle})
@@ -79,16 +87,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--remote", required=True, help="address of a copy of the program, ending in /v1")
     parser.add_argument("--users", default="1,8,32")
     parser.add_argument("--tokens", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="folder of the result, benchmarks/results if left out")
+    parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args(argv)
     engines = {
         "triton": build_engine(Settings(engine="triton", base_url=(options.triton,))),
         "remote": build_engine(Settings(engine="remote", base_url=(options.remote,))),
     }
+    load = os.getloadavg()[0]
     rows = asyncio.run(measure(engines, options))
     print(machine.table(rows))
     asked = {"users": options.users, "tokens": options.tokens, "rounds": options.rounds}
-    print(machine.write("through-triton", {"label": "embedded", "asked": asked, "rows": rows}))
+    told = {"label": "embedded", "asked": asked, "rows": rows, "load_average_before": load}
+    print(machine.write("through-triton", told, options.out))
     return 0
 
 

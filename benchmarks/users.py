@@ -6,6 +6,7 @@ read by `wire.Wire` for the same reason.
 
 import base64
 import contextlib
+import functools
 import io
 import json
 import random
@@ -63,6 +64,7 @@ class Question:
     more: dict[str, Any] = field(default_factory=dict)
 
 
+@functools.lru_cache(1024)  # several servers are asked about the same ones
 def image(number: int, width: int = 448, height: int | None = None) -> bytes:
     """A JPEG, square without a height, with as much in it as a photograph (448 x 448: 40 kB); each number has its own."""
     size = (width, width if height is None else height)

@@ -14,6 +14,7 @@ RANKS = {
     "sentences": 0,
     "types": 0,
     "raster": 0,
+    "spreadsheets": 0,
     "points": 1,
     "settings": 1,
     "media": 2,

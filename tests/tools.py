@@ -27,16 +27,34 @@ def nginx() -> str:
     return _program("nginx", package="nginx", folder="usr/sbin")
 
 
-def _program(name: str, *, package: str, folder: str = "usr/bin") -> str:
+def haproxy() -> str:
+    """Path of HAProxy; unpacked, it needs `LD_LIBRARY_PATH`, see `libraries`."""
+    libraries = ("liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1")
+    return _program("haproxy", package="haproxy", folder="usr/sbin", more=libraries)
+
+
+def bird() -> str:
+    """Path of BIRD, which speaks BGP; as for HAProxy, unpacked it needs `LD_LIBRARY_PATH`."""
+    return _program("bird", package="bird2", folder="usr/sbin", more=("libssh-gcrypt-4",))
+
+
+def libraries(program: str) -> dict[str, str]:
+    """What has to be in the environment of a program that was unpacked with its libraries."""
+    found = [str(folder) for folder in Path(program).parents[2].glob("usr/lib/*-linux-gnu") if TOOLS in folder.parents]
+    return {"LD_LIBRARY_PATH": ":".join(found)} if found else {}
+
+
+def _program(name: str, *, package: str, folder: str = "usr/bin", more: tuple[str, ...] = ()) -> str:
+    """`more` are packages that hold what it loads."""
     unpacked = TOOLS / package / folder / name
     if found := shutil.which(name):
         return found
     if not unpacked.exists():
-        _fetch(name, package)
+        _fetch(name, package, *more)
     return str(unpacked)
 
 
-def _fetch(name: str, package: str) -> None:
+def _fetch(name: str, package: str, *more: str) -> None:
     folder = TOOLS / package
     downloads = TOOLS / f"{package}.download"
     advice = f"{name} is needed by the tests. Install it yourself, as by: apt-get install {package}"
@@ -47,9 +65,11 @@ def _fetch(name: str, package: str) -> None:
         if os.geteuid() == 0:
             _run("apt-get", "update", "-q", cwd=downloads)
         # Without root the package lists must be there already.
-        _run("apt-get", "download", "-q", package, cwd=downloads)
-        (archive,) = downloads.glob(f"{package}_*.deb")
-        _run("dpkg-deb", "-x", archive.name, str(folder), cwd=downloads)
+        _run("apt-get", "download", "-q", package, *more, cwd=downloads)
+        # The program comes last, so that it is there only if all it loads is.
+        for each in (*more, package):
+            (archive,) = downloads.glob(f"{each}_*.deb")
+            _run("dpkg-deb", "-x", archive.name, str(folder), cwd=downloads)
     except (subprocess.CalledProcessError, ValueError) as error:
         said = getattr(error, "stdout", "")
         raise ToolMissing(f"{advice}. (Fetching it failed.)\n{said}") from error
@@ -63,6 +83,6 @@ def _run(*command: str, cwd: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        print(promtool(), nginx(), sep="\n")
+        print(promtool(), nginx(), haproxy(), bird(), sep="\n")
     except ToolMissing as error:
         sys.exit(f"error: {error}")

@@ -3,18 +3,22 @@
     python -m training.evaluate [CHECKPOINT] [--limit 40] [--wordings train] [--fonts train] [--json FILE]
 
 Prints one row a task: exact matches; for printed text also the character error rate; for boxes the share with an overlap
-(IoU) over 0.5 and the mean overlap.
+(IoU) over 0.5 and the mean overlap.  Then the rows of training.everyday, the doubt of each answer measured as the demo's
+page measures it, and how well doubt finds the wrong ones.  --part I N does every N-th row, to share the work out.
 """
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 
 import torch
 from PIL import Image
 
+from training import everyday
 from training import questions as held_out
+from training.doubt import Doubt
 from training.metrics import best_overlaps, character_errors, points_inside
 from training.model import Qwen2_5_VLForConditionalGeneration
 from training.world import chat
@@ -66,11 +70,28 @@ class Model:
             media["do_sample_frames"] = False
         return self.processor(text=[text], return_tensors="pt", **media).to(self.device)
 
-    @torch.inference_mode()
     def answer(self, messages, pictures):
+        return self.answer_with_doubt(messages, pictures)[0]
+
+    @torch.inference_mode()
+    def answer_with_doubt(self, messages, pictures):
+        """(answer, {"mean": geometric mean of its tokens' probabilities, "least": the smallest of them})"""
         inputs = self.inputs(messages, pictures)
-        ids = self.model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
-        return self.processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)[0]
+        made = self.model.generate(
+            **inputs,
+            max_new_tokens=MAX_NEW_TOKENS,
+            do_sample=False,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+        ids = made.sequences[:, inputs["input_ids"].shape[1] :]
+        logits = torch.cat(made.logits).float()
+        chosen = logits.log_softmax(-1).gather(1, ids[0][:, None])[:, 0]
+        chosen = (
+            chosen[:-1] if len(chosen) > 1 and len(chosen) < MAX_NEW_TOKENS else chosen
+        )  # the turn's end is no text
+        sure = {"mean": math.exp(chosen.mean().item()), "least": math.exp(chosen.min().item())}
+        return self.processor.batch_decode(ids, skip_special_tokens=True)[0], sure
 
 
 def judge(question, answer):
@@ -119,8 +140,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", nargs="?", default=CHECKPOINT)
     parser.add_argument("--limit", type=int, default=100, help="questions a task")
+    parser.add_argument("--everyday", type=int, default=40, help="questions a row of everyday images")
+    parser.add_argument("--part", type=int, nargs=2, default=(0, 1), metavar=("I", "N"))
+    parser.add_argument("--merge", type=Path, nargs="+", help="print the tables of these files of --json instead")
     parser.add_argument("--only", default="", help="tasks whose name holds this text")
-    parser.add_argument("--json", type=Path, help="also write rows and wrong answers there")
+    parser.add_argument("--json", type=Path, help="also write all answers there")
     parser.add_argument("--show", type=int, default=0, help="print that many wrong answers a task")
     parser.add_argument(
         "--wordings", choices=["test", "train"], default="test", help="held-out wordings, or those of training"
@@ -131,30 +155,62 @@ def main():
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
+    if args.merge:
+        answers = {name: found for path in args.merge for name, found in json.loads(path.read_text("utf-8")).items()}
+        order = [t.name for t in [*held_out.TASKS, *everyday.ROWS]]
+        report(dict(sorted(answers.items(), key=lambda item: order.index(item[0]))), Doubt.of(args.checkpoint))
+    else:
+        run(args)
+
+
+def run(args):
     model = Model(args.checkpoint, getattr(torch, args.dtype), args.device)
     assets, photos = held_out.load_assets(args.fonts), held_out.sample_photos()
-    rows, wrong, started = {}, {}, time.time()
-    for task in held_out.TASKS:
-        if args.only not in task.name:
-            continue
-        scores = []
-        for question in held_out.questions(task, args.limit, assets, photos, args.wordings):
-            answer = model.answer(question.messages(), question.sample.pictures)
-            scores.append(judge(question, answer))
-            if not scores[-1]["exact"]:
-                wrong.setdefault(task.name, []).append(
-                    {"question": question.turn.question, "expected": plain(question.turn.answer), "answer": answer}
-                )
-        rows[task.name] = summary(scores)
-        print(f"{task.name}: {rows[task.name]}", flush=True)
-        for miss in wrong.get(task.name, [])[: args.show]:
+    started, first, step = time.time(), *args.part
+    tasks = [t for t in [*held_out.TASKS, *everyday.ROWS] if args.only in t.name][first::step]
+    answers = {}
+    for task in tasks:
+        if isinstance(task, held_out.Task):
+            asked = held_out.questions(task, args.limit, assets, photos, args.wordings)
+        else:
+            asked = everyday.questions(task, args.everyday, assets["seen"])
+        answers[task.name] = [answered(model, task, question) for question in asked]
+        for miss in [a for a in answers[task.name] if a["wrong"]][: args.show]:
             print("   ", json.dumps(miss, ensure_ascii=False), flush=True)
-    print(table(rows))
-    print(f"{sum(r['n'] for r in rows.values())} answers in {time.time() - started:.0f} s")
-    if args.json:
-        args.json.write_text(
-            json.dumps({"rows": rows, "wrong": wrong}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        if args.json:  # after each row: what was measured before a time limit counts
+            args.json.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"{task.name}: {len(asked)} answers, {sum(a['wrong'] for a in answers[task.name])} wrong", flush=True)
+    report(answers, Doubt.of(args.checkpoint))
+    print(f"{sum(map(len, answers.values()))} answers in {time.time() - started:.0f} s")
+
+
+def answered(model, task, question):
+    """One answer with its scores, and how sure the model was of it."""
+    turn = question.turn
+    answer, sure = model.answer_with_doubt(question.messages(), question.sample.pictures)
+    found = {"question": turn.question, "expected": plain(turn.answer), "answer": answer, **sure}
+    if isinstance(task, held_out.Task):
+        score = judge(question, answer)
+        overlaps = score.get("overlaps")
+        return found | {"score": score, "wrong": not (min(overlaps) > 0.5 if overlaps else score["exact"])}
+    verdict = everyday.verdict(turn, answer)
+    return found | {"verdict": verdict, "wrong": verdict == "wrong"}
+
+
+def report(answers, doubt):
+    """Prints both tables.  answers: name of a task or row -> its answers"""
+    for found in answers.values():
+        for answer in found:
+            answer["sure"] = doubt.is_sure(answer)
+    old = {name: summary([a["score"] for a in found]) for name, found in answers.items() if "score" in found[0]}
+    new = {name: everyday.summary(found) for name, found in answers.items() if "verdict" in found[0]}
+    never = [a for name, found in answers.items() if name.startswith("never drawn") for a in found]
+    if never:
+        new["never drawn, all"] = everyday.summary(never)
+    print(table(old))
+    if new:
+        print(everyday.table(new))
+    print(doubt.told([a for found in answers.values() for a in found]))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ All coordinates are pixels of the original, upright image.
 import csv
 import io
 import json
-import re
 from collections.abc import Sequence
 
 import PIL.Image
@@ -14,17 +13,13 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from qwen_demo.answers.detections import Detection, Size
+from qwen_demo.spreadsheets import cell
 
 # Told apart in this order by people with and without full colour vision (Okabe and Ito 2008, without
 # the two that vanish on black or on white).
 COLOURS = ("#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 _LIGHT = ("#E69F00", "#56B4E9", "#CC79A7")
 _LATIN_ENDS = 0x250
-# A cell that begins with one of these is a formula to spreadsheets; some are of full width.
-_SIGNS = "=+@\uff1d\uff0b\uff0d\uff20\u2212-"
-# What may begin a cell: which sign separates them is the reader's country's, and not every program heeds quotes.
-_SEPARATORS = ",;|\"'\u0000-\u001f\u007f-\u009f\u2028\u2029\uff0c\uff1b"
-_FORMULA = re.compile(f"(^|[{_SEPARATORS}])([ \u00a0\u200b\u3000\ufeff]*)(?=[{_SIGNS}])")
 
 
 def as_json(detections: Sequence[Detection], name: str, size: Size) -> str:
@@ -72,14 +67,8 @@ def as_csv(detections: Sequence[Detection], name: str, size: Size) -> str:
     rows.writerow(["image", "width", "height", "kind", "label", "x1", "y1", "x2", "y2"])
     for detection in detections:
         kind = "box" if detection.is_box else "point"
-        rows.writerow(
-            [_cell(name), *size, kind, _cell(detection.label), *[*_rounded(detection.coordinates), "", ""][:4]]
-        )
+        rows.writerow([cell(name), *size, kind, cell(detection.label), *[*_rounded(detection.coordinates), "", ""][:4]])
     return file.getvalue()
-
-
-def _cell(text: str) -> str:
-    return _FORMULA.sub(r"\1\2'", text)
 
 
 def draw(detections: Sequence[Detection], image: PIL.Image.Image) -> PIL.Image.Image:

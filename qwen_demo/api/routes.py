@@ -18,6 +18,7 @@ from qwen_demo.api.bodies import FORM, route_class
 from qwen_demo.api.knowledge.answers import FromDocuments
 from qwen_demo.api.knowledge.routes import add_knowledge, owner_of
 from qwen_demo.api.places import add_places
+from qwen_demo.api.replicas import add_replicas, operators
 from qwen_demo.api.responses.routes import add_responses
 from qwen_demo.api.schemas import ChatCompletionRequest, InferenceRequest, InferenceResponse
 from qwen_demo.api.unknown_paths import add_unknown_paths
@@ -58,6 +59,8 @@ def build_router(
     add_responses(router, service, access, loader)
     add_places(router, service, access, loader)
     _add_operations(router, service, access)
+    if service.settings.operator_keys_file:
+        add_replicas(router, service, operators(service.settings))
     add_unknown_paths(router)
     return router
 

@@ -92,12 +92,13 @@ class MediaLoader:
         check_bytes(len(data), kind or larger_kind(self.settings), self.settings, name)
         found = media_kind(data[:HEAD_BYTES], name, kind)
         check_bytes(len(data), found, self.settings, name)
+        how = _part_of(found, clip)
 
         async def make() -> _Medium:
             with self.budget.take(len(data)), await content_of(data) as content:
-                return await self._decode(content, found, clip, name)
+                return await self._decode(content, found, how, name)
 
-        return await self._once((found, await digest_of(data), clip), name, make)
+        return await self._once((found, await digest_of(data), how), name, make)
 
     async def fetch_url(self, url: str, *, kind: Kind | None = None, network: Network | None = None) -> bytes:
         """What an https: URL gives, not decoded yet. Raises as `fetch.fetch_url`."""
@@ -157,9 +158,9 @@ class MediaLoader:
 
         with await self._open(path, allowed_roots, check) as file:
             found = media_kind(file.head, file.name, kind)
-            decode = functools.partial(self._decode, kind=found, clip=clip, name=file.name)
-            sampled = clip if found == "video" else None
-            return await self._read(file, lambda digest: (found, digest, sampled), decode)
+            how = _part_of(found, clip)
+            decode = functools.partial(self._decode, kind=found, clip=how, name=file.name)
+            return await self._read(file, lambda digest: (found, digest, how), decode)
 
     async def load_page(
         self, path: str | Path, *, allowed_roots: Iterable[str | Path], number: int = 1, name: str = ""
@@ -218,9 +219,10 @@ class MediaLoader:
     async def _decode(self, content: Content, kind: Kind, clip: _How, name: str) -> _Medium:
         if kind == "image":
             return await decode_image(content, self._context, name)
-        if kind == "points":
-            return await decode_points(content, self._context, name, clip if isinstance(clip, Viewing) else Viewing())
-        return await decode_video(content, self._context, name, clip if isinstance(clip, Clip) else Clip())
+        if isinstance(clip, Viewing):
+            return await decode_points(content, self._context, name, clip)
+        assert isinstance(clip, Clip)
+        return await decode_video(content, self._context, name, clip)
 
     async def _once(self, key: _Key, name: str, make: Callable[[], Awaitable[_Value]]) -> _Value:
         return _named(await self._cache.get(_own(key), name, make, _nbytes), name)
@@ -261,6 +263,15 @@ class MediaLoader:
             if not begun:
                 share.free()
                 content.close()
+
+
+def _part_of(kind: Kind, how: _How) -> _How:
+    """`how` as far as it says something of this kind: what is kept of a file is known by it."""
+    if kind == "video":
+        return how if isinstance(how, Clip) else Clip()
+    if kind == "points":
+        return how if isinstance(how, Viewing) else Viewing()
+    return None
 
 
 def _own(key: _Key) -> tuple[_Key, str]:

@@ -22,6 +22,7 @@ from qwen_demo.points.scene import Nothing, scene_of
 # What readers raise on files that do not follow their format.
 DAMAGE = (
     *las.DAMAGE,
+    *meshes.DAMAGE,
     ValueError,
     TypeError,
     LookupError,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+PROCESSOR_TIMES = Path("/proc/stat")
+LOOKED_S = 0.3
 # bfloat16 counts as quick where it takes at most this share of float32's time: a third to a fifth with instructions of
 # its own, many times as long without.
 QUICK = 0.8
@@ -104,13 +106,32 @@ def idle_threads() -> int:
     """Threads for a model on a CPU: usable processors less what others keep busy, but half of them at least, as others end.
 
     A thread more than there are idle processors makes all wait for the one that has none. Looked at once, before this
-    process has made work of its own.
+    process has made work of its own. Others count where they were busy in the last minute and still are: an installation
+    that has just ended would else cost a processor for as long as the model is served.
     """
     usable = usable_processors()
-    idle = (os.cpu_count() or usable) - round(os.getloadavg()[0])
+    busy = round(os.getloadavg()[0])
+    if busy:
+        busy = min(busy, busy_processors())
+    idle = (os.cpu_count() or usable) - busy
     threads = max(math.ceil(usable / 2), min(usable, idle))
     log.info("%d threads: %d processors may be used, and of the machine's %d are idle", threads, usable, max(0, idle))
     return threads
+
+
+def busy_processors() -> int:
+    """Those at work during the next third of a second; all, where the system does not tell."""
+    if not PROCESSOR_TIMES.exists():
+        return os.cpu_count() or 1
+    began, resting = time.perf_counter(), _rested_s()
+    time.sleep(LOOKED_S)
+    return round((os.cpu_count() or 1) - (_rested_s() - resting) / (time.perf_counter() - began))
+
+
+def _rested_s() -> float:
+    """Seconds that all processors together had nothing to do or waited for a disk, since the machine started."""
+    ticks = PROCESSOR_TIMES.read_text().split("\n", 1)[0].split()
+    return (int(ticks[4]) + int(ticks[5])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_memory(device: str) -> int:

@@ -131,16 +131,23 @@ def weights_at(seen: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats, Floa
     return np.where(area == 0, -1, 1 - b - c), b, c
 
 
-def depths(keys: Keys, points: Keys | None = None) -> npt.NDArray[np.uint32]:
+def depths(keys: Keys, points: Keys | None = None, near: float = 0) -> npt.NDArray[np.uint32]:
     """[pixels], 0 to `DEEPEST`, and `DEPTHS` where nothing is.
 
+    A pixel with a point of its own no further than `near` behind what is drawn there has that point's depth: on a slope
+    the disc of a nearer neighbour covers nearly every point, and only the tip of a ball would be left. Every other
+    pixel of a disc, its rim above all, is told by its lowest bit.
+
     Args:
-        points: before their discs were drawn; the rims of these are told by their lowest bit.
+        points: before their discs were drawn.
+        near: in levels of depth.
     """
     levels = (keys >> _DEPTH_BITS).astype(np.uint32) & ~np.uint32(AROUND)
     if points is not None:
-        around = (points != keys) & ((keys & _TRIANGLE) == 0)
-        levels |= around.astype(np.uint32) * np.uint32(AROUND)
+        own = (points >> _DEPTH_BITS).astype(np.uint32) & ~np.uint32(AROUND)
+        of_disc = (keys & _TRIANGLE) == 0
+        at_point = of_disc & (points != EMPTY) & (own <= levels.astype(np.float64) + near)
+        levels = np.where(at_point, own, levels | (of_disc & ~at_point).astype(np.uint32) * np.uint32(AROUND))
     return np.where(keys == EMPTY, np.uint32(DEPTHS), levels)
 
 

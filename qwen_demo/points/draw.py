@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 
 from qwen_demo.points import buffer, density, paint, rule, sides
-from qwen_demo.points.camera import axes_of, camera, camera_at
+from qwen_demo.points.camera import DEPTHS, axes_of, camera, camera_at
 from qwen_demo.points.cut import Cut, cut
 from qwen_demo.points.frame import Up, frame_of
 from qwen_demo.points.scene import Floats, Scene
@@ -16,6 +16,7 @@ from qwen_demo.types import Camera
 
 _MARGIN = 0.05
 _MARGIN_OF_RULES = 0.11  # ticks and their numbers need room
+_SLOPE = 3.0  # so much deeper a surface falls within a disc's radius, at most, and still counts as one with its middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +92,17 @@ def _view(plan: Arrangement, index: int, apart: float) -> Drawn:
     margin = _MARGIN_OF_RULES if style.rules else _MARGIN
     at = camera(scene, axes, *_corners(plan, axes), style.side, margin)
     to_view = _matrix(scene, at)
-    keys, alone = buffer.empty(style.side), None
+    keys, alone, near = buffer.empty(style.side), None, 0.0
     if len(scene.points):
         numbers = None if isinstance(scene.loose, slice) else scene.loose.astype(np.uint64)
         buffer.add_points(keys, style.side, scene.points, to_view, numbers)
-        alone, keys = keys, buffer.spread(keys, style.side, density.radius(apart, scene.span / at.unit_per_pixel))
+        radius = density.radius(apart, scene.span / at.unit_per_pixel)
+        alone, keys = keys, buffer.spread(keys, style.side, radius)
+        near = _SLOPE * max(1.0, radius) * at.unit_per_pixel / (2 * at.reach) * DEPTHS
     buffer.add_triangles(keys, style.side, scene, to_view)
     tint = None
     rgb = paint.painted(keys, style.side, scene, to_view, plan.frame[2], style.shading, tint)
-    levels = buffer.depths(keys, alone).reshape(style.side, style.side)
+    levels = buffer.depths(keys, alone, near).reshape(style.side, style.side)
     if style.rules:
         image = PIL.Image.fromarray(rgb)
         rule.axes(image, at, levels, plan.frame, (plan.low, plan.high))

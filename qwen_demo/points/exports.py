@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from qwen_demo.points.join import Mark, Thing
+from qwen_demo.spreadsheets import cell
 from qwen_demo.types import Points
 
 COLUMNS = (
     *("label", "x", "y", "z", "size_a", "size_b", "size_up"),
     *("low_x", "low_y", "low_z", "high_x", "high_y", "high_z", "views"),
 )
-_RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 
 def document(points: Points, things: Sequence[Thing], marks: Sequence[Mark]) -> dict[str, Any]:
@@ -72,10 +72,5 @@ def as_csv(things: Sequence[Thing], marks: Sequence[Mark]) -> str:
         numbers: list[float | str] = ["", "", ""] if thing.center is None else list(thing.center)
         numbers += [*box.size, *box.low, *box.high] if box else [""] * 9
         views = " ".join(str(marks[number].view + 1) for number in thing.marks)
-        rows.writerow([_plain(thing.label), *numbers, views])
+        rows.writerow([cell(thing.label), *numbers, views])
     return file.getvalue()
-
-
-def _plain(label: str) -> str:
-    """A label that no spreadsheet takes for a formula."""
-    return f"'{label}" if label.startswith(_RISKY) else label

@@ -27,6 +27,9 @@ _ALONG = 0.9999  # how nearly a frame's axes are the data's own
 _LEAST_EXACT = 12  # pixels of points themselves; where there are fewer, those of the discs around them count, too
 _STANDS = 3.0  # what comes so near to the ground, in heights of what counts as ground, stands on it
 _ROUND = 0.1  # of a thing's height: so much of a ball on the ground, views from above level do not show
+# More of it where the surface turns away so steeply that a pixel is much of the height: a thing that narrows downwards.
+_UNDER = 0.25
+_LOWEST, _NARROWS = 0.1, 0.93  # of its height, and of its width both ways
 _TRIM = 0.0005  # of the pixels on either side of each axis: noise, and a neighbour's edge
 # Rows down, columns right: the one beside, below and across, and the next but one, as clouds of points have gaps.
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
@@ -205,7 +208,8 @@ def box_around(points: Points, surface: Floats) -> Box3D:
     low, high = np.quantile(local, (trim, 1 - trim), axis=0)
     ground, at = ground_of(points), points.views[0].camera
     near = _STANDS * max(_FLOOR * (points.high[2] - ground), 1.5 * at.unit_per_pixel)
-    if -near <= low[2] - ground <= max(near, _ROUND * (high[2] - low[2])):
+    hidden = _UNDER if _narrows(local, low, high) else _ROUND
+    if -near <= low[2] - ground <= max(near, hidden * (high[2] - low[2])):
         low[2] = ground
     own_low, own_high = np.quantile(surface, (trim, 1 - trim), axis=0)
     if np.abs(frame).max(1).min() > _ALONG:
@@ -216,6 +220,15 @@ def box_around(points: Points, surface: Floats) -> Box3D:
         _vector(own_low),
         _vector(own_high),
     )
+
+
+def _narrows(local: Floats, low: Floats, high: Floats) -> bool:
+    """Whether the lowest part of places along a frame is less wide than all of them, both ways."""
+    lowest = local[local[:, 2] <= low[2] + _LOWEST * (high[2] - low[2])]
+    if len(lowest) < _LEAST_EXACT:
+        return False
+    wide = lowest[:, :2].max(0) - lowest[:, :2].min(0)
+    return bool((wide < _NARROWS * (high - low)[:2]).all())
 
 
 def iou(points: Points, one: Box3D, other: Box3D) -> float:

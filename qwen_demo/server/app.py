@@ -100,6 +100,7 @@ class Front:
 
     def _add_checks(self, access: ApiAccess) -> None:
         """The last one that is added is the first one that a request meets."""
+        from qwen_demo.ui.early.early import EarlyQuestion
         from qwen_demo.ui.i18n.languages import LocaleMiddleware
 
         app, settings = self.app, self.settings
@@ -131,6 +132,7 @@ class Front:
         )
         app.add_middleware(Accounts, at_once=settings.caller_connections, effort=self._effort)
         add_cors(app, settings.cors_origins)
+        app.add_middleware(EarlyQuestion)
         app.add_middleware(CompressedPage)
         app.add_middleware(HeadAsGet)
         app.add_middleware(LocaleMiddleware)

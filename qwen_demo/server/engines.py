@@ -72,8 +72,12 @@ def build_server_engine(settings: Settings) -> Engine:
     if settings.replicas == 1:
         return _in_own_process(settings, build_hosted)
     environments = replica_environments(settings.replicas)
-    replicas = [_in_own_process(settings, build_hosted, environment=each) for each in environments]
-    return ReplicatedEngine(replicas, remembered_s=settings.cache_seconds if settings.reuse else 0.0)
+
+    def anew(number: int) -> Engine:
+        return _in_own_process(settings, build_hosted, environment=environments[number])
+
+    remembered_s = settings.cache_seconds if settings.reuse else 0.0
+    return ReplicatedEngine([anew(number) for number in range(settings.replicas)], remembered_s=remembered_s, anew=anew)
 
 
 def build_changeable(settings: Settings) -> Engine:

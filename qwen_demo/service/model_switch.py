@@ -24,8 +24,7 @@ from qwen_demo.types import ChatRequest, Engine, Event, Health, ModelInfo, colle
 
 log = logging.getLogger(__name__)
 
-# How the new model's loading is looked at for the sentence that is shown.
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = 0.25  # at the new model's loading, for the sentence that is shown
 
 
 class Source(Protocol):
@@ -84,6 +83,10 @@ class ModelSwitch:
         self._idle[engine] = asyncio.Event()
         self._idle[engine].set()
         return engine
+
+    @property
+    def present(self) -> Engine:
+        return self._engine
 
     @property
     def info(self) -> ModelInfo:

@@ -8,6 +8,7 @@ it and where it came from.
 from qwen_demo.settings.environment import (
     NO_PROGRESS_BARS,
     apply_environment,
+    environment_without_secrets,
     launched_place,
     page_environment,
     process_environment,
@@ -25,6 +26,7 @@ __all__ = [
     "FlagParser",
     "Settings",
     "apply_environment",
+    "environment_without_secrets",
     "launched_place",
     "load_settings",
     "page_environment",

@@ -1,6 +1,7 @@
 """What libraries take from the environment alone: worked out here, written by `apply_environment`."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 _LAUNCHED = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
 # For programs whose output other programs read.
 NO_PROGRESS_BARS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|^QWEN_DEMO_", re.IGNORECASE)
 
 
 def process_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -36,6 +38,17 @@ def launched_place(given: Mapping[str, str] | None = None) -> tuple[int, int, in
     given = os.environ if given is None else given
     rank, local, count = (given.get(name, usual) for name, usual in _LAUNCHED.items())
     return int(rank), int(local), int(count)
+
+
+def environment_without_secrets(given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """All variables of a process that reads strangers' texts: none of ours, none that is called after a secret.
+
+    Args:
+        given: by default those of this process.
+    """
+    given = os.environ if given is None else given
+    kept = {name: value for name, value in given.items() if not _SECRET.search(name)}
+    return kept | process_environment(kept) | NO_PROGRESS_BARS
 
 
 def replica_environments(count: int, given: Mapping[str, str] | None = None) -> list[dict[str, str]]:

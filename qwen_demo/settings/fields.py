@@ -124,6 +124,9 @@ class Access(BaseModel):
     page_users_file: Annotated[Path | None, Usually("none")] = Field(
         None, description="users of the page, made by qwen-demo user NAME"
     )
+    operator_keys_file: Annotated[Path | None, Usually("none")] = Field(
+        None, description="keys that may take one of several replicas out and back, made by qwen-demo key NAME"
+    )
     rate_limit: Annotated[str, Usually("no limit")] = Field(
         "", description="REST requests per key or address, such as 60/minute; empty is no limit"
     )
@@ -251,6 +254,12 @@ class Settings(Listening, Model, Choosing, Serving, Access, Batching, Uploads, D
             raise ValueError(f"{beside}; with --engine {self.engine} there is none")
         if self.replicas > 1 and (self.compares or self.engine in ("remote", "scripted", "triton")):
             raise ValueError("--replicas is for one engine that has a model here, without --compare-engine or the like")
+        return self
+
+    @model_validator(mode="after")
+    def _operators_have_something_to_do(self) -> Self:
+        if self.operator_keys_file and self.replicas == 1:
+            raise ValueError("--operator-keys-file is for --replicas: there is none to take out")
         return self
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ holds, is ever read as HTML.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ THEME = gr.themes.Default(
     button_primary_background_fill_dark="*primary_600",
     button_primary_background_fill_hover_dark="*primary_700",
 )
-# In the page's head, in this order, each with its words.
+# In the body of the page's HTML, in this order, each with its words: before anything of Gradio's runs.
+EARLY_SCRIPTS: dict[str, dict] = {"locale": catalogues.TAGS, "early": texts.EARLY}
+# In the page's head, where Gradio puts them when it begins to draw, in this order, each with its words.
 HEAD_SCRIPTS: dict[str, dict] = {
-    "locale": catalogues.TAGS,
     "gradio_internals": texts.ACCESSIBILITY,
     "layout": {},
     "store": {},
@@ -37,6 +38,7 @@ HEAD_SCRIPTS: dict[str, dict] = {
 }
 # Gradio puts its container before each selector of other sheets, so those cannot tell what the document's classes say.
 HEAD_SHEETS = ("layout", "drop")
+EARLY_SHEETS = ("early",)
 
 
 def source(name: str) -> str:
@@ -47,20 +49,27 @@ def source(name: str) -> str:
 
 def styles() -> str:
     """All style sheets, those of outer folders first: a panel's own rules come after those that panels share."""
-    sheets = sorted((path for path in FOLDER.rglob("*.css") if path.stem not in HEAD_SHEETS),
+    sheets = sorted((path for path in FOLDER.rglob("*.css") if path.stem not in HEAD_SHEETS + EARLY_SHEETS),
                     key=lambda path: (len(path.parts), path))  # fmt: skip
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
 def head() -> str:
     """The elements for the page's head."""
-    sheets = "".join(
-        f"<style>{(FOLDER / name / name).with_suffix('.css').read_text('utf-8')}</style>" for name in HEAD_SHEETS
-    )
-    return sheets + "".join(_head_script(name, words) for name, words in HEAD_SCRIPTS.items())
+    return _elements(HEAD_SHEETS, HEAD_SCRIPTS)
 
 
-def _head_script(name: str, words: dict) -> str:
+def early() -> str:
+    """The elements for the page's HTML itself, see `early.py`."""
+    return _elements(EARLY_SHEETS, EARLY_SCRIPTS)
+
+
+def _elements(sheets: Sequence[str], scripts: Mapping[str, dict]) -> str:
+    styles = [f"<style>{(FOLDER / name / name).with_suffix('.css').read_text('utf-8')}</style>" for name in sheets]
+    return "".join([*styles, *(_script(name, words) for name, words in scripts.items())])
+
+
+def _script(name: str, words: dict) -> str:
     known = json.dumps(labels.in_all(words), ensure_ascii=False)
     chosen = f"const words = ((known) => known[document.documentElement.lang] ?? known.en)({known});"
     return f"<script>(() => {{\n{chosen}\n{source(name)}}})();</script>"

@@ -61,6 +61,12 @@ class Attachment:
     def is_image(self) -> bool:
         return bool(self.view) and not self.frames and not self.views
 
+    @property
+    def sheet_size(self) -> tuple[int, int]:
+        """Width and height of all views of a point cloud or 3D model beside each other."""
+        columns, rows = grid(self.views)
+        return columns * self.size[0], rows * self.size[1]
+
     def seen(self, model: ModelInfo, max_pixels: int | None) -> tuple[int, int]:
         """Width and height as the model sees it, (0, 0) if that is not known.
 
@@ -116,6 +122,14 @@ class Gallery:
             return None
         return medium if isinstance(medium, Image) else None
 
+    async def points(self, file: str) -> Points | None:
+        """A point cloud or 3D model with its views, or None if it is another kind, gone or refused."""
+        try:
+            medium = await self._reader.file(file)
+        except QwenDemoError:
+            return None
+        return medium if isinstance(medium, Points) else None
+
     async def _open(self, file: str) -> Attachment:
         medium = await self._reader.file(file)
         if isinstance(medium, Points):
@@ -130,12 +144,24 @@ class Gallery:
 
 def sheet(points: Points) -> PIL.Image.Image:
     """All views of a point cloud or 3D model, three in a row."""
-    side = points.views[0].camera.side
-    columns = min(3, len(points.views))
-    made = PIL.Image.new("RGB", (side * columns, side * -(-len(points.views) // columns)), "white")
+    side, count = points.views[0].camera.side, len(points.views)
+    columns, rows = grid(count)
+    made = PIL.Image.new("RGB", (side * columns, side * rows), "white")
     for index, view in enumerate(points.views):
-        made.paste(view.image.pixels, (index % columns * side, index // columns * side))
+        made.paste(view.image.pixels, corner_of(side, count, index))
     return made
+
+
+def grid(count: int) -> tuple[int, int]:
+    """Columns and rows of a sheet of so many views."""
+    columns = min(3, count)
+    return columns, -(-count // columns)
+
+
+def corner_of(side: int, count: int, view: int) -> tuple[int, int]:
+    """Where a view, counted from 0, begins on a sheet: x and y in pixels."""
+    columns, _ = grid(count)
+    return view % columns * side, view // columns * side
 
 
 def _still_there(view: str) -> bool:

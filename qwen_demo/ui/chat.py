@@ -5,7 +5,7 @@ Every function takes and gives Gradio chat histories, so all of it is tested wit
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +14,7 @@ from qwen_demo.service.pacing import Pace, PacedStream
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Event, Finished, ModelInfo, Sampling, TextDelta
-from qwen_demo.ui import render
+from qwen_demo.ui import maths, render
 from qwen_demo.ui.conversation import Reader, names_files
 from qwen_demo.ui.doubt import doubt
 from qwen_demo.ui.file_types import shown_type
@@ -70,17 +70,20 @@ class ChatStep:
 async def answer(
     history: History, choices: Choices, service: Service, reader: Reader, words: Words = texts
 ) -> AsyncGenerator[ChatStep, None]:
-    """Grow an answer at the end of `history`. Errors of ours become a note; nothing is lost."""
-    text, surety = "", doubt.Surety()
+    """Grow an answer at the end of `history`, or the one that stands there. Errors of ours become a note; nothing is lost."""
+    asked, history, text = history, to_answer(history), begun(history)
+    shown, surety = [render.answer(text)] if text else [], doubt.Surety()
     try:
         async for said in until_loaded(service, words):
-            yield ChatStep([*history, render.note(said, pending=True)], "")
-        yield ChatStep([*history, render.note(words.LOOKING, pending=True)], "")
-        sent, model = without_files(history, choices.off), service.status().model
+            yield ChatStep([*history, *shown, render.note(said, pending=True)], text)
+        yield ChatStep([*history, *(shown or [render.note(words.LOOKING, pending=True)])], text)
+        sent, model = without_files(asked, choices.off), service.status().model
         sampling = replace(choices.sampling, top_logprobs=0) if model.logprobs else choices.sampling
         request = chat_request(reader, sent, sampling, choices.system_prompt, choices.max_pixels)
         ticket = Ticket()
-        answering = service.answer(request, ticket=ticket, opens_files=names_files(sent))
+        answering = service.answer(
+            _going_on(request) if text else request, ticket=ticket, opens_files=names_files(sent)
+        )
         async with aclosing(paced(answering, service, _flush_s(history))) as events:
             async for event in events:
                 if isinstance(event, Finished):
@@ -148,6 +151,10 @@ async def chat_request(
     return ChatRequest(await reader.messages(history, system_prompt), sampling, max_pixels=max_pixels)
 
 
+async def _going_on(request: Coroutine[None, None, ChatRequest]) -> ChatRequest:
+    return replace(await request, continue_final_message=True)
+
+
 def paced(events: AsyncGenerator[Event, None], service: Service, flush_s: float = FLUSH_S) -> PacedStream:
     """The same stream for Gradio: text gathered for `flush_s`, in a crowd for longer; None as a heartbeat."""
     return PacedStream(events, lambda: max(flush_s, CROWD.pause_s(service.in_flight)), HEARTBEAT_S)
@@ -164,6 +171,31 @@ def ask(history: History, question: dict) -> History:
 def note_unanswered(history: History, words: Words = texts) -> History:
     """With a note where a conversation that comes back ends in a question; see `conversation.messages_to_send`."""
     return [*history, render.note(words.UNANSWERED)] if history and history[-1]["role"] == "user" else history
+
+
+def begun(history: History) -> str:
+    """The answer at the end of `history` that is to go on; "" where a question stands there."""
+    if not history or history[-1]["role"] != "assistant" or history[-1].get("metadata"):
+        return ""
+    return maths.unmarked("".join(part.get("text") or "" for part in parts_of(history[-1])))
+
+
+def to_answer(history: History) -> History:
+    """Up to and with the question that is to be answered, without what was written of its answer."""
+    return history[:-1] if begun(history) else history
+
+
+def without_notes(history: History) -> History:
+    """Without the page's notes at the end: what was written of the last answer goes on from there."""
+    end = len(history)
+    while end and history[end - 1].get("metadata"):
+        end -= 1
+    return history[:end]
+
+
+def end_of_turn(history: History, index: int) -> int:
+    """Index of the question after the message at `index`, or how many messages there are."""
+    return next((i for i in range(index + 1, len(history)) if history[i]["role"] == "user"), len(history))
 
 
 def before(history: History, index: int) -> History:

@@ -2,60 +2,82 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageOps
 from gradio.components.chatbot import ExampleMessage
+
+from qwen_demo.answers import annotations
 
 PACKAGE = Path(__file__).parents[1]
 # An installed package holds them inside, a checkout beside itself.
 FOLDER = next(path for path in (PACKAGE / "examples", PACKAGE.parent / "examples") if path.is_dir())
-CARD_SIDE = 320  # pixels; shown at some 250, a few kilobytes each
+CARD = (480, 320)  # pixels; shown at some 250 wide, a few kilobytes each
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question about images, with the words on its card."""
+    """A question about images, with the words on its card.
+
+    Attributes:
+        line: what happens, beneath the title.
+        boxes: drawn on the card, in pixels of the image: what the answer points at.
+    """
 
     title: str
+    line: str
     question: str
     files: tuple[str, ...]
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
 
     @property
     def paths(self) -> list[str]:
         return [str(FOLDER / name) for name in self.files]
 
     def card(self) -> ExampleMessage:
-        card: ExampleMessage = {"display_text": self.title, "text": self.question, "files": self.paths}
-        still = next((path for path in self.paths if path.endswith(".png")), None)
-        if still:
+        words = f"{self.title}\n{self.line}"
+        card: ExampleMessage = {"display_text": words, "text": self.question, "files": self.paths}
+        if stills := [path for path in self.paths if path.endswith(".png")]:
             # Gradio would look for a file behind what has its own mark, which the type asks for.
-            card["icon"] = _icon(still)  # type: ignore[typeddict-item]
+            card["icon"] = _icon(stills, self.boxes)  # type: ignore[typeddict-item]
         return card
 
 
-def _icon(image: str) -> dict[str, str]:
+def _icon(images: Sequence[str], boxes: Sequence[tuple[int, int, int, int]]) -> dict[str, str]:
     """A small copy that travels in the page itself; the images would be a third of what a first visit loads."""
-    small = PIL.Image.open(image).convert("RGB")
-    small.thumbnail((CARD_SIDE, CARD_SIDE))
+    width = CARD[0] // len(images)
+    card = PIL.Image.new("RGB", CARD)
+    for place, path in enumerate(images):
+        image = PIL.Image.open(path).convert("RGB")
+        for box, colour in zip(boxes, annotations.COLOURS, strict=False):
+            PIL.ImageDraw.Draw(image).rectangle(box, outline=colour, width=4)
+        # Its own corner goes on around it.
+        card.paste(PIL.ImageOps.pad(image, (width, CARD[1]), color=image.getpixel((0, 0))), (place * width, 0))
     file = io.BytesIO()
-    small.save(file, "WEBP", quality=60)
+    card.save(file, "WEBP", quality=60)
     return {"path": "", "url": "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()}
 
 
 EXAMPLES = (
-    Example("Describe an image", "Describe the image.", ("shapes.png",)),
-    Example("Point at things", "Detect all objects and output their bounding boxes in JSON.", ("boxes.png",)),
-    Example("Count", "How many apples are there?", ("count.png",)),
-    Example("Read a sign", "Read the text.", ("sign.png",)),
-    Example("Ask about a receipt", "What is the total?", ("receipt.png",)),
-    Example("Read a chart", "Which bar is the highest?", ("bar_chart.png",)),
     Example(
-        "Compare two images",
+        "Point at things",
+        "Boxes are drawn as it answers",
+        "Detect all objects and output their bounding boxes in JSON.",
+        ("boxes.png",),
+        ((104, 10, 153, 72), (125, 149, 225, 227), (356, 140, 430, 193)),
+    ),
+    Example("Read a receipt", "What is the total?", "What is the total?", ("receipt.png",)),
+    Example("Read a chart", "Which bar is the highest?", "Which bar is the highest?", ("bar_chart.png",)),
+    Example(
+        "Compare images",
+        "What is the difference?",
         "What is the difference between the images?",
         ("two_images_1.png", "two_images_2.png"),
     ),
-    Example("Watch a clip", "Which way does the purple square move?", ("clip.mp4",)),
-    Example("Ask in Chinese", "描述这张图片", ("chinese.png",)),
+    Example("Count", "How many apples are there?", "How many apples are there?", ("count.png",)),
+    Example("Watch a clip", "Which way does it move?", "Which way does the purple square move?", ("clip.mp4",)),
 )

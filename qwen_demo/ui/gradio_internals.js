@@ -1,5 +1,5 @@
 // Gradio's own elements, where a keyboard or a screen reader cannot use them or they speak English alone.
-// It looks again after every change of the page, as Gradio draws them anew.
+// It looks at what is new after every change of the page, as Gradio draws them anew; a long conversation is not gone through again.
 
 const named = (name) => {
   const prefix = Object.keys(words.names).find((known) => known.endsWith(" ") && name.startsWith(known));
@@ -11,20 +11,27 @@ const REPAIRS = {
   "#chat .examples[role=list]": (node) => node.setAttribute("role", "group"),
   // An attached file, an item without a list.
   ".thumbnail-wrapper[role=listitem]": (node) => node.setAttribute("role", "group"),
-  // The button around an image in the chat has no name.
-  "#chat .image-container > button:not([aria-label])": (node) => node.setAttribute("aria-label", words.enlarge),
+  // The button around an image has no name.
+  ":is(#chat, #points-views) .image-container > button:not([aria-label])": (node) => node.setAttribute("aria-label", words.enlarge),
   // A button without a name inside of the note's own button, for the same.
   "#chat .title[role=button] > .arrow:not([inert])": (node) => { node.inert = true; },
   // A button around the button that closes it.
   ".toast-header[role=button]": (node) => { node.removeAttribute("role"); node.removeAttribute("tabindex"); },
   ".toast-title.error": (node) => { if (node.firstChild.data.trim() !== words.error) node.firstChild.data = `${words.error} `; },
+  // The connection is the header's to tell. What was cut goes on once the server answers, see `connection.js`.
+  ".toast-body:not([data-told])": (node) => {
+    node.dataset.told = "";
+    if (!node.textContent.includes("Attempting reconnection")) return;
+    node.querySelector(".toast-close")?.click();
+    dispatchEvent(new CustomEvent("qwen-demo-cut"));
+  },
   // Code that scrolls; a keyboard scrolls what has the focus.
   "#chat .code_wrap > pre:not([tabindex])": (node) => { node.tabIndex = 0; },
   // A table that scrolls where there is little room.
   "#chat .md:has(table.waterfall):not([tabindex])": (node) => { node.tabIndex = 0; },
-  // The whole message once more, with its HTML read out as words.
   // A box without a role may have no name; the heading over an empty one says what it is for.
   ".unpadded_box[aria-label]": (node) => node.removeAttribute("aria-label"),
+  // The whole message once more, with its HTML read out as words.
   "#chat [data-testid=user][aria-label], #chat [data-testid=bot][aria-label]": (node) => node.removeAttribute("aria-label"),
   // The camera's words, after their image.
   "button .icon-wrap": ({ nextSibling: text }) => {
@@ -61,16 +68,26 @@ function rows(messages) {
 }
 window.qwenDemo = { ...window.qwenDemo, rows };
 
-let planned = false;
+// New elements are looked through; what they stand in is looked at, as its name may be another one now.
+const MANY = 60;
+let fresh = new Set(), around = new Set();
 
 function repair() {
-  planned = false;
-  for (const [selector, change] of Object.entries(REPAIRS)) document.querySelectorAll(selector).forEach(change);
+  const whole = fresh.size > MANY, roots = whole ? [document] : [...fresh], outer = whole ? [] : [...around];
+  fresh = new Set();
+  around = new Set();
+  for (const [selector, change] of Object.entries(REPAIRS)) {
+    for (const node of [...roots, ...outer]) if (node.isConnected && node.matches?.(selector)) change(node);
+    for (const node of roots) if (node.isConnected) node.querySelectorAll(selector).forEach(change);
+  }
 }
 
-new MutationObserver(() => {
-  if (!planned) requestAnimationFrame(repair);
-  planned = true;
+new MutationObserver((changes) => {
+  if (!fresh.size && !around.size) requestAnimationFrame(repair);
+  for (const { target, addedNodes } of changes) {
+    for (const node of addedNodes) if (node instanceof Element) fresh.add(node);
+    if (target instanceof Element) [target, target.closest("button, [role=button]"), target.closest(".md")].forEach((node) => node && around.add(node));
+  }
 }).observe(document, { childList: true, subtree: true });
 
 // An empty chat begins at its top; Gradio scrolls it to its end whenever it is drawn.

@@ -6,19 +6,18 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from qwen_demo.errors import QwenDemoError
 from qwen_demo.knowledge.knowledge import Knowledge
 from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.service import Service
-from qwen_demo.ui import assets, chat, controls, gradio_internals, render
+from qwen_demo.ui import answer_buttons, assets, chat, controls, gradio_internals, more_images, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.connection import connection
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.draft import draft
 from qwen_demo.ui.endpoints import Endpoints
 from qwen_demo.ui.examples import EXAMPLES
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
-from qwen_demo.ui.history import conversations, generation_params, share
+from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
+from qwen_demo.ui.history import conversations, generation_params, go_on, share
 from qwen_demo.ui.i18n import catalogues, labels, languages, texts
 from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.layout import layout
@@ -77,11 +76,11 @@ def build_page(
         previews = preview.Preview(service, gallery)
         _wire_chat(page, service, reader, previews, gallery, menu, knowledge)
         preview.wire(page.preview, previews, page.chatbot, page.question)
-        _wire_images(page, service, reader)
-        draft.wire(page.question, page.demo)
+        more_images.wire(page.question, page.camera, page.url, page.add_url, page.chips, reader)
+        draft.wire(page.question, page.connection, page.demo)
         set_chips.wire(page.chips, {**page.options._asdict(), "budget": page.preview.budget}, page.demo)
         labels.translate_on_load(page.demo)
-        filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema)
+        filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema, page.preview.viewer)
         panel_tabs.wire(page.panels, filled_in, services, reader)
         knowledge_panel.wire(page.panels.knowledge, knowledge, reader, page.panels.knowledge_tab)
         sources.wire(page.collection, page.sources, knowledge, page.demo.load, page.panels.knowledge.view.change)
@@ -178,8 +177,10 @@ def _wire_chat(
         sampling = generation_params.sampling_of(temperature, length, top_p, penalty, seed, schema)
         max_pixels = context.budget_pixels(budget, service.status().model)
         choices = chat.Choices(sampling, system, max_pixels, context.off_files(items, history))
+        if collection or sampling.json_schema:
+            history = chat.to_answer(history)  # neither can begin in the middle
         answer_preview = previews.of_answer(history, budget, items, words)
-        saver = conversations.Saver(history)
+        saver = conversations.Saver(history, "" if collection else go_on.params_of(choices, service))
         asked = sources.asked(service, knowledge, owner_of(request), collection)
         async with aclosing(chat.answer(history, choices, asked, reader, words)) as steps:
             async for step in steps:
@@ -191,6 +192,8 @@ def _wire_chat(
         history = step.history
         if step.finished:
             history = instead.with_button(history, step.text, menu, words, doubtful=step.doubtful)
+        if not (step.finished and step.finished.reason != "length") and not (collection or sampling.json_schema):
+            history = go_on.with_button(history, words)
         cited = asked.sources() if isinstance(asked, sources.FromCollection) else {}
         yield history, *views, conversations.save(step.history), *_status_after_answer(service, words), cited
 
@@ -215,18 +218,22 @@ def _wire_chat(
         return gr.MultimodalTextbox(value=chat.question_of(history, index)), chat.before(history, index)
 
     def stop(history, request: gr.Request):
-        kept = chat.note_stop(history, words_for(request))
+        words = words_for(request)
+        kept = go_on.with_button(chat.note_stop(history, words), words)
         return _idle(), kept, conversations.save(kept)
 
     both, sharing = [page.question, page.chatbot], share.ShareHandlers(service, reader, gallery)
     parts = share.ChatParts(page.chatbot, page.question, page.preview.context, page.preview.budget, page.options)
+    settings = [page.preview.budget, *page.options]
+    pressed = answer_buttons.wire(page.chatbot, page.question, settings, service, menu, _busy)
     begun = [
         page.question.submit(take, both, both, **PRIVATE),
         page.chatbot.example_select(take_example, page.chatbot, both, **UNQUEUED),
         page.chatbot.retry(retry, page.chatbot, both, **UNQUEUED),
         editing.wire(page.editing, page.chatbot, page.question, _busy),
         share.wire(page.share, sharing, parts, service),
-        *(asked_other := instead.wire(page.chatbot, page.question, menu, _busy)),
+        pressed,
+        go_on.wire(page.kept, page.chatbot, page.question, settings, service, _busy),
     ]
     answering = [
         event.success(
@@ -241,7 +248,7 @@ def _wire_chat(
     for event in answering:
         event.then(_idle, None, page.question, **UNQUEUED)
     # The note comes after the cancelling, or an update under way would write over it.
-    stopping = page.question.stop(None, None, None, cancels=[*answering, *asked_other], **UNQUEUED)
+    stopping = page.question.stop(None, None, None, cancels=[*answering, pressed], **UNQUEUED)
     stopping.then(stop, page.chatbot, [*both, page.kept], **UNQUEUED)
     undone = page.chatbot.undo(undo, page.chatbot, both, cancels=answering, **UNQUEUED)
     fresh = [page.question, page.kept]
@@ -252,32 +259,6 @@ def _wire_chat(
         event.then(lambda: "", None, page.options.schema, **UNQUEUED)
     share.judge_after(answering[-1], page.share, sharing, page.chatbot)
     preview.refresh_after([undone, cleared, *opened], page.preview, previews, page.chatbot)
-
-
-def _wire_images(page: PageWidgets, service: Service, reader: Reader) -> None:
-    def add(question, path):
-        if not path:
-            return gr.skip(), None
-        question = question or {"text": "", "files": []}
-        return {"text": question["text"], "files": [*question["files"], path]}, None
-
-    async def add_from_url(question, url, request: gr.Request):
-        try:
-            data = await reader.download(url.strip())
-            path = gradio_internals.save_upload(data, "from-the-web")
-            await reader.file(path)
-        except QwenDemoError as error:
-            raise render.refusal(error, words_for(request)) from error
-        return add(question, path)
-
-    page.camera.input(add, [page.question, page.camera], [page.question, page.camera], queue=False, **PRIVATE)
-
-    async def add_dropped(question, event: gr.EventData, request: gr.Request):
-        return (await add_from_url(question, str(event_data(event).get("url", "")), request))[0]
-
-    page.chips.address(add_dropped, page.question, page.question, **PRIVATE)
-    for event in (page.add_url.click, page.url.submit):
-        event(add_from_url, [page.question, page.url], [page.question, page.url], **PRIVATE)
 
 
 def _publish(service: Service, reader: Reader, knowledge: Knowledge) -> None:

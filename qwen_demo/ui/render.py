@@ -152,4 +152,4 @@ def about(status: Status, words: Words = texts) -> str:
     }
     lines = [f"- **{words.ABOUT_ROWS[key]}**: {value}" for key, value in rows.items() if value]
     about = [words.EMBEDDED_ABILITIES, words.EMBEDDED_REMEDY] if model.embedded else []
-    return "\n\n".join([*about, "\n".join(lines)])
+    return "\n\n".join(filter(None, [*about, "\n".join(lines)]))

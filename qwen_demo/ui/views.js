@@ -37,3 +37,17 @@ const saveText = (name, type, text) => {
 };
 // Pieces of a difference, [kind, text] each; `del` and `ins` tell without colour.
 const diffNodes = (pieces) => pieces.map(([kind, text]) => make({ gone: "del", new: "ins" }[kind] ?? "span", {}, text));
+// Tells when the files of a box for a question may be others: Gradio tells of every key in it, and not what changed.
+const followFiles = (selector, tell) => {
+  let told = false;
+  const files = new MutationObserver(() => {
+    if (!told) requestAnimationFrame(() => { told = false; tell(); });
+    told = true;
+  });
+  const follow = () => {
+    const box = document.querySelector(selector);
+    if (box) files.observe(box, { childList: true, characterData: true, subtree: true, attributes: true, attributeFilter: ["src"] });
+    else requestAnimationFrame(follow);
+  };
+  follow();
+};

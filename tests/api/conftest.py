@@ -83,12 +83,14 @@ def app(plain_app):
 
 @pytest.fixture
 def start():
-    """Start an application: `start(Script(...), max_waiting=3)`."""
+    """Start an application: `start(Script(...), max_waiting=3)`; with `loaded` its engine loads until that is set."""
     with contextlib.ExitStack() as stack:
 
-        def start_(script: Script = TWO_WORDS, **settings) -> App:
-            app = App(Settings(**{**PLAIN, **settings}), script)
+        def start_(script: Script = TWO_WORDS, loaded: threading.Event | None = None, **settings) -> App:
+            app = App(Settings(**{**PLAIN, **settings}), script, loaded)
             stack.callback(app.stop)
+            if loaded:
+                stack.callback(loaded.set)
             return app
 
         yield start_

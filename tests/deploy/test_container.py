@@ -25,6 +25,9 @@ STATS = {
     "gpu_memory_bytes": 1,
     "gpu_memory_used_bytes": 1,
     "gpu_memory_total_bytes": 2,
+    "replicas": 2,
+    "replicas_ready": 1,
+    "replicas_out": 0,
 }
 # Prometheus adds these to what it scrapes.
 ADDED = {"job", "instance", "__name__"}

@@ -202,3 +202,17 @@ def test_ray_serves_the_program_with_settings_that_it_knows():
     assert replica["max_ongoing_requests"] > 64 + settings.max_waiting
     assert replica["graceful_shutdown_timeout_s"] >= settings.request_timeout_s
     assert replica["autoscaling_config"]["max_replicas"] > replica["autoscaling_config"]["min_replicas"]
+
+
+def test_two_models_on_one_gpu_get_a_part_each_and_mps_only_where_it_is_asked_for():
+    """Both lines come at once, so in any order."""
+    lines = [" ".join(told("shared-gpu/two.sh", "--max-running", "16", PYTHON="/bin/echo"))]
+    lines.append(
+        " ".join(told("shared-gpu/two.sh", PYTHON="/bin/echo", MPS="1", MPS_CONTROL="/bin/echo", BIG_GIB="14"))
+    )
+    for line, big_gib, is_mps in zip(lines, ("20", "14"), (False, True), strict=True):
+        commands = {command.split()[1]: command.split() for command in line.split("app.py") if "--model" in command}
+        limits = {model: load_settings(words[: words.index("-d")] if "-d" in words else words).memory_limit_gib
+                  for model, words in commands.items()}  # fmt: skip
+        assert limits == {"Qwen/Qwen2.5-VL-7B-Instruct": float(big_gib), "Qwen/Qwen2.5-VL-3B-Instruct": 12.0}
+        assert line.startswith("-d ") is is_mps

@@ -1,7 +1,9 @@
 """Point clouds and 3D models: every format gives the same scene, and what is hostile is refused in words."""
 
+import base64
 import json
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -143,6 +145,16 @@ def las_header(at: int, form: str, value) -> bytes:
 PLY_COUNT = edited(models3d.ply(), b"vertex 600", b"vertex 5000000")
 LOOP = [{"children": [1]}, {"children": [0], "mesh": 0}]
 TWICE = [{"children": [1, 2]}, {"children": [3]}, {"children": [3]}, {"mesh": 0}]
+
+
+def laz_pieces(count: int) -> bytes:
+    """A packed scan whose table states so many pieces."""
+    data = bytearray(models3d.las(True))
+    start = struct.unpack_from("<I", data, 96)[0]
+    struct.pack_into("<I", data, struct.unpack_from("<q", data, start)[0] + 4, count)
+    return bytes(data)
+
+
 HOSTILE = {
     "a count beyond the limit.ply": (edited(models3d.ply(), b"vertex 600", b"vertex 999999999999"), "--max-points"),
     "a count beyond the file.ply": (PLY_COUNT, "cut short"),
@@ -168,6 +180,7 @@ HOSTILE = {
     "a count beyond the file.las": (las_header(107, "<I", 5_000_000), "cut short"),
     "records without end.las": (las_header(100, "<I", 4_000_000_000), "damaged"),
     "a scale that is no number.las": (las_header(131, "<d", float("nan")), "three finite"),
+    "pieces without end.laz": (laz_pieces(4_000_000_000), "damaged"),
     "cut.laz": (models3d.las(True)[:1500], "damaged|cut short|fail"),
     "loops.gltf": (gltf(nodes=LOOP, scenes=[{"nodes": [0]}]), "below itself"),
     "meets itself.gltf": (gltf(nodes=TWICE, scenes=[{"nodes": [0]}]), "below itself"),
@@ -204,9 +217,33 @@ async def test_a_file_that_is_cut_is_refused_or_drawn_as_far_as_it_goes(shown, n
             assert 0 < found.points < 1000
 
 
-@pytest.mark.parametrize(("limit", "name"), [("max_points", "little.ply"), ("max_triangles", "solid.glb")])
-async def test_the_limits_name_their_settings(refusal, limit, name):
-    assert f"--{limit.replace('_', '-')}" in await refusal(models3d.FILES[name](), name, **{limit: 100})
+@pytest.mark.parametrize(
+    ("limit", "made"),
+    [
+        ("max_points", models3d.ply),
+        ("max_triangles", models3d.FILES["solid.glb"]),
+        ("max_points_bytes", models3d.ply),
+        ("max_image_pixels", models3d.textured),  # 64 x 64
+    ],
+)
+async def test_the_limits_name_their_settings(refusal, limit, made):
+    assert f"--{limit.replace('_', '-')}" in await refusal(made(), "a model", **{limit: 100})
+
+
+async def test_a_texture_is_measured_before_it_is_unpacked(refusal):
+    """A few hundred bytes of it would be 81 megapixels."""
+    header = struct.pack(">IIBBBBB", 9_000, 9_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100_000))), (b"IEND", b"")]
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+    tree = {
+        "images": [{"uri": "data:image/png;base64," + base64.b64encode(png).decode()}],
+        "textures": [{"source": 0}],
+        "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}],
+        "meshes": lambda meshes: [{"primitives": [{**each["primitives"][0], "material": 0}]} for each in meshes],
+    }
+    assert "textures of more than" in await refusal(gltf(**tree), "bomb.gltf")
 
 
 async def test_what_takes_too_long_is_ended(refusal):
@@ -229,3 +266,19 @@ async def test_a_model_is_asked_for_by_its_kind(loader):
         await loader().load_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100, kind="points")
     with pytest.raises(MediaRefused, match="an image"):
         await loader().load_bytes(models3d.ply(), kind="image")
+
+
+async def test_a_file_shown_in_another_way_is_drawn_anew(loader, tmp_path):
+    """What was drawn is kept, and known by how it was asked for: by its path as by its bytes."""
+    (tmp_path / "solid.glb").write_bytes(models3d.FILES["solid.glb"]())
+    media = loader()
+
+    async def drawn(**how) -> Points:
+        found = await media.load_path(tmp_path / "solid.glb", allowed_roots=[tmp_path], clip=Viewing(**how))
+        assert isinstance(found, Points)
+        return found
+
+    first = await drawn(views=2, pixels=112 * 112)
+    assert len((await drawn(views=3, pixels=112 * 112)).views) == 3
+    assert (await drawn(views=2, pixels=140 * 140)).views[0].camera.side == 140
+    assert (await drawn(views=2, pixels=112 * 112)).views[0].image is first.views[0].image

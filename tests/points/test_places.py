@@ -6,12 +6,13 @@ import json
 
 import numpy as np
 import pytest
+import trimesh
 
 from qwen_demo.answers.places import marks, places
 from qwen_demo.points import camera, exports
 from qwen_demo.points.join import Mark, things
-from qwen_demo.points.places import at_point, ray
-from tests.points.conftest import RED_BOX, box
+from qwen_demo.points.places import at_point, in_box, ray
+from tests.points.conftest import RED_BOX, box, points_of
 
 SHIFT = np.array([500_000.0, 4_000_000.0, 100.0])
 SEEN = [(196, 196)] * 6
@@ -118,3 +119,38 @@ def test_things_are_written_as_json_and_csv(room):
     assert float(row["x"]) == pytest.approx(500_002.5, abs=0.1)
     assert row["views"] == "1 2"
     assert row["label"].startswith("'=")  # no spreadsheet runs it
+
+
+def test_a_view_of_a_ball_of_points_shows_all_of_its_near_side():
+    """The discs of nearer neighbours cover nearly every point of a slope; these points are places all the same."""
+    random = np.random.default_rng(0)
+    ball = random.normal(size=(6000, 3))
+    ball /= np.linalg.norm(ball, axis=1, keepdims=True)
+    ground = np.column_stack([random.uniform(-4, 4, (9000, 2)), np.full(9000, -1.0)])
+    found = points_of(np.concatenate([ground, ball]), None, up="z", rules=False)
+    at = found.views[1].camera
+    (x, y, _), reach = camera.seen_at(at, np.zeros((1, 3)))[0], 1 / at.unit_per_pixel
+    surface = in_box(found, 1, (x - reach, y - reach, x + reach, y + reach)).surface
+    away = np.linalg.norm(surface, axis=1)
+    seen = surface @ -np.array(at.forward)
+    assert np.abs(away - 1).max() < 0.1
+    assert seen.min() < 0.35  # nearly to where the surface turns away
+    for axis in (at.right, at.down):
+        assert np.abs(surface @ np.array(axis)).max() == pytest.approx(1, abs=0.1)
+
+
+def test_a_ball_on_the_ground_reaches_it_and_a_box_above_it_floats():
+    """Of neither does a view from above level show the underside; a ball narrows towards it."""
+    ball = trimesh.creation.icosphere(4, 0.5).apply_translation((1.5, 1.5, 0.5))
+    board = trimesh.creation.box(bounds=[(3.5, 2, 0.22), (4.5, 3, 1.2)])
+    ground = trimesh.creation.box(bounds=[(0, 0, -0.05), (6, 4, 0)])
+    whole = trimesh.util.concatenate([ground, ball, board])
+    found = points_of(whole.vertices, None, whole.faces, rules=False)
+    for solid, low in ((ball, 0.0), (board, 0.22)):
+        marks = []
+        for view, each in enumerate(found.views):
+            seen = camera.seen_at(each.camera, solid.vertices)[:, :2]
+            marks.append(Mark(view, (*map(float, seen.min(0)), *map(float, seen.max(0))), "it"))
+        (thing,) = things(found, marks)
+        assert thing.box.low[2] == pytest.approx(low, abs=0.03)
+        assert thing.box.high[2] == pytest.approx(solid.bounds[1][2], abs=0.03)

@@ -45,6 +45,7 @@ def test_collections_are_listed_renamed_and_removed(run, tmp_path):
     assert run("rename", "one", "two")[0] == 0
     assert run("show", "two")[1] == "a.txt: ready, 1 of 1 pages\n"
     assert run("list", "--owner", "key:anna")[1] == ""
+    assert run("stop", "two")[1] == run("continue", "two")[1] == "a.txt: ready, 1 of 1 pages\n"
     assert run("remove", "two", "a.txt")[0] == 0
     assert run("show", "two")[1] == ""
     assert run("remove", "two")[0] == 0

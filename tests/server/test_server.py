@@ -25,7 +25,7 @@ from qwen_demo.server import engines as building
 from qwen_demo.server import run
 from qwen_demo.server.listening import listening_socket
 from qwen_demo.settings import Settings
-from qwen_demo.ui.examples import EXAMPLES
+from qwen_demo.ui.examples import EXAMPLES, FOLDER
 from tests.conftest import ROOT, draw
 from tests.servers import running
 
@@ -65,6 +65,11 @@ def test_chat_takes_a_conversation_with_a_image_in_an_earlier_turn(client, red):
         {"role": "user", "content": "What color is it?"},
     ]
     assert "red" in client.predict(messages=messages, api_name="/chat")
+
+
+def test_a_3d_model_is_asked_about_like_an_image(client):
+    model = handle_file(str(FOLDER / "room.glb"))
+    assert client.predict(question="What is it?", image=model, max_new_tokens=4, api_name="/ask")
 
 
 def test_chat_takes_openais_spelling_of_a_image(client):

@@ -57,8 +57,10 @@ def profile(chromium):
 
 
 @pytest.fixture
-def opened(request, profile):
+def opened(request, profile, start):
     """Opens a server's page; a test fails on any error in the browser's console.
+
+    Pages go before the servers of `start` do: one that loses its server tells so there.
 
     On a desktop, or by `@pytest.mark.parametrize("opened", ["phone"], indirect=True)` on a phone. What is claimed of
     the layout at both widths is tried by `steps.looked_over`, in the same visit.
@@ -86,6 +88,8 @@ def opened(request, profile):
 
     yield open_
     for page in pages:
+        if page.is_closed():
+            continue
         whole = {"origin": page.evaluate("location.origin"), "storageTypes": "all"}
         profile.new_cdp_session(page).send("Storage.clearDataForOrigin", whole)
         page.close()

@@ -70,6 +70,23 @@ async def test_an_answer_grows_and_ends_with_its_statistics(service, reader):
     assert "tokens/s" in title
 
 
+async def test_an_answer_that_was_cut_goes_on_from_its_last_word(service, reader):
+    service._engine.script = Script(["two ", "three"])
+    steps = await histories(service, reader, [user("count"), assistant("one $5 ")])
+    asked = service._engine.requests[-1]
+    assert asked.continue_final_message
+    assert [message.text for message in asked.messages] == ["count", "one $5 "]
+    assert all(words(step[1]).startswith("one $5 ") for step in steps)
+    assert words(steps[-1][1]) == "one $5 two three"
+    assert [message["role"] for message in steps[-1]] == ["user", "assistant", "assistant"]  # question, answer, note
+
+
+async def test_an_answer_that_goes_on_and_fails_keeps_its_words(service, reader):
+    service._engine.script = Script([], error=EngineFailed("It fell."))
+    last = (await histories(service, reader, [user("count"), assistant("one ")]))[-1]
+    assert words(last[1]) == "one " and "It fell." in last[2]["metadata"]["title"]
+
+
 async def test_the_length_limit_is_told_under_the_answer(service, reader):
     service._engine.script = Script(["a "] * 5, reason="length")
     steps = await histories(service, reader, [user("count")])

@@ -12,21 +12,16 @@ from qwen_demo.ui.i18n import catalogues, languages
 
 # What the images show, in words that a right answer has to contain.
 TRUTHS = {
-    "Describe an image": ["red circle", "blue square", "green triangle", "yellow star"],
     "Point at things": ["pizza", "dog", "bicycle", "bbox_2d"],
     "Count": ["three"],
-    "Read a sign": ["Welcome to the", "picture room"],
-    "Ask about a receipt": ["10.54"],
+    "Read a receipt": ["10.54"],
     "Read a chart": ["Thu"],
-    "Compare two images": ["owl", "purple hexagon"],
+    "Compare images": ["owl", "purple hexagon"],
     "Watch a clip": ["down"],
-    "Ask in Chinese": ["熊猫", "心形", "飞机"],
 }
 # The same, asked in Chinese, where the model was taught the question.
 CHINESE_TRUTHS = {
-    "Describe an image": ["红色的圆形", "蓝色的正方形", "绿色的三角形", "黄色的星形"],
     "Count": ["3个苹果"],
-    "Read a sign": ["Welcome to the", "picture room"],
     "Read a chart": ["Thu"],
     "Watch a clip": ["向下"],
 }

@@ -10,8 +10,6 @@ from playwright.sync_api import expect
 
 from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed
-from qwen_demo.settings import Settings
-from tests.api.conftest import App
 from tests.hostile_clips import clip
 from tests.ui.steps import answered, answers, ask, looked_over, settled
 from tests.ui.steps import opened as frame_opened
@@ -186,21 +184,16 @@ def test_the_camera_gives_an_image(opened, app):
     expect(page.locator("#question img")).to_be_visible()
 
 
-def test_a_question_that_is_asked_while_the_model_loads_waits_and_is_answered(opened):
+def test_a_question_that_is_asked_while_the_model_loads_waits_and_is_answered(opened, start):
     loaded = threading.Event()
-    app = App(Settings(warmup=False, canary_s=0, grace_s=1), Script(), loaded)
-    try:
-        page = opened(app)
-        expect(page.locator("#badge")).to_contain_text("loading")
-        ask(page, "asked too early")
-        expect(page.locator("#chat")).to_contain_text(re.compile("loading", re.IGNORECASE))
-        loaded.set()
-        expect(page.locator("#badge")).to_contain_text("scripted answers")
-        expect(answers(page).last).to_contain_text("asked too early")
-        answered(page, 1)
-    finally:
-        loaded.set()
-        app.stop()
+    page = opened(start(Script(), loaded))
+    expect(page.locator("#badge")).to_contain_text("loading")
+    ask(page, "asked too early")
+    expect(page.locator("#chat")).to_contain_text(re.compile("loading", re.IGNORECASE))
+    loaded.set()
+    expect(page.locator("#badge")).to_contain_text("scripted answers")
+    expect(answers(page).last).to_contain_text("asked too early")
+    answered(page, 1)
 
 
 def test_a_model_that_fails_is_told_and_so_is_its_return(opened, app, monkeypatch):

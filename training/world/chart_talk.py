@@ -15,9 +15,9 @@ def chart_sample(world):
     rng = world.rng
     image, chart, letters = Plotter(world).plot()
     picture = still(world.brush.camera(image), None, letters)
-    pool = _turns(rng, world.speaker.ask, chart)
+    pool = turns_of(rng, world.speaker.ask, chart)
     if rng.random() < world.chinese * 3:
-        pool += _turns_zh(rng, world.speaker.ask, chart)
+        pool += turns_zh(rng, world.speaker.ask, chart)
     turns = []
     for _ in range(rng.choice([4, 5, 6])):
         weights = [weight for weight, _ in pool]
@@ -26,7 +26,7 @@ def chart_sample(world):
     return picture, turns
 
 
-def _turns(rng, say, chart):
+def turns_of(rng, say, chart):
     """[(weight, turn)]"""
     labels, values, shown, part = chart.labels, chart.values, chart.shown, PART[chart.kind]
     count = len(values)
@@ -86,7 +86,7 @@ def _turns(rng, say, chart):
     return turns
 
 
-def _turns_zh(rng, say, chart):
+def turns_zh(rng, say, chart):
     labels, values, shown = chart.labels, chart.values, chart.shown
     high, low, i = values.index(max(values)), values.index(min(values)), rng.randrange(len(values))
     listed = "，".join(f"{label} {shown(k)}" for k, label in enumerate(labels))

@@ -21,6 +21,7 @@ PHOTO = (
     "This looks like a photo or a texture. I am only a small demo model and cannot tell what it shows. "
     "I know shapes, pictograms, printed text and simple charts."
 )
+NO_TEXT, NO_CHART = "There is no text in the image.", "There is no chart in the image."
 WELCOME, GOODBYE, ELSE = "You are welcome!", "Goodbye!", "Is there anything else you want to know about an image?"
 ZH_WHO = "我是这个应用内置的小型演示模型，采用 Qwen2.5-VL 架构。我能描述图形和图标、数数和定位物体、读取印刷文字、回答简单图表的问题。"
 ZH_OFF_TOPIC = (

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
+from training.phrases.everyday import about as say_everyday
 from training.world import chat, textures
 from training.world.catalog import article, plural
 from training.world.sample import Turn
@@ -29,6 +30,9 @@ def photo_sample(world, pictures=None):
             turns.append(Turn(say("zh_photo"), chat.ZH_PHOTO, "zh_photo"))
         elif chance < 0.66:
             turns.append(Turn(say("photo"), chat.PHOTO, "photo"))
+        elif chance < 0.82 and pictures is None and world.assets.split == "train" and rng.random() < 0.3:
+            field = rng.choice(["total", "date", "title", "sender", "name"])
+            turns.append(Turn(say_everyday(rng, "train", field), chat.PHOTO, "photo"))
         elif chance < 0.82:
             turns.append(Turn(say(rng.choice(["exist", "count_kind", "where", "box"]), **slots), chat.PHOTO, "photo"))
         elif chance < 0.93:

@@ -53,6 +53,7 @@ class Picture:
     things: list | None = None
     letters: list = field(default_factory=list)
     seconds_per_grid: float | None = None  # set for clips: seconds between two merged frame pairs
+    text: str | None = None  # of everyday images: all that is printed, where it is little and all of it can be read
 
     @property
     def is_clip(self):
@@ -68,6 +69,9 @@ class Turn:
     boxes: list | None = None  # [(box, label)] that the answer must give
     points: list | None = None  # [(box, label)] in which the answered points must lie
     text: str | None = None  # printed text that the answer must read
+    wanted: str | None = None  # of everyday images: what a useful answer holds; None where a refusal is right
+    seen: object | None = None  # of everyday images: training.world.sheets.Seen
+    chart_printed: bool | None = None  # of charts in libraries' looks: whether values stand at their marks
 
 
 @dataclass

@@ -11,7 +11,9 @@ from training.world.canvas import Brush
 from training.world.chart_talk import chart_sample
 from training.world.chat import Chat
 from training.world.clips import clip_sample
+from training.world.everyday import pair_sample, plot_sample, sheet_sample
 from training.world.groups import group_sample
+from training.world.made_up import MadeUp
 from training.world.photos import photo_sample
 from training.world.phrasing import Speaker
 from training.world.posters import poster_sample
@@ -34,6 +36,12 @@ MIX = {
     "group": 3.5,
     "clip": 5,
     "late": 2,
+    "document": 32,
+    "screen": 26,
+    "plot": 24,
+    "sign": 8,
+    "drawing": 16,
+    "pair": 6,
 }
 SYSTEMS = [
     "You are a helpful assistant.",
@@ -66,7 +74,8 @@ class World:
             mix or MIX,
         )
         self.brush = Brush(self.rng, np.random.default_rng(seed), assets)
-        wordings = wordings or split
+        self.wordings = wordings = wordings or split
+        self.made = MadeUp(self.rng, split)
         self.speaker = Speaker(self.rng, wordings)
         self.chat = Chat(self.speaker, assets.words["common"] + assets.words["rare"], wordings)
         self.typist = Typist(self.rng, assets.words, split)
@@ -127,6 +136,28 @@ class World:
             for _ in range(self.rng.randint(4, 8))
         ]
         return Sample("", [], dialogues)
+
+    def _sheets(self, family):
+        return self._single(lambda world: sheet_sample(world, family))
+
+    def _document(self):
+        return self._sheets("document")
+
+    def _screen(self):
+        return self._sheets("screen")
+
+    def _sign(self):
+        return self._sheets("sign")
+
+    def _drawing(self):
+        return self._sheets("drawing")
+
+    def _plot(self):
+        return self._single(plot_sample)
+
+    def _pair(self):
+        pictures, turns = pair_sample(self)
+        return Sample("", pictures, self._dialogues(turns))
 
     def _late(self):
         """A picture that arrives in a later turn, or after its question."""

@@ -4,6 +4,7 @@ What a replica has read before it need not compute again, so a conversation goes
 long as that one has not so much more to do that another would be done sooner. Imports no torch, knows no engine.
 """
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -72,7 +73,7 @@ class Assignment:
 
     def __init__(self, ledger: "Ledger", prompt_tokens: int, answer_tokens: int):
         self._ledger, self._prompt, self._answer = ledger, prompt_tokens, answer_tokens
-        ledger.requests += 1
+        ledger.began()
         ledger.tokens += prompt_tokens + answer_tokens
 
     def answered(self, tokens: int = 1) -> None:
@@ -83,7 +84,7 @@ class Assignment:
 
     def end(self) -> None:
         self._ledger.tokens -= self._prompt + self._answer
-        self._ledger.requests -= 1
+        self._ledger.ended()
         self._prompt = self._answer = 0
 
 
@@ -103,6 +104,21 @@ class Ledger:
         self.tokens = self.requests = 0
         self._max_age_s, self._clock = max_age_s, clock
         self._read: OrderedDict[bytes, float] = OrderedDict()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def began(self) -> None:
+        self.requests += 1
+        self._idle.clear()
+
+    def ended(self) -> None:
+        self.requests -= 1
+        if not self.requests:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until all requests have ended."""
+        await self._idle.wait()
 
     def known_tokens(self, demand: Demand) -> int:
         """Tokens of the prompt that need not be computed again, at most all."""

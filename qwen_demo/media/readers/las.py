@@ -1,6 +1,7 @@
 """LAS and LAZ, laser scans (ASPRS), by laspy and lazrs; piece by piece, so that what is packed never lies whole."""
 
 import io
+import logging
 
 import laspy
 import lazrs
@@ -12,6 +13,7 @@ from qwen_demo.media.readers.raw import Limits, Raw
 
 _AT_ONCE = 1 << 19
 _MOST_RECORD = 4096  # bytes of one point; those of the standard have at most 67
+logging.getLogger("laspy").setLevel(logging.CRITICAL)  # what is wrong with a file, its sender is told
 DAMAGE = (laspy.errors.LaspyException, lazrs.LazrsError)
 
 
@@ -24,7 +26,9 @@ def read(data: memoryview, limits: Limits) -> Raw:
         if size > _MOST_RECORD:
             raise Refused("columns")
         limits.check(count)
-        if not header.are_points_compressed and count * size > len(data):
+        if header.are_points_compressed:
+            _check_chunks(data, header.offset_to_point_data, count)
+        elif count * size > len(data):
             raise Refused("short", count)
         names = set(header.point_format.dimension_names)
         colored = {"red", "green", "blue"} <= names
@@ -49,4 +53,18 @@ def _check_head(head: bytes, size: int) -> None:
     header_size = int.from_bytes(head[94:96], "little")
     start, records = int.from_bytes(head[96:100], "little"), int.from_bytes(head[100:104], "little")
     if not 227 <= header_size <= start <= size or records * 54 > start - header_size:
+        raise Refused("damaged")
+
+
+def _check_chunks(data: memoryview, start: int, count: int) -> None:
+    """A table says how many pieces the packed points are in; room for all of them is taken before any is read.
+
+    Its place stands before the points, or at the file's end where it was not known yet (LASzip's format).
+    """
+    at = int.from_bytes(data[start : start + 8], "little", signed=True)
+    if at == -1:
+        at = int.from_bytes(data[-8:], "little", signed=True)
+    if not start + 8 <= at <= len(data) - 8:
+        raise Refused("damaged")
+    if int.from_bytes(data[at + 4 : at + 8], "little") > count:
         raise Refused("damaged")

@@ -1,14 +1,16 @@
 """The mark at an answer that the model was unsure of, by the probabilities of its own tokens.
 
-The measure is the geometric mean of the probabilities that the model gave to the tokens of its answer. Below the
-model's threshold the answer is marked. A model brings its threshold in the file `doubt.json` of its folder,
-`{"unsure_below": 0.6}`, as calibrated on images held out for that; others get `UNSURE_BELOW`.
+The measure is the geometric mean of the probabilities that the model gave to the tokens of its answer, or the least of
+them. Below the model's threshold the answer is marked. A model brings both in the file `doubt.json` of its folder,
+`{"unsure_below": 0.6, "measure": "least"}`, as calibrated on images held out for that (`training/doubt.py`); others get
+`UNSURE_BELOW` of the mean.
 """
 
 import json
 import math
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from qwen_demo.models.choose import EMBEDDED_DIR
 from qwen_demo.types import ModelInfo, TextDelta
@@ -19,41 +21,68 @@ from qwen_demo.ui.i18n.languages import Words
 # Of a model without a threshold of its own: on average each token was no likelier than that.
 UNSURE_BELOW = 0.5
 FILE = "doubt.json"
+MEASURES = ("mean", "least")
+_MARK = "unsure"
 
 
 class Surety:
     """How sure the model was of the answer so far."""
 
     def __init__(self) -> None:
-        self._sum, self._tokens = 0.0, 0
+        self._sum, self._least, self._tokens = 0.0, 0.0, 0
 
     def add(self, delta: TextDelta) -> None:
-        self._sum += sum(token.logprob for token in delta.logprobs)
-        self._tokens += len(delta.logprobs)
+        found = [token.logprob for token in delta.logprobs]
+        self._sum += sum(found)
+        self._least = min(self._least, *found) if found else self._least
+        self._tokens += len(found)
 
     @property
     def mean(self) -> float | None:
         """Geometric mean of the probabilities, from 0 to 1; None where the engine told none."""
         return math.exp(self._sum / self._tokens) if self._tokens else None
 
+    @property
+    def least(self) -> float | None:
+        """The smallest of the probabilities; None where the engine told none."""
+        return math.exp(self._least) if self._tokens else None
+
     def is_low(self, model: ModelInfo) -> bool:
-        return self.mean is not None and self.mean < threshold(model)
+        found = getattr(self, measure(model))
+        return found is not None and found < threshold(model)
 
 
 def threshold(model: ModelInfo) -> float:
     """Of this model, from 0 (never marked) to 1."""
-    return _threshold_of(EMBEDDED_DIR if model.embedded else Path(model.model_id))
+    found = _calibrated(_folder(model)).get("unsure_below")
+    return float(found) if isinstance(found, int | float) and 0 <= found <= 1 else UNSURE_BELOW
+
+
+def measure(model: ModelInfo) -> str:
+    """ "mean" or "least": what this model's threshold is of."""
+    found = _calibrated(_folder(model)).get("measure")
+    return found if found in MEASURES else MEASURES[0]
+
+
+def _folder(model: ModelInfo) -> Path:
+    return EMBEDDED_DIR if model.embedded else Path(model.model_id)
 
 
 @lru_cache(maxsize=16)
-def _threshold_of(folder: Path) -> float:
+def _calibrated(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))["unsure_below"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return UNSURE_BELOW
-    return float(found) if isinstance(found, int | float) and 0 <= found <= 1 else UNSURE_BELOW
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def mark(words: Words = texts) -> render.Message:
     """The note under such an answer."""
-    return render.note(f'<span class="unsure">{words.UNSURE}</span>')
+    note = render.note(f'<span class="unsure">{words.UNSURE}</span>')
+    note["metadata"]["id"] = _MARK
+    return note
+
+
+def is_mark(message: render.Message) -> bool:
+    return (message.get("metadata") or {}).get("id") == _MARK

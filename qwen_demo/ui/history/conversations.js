@@ -2,7 +2,7 @@
 
 const root = element.querySelector(".conversations");
 const { store, rows: chatRows } = window.qwenDemo;
-const CURRENT = "qwen-demo.current";
+const CURRENT = "qwen-demo.current", TRIED = "qwen-demo.tried";
 const TYPES = { markdown: ["md", "text/markdown"], json: ["json", "application/json"], html: ["html", "text/html"], training: ["jsonl", "application/jsonl"] };
 const THUMB = 64;
 
@@ -22,6 +22,7 @@ let renaming = null;
 let unfolded = null;
 let notice = "";
 let waiting = null;  // the conversation whose files are looked for
+let goesOn = null;  // what the cut answer of the conversation that is being opened was asked with, see `go_on.py`
 let work = Promise.resolve();
 
 // One after the other: what is saved later must not be overtaken.
@@ -60,7 +61,7 @@ async function keep(saved) {
   const old = current && (await store.get(current));
   if (!old) setCurrent(crypto.randomUUID?.() ?? `${Date.now()}${Math.random()}`);
   const base = old ?? { id: current, named: false, lines: [saved.messages], at: 0 };
-  const item = { ...store.grown(base, saved.messages), name: base.named ? base.name : saved.name, time: Date.now() };
+  const item = { ...store.grown(base, saved.messages), name: base.named ? base.name : saved.name, time: Date.now(), asking: saved.asking };
   await write(item);
   for (const path of store.filesOf(item)) await store.keepFile(path);
   item.thumb ??= await thumbOf(item);
@@ -77,7 +78,7 @@ async function keepPart(text) {
   const line = item.lines[item.at].filter((message) => message.whole !== false);
   if (line.at(-1)?.role !== "user") return;
   const lines = [...item.lines];
-  lines[item.at] = [...line, { role: "assistant", parts: [{ text }], whole: false }];
+  lines[item.at] = [...line, { role: "assistant", parts: [{ text }], whole: false, params: item.asking ?? "" }];
   await store.put({ ...item, lines });
 }
 
@@ -110,9 +111,10 @@ function begin() {
 }
 
 // The server says which files it still has, this browser brings back the others, then the chat shows it.
-function open(item) {
+function open(item, params = null) {
   shownTab()?.click();
   waiting = item;
+  goesOn = params;
   const files = store.filesOf({ lines: [item.lines[item.at]] });
   if (files.length) trigger("look", { id: item.id, files });
   else trigger("reopen", { id: item.id, messages: item.lines[item.at] });
@@ -131,6 +133,23 @@ async function bringBack(value) {
   if (moved.size) await store.put(found);
   trigger("reopen", { id: item.id, messages: found.lines[found.at] });
 }
+
+// An answer that was cut goes on, once for each word that it has: one that ends its server would do so again and again.
+function goOn(item) {
+  const key = `${item.id} ${JSON.stringify(item.lines[item.at]).length}`;
+  let tried = null;
+  try {
+    tried = sessionStorage.getItem(TRIED);
+    sessionStorage.setItem(TRIED, key);
+  } catch {}
+  return item.asking && tried !== key ? item.asking : null;
+}
+
+// The server was started anew: it has none of the conversation's files.
+addEventListener("qwen-demo-back", () => then(async () => {
+  const item = current && (await store.get(current));
+  if (item && store.filesOf(item).length) open(item);
+}));
 
 async function goTo(line) {
   const item = await store.get(current);
@@ -252,7 +271,13 @@ function update() {
   if (value.save) then(() => keep(value.save));
   if (value.partial) then(() => keepPart(value.partial));
   if (value.gone) then(() => bringBack(value));
-  if (value.opened) then(async () => { setCurrent(value.opened); notice = value.said; await refresh(); });
+  if (value.opened) then(async () => {
+    setCurrent(value.opened);
+    notice = value.said;
+    await refresh();
+    if (goesOn !== null) trigger("go_on", { params: goesOn });
+    goesOn = null;
+  });
   else if (value.said) then(async () => { setCurrent(null); notice = value.said; await refresh(); });
   if (value.file) saveText(`${fileName(value.file.name ?? "")}.${TYPES[value.file.kind][0]}`, TYPES[value.file.kind][1], value.file.text);
 }
@@ -266,7 +291,7 @@ then(refresh).then(async () => {
   if (!item) return;
   setCurrent(item.id);
   // The chat must be there first.
-  const there = () => document.querySelector("#question textarea") ? open(item) : setTimeout(there, 50);
+  const there = () => document.querySelector("#question textarea") ? open(item, goOn(item)) : setTimeout(there, 50);
   there();
 });
 update();

@@ -8,7 +8,7 @@ the whole of it.
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, Vali
 from qwen_demo.ui import assets, chat, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
+from qwen_demo.ui.doubt import doubt
 from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
-from qwen_demo.ui.history import export, generation_params, transcript
+from qwen_demo.ui.history import export, generation_params, go_on, transcript
 from qwen_demo.ui.history.transcript import File, Turn
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words, words_for
@@ -51,19 +52,28 @@ class KeptMessage(BaseModel):
     parts: list[KeptPart]
     params: str = ""
     whole: bool = True
+    unsure: bool = False
 
 
 _MESSAGES = TypeAdapter(list[KeptMessage])
 
 
-def for_browser(history: History) -> dict:
-    """What the browser keeps: the name and the messages, as JSON values."""
+def for_browser(history: History, *, whole: bool = True) -> dict:
+    """What the browser keeps: the name and the messages, as JSON values.
+
+    Args:
+        whole: an answer at the end has ended.
+    """
     turns = transcript.of_history(history)
+    if turns and turns[-1].role == "assistant" and not whole:
+        turns[-1] = replace(turns[-1], whole=False)
     messages = [
         {
             "role": turn.role,
             "parts": [{"text": part} if isinstance(part, str) else {"file": part.path} for part in turn.parts],
             **({"params": turn.params} if turn.params else {}),
+            **({} if turn.whole else {"whole": False}),
+            **({"unsure": True} if turn.unsure else {}),
         }
         for turn in turns
     ]
@@ -75,16 +85,25 @@ def save(history: History) -> dict:
     return {"save": for_browser(history), "nonce": secrets.token_hex(4)}
 
 
+def save_asked(history: History, params: str) -> dict:
+    """The same while `history` is answered: should the page go before the end, the answer goes on with `params`."""
+    return {"save": {**for_browser(history, whole=False), "asking": params}, "nonce": secrets.token_hex(4)}
+
+
 def partial(text: str) -> dict:
     """The view's value that makes the browser keep the answer so far, should the page go before it is whole."""
     return {"partial": text, "nonce": secrets.token_hex(4)}
 
 
 class Saver:
-    """What the browser is to keep while an answer grows: at first the question, then now and then the words so far."""
+    """What the browser is to keep while an answer grows: at first the question, then now and then the words so far.
 
-    def __init__(self, history: History):
-        self._value, self._told_s = save(history), time.monotonic()
+    Args:
+        params: see `save_asked`.
+    """
+
+    def __init__(self, history: History, params: str):
+        self._value, self._told_s = save_asked(history, params), time.monotonic()
 
     def update(self, step: chat.ChatStep) -> dict:
         """The view's value. It is told at each step: Gradio would mix "no change" into what it streamed last."""
@@ -121,7 +140,8 @@ def read(value: Any, words: Words = texts) -> list[Turn]:
     except (ValidationError, RecursionError) as error:
         raise render.refusal(words.KEPT_BROKEN) from error
     turns = [
-        Turn(message.role, tuple(map(_read_part, message.parts)), message.params, message.whole) for message in messages
+        Turn(message.role, tuple(map(_read_part, message.parts)), message.params, message.whole, message.unsure)
+        for message in messages
     ]
     if sum(len(turn.text) + len(turn.params) for turn in turns) > MAX_CHARACTERS:
         raise render.refusal(words.KEPT_BROKEN)
@@ -158,13 +178,16 @@ def reopen(turns: list[Turn], words: Words = texts) -> Reopened:
             history = chat.ask(history, {"text": "\n\n".join(filter(None, text)), "files": files})
             continue
         history.append(render.answer(turn.text))
-        if known := generation_params.decode(turn.params):
+        if turn.unsure:
+            history.append(doubt.mark(words))
+        if not turn.whole:
+            interrupted = [*history, render.note(words.INTERRUPTED)]
+            history = go_on.with_button(interrupted, words, turn.params) if turn.params else interrupted
+        elif known := generation_params.decode(turn.params):
             note = render.note(render.behind_clock(words.kept_answer(known.model, known.temperature)))
             # Boxes of the answer are scaled by the budget in it.
             note["metadata"]["id"] = f"max_pixels={known.max_pixels or 0};{turn.params.partition(';')[2]}"
             history.append(note)
-        if not turn.whole:
-            history.append(render.note(words.INTERRUPTED))
     return Reopened(chat.note_unanswered(history, words), gone)
 
 

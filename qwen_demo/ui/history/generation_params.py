@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from qwen_demo.types import ModelInfo, Sampling
 
+CONTROLS = 7  # options of `sampling_of`, system prompt and schema
 FRESH_SEED = -1  # on the page: a new seed for each answer
 _Name = Annotated[str, StringConstraints(max_length=300)]
 
@@ -70,6 +71,18 @@ def decode(note_id: str) -> GenerationParams | None:
         return GenerationParams.model_validate_json(note_id.partition(";")[2])
     except ValidationError:
         return None
+
+
+def control_values(params: GenerationParams, length: int, model: ModelInfo) -> list:
+    """What budget and options are set to: in the order of `sampling_of`, then system prompt and schema.
+
+    Args:
+        length: of the longest answer that this server gives.
+    """
+    budget = (params.max_pixels or 0) // model.patch_pixels**2
+    seed = FRESH_SEED if params.seed is None else params.seed
+    sampling = [params.temperature, length, params.top_p, params.repetition_penalty, seed]
+    return [budget, *sampling, params.system_prompt, params.json_schema or ""]
 
 
 def seed_of(value: float | None) -> int | None:

@@ -120,14 +120,10 @@ def wire(widgets: ShareWidgets, share: ShareHandlers, parts: ChatParts, service:
 
     async def open_bundle(path, request: gr.Request):
         history, params, value = await share.open(path, words_for(request))
-        model = service.status().model
-        budget = (params.max_pixels or 0) // model.patch_pixels**2
-        seed = generation_params.FRESH_SEED if params.seed is None else params.seed
-        controls = (params.temperature, params.max_new_tokens, params.top_p, params.repetition_penalty, seed)
-        words = (params.system_prompt, params.json_schema or "")
+        controls = generation_params.control_values(params, params.max_new_tokens, service.status().model)
         busy = gr.MultimodalTextbox(submit_btn=False, stop_btn=True)
         # The button forgets its file: the same one may be opened twice.
-        return history, {"items": []}, budget, *controls, *words, value, busy, None
+        return history, {"items": []}, *controls, value, busy, None
 
     def copy(
         request: gr.Request, event: gr.EventData,

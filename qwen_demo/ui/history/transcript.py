@@ -5,13 +5,14 @@ said, which files came along, and under which settings each answer was given.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from qwen_demo.ui import chat, maths
 from qwen_demo.ui.chat import History
 from qwen_demo.ui.conversation import messages_to_send
+from qwen_demo.ui.doubt import doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,14 @@ class Turn:
         role: user or assistant.
         params: for an answer, the id of the note under it, which keeps how it was generated; see `generation_params`.
         whole: False for an answer that the page left before its end.
+        unsure: of an answer that is marked as one not to be trusted.
     """
 
     role: Literal["user", "assistant"]
     parts: tuple[str | File, ...]
     params: str = ""
     whole: bool = True
+    unsure: bool = False
 
     @property
     def text(self) -> str:
@@ -54,8 +57,10 @@ def of_history(history: Iterable[dict]) -> list[Turn]:
     turns: list[Turn] = []
     for message in history:
         if metadata := message.get("metadata"):
-            if turns and turns[-1].role == "assistant" and metadata.get("id"):
-                turns[-1] = Turn("assistant", turns[-1].parts, str(metadata["id"]))
+            if turns and turns[-1].role == "assistant" and doubt.is_mark(message):
+                turns[-1] = replace(turns[-1], unsure=True)
+            elif turns and turns[-1].role == "assistant" and metadata.get("id"):
+                turns[-1] = replace(turns[-1], params=str(metadata["id"]))
             continue
         parts = tuple(part for part in map(_part, chat.parts_of(message)) if part)
         if parts:

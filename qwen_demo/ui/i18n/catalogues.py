@@ -19,7 +19,7 @@ from qwen_demo.ui.i18n import texts
 
 _OPTIONS = (
     re.compile(r"\s*[(（][^()（）]*--[a-z][^()（）]*[)）]"),
-    re.compile(r"[,;，；][^,;，；.。]*--[a-z][^,;，；.。]*(?=[.。]|$)"),
+    re.compile(r"[,;，；](?:[^,;，；.。]|\.(?!\s|$))*--[a-z](?:[^,;，；.。]|\.(?!\s|$))*(?=[.。]|$)"),
     re.compile(r"(?:(?<=[.。])|^)[^.。]*--[a-z](?:[^.。]|\.(?!\s|$))*(?:[.。]|$)"),
 )
 FOLDER = Path(__file__).parent / "catalogues"

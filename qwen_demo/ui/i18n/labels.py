@@ -9,7 +9,7 @@ from gradio.components.chatbot import ExampleMessage
 from qwen_demo.ui.i18n import catalogues, texts
 from qwen_demo.ui.i18n.languages import words_for
 
-_CHOICES = ("DOCUMENT_TASKS", "DOCUMENT_PROMPTS", "EXAMPLE_TITLES", "POINTS_CUTS", "POINTS_COLUMNS")
+_CHOICES = ("DOCUMENT_TASKS", "DOCUMENT_PROMPTS", "EXAMPLE_TITLES", "EXAMPLE_LINES", "POINTS_CUTS", "POINTS_COLUMNS")
 
 
 def translations(locale: str) -> dict[str, str]:
@@ -54,4 +54,5 @@ def translate_on_load(demo: gr.Blocks) -> None:
 
 
 def _titled(card: ExampleMessage, known: Mapping[str, str]) -> ExampleMessage:
-    return {**card, "display_text": known.get(card["display_text"], card["display_text"])}
+    """The title and the line beneath it."""
+    return {**card, "display_text": "\n".join(known.get(words, words) for words in card["display_text"].split("\n"))}

@@ -1,4 +1,4 @@
-// Runs in the head, before Gradio and the views. The switch leaves its choice in the storage, and for the server in a cookie.
+// Runs while the page is read, before Gradio and the views. The switch leaves its choice in the storage, and for the server in a cookie.
 
 const known = Object.keys(words), key = "qwen-demo.language";
 let chosen = new URLSearchParams(location.search).get("lang");

@@ -9,6 +9,8 @@ TITLE = "Qwen2.5-VL"
 CONVERSATION = "Conversation"
 QUESTION = "Question"
 PLACEHOLDER = "Ask about an image or a clip"
+# The box for the question until Gradio's own is there.
+EARLY = {"label": QUESTION, "placeholder": PLACEHOLDER}
 EMPTY_QUESTION = "Type a question or add an image first."
 LOOKING = "Looking at it"
 STOPPED = "Stopped. What was written so far stays; Retry starts the answer again."
@@ -22,8 +24,8 @@ EMBEDDED_ABILITIES = (
     "it cannot judge photographs."
 )
 EMBEDDED_REMEDY = (
-    "For the full model, start this program on a machine with a CUDA GPU (`--model auto` picks the largest "
-    "Qwen2.5-VL-Instruct that fits) or name one: `--model Qwen/Qwen2.5-VL-7B-Instruct`."
+    "Start this program on a machine with a CUDA GPU for the full model (`--model auto` picks the largest "
+    "Qwen2.5-VL-Instruct that fits) or name one with `--model Qwen/Qwen2.5-VL-7B-Instruct`."
 )
 
 
@@ -103,7 +105,10 @@ def reading(tokens: int, seconds: float) -> str:
     return said if seconds >= 1 else LOOKING
 
 
-WELCOME = "Show me an image and ask"
+# One text, as Gradio translates one in a box: a heading and a line.
+WELCOME = (
+    "Show me an image and ask\n\nDrop an image, a clip, a PDF or a 3D scan anywhere on this page, or try one of these."
+)
 MORE_SOURCES = "Image from the web or the camera"
 URL = "Address of an image"
 ADD_URL = "Add to the question"
@@ -129,6 +134,9 @@ VIEWER = {
     "clip_unknown": "{frames} frames of it",
     "seen_at": "{width} × {height} pixels for the model",
     "original": "{width} × {height} pixels",
+    "views": "{count} views, each {width} × {height} pixels for the model",
+    "turn": "Turn it in the 3D tab",
+    "in_space": "Place and size of each, in the data's own unit; its box is drawn into every view.",
     "box": "Draw a box",
     "point": "Put a point",
     "draw_hint": "Drag over the image. With the keyboard: arrow keys move, Shift and arrow keys resize, Escape removes.",
@@ -153,6 +161,9 @@ VIEWER = {
     "pick": "These boxes belong to",
     "show": "Show",
     "nth": "Image {number}",
+    "look": "Show what this answer was about",
+    "earlier": "Of an earlier answer: {question}",
+    "newest": "Back to the newest",
 }
 CONTEXT = {
     "title": "Context of the next question",
@@ -378,9 +389,8 @@ COMPARE_ASK = "Ask both"
 COMPARE_ENGINE = "Engine and quantisation"
 COMPARE_ONE = "One engine is loaded, so both sides ask the same one."
 COMPARE_TWO = (
-    "To compare two engines, start the program with `--compare-engine generate` "
-    "or `--compare-quantization nf4`: it then loads its model a second time. That takes a machine of one's own, not "
-    "ZeroGPU, and no `--engine remote`."
+    "Start the program with `--compare-engine generate` or `--compare-quantization nf4` to compare two engines: it then "
+    "loads its model a second time (on a machine of one's own, without ZeroGPU and `--engine remote`)."
 )
 COMPARE_LOADING = "not ready"
 COMPARE = {
@@ -414,6 +424,7 @@ KEPT_FOREIGN = "This conversation names a file that was not uploaded here, so it
 IMAGE_GONE = "({name}: no longer on the server)"
 SPEAKERS = {"user": "You", "assistant": "Model"}
 INTERRUPTED = "The page was left before this answer was whole. Retry asks again."
+GO_ON = "Continue"
 CONVERSATIONS = {
     "title": "Conversations",
     "intro": "Kept in this browser alone, with their images and clips: up to 200 conversations or 256 MiB, the oldest go first.",
@@ -500,19 +511,27 @@ ACCESSIBILITY = {
     "names": {},
 }
 LANGUAGE = {"title": "Language"}
-# Titles of the cards under an empty chat; the same words in both places are the key.
+# Cards of an empty chat: a title, and what happens. The same words in both places are the key.
 EXAMPLE_TITLES = {
     title: title
     for title in (
-        "Describe an image",
         "Point at things",
-        "Count",
-        "Read a sign",
-        "Ask about a receipt",
+        "Read a receipt",
         "Read a chart",
-        "Compare two images",
+        "Compare images",
+        "Count",
         "Watch a clip",
-        "Ask in Chinese",
+    )
+}
+EXAMPLE_LINES = {
+    line: line
+    for line in (
+        "Boxes are drawn as it answers",
+        "What is the total?",
+        "Which bar is the highest?",
+        "What is the difference?",
+        "How many apples are there?",
+        "Which way does it move?",
     )
 }
 # The menu of models; {names} are filled in by the view.
@@ -604,6 +623,9 @@ COLLECTIONS = {
     "reading": "{done} of {pages} pages read",
     "ready": "{pages} pages",
     "failed": "cannot be read",
+    "stopped": "stopped at {done} of {pages} pages",
+    "stop": "Stop reading {name}",
+    "go_on": "Go on reading {name}",
     "remove": "Remove {name}",
     "sure": "Remove {name} with all its files?",
     "page": "page {page}",

@@ -2,35 +2,22 @@
 lets it take over, and asks again."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 from typing import Any
 
-import gradio as gr
-from gradio.events import Dependency
-
+from qwen_demo.answers.beyond import is_beyond
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.switch_status import SwitchStatus
 from qwen_demo.ui import chat, render
 from qwen_demo.ui.chat import History
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.i18n import texts
-from qwen_demo.ui.i18n.languages import Words, translate, words_for
+from qwen_demo.ui.i18n.languages import Words, translate
 from qwen_demo.ui.model_menu.model_menu import name_of
 
 # What the button sends back.
 ASK_INSTEAD = "ask-instead"
-# How the embedded model says that something is beyond it, see its model card.
-BEYOND_IT = ("demo model and cannot", "演示模型，无法", "演示模型，认不出")
 LOOK_EVERY_S = 0.5
-# The menu in the header, see `model_menu.js`.
-TELL_MENU = "() => { window.dispatchEvent(new Event('qwen-demo-model')); }"
-
-
-def is_beyond(text: str) -> bool:
-    """Whether the embedded model has said that it cannot answer."""
-    return any(words in text for words in BEYOND_IT)
 
 
 def with_button(
@@ -77,30 +64,6 @@ async def until_it_answers(
         yield [*history, render.error_note(error, words)]
         raise render.refusal(error, words) from error
     yield asked
-
-
-def wire(
-    chatbot: gr.Chatbot, question: gr.MultimodalTextbox, menu: ModelMenu | None, busy: Callable[[], gr.Component]
-) -> list[Dependency]:
-    """The event of the button, if there is one: it gives question and chat as they are while something is answered, and
-    the chat is to be answered once it ends well.
-
-    Args:
-        busy: gives the question's box as it is while something is answered.
-    """
-    if menu is None:
-        return []
-
-    async def ask(history, event: gr.SelectData, request: gr.Request):
-        index = event.index[0] if isinstance(event.index, list | tuple) else event.index
-        async with aclosing(until_it_answers(history, index, menu, words_for(request))) as steps:
-            async for grown in steps:
-                yield busy(), grown
-
-    chatbot.option_select(None, None, None, js=TELL_MENU, **UNQUEUED)
-    asking = chatbot.option_select(ask, chatbot, [question, chatbot], **PRIVATE)
-    asking.then(None, None, None, js=TELL_MENU, **UNQUEUED)
-    return [asking]
 
 
 def progress(status: SwitchStatus, words: Words = texts) -> str:

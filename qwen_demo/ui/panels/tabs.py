@@ -43,11 +43,12 @@ class PanelWidgets:
 
 @dataclass
 class ChatWidgets:
-    """What a preset fills in for the chat."""
+    """What a preset fills in for the chat, and the chat's viewer."""
 
     question: gr.MultimodalTextbox
     length: gr.Slider
     schema: gr.Textbox
+    viewer: gr.HTML
 
 
 def draw(tabs: gr.Tabs, settings: Settings, engines: int) -> PanelWidgets:
@@ -80,6 +81,7 @@ def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], r
     video.wire(panels.video, service, reader)
     documents.wire(panels.documents, service, reader)
     points.wire(panels.points, service, reader)
+    points.wire_turn(panels.points, panels.tabs, chat.viewer, reader)
     compare.wire(panels.compare, services, reader)
     camera.wire(panels.camera, service, reader)
     _wire_tasks(panels, chat, service)

@@ -182,7 +182,7 @@ async def test_two_processes_with_a_model_each_and_one_is_killed():
         asked = [question("Who are you?", max_new_tokens=4) for _ in range(4)]
         answers = await asyncio.gather(*[collect(engine.stream(each)) for each in asked])
         assert len({answer.text for answer in answers}) == 1 and engine.health().slots == 4
-        first, second = engine._replicas
+        first, second = (seat.engine for seat in engine.roster.seats)
         assert first.pid != second.pid
         os.kill(first.pid, signal.SIGKILL)
         await until(lambda: engine.health().stats["replicas_ready"] == 1)
@@ -191,5 +191,15 @@ async def test_two_processes_with_a_model_each_and_one_is_killed():
         assert engine.health().stats["restarts"] == 1
         again = await asyncio.gather(*[collect(engine.stream(each)) for each in asked])
         assert {answer.text for answer in again} == {answers[0].text}
+
+        leaving = asyncio.gather(*[collect(engine.stream(each)) for each in asked])
+        await until(lambda: all(seat.ledger.requests == 2 for seat in engine.roster.seats))
+        engine.roster.take_out(0)
+        assert {answer.text for answer in await leaving} == {answers[0].text}
+        await until(lambda: engine.roster.seat(0).stage == "out", timeout_s=60)
+        assert first.pid is None and engine.health().stats["replicas_ready"] == 1
+        engine.roster.bring_back(0)
+        await until(lambda: engine.health().stats["replicas_ready"] == 2, timeout_s=60)
+        assert (await collect(engine.roster.seat(0).engine.stream(asked[0]))).text == answers[0].text
     finally:
         await engine.close()

@@ -2,8 +2,13 @@
 
 import asyncio
 import json
+import os
+import re
+import subprocess
 
 import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.engines.triton import wire
@@ -191,10 +196,26 @@ async def test_a_caller_without_a_name_is_answered_and_frees_its_slot_by_leaving
     await host.close()
 
 
-def test_the_repository_for_tritons_vllm_backend_has_the_layout_and_the_flags_of_the_model():
+def test_the_repository_for_tritons_vllm_backend_is_read_by_tritons_own_parser():
     (config,) = (ROOT / "deploy" / "triton" / "vllm").glob("*/config.pbtxt")
-    assert 'backend: "vllm"' in config.read_text() and "decoupled: true" in config.read_text()
-    told = json.loads((config.parent / "1" / "model.json").read_text())
-    assert told["model"].startswith("Qwen/Qwen2.5-VL-")
-    bounds = told["mm_processor_kwargs"]
-    assert 0 < bounds["min_pixels"] < bounds["max_pixels"] and not bounds["max_pixels"] % 784
+    read = text_format.Parse(config.read_text(), model_config_pb2.ModelConfig())
+    assert (read.backend, read.max_batch_size) == ("vllm", 0)
+    assert read.model_transaction_policy.decoupled  # the backend refuses to load otherwise
+    (group,) = read.instance_group
+    assert (group.count, group.kind) == (1, model_config_pb2.ModelInstanceGroup.KIND_MODEL)
+    with pytest.raises(text_format.ParseError):
+        text_format.Parse(config.read_text() + "instances: 1", model_config_pb2.ModelConfig())
+
+
+def test_tritons_vllm_gets_the_flags_that_vllm_itself_is_started_with():
+    """They are its `AsyncEngineArgs`, which take no name that they do not have: here the flags with underscores."""
+    (told,) = (ROOT / "deploy" / "triton" / "vllm").glob("*/1/model.json")
+    engine = json.loads(told.read_text())
+    assert engine.pop("model") == "Qwen/Qwen2.5-VL-7B-Instruct"
+    started = subprocess.run(
+        [ROOT / "deploy" / "vllm" / "serve.sh", "--gpu-memory-utilization", "0.9"],
+        env={**os.environ, "VLLM": "/bin/echo"}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    flags = {name.replace("-", "_"): value.strip() for name, value in re.findall(r"--(\S+)((?: (?!--)\S+)*)", started)}
+    for name, value in engine.items():
+        assert flags[name] == (value if isinstance(value, str) else "" if value is True else json.dumps(value))

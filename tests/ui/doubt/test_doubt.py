@@ -26,6 +26,15 @@ def test_the_measure_is_the_geometric_mean_of_the_tokens_probabilities():
     assert not sure(0.9, 0.8).is_low(ModelInfo("some/model"))
 
 
+def test_a_model_may_be_doubted_for_its_least_probable_token(tmp_path):
+    (tmp_path / "doubt.json").write_text(json.dumps({"unsure_below": 0.4, "measure": "least"}))
+    model = ModelInfo(str(tmp_path))
+    assert sure(0.99, 0.3, 0.99, 0.99).is_low(model) and not sure(0.99, 0.5).is_low(model)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "doubt.json").write_text(json.dumps({"unsure_below": 0.4, "measure": "luck"}))
+    assert not sure(0.99, 0.3, 0.99, 0.99).is_low(ModelInfo(str(tmp_path / "other")))
+
+
 def test_an_engine_that_tells_no_probabilities_leaves_every_answer_unmarked():
     surety = doubt.Surety()
     surety.add(TextDelta("words"))

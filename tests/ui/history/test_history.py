@@ -17,7 +17,8 @@ from qwen_demo.types import Sampling
 from qwen_demo.ui import chat, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.history import bundles, conversations, export, generation_params, transcript
+from qwen_demo.ui.doubt import doubt
+from qwen_demo.ui.history import bundles, conversations, export, generation_params, go_on, transcript
 from qwen_demo.ui.history.share import ShareHandlers
 from qwen_demo.ui.history.transcript import File, Turn
 from tests.conftest import draw
@@ -70,6 +71,42 @@ async def test_a_conversation_comes_back_as_it_was_kept(service, reader, red):
     assert render.budget_of(found.history[-1]) == 78400
     known = generation_params.decode(found.history[-1]["metadata"]["id"])
     assert (known.model, known.sampling) == ("scripted", sampling)
+
+
+def buttons(history) -> list[str]:
+    return [option["value"] for message in history for option in message.get("options") or ()]
+
+
+async def test_what_the_browser_keeps_of_an_answer_that_was_cut_lets_it_go_on_as_it_was_asked(service):
+    choices = chat.Choices(Sampling(64, temperature=0.5), "Be short.", 78400)
+    params = go_on.params_of(choices, service)
+    history = [*chat.ask([], {"text": "count"}), render.answer("one ")]
+    kept = conversations.Saver(history, params).update(chat.ChatStep(history, ""))["save"]
+    assert kept["asking"] == params and [message.get("whole", True) for message in kept["messages"]] == [True, False]
+    kept["messages"][-1]["params"] = params  # as the browser puts them
+    found = conversations.reopen(conversations.read(kept["messages"])).history
+    assert buttons(found) == [go_on.GO_ON + params]
+    assert chat.begun(chat.without_notes(found)) == "one "
+    assert go_on.controls_of(buttons(found)[0], service) == [100, 0.5, 64, 1.0, 1.0, -1, "Be short.", ""]
+    assert "asking" not in conversations.save(history)["save"]
+
+
+def test_an_answer_without_what_it_was_asked_with_can_only_be_asked_again():
+    turns = [Turn("user", ("count",)), Turn("assistant", ("one ",), whole=False)]
+    assert buttons(conversations.reopen(turns).history) == []
+    assert buttons(go_on.with_button(chat.note_stop(chat.ask([], {"text": "count"})))) == []
+
+
+@pytest.mark.parametrize("params", ["", ";", ";{}x", ';{"temperature": 9}', "go-on;[]"])
+async def test_what_a_browser_makes_up_as_parameters_changes_no_control(service, params):
+    assert [value.get("__type__") for value in go_on.controls_of(params, service)] == ["update"] * 8
+
+
+def test_the_mark_of_an_unsure_answer_stays_with_it():
+    history = [*chat.ask([], {"text": "what?"}), render.answer("A cat."), doubt.mark(), render.note("later")]
+    kept = conversations.for_browser(history)["messages"]
+    assert [message.get("unsure", False) for message in kept] == [False, True]
+    assert doubt.is_mark(conversations.reopen(conversations.read(kept)).history[2])
 
 
 def test_an_image_that_is_gone_is_told(uploads):

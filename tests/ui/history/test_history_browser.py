@@ -143,21 +143,54 @@ def test_each_version_of_an_edited_or_retried_turn_stays_and_is_gone_back_to(ope
 
 
 @pytest.mark.slow
-def test_a_page_that_goes_in_the_middle_of_an_answer_comes_back_with_question_image_and_words(opened, app, red):
+def test_an_answer_goes_on_when_its_page_comes_back_with_question_image_words_and_settings(opened, app, red):
     app.engine.script = Script(["word "] * 400, gap_s=0.02)
     page = opened(app)
+    steps_opened(page, "settings")
+    page.get_by_label("number input for Temperature").fill("0.5")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
     ask(page, "go on", red)
     until(page, "window.qwenDemo.store.all().then(([item]) => item?.lines[0].length === 2)")
+    app.engine.script = Script(["and the end."])
     page.reload()
     page.problems.clear()  # Gradio complains that its stream was cut
-    expect(page.locator("#chat .user img")).to_be_visible()
-    expect(answers(page).first).to_contain_text("word word")
-    expect(page.locator("#chat")).to_contain_text("before this answer was whole")
-    app.engine.script = Script(["a whole answer"])
-    page.get_by_label("Retry").last.click()
-    expect(answers(page).first).to_contain_text("a whole answer")
+    expect(answers(page).first).to_contain_text(re.compile(r"^\s*word word.*and the end\."))
     answered(page, 1)
-    assert len(stored(page)[0]["messages"]) == 2
+    expect(page.locator("#chat .user img")).to_be_visible()
+    request = app.engine.requests[-1]
+    assert request.continue_final_message and request.messages[-1].text.startswith("word word")
+    assert request.sampling.temperature == 0.5
+    assert len(stored(page)[0]["messages"]) == 2 and not stored(page)[0].get("asking")
+    # What was cut twice without a word between is left to the visitor.
+    app.engine.script = Script([], first_s=60)
+    ask(page, "and now?")
+    until(page, "window.qwenDemo.store.all().then(([item]) => item?.asking && item.lines[0].length === 3)")
+    asked = len(app.engine.requests)
+    page.reload()
+    expect(page.locator("#question .stop-button")).to_be_visible()
+    while len(app.engine.requests) == asked:
+        page.wait_for_timeout(20)
+    page.reload()
+    page.problems.clear()
+    expect(page.locator("#chat")).to_contain_text("got no answer")
+    settled(page)
+    assert len(app.engine.requests) == asked + 1
+
+
+@pytest.mark.slow
+def test_an_answer_that_was_stopped_goes_on_at_a_press(opened, app):
+    app.engine.script = Script(["word "] * 400, gap_s=0.02)
+    page = opened(app)
+    ask(page, "go on")
+    expect(answers(page).first).to_contain_text("word word")
+    page.locator("#question .stop-button").click()
+    expect(page.locator("#chat")).to_contain_text("Stopped.")
+    app.engine.script = Script(["and the end."])
+    page.get_by_role("button", name="Continue").click()
+    expect(answers(page).first).to_contain_text(re.compile(r"^\s*word word.*and the end\."))
+    answered(page, 1)
+    expect(page.locator("#chat .versions")).to_have_count(0)
 
 
 @pytest.mark.slow

@@ -63,6 +63,16 @@ def test_visitors_are_told_no_options_of_the_server(said, to_visitors):
     assert catalogues.without_options(said) == to_visitors
 
 
+@pytest.mark.parametrize("locale", catalogues.TAGS)
+def test_what_visitors_are_told_of_a_text_with_options_is_whole_sentences(locale):
+    sentences = [("sentence", english) for english in catalogues.of_context("zh", "sentence")]
+    for context, english in [*catalogues.english(), *sentences]:
+        text = catalogues.read(locale).get((context, english), english).replace("{setting}", "max-frames")
+        if "--" in text:
+            told = catalogues.without_options(text)
+            assert not re.search("`|--", told) and re.search("^$|[.。)}]$", told), told
+
+
 @pytest.mark.parametrize(("host", "visitor"), [("127.0.0.1", False), ("::1", False), ("10.1.2.3", True), ("", True)])
 def test_options_are_told_on_the_servers_own_machine_alone(host, visitor):
     request = gr.Request(Request({"type": "http", "headers": [], "query_string": b"", "client": (host, 1)}))
@@ -83,6 +93,7 @@ def test_every_sentence_of_the_program_has_a_chinese_one_with_the_same_values():
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Sentence":
                 sentences |= {node.args[0].value} if isinstance(node.args[0], ast.Constant) else set()
     assert sentences <= catalogues.of_context("zh", "sentence").keys() <= texts_of_code
+    assert catalogues.of_context("de", "sentence").keys() <= texts_of_code
     assert catalogues.of_context("zh", "question").keys() <= texts_of_code
 
 
@@ -137,3 +148,4 @@ def test_views_get_all_languages_and_the_cards_are_known():
     assert labels.in_all(texts.VIEWER)["zh-CN"]["box"] == "画一个框"
     assert labels.in_all(texts.VIEWER)["en"] is texts.VIEWER
     assert {example.title for example in examples.EXAMPLES} == set(texts.EXAMPLE_TITLES)
+    assert {example.line for example in examples.EXAMPLES} == set(texts.EXAMPLE_LINES)

@@ -5,7 +5,9 @@ import json
 from contextlib import aclosing
 from pathlib import Path
 
+import numpy as np
 import pytest
+import trimesh
 
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.service.service import Service
@@ -60,10 +62,14 @@ async def test_a_file_that_is_refused_never_reaches_the_browser(service, reader,
     assert "other files" in shown.note and "<b>" not in shown.note
 
 
-async def test_a_scan_that_browsers_cannot_turn_has_its_views(service, reader, tmp_path):
-    (tmp_path / "a.las").write_bytes(models3d.las())
-    shown = await points.preview(str(tmp_path / "a.las"), points.viewing_of("z", "none", 1, 112), service, reader)
-    assert shown.model is None and shown.sheet.size == (112, 112)
+@pytest.mark.parametrize("name", ["scan.las", "little.ply"])
+async def test_a_scan_is_turned_as_its_views_show_it(service, reader, tmp_path, name):
+    (tmp_path / name).write_bytes(models3d.FILES[name]())
+    shown = await points.preview(str(tmp_path / name), points.viewing_of("z", "none", 2, 224), service, reader)
+    assert shown.sheet.size == (448, 224)
+    model = trimesh.load(shown.model, file_type="glb")
+    assert np.allclose(model.extents, (1, 0.25, 0.75), atol=0.12)  # 4 x 3 x 1, y up; few points, wide discs
+    assert list(model.geometry) == ["views"]
 
 
 async def test_what_an_answer_marks_is_a_table_boxes_and_files(service, reader):
@@ -74,6 +80,9 @@ async def test_what_an_answer_marks_is_a_table_boxes_and_files(service, reader):
     assert all(isinstance(value, float) for value in last.things[0][1:])
     asked = service._engine.requests[-1].messages[0].parts
     assert sum(isinstance(part, Image) for part in asked) == 2
+    turned = trimesh.load(last.model, file_type="glb")
+    assert set(turned.geometry) == {"views", "boxes"}
+    assert turned.geometry["boxes"].extents.max() == pytest.approx(1, abs=0.1)  # all of it was marked
     document, table = (Path(path) for path in last.files)
     assert json.loads(document.read_text("utf-8"))["things"][1]["label"] == "it"
     with table.open(encoding="utf-8", newline="") as file:

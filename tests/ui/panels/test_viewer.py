@@ -184,3 +184,28 @@ def test_boxes_stay_through_follow_ups_until_other_images_are_asked_about():
     assert viewer.pointing(newer, viewer.last_answer(newer)).text == "A cat."
     again = [*follow_up, {"role": "user", "content": "and the other?"}, render.answer(HALF.replace("disc", "box"))]
     assert "box" in viewer.pointing(again, viewer.last_answer(again)).text
+
+
+async def test_any_earlier_answer_is_shown_again_with_its_own_image_and_boxes(gallery, settings, tmp_path):
+    for colour in ("red", "blue"):
+        draw(colour, (600, 400)).save(tmp_path / f"{colour}.png")
+    history = chat.ask([], {"text": "where is red?", "files": [str(tmp_path / "red.png")]})
+    history = chat.ask([*history, render.answer(HALF)], {"text": "and blue?", "files": [str(tmp_path / "blue.png")]})
+    history = [*history, render.answer(HALF.replace("disc", "ball"))]
+    service = Service(settings, ScriptedEngine())
+    service.start()
+    await service.loaded()
+    previews = preview.Preview(service, gallery)
+    # It was left out of later questions, which changes nothing of what was answered.
+    off = {"items": [{"id": str(tmp_path / "red.png"), "on": False}]}
+    looked = await previews.look(history, "[]", 0, off, 0)
+    assert (looked["image"]["name"], looked["detections"][0]["label"]) == ("red.png", "disc")
+    assert (looked["turn"], looked["asked"]) == (0, "where is red?")
+    assert (await previews.values(history, "[]", 0, off, looked, keep=True))[0] == looked
+    saved = (await previews.export(history, "[]", off, looked, "json"))["download"]["file"]
+    assert "disc" in await asyncio.to_thread(Path(saved).read_text, encoding="utf-8")
+    for newest in (1, 2, -1, None, "0"):
+        value = await previews.look(history, "[]", 0, off, newest)
+        assert (value["image"]["name"], value["detections"][0]["label"]) == ("blue.png", "ball")
+        assert "turn" not in value
+    await service.close()

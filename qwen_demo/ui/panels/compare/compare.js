@@ -91,5 +91,6 @@ function update() {
   ended.hidden = !value.timings;
 }
 
+followFiles("#compare-question", () => trigger("attached", {}));
 watch("value", update);
 update();

@@ -261,7 +261,7 @@ def _wire_previews(widgets: CompareWidgets, services: Sequence[Service], gallery
     async def preview(attached, engine, budget, request: gr.Request):
         return await preview_inputs(attached, engine, budget, services, gallery, words_for(request))
 
-    widgets.question.change(None, widgets.question, widgets.attached, js=context.ATTACHED_FILES, **UNQUEUED)
+    widgets.view.attached(None, widgets.question, widgets.attached, js=context.ATTACHED_FILES, **UNQUEUED)
     for side in widgets.sides:
         for changed in (widgets.attached.change, side.engine.change, side.budget.change):
             inputs = [widgets.attached, side.engine, side.budget]

@@ -62,5 +62,7 @@ function update() {
   ].filter(Boolean).join(" · ");
 }
 
+followFiles("#question", () => trigger("attached", {}));
+
 watch("value", update);
 update();

@@ -20,7 +20,7 @@ from qwen_demo.ui.conversation import messages_to_send
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words
 
-# Runs in the browser: the question changes with every key, its files seldom.
+# Runs in the browser.
 ATTACHED_FILES = "question => JSON.stringify(((question && question.files) || []).map(file => file.path))"
 # Of an image, before the model's own bound is known.
 MAX_BUDGET_TOKENS = 4096

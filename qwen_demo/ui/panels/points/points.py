@@ -10,31 +10,29 @@ from typing import Any
 
 import gradio as gr
 import PIL.Image
-import PIL.ImageDraw
 
-from qwen_demo.answers.places import places
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.media import MOST_VIEWS, Viewing
 from qwen_demo.models.pixels import seen_views
-from qwen_demo.points.exports import COLUMNS, as_csv, as_json
-from qwen_demo.points.join import Mark, Thing
+from qwen_demo.points.exports import COLUMNS
+from qwen_demo.points.join import Thing
 from qwen_demo.points.words import parts_of
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Message, ModelInfo, Points, Sampling, Text
-from qwen_demo.ui import render
-from qwen_demo.ui.attachments import save_png, save_text, sheet
+from qwen_demo.ui import render, space
+from qwen_demo.ui.attachments import save_png, sheet
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.file_types import MODELS
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
+from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
 from qwen_demo.ui.panels import answering
 
-TURNABLE = (".glb", ".gltf", ".obj", ".stl", ".ply")  # what browsers can draw themselves
+# What Gradio's view of models draws itself; other files, clouds of points among them, are turned as their views show them.
+TURNABLE = (".glb", ".gltf", ".obj", ".stl")
 PATCH = 28
 SHOWN_COLUMNS = 7
-_COLORS = ((214, 40, 57), (29, 110, 220), (20, 140, 80), (190, 110, 0), (130, 60, 180))
 
 
 @dataclass
@@ -65,7 +63,11 @@ def draw(settings: Settings) -> PointsWidgets:
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
             file = gr.File(
-                label=texts.POINTS_FILE, file_types=[*MODELS], type="filepath", height=150, elem_id="points-file"
+                label=texts.POINTS_FILE,
+                file_types=[*MODELS, ".csv"],
+                type="filepath",
+                height=150,
+                elem_id="points-file",
             )
             shown = gr.Image(label=texts.POINTS_VIEWS, interactive=False, buttons=[], elem_id="points-views")
             note = gr.HTML("", elem_id="points-note")
@@ -109,7 +111,7 @@ def viewing_of(up: str, cut: str, views: float | None, side: float | None) -> Vi
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A drawn file as the panel shows it; `model` is a path that browsers draw themselves, or None."""
+    """A drawn file as the panel shows it; `model` is the path of what is turned: the file, or what its views show."""
 
     sheet: PIL.Image.Image | None = None
     note: str = ""
@@ -127,23 +129,25 @@ async def preview(path: str | None, viewing: Viewing, service: Service, reader: 
     model = service.status().model
     tokens = sum(width * height // model.patch_pixels**2 for width, height in seen_views(points, model))
     note = words.points_note(points.points, points.triangles, points.left_out, tokens)
-    turns = path if Path(path).suffix.lower() in TURNABLE else None
+    turns = path if Path(path).suffix.lower() in TURNABLE else await asyncio.to_thread(space.turnable, points)
     return Shown(await asyncio.to_thread(sheet, points), note, turns)
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class MarkedStep:
     """A step of an answer: its text and, at the end, what it marks.
 
     Attributes:
         sheet: the views with the marks drawn in.
         files: JSON and CSV of all things.
+        model: path of what is turned, with the boxes of things; None where there are none.
     """
 
     step: answering.PanelStep
     things: list[list[Any]] | None = None
     sheet: PIL.Image.Image | None = None
     files: list[str] | None = None
+    model: str | None = None
 
 
 async def answers(
@@ -154,7 +158,7 @@ async def answers(
     service: Service,
     reader: Reader,
     words: Words = texts,
-) -> AsyncGenerator[Marked, None]:
+) -> AsyncGenerator[MarkedStep, None]:
     """The answer, growing; what it marks comes with its last step."""
     seen: list[Points] = []
 
@@ -167,42 +171,22 @@ async def answers(
             if step.finished and seen:
                 yield await asyncio.to_thread(_marked, step, seen[0], service.status().model)
             else:
-                yield Marked(step)
+                yield MarkedStep(step)
 
 
-def _marked(step: answering.PanelStep, points: Points, model: ModelInfo) -> Marked:
-    marks, things = places(step.text, points, seen_views(points, model))
-    if not marks:
-        return Marked(step, [])
-    stem = Path(points.name).stem[:60] or "model"
-    files = [
-        save_text(as_json(points, things, marks), f"{stem}.json"),
-        save_text(as_csv(things, marks), f"{stem}.csv"),
-    ]
-    return Marked(step, [_row(thing) for thing in things], _with_marks(points, marks, things), files)
+def _marked(step: answering.PanelStep, points: Points, model: ModelInfo) -> MarkedStep:
+    found = space.marked(step.text, points, model)
+    if not found.marks:
+        return MarkedStep(step, [])
+    files = [space.save(found, kind) for kind in ("json", "csv")]
+    turned = space.turnable(points, found.things) if any(thing.box for thing in found.things) else None
+    return MarkedStep(step, [_row(thing) for thing in found.things], space.drawn(found), files, turned)
 
 
 def _row(thing: Thing) -> list[Any]:
     center = ["", "", ""] if thing.center is None else [float(f"{value:.7g}") for value in thing.center]
     size = ["", "", ""] if thing.box is None else [float(f"{value:.4g}") for value in thing.box.size]
     return [thing.label, *center, *size]
-
-
-def _with_marks(points: Points, marks: list[Mark], things: list[Thing]) -> PIL.Image.Image:
-    """All marks of one thing in one colour."""
-    image = sheet(points)
-    draw_on = PIL.ImageDraw.Draw(image)
-    side = points.views[0].camera.side
-    columns = min(3, len(points.views))
-    for number, thing in enumerate(things):
-        color = _COLORS[number % len(_COLORS)]
-        for mark in (marks[each] for each in thing.marks):
-            left, top = mark.view % columns * side, mark.view // columns * side
-            ends = [value + (top if k % 2 else left) for k, value in enumerate(mark.coordinates)]
-            if len(ends) == 2:
-                ends = [ends[0] - 4, ends[1] - 4, ends[0] + 4, ends[1] + 4]
-            draw_on.rectangle(ends, outline=color, width=3)
-    return image
 
 
 async def _open(path: str, viewing: Viewing, reader: Reader) -> Points:
@@ -229,6 +213,7 @@ def wire(widgets: PointsWidgets, service: Service, reader: Reader) -> None:
                     marked.things if given else gr.skip(),
                     _saved(marked.sheet) if given else gr.skip(),
                     marked.files if given else gr.skip(),
+                    marked.model or gr.skip(),
                 )
 
     def begin(path, question, request: gr.Request):
@@ -238,7 +223,7 @@ def wire(widgets: PointsWidgets, service: Service, reader: Reader) -> None:
         return (*answering.busy(True), words_for(request).LOOKING, [], None)
 
     buttons = [widgets.ask, widgets.stop]
-    outputs = [widgets.answer, widgets.things, widgets.sheet, widgets.files]
+    outputs = [widgets.answer, widgets.things, widgets.sheet, widgets.files, widgets.model]
     shown = [widgets.sheet, widgets.note, widgets.model]
     for event in (widgets.file.change, *(control.change for control in widgets.controls)):
         event(show, [widgets.file, *widgets.controls], shown, **PRIVATE, trigger_mode="always_last")
@@ -262,6 +247,25 @@ def wire(widgets: PointsWidgets, service: Service, reader: Reader) -> None:
         **UNQUEUED,
     )
     widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[asking], **UNQUEUED)
+
+
+def wire_turn(widgets: PointsWidgets, tabs: gr.Tabs, viewer: gr.HTML, reader: Reader) -> None:
+    """From the chat's viewer to the panel, with the same file."""
+
+    async def turn(event: gr.EventData, request: gr.Request):
+        file = event_data(event).get("id")
+        words = words_for(request)
+        if not isinstance(file, str) or not Path(file).is_absolute():
+            raise render.refusal(words.NO_POINTS)
+        try:
+            medium = await reader.file(file)  # what the browser names; nothing but uploads is opened
+        except QwenDemoError as error:
+            raise render.refusal(error, words) from error
+        if not isinstance(medium, Points):
+            raise render.refusal(words.NO_POINTS)
+        return gr.Tabs(selected="points"), file
+
+    viewer.turn(turn, None, [tabs, widgets.file], **PRIVATE)
 
 
 def _saved(image: PIL.Image.Image | None) -> str | None:

@@ -12,9 +12,10 @@ import gradio as gr
 from qwen_demo.answers import detections
 from qwen_demo.service.service import Service
 from qwen_demo.types import Finished
-from qwen_demo.ui import chat, render
+from qwen_demo.ui import chat, render, space
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
+from qwen_demo.ui.draft import draft
 from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words, words_for
@@ -53,7 +54,7 @@ class Preview:
     """Handlers of the three views."""
 
     def __init__(self, service: Service, gallery: Gallery):
-        self._service, self._gallery = service, gallery
+        self._service, self._gallery, self._finder = service, gallery, space.ViewFinder(gallery)
 
     async def values(self, history: History, attached: str, budget: float, items: Any, view: Any,
                   *, keep: bool = False, as_seen: bool = False, words: Words = texts) -> tuple[dict, dict]:  # fmt: skip
@@ -62,39 +63,62 @@ class Preview:
         Args:
             attached: paths as JSON.
             items, view: the values that the views hold now; from the browser.
-            keep: the viewer goes on showing its image as long as there is one.
+            keep: the viewer goes on showing its image as long as there is one, and its earlier answer.
         """
         model = self._service.status().model
         surveyed = await context.survey(history, context.attached_paths(attached), items, self._gallery)
         max_pixels = context.budget_pixels(budget, model)
-        image = viewer.value_of(
-            surveyed,
-            viewer.pointing(history, viewer.last_answer(history)),
-            model,
-            picked=viewer.picked_file(view) if keep else "",
-            max_pixels=max_pixels,
-            as_seen=as_seen,
-        )
+        image = await self._earlier(history, view, max_pixels, as_seen) if keep else None
+        if image is None:
+            answer = viewer.pointing(history, viewer.last_answer(history))
+            picked = viewer.picked_file(view) if keep else ""
+            image = viewer.value_of(surveyed, answer, model, picked=picked, max_pixels=max_pixels, as_seen=as_seen)
+            image = await viewer.with_places(image, answer, self._finder, model)
         return image, context.value_of(surveyed, model, max_pixels, self._service.rates, words=words)
 
     def of_answer(self, history: History, budget: float, items: Any, words: Words = texts) -> "AnswerPreview":
-        return AnswerPreview(self._service, self._gallery, history, budget, items, words)
+        return AnswerPreview(self._service, self._gallery, self._finder, history, budget, items, words)
+
+    async def _earlier(self, history: History, view: Any, max_pixels: int | None, as_seen: bool = False) -> dict | None:
+        """The viewer's value where it shows an earlier answer with what that one was about; else None."""
+        shown = viewer.up_to(history, viewer.turn_of(view))
+        if not shown:
+            return None
+        model, answer = self._service.status().model, viewer.last_answer(shown)
+        items = await context.survey(shown, [], {}, self._gallery)
+        value = viewer.value_of(
+            items, answer, model, picked=viewer.picked_file(view), max_pixels=max_pixels, as_seen=as_seen
+        )
+        value = await viewer.with_places(value, answer, self._finder, model)
+        return {**value, "turn": viewer.turn_of(view), "asked": answer.question}
+
+    async def look(self, history: History, attached: str, budget: float, items: Any, turn: Any) -> dict:
+        """The viewer with the `turn`-th answer; with the newest where it is no earlier one."""
+        return (await self.values(history, attached, budget, items, {"turn": turn}, keep=True))[0]
 
     async def pick(self, history: History, attached: str, budget: float, items: Any, view: Any, file: Any) -> dict:
         """The viewer with another image."""
-        picked = {"image": {"id": file}}
+        picked = {"image": {"id": file}, "turn": viewer.turn_of(view)}
         return (await self.values(history, attached, budget, items, picked, keep=True))[0]
 
     async def export(self, history: History, attached: str, items: Any, view: Any, kind: Any,
                      words: Words = texts) -> dict:  # fmt: skip
         """The viewer's value with a file to download. Raises `gr.Error` where there is nothing to export."""
         model = self._service.status().model
-        answer = viewer.pointing(history, viewer.last_answer(history))
-        surveyed = await context.survey(history, context.attached_paths(attached), items, self._gallery)
+        if shown := viewer.up_to(history, viewer.turn_of(view)):
+            answer, surveyed = viewer.last_answer(shown), await context.survey(shown, [], {}, self._gallery)
+        else:
+            answer = viewer.pointing(history, viewer.last_answer(history))
+            surveyed = await context.survey(history, context.attached_paths(attached), items, self._gallery)
         file = viewer.picked_file(view)
         attachment = viewer.image_of(surveyed, file)
         if attachment is None or kind not in viewer.FORMATS:
             raise render.refusal(words.NOTHING_TO_EXPORT)
+        if attachment.views:
+            marked = await self._finder.marked(file, answer.text, model, answer.max_pixels)
+            if marked is None or kind not in space.FORMATS:
+                raise render.refusal(words.NOTHING_TO_EXPORT)
+            return {**view, "download": await viewer.export_places(kind, marked)}
         found = viewer.place(detections.find(answer.text), answer, attachment, model)
         download = await viewer.export(kind, found, attachment, self._gallery)
         return {**view, "download": download}
@@ -128,8 +152,9 @@ class AnswerPreview:
     They are outputs of the answering event itself: an event of their own could end after it and bring back old ones.
     """
 
-    def __init__(self, service: Service, gallery: Gallery, history: History, budget: float, items: Any, words: Words):
-        self._service, self._gallery, self._words = service, gallery, words
+    def __init__(self, service: Service, gallery: Gallery, finder: space.ViewFinder, history: History, budget: float,
+                 items: Any, words: Words):  # fmt: skip
+        self._service, self._gallery, self._finder, self._words = service, gallery, finder, words
         self._history, self._budget, self._value = history, budget, items
         self._items: list[context.Item] | None = None
         self._found: list[detections.Detection] | None = None
@@ -150,6 +175,7 @@ class AnswerPreview:
         # Until this answer points at something, what an earlier one pointed at stays.
         answer = answer if found else viewer.pointing(self._history, answer)
         view = viewer.value_of(items, answer, model, max_pixels=max_pixels)
+        view = await viewer.with_places(view, answer, self._finder, model, whole=finished is not None)
         if finished is None and not first:
             return view, gr.skip()
         items = context.after_answer(items, finished) if finished else items
@@ -207,21 +233,29 @@ def wire(widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot, questio
     async def pick(history, attached, budget, items, view, event: gr.EventData):
         return await preview.pick(history, attached, budget, items, view, event_data(event).get("id"))
 
+    async def pick_of_all(history, attached, budget, items, view, event: gr.EventData):
+        return await preview.pick(history, attached, budget, items, {}, event_data(event).get("id"))
+
+    async def look(history, attached, budget, items, view, event: gr.EventData):
+        return await preview.look(history, attached, budget, items, event_data(event).get("turn"))
+
     async def export(history, attached, items, view, event: gr.EventData, request: gr.Request):
         return await preview.export(history, attached, items, view, event_data(event).get("kind"), words_for(request))
 
     async def ask_about(asked, budget, items, view, event: gr.EventData, request: gr.Request):
         return await preview.ask_about(asked, budget, items, view, event_data(event), words_for(request))
 
-    question.change(None, question, widgets.attached, js=context.ATTACHED_FILES, **UNQUEUED)
+    # Not `change`, which each key is.
+    widgets.context.attached(None, question, widgets.attached, js=draft.KEEP_FILES, **UNQUEUED)
     _refresh_if_still_true(widgets.attached.change, preview, widgets, chatbot)
     # Not `input`: a typed number is put within the bounds afterwards.
     widgets.budget.change(
         _refresh(preview, keep=True, as_seen=True), state, views, trigger_mode="always_last", **UNQUEUED
     )
     widgets.context.toggle(_refresh(preview, keep=True), state, views, **UNQUEUED)
-    widgets.context.pick(pick, state, widgets.viewer, **UNQUEUED)
+    widgets.context.pick(pick_of_all, state, widgets.viewer, **UNQUEUED)
     widgets.viewer.pick(pick, state, widgets.viewer, **UNQUEUED)
+    widgets.viewer.look(look, state, widgets.viewer, **UNQUEUED)
     widgets.viewer.export(
         export,
         [chatbot, widgets.attached, widgets.context, widgets.viewer],

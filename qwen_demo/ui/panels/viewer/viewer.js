@@ -38,11 +38,14 @@ const list = make("ol", { class: "labels" });
 const notes = make("p", { class: "hint" });
 const exports_ = make("div", { class: "row exports", role: "group", "aria-label": words.export }, make("span", {}, words.export),
   ...["json", "coco", "csv", "png"].map((kind) =>
-    make("button", { type: "button", class: "quiet", onclick: () => trigger("export", { kind }) }, words[kind])));
+    make("button", { type: "button", class: `quiet ${kind}`, onclick: () => trigger("export", { kind }) }, words[kind])));
+const turn = make("button", { type: "button", class: "quiet", hidden: true, onclick: () => trigger("turn", { id: image().id }) }, words.turn);
 const found = make("div", { class: "found" }, make("h3", {}, words.detections), list, notes, exports_);
+const earlier = make("p", { class: "earlier", hidden: true }, make("span", {}),
+  make("button", { type: "button", class: "quiet", onclick: () => trigger("look", { turn: null }) }, words.newest));
 const body = make("div", { class: "body" }, stage, caption,
-  make("div", { class: "row tools" }, tools.box, tools.point, toggle, whole), hint, regionBar, choices, found);
-root.append(make("section", { "aria-label": words.title }, make("h2", {}, words.title), empty, clip, body));
+  make("div", { class: "row tools" }, tools.box, tools.point, toggle, turn, whole), hint, regionBar, choices, found);
+root.append(make("section", { "aria-label": words.title }, make("h2", {}, words.title), earlier, empty, clip, body));
 
 // ---- the image
 const scale = () => {
@@ -75,9 +78,14 @@ function showImage() {
 function describe(current) {
   const [width, height] = current.size;
   const [seenWidth, seenHeight] = current.seen;
-  caption.replaceChildren(
-    fill(words.original, { width, height }) +
+  const { views } = current;
+  caption.replaceChildren(views
+    ? fill(words.views, { count: views, width: current.view_size[0], height: current.view_size[1] })
+    : fill(words.original, { width, height }) +
       (seenWidth ? " · " + fill(words.seen_at, { width: seenWidth, height: seenHeight }) : ""));
+  // Regions belong to images: a part of a sheet of views is none.
+  for (const button of Object.values(tools)) button.hidden = Boolean(views);
+  turn.hidden = !views;
   svg.setAttribute("aria-label", fill(state.tool ? words.canvas_drawing : words.canvas, { name: current.name }));
   toggle.setAttribute("aria-pressed", String(state.asSeen));
   toggle.hidden = !seenWidth;
@@ -125,30 +133,36 @@ function showDetections() {
   found.hidden = !(props.value?.found > 0);
   const lost = props.value.found - detections().length;
   notes.replaceChildren(
-    [props.value.capped && fill(words.capped, { count: number(props.value.found) }),
+    [image().views && detections().some(({ spot }) => spot) && words.in_space,
+      props.value.capped && fill(words.capped, { count: number(props.value.found) }),
       lost > 0 && fill(words.outside, { count: lost, found: props.value.found })].filter(Boolean).join(" "));
-  exports_.hidden = !detections().length;
+  // Of a growing answer about views, places in space come at its end, and so do files of them.
+  exports_.hidden = !detections().length || (image().views > 0 && !detections()[0].spot);
+  exports_.querySelector(".coco").hidden = Boolean(image().views);
   if (state.zoomed !== null && !detections()[state.zoomed]) zoom(null);
   arrangeLabels();
 }
 
 function shapeOf(detection, index) {
-  const [x1, y1, x2, y2] = detection.at;
-  const shape = detection.at.length === 4
-    ? draw("rect", { x: x1, y: y1, width: x2 - x1, height: y2 - y1 })
-    : draw("circle", { cx: x1, cy: y1 });
+  const outline = ([x1, y1, x2, y2]) => x2 === undefined
+    ? draw("circle", { cx: x1, cy: y1 })
+    : draw("rect", { x: x1, y: y1, width: x2 - x1, height: y2 - y1 });
+  const shape = outline(detection.at);
+  // The same thing in other views, and its box in space.
+  const more = (detection.more ?? []).map(outline);
+  const lines = (detection.edges ?? []).map(([x1, y1, x2, y2]) => `M${x1} ${y1}L${x2} ${y2}`).join("");
   const text = draw("text", {}, nameOf(detection, index).slice(0, 28));
   const group = draw("g", {
     "data-index": index, style: `--colour: ${detection.colour}`,
     onpointerenter: () => highlight(index, true), onpointerleave: () => highlight(index, false),
     onclick: () => zoom(state.zoomed === index ? null : index),
-  }, shape, text);
+  }, shape, text, ...more, lines ? draw("path", { d: lines }) : null);
   group.detection = detection;
   return group;
 }
 
 function labelOf(detection, index) {
-  const spot = detection.at.map((value) => Math.round(value)).join(", ");
+  const spot = detection.spot || detection.at.map((value) => Math.round(value)).join(", ");
   return make("li", {}, make("button", {
     type: "button", "data-index": index, tabindex: index ? "-1" : "0", "aria-pressed": "false",
     title: fill(words.zoom, { label: nameOf(detection, index) }),
@@ -171,8 +185,8 @@ function arrangeLabels() {
   shapes.style.strokeWidth = `${3 * unit}px`;
   for (const group of shapes.children) {
     const { detection } = group;
-    const [shape, text] = group.children;
-    if (detection.at.length === 2) shape.setAttribute("r", 6 * unit);
+    const text = group.children[1];
+    for (const dot of group.querySelectorAll("circle")) dot.setAttribute("r", 6 * unit);
     const width = text.textContent.length * FONT_PX * 0.58 * unit;
     const above = detection.at[1] - 5 * unit;
     const top = view.y + FONT_PX * unit;
@@ -352,7 +366,39 @@ function showClip() {
   clip.lastChild.textContent = fill(width ? words.clip : words.clip_unknown, { frames: current.frames, width, height });
 }
 
+function showEarlier() {
+  const turn = props.value?.turn ?? null;
+  earlier.hidden = turn === null;
+  earlier.firstChild.textContent = turn === null ? "" : fill(words.earlier, { question: props.value.asked });
+}
+
+// ---- at each answer after the first image: a button that shows again what that answer was about
+const EYE = "M2.500 12S6 5.500 12 5.500 21.500 12 21.500 12 18 18.500 12 18.500 2.500 12 2.500 12zM12 9.500a2.500 2.500 0 1 0 0 5a2.500 2.500 0 1 0 0-5";
+const follows = (node, other) => Boolean(node.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING);
+
+function look(bar) {
+  const asked = [...document.querySelectorAll("#chat .message-wrap > .user-row")];
+  trigger("look", { turn: asked.filter((row) => follows(row, bar)).length - 1 });
+  window.qwenDemo.frame.change("side", true);
+}
+
+function addLooks() {
+  const first = document.querySelector("#chat .message-wrap > .user-row :is(img, video)");
+  if (!first) return;
+  for (const bar of document.querySelectorAll("#chat .message-wrap > .bot-row + .message-buttons:not(:has(> .look))")) {
+    if (!follows(first, bar)) continue;
+    bar.append(make("button", { type: "button", class: "look", title: words.look, "aria-label": words.look, onclick: () => look(bar) },
+      draw("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, draw("path", { d: EYE }))));
+  }
+}
+let planned = false;
+new MutationObserver(() => {
+  if (!planned) requestAnimationFrame(() => { planned = false; addLooks(); });
+  planned = true;
+}).observe(document.querySelector("#chat") ?? document.body, { childList: true, subtree: true });
+
 function update() {
+  showEarlier();
   showImage();
   showClip();
   if (image()) {

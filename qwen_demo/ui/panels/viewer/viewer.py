@@ -2,19 +2,22 @@
 
 Detections are found in the answer while it grows, scaled from the size that the processor used, and
 sent to `viewer.js` in pixels of the original image. A visitor may draw a region, pick
-another image of the turn, and take the detections along as a file.
+another image of the turn, and take the detections along as a file. Of a point cloud or 3D model the image is the sheet
+of its views, and what the answer points at lies in space (`space.py`).
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from qwen_demo.answers import annotations, detections
 from qwen_demo.types import ModelInfo
-from qwen_demo.ui import assets, attachments, chat, render
+from qwen_demo.ui import assets, attachments, chat, render, space
 from qwen_demo.ui.attachments import Attachment, Gallery
 from qwen_demo.ui.chat import History
 from qwen_demo.ui.i18n import texts
@@ -72,15 +75,19 @@ def clip_of(items: Sequence[Item]) -> Attachment | None:
 
 
 def images_of_turn(items: Sequence[Item]) -> list[Attachment]:
-    """The images that the newest question with any brought along: those that boxes can belong to."""
-    stills = [item for item in items if item.attachment.is_image and item.on]
+    """The images and 3D models that the newest question with any brought along: those that boxes can belong to."""
+    stills = [item for item in items if _can_be_marked(item.attachment) and item.on]
     return [item.attachment for item in stills if item.turn == stills[-1].turn]
 
 
 def image_of(items: Sequence[Item], file: str) -> Attachment | None:
-    """The image with this path among `items`."""
-    images = [item.attachment for item in items if item.attachment.is_image]
+    """The image or 3D model with this path among `items`."""
+    images = [item.attachment for item in items if _can_be_marked(item.attachment)]
     return next((image for image in images if image.file == file), None)
+
+
+def _can_be_marked(attachment: Attachment) -> bool:
+    return attachment.is_image or bool(attachment.views and attachment.view)
 
 
 def value_of(items: Sequence[Item], answer: LastAnswer, model: ModelInfo, *, picked: str = "",
@@ -92,7 +99,7 @@ def value_of(items: Sequence[Item], answer: LastAnswer, model: ModelInfo, *, pic
         max_pixels: budget of the next question.
         as_seen: show the image at the resolution that the model will see.
     """
-    pending = any(item.pending and item.attachment.is_image for item in items)
+    pending = any(item.pending and _can_be_marked(item.attachment) for item in items)
     choices = images_of_turn(items)
     attachment = image_of(items, picked)
     if attachment is None and (clip := clip_of(items)):
@@ -101,6 +108,9 @@ def value_of(items: Sequence[Item], answer: LastAnswer, model: ModelInfo, *, pic
         attachment = choices[-1] if pending else choices[detections.asked_image(answer.question, len(choices))]
     if attachment is None:
         return EMPTY
+    chosen = [{"id": choice.file, "name": choice.name} for choice in choices] if len(choices) > 1 else []
+    if attachment.views:
+        return _views_value(attachment, model, max_pixels, "" if pending else answer.text) | {"choices": chosen}
     found = [] if pending else detections.find(answer.text)
     placed = place(found, answer, attachment, model)
     colours = annotations.colours(placed)
@@ -118,10 +128,37 @@ def value_of(items: Sequence[Item], answer: LastAnswer, model: ModelInfo, *, pic
         ],
         "found": len(found),
         "capped": len(found) == detections.MAX_DETECTIONS,
-        "choices": [{"id": choice.file, "name": choice.name} for choice in choices] if len(choices) > 1 else [],
+        "choices": chosen,
         "as_seen": as_seen,
         "crop_only": model.embedded,
     }
+
+
+def _views_value(attachment: Attachment, model: ModelInfo, max_pixels: int | None, text: str) -> dict:
+    """The sheet of all views; `with_places` adds what `text`, the answer, marks on it."""
+    seen = attachment.seen(model, max_pixels)
+    image = {
+        "id": attachment.file,
+        "name": attachment.name,
+        "view": attachment.view,
+        "size": attachment.sheet_size,
+        "seen": (0, 0),
+        "views": attachment.views,
+        "view_size": seen if seen[0] else attachment.size,
+        "marked": bool(detections.find(text)),
+    }
+    return {"image": image, "detections": [], "found": 0}
+
+
+async def with_places(
+    value: dict, answer: LastAnswer, finder: space.ViewFinder, model: ModelInfo, whole: bool = True
+) -> dict:
+    """The value with what the answer marks in space, where it shows a point cloud or 3D model."""
+    image = value["image"]
+    if not image or not image.get("marked"):
+        return value
+    found = await finder.on_sheet(image["id"], answer.text, model, answer.max_pixels, whole)
+    return value | {"detections": found, "found": len(found)}
 
 
 def _clip_value(clip: Attachment, model: ModelInfo, max_pixels: int | None) -> dict:
@@ -141,6 +178,23 @@ def place(
     """Detections found in the answer, in pixels of the original image."""
     seen = attachment.seen(model, answer.max_pixels)
     return detections.place(found, seen, attachment.original) if found and seen[0] else []
+
+
+def up_to(history: History, turn: Any) -> History:
+    """The conversation as the `turn`-th question left it, counted as the chat draws them: questions in a row are one.
+
+    Empty where that is the newest one, or none; `turn` comes from the browser.
+    """
+    asked = [i for i, message in enumerate(history) if message["role"] == "user"]
+    ends = [i for i in asked if i + 1 not in asked]
+    if not isinstance(turn, int) or not 0 <= turn < len(ends) - 1:
+        return []
+    return history[: next(i for i in asked if i > ends[turn])]
+
+
+def turn_of(value: Any) -> Any:
+    """Of the viewer's value: which earlier answer it shows, if it does."""
+    return value.get("turn") if isinstance(value, dict) else None
 
 
 def picked_file(value: Any) -> str:
@@ -205,6 +259,13 @@ async def export(
         write = {"json": annotations.as_json, "coco": annotations.as_coco, "csv": annotations.as_csv}[kind]
         path = attachments.save_text(write(found, attachment.name, attachment.original), name)
     return {"file": path, "name": name, "nonce": secrets.token_hex(4)}
+
+
+async def export_places(kind: str, marked: space.Marked) -> dict:
+    """The same for what was marked on the views of a point cloud or 3D model."""
+    stem = f"{Path(marked.points.name).stem[:60] or 'model'}-places"
+    path = await asyncio.to_thread(space.save, marked, kind, stem)
+    return {"file": path, "name": f"{stem}.{kind}", "nonce": secrets.token_hex(4)}
 
 
 def draw() -> gr.HTML:

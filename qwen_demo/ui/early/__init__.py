@@ -1,0 +1,1 @@
+"""A box for the question that is in the page before Gradio has drawn its own."""

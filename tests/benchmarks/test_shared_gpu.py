@@ -1,0 +1,42 @@
+"""Two servers on one GPU: what is asked when, and what is made of it; servers are started on GPU machines alone."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import shared_gpu
+from benchmarks.closed_loop import Column
+from qwen_demo.engines.scripted import Script
+from tests.api.conftest import start  # noqa: F401 a fixture
+
+
+def test_rounds_go_back_and_forth_so_that_nobody_is_always_first():
+    options, settings = shared_gpu.arguments(["--model", "7b=/a:b:20", "--model", "3b=/c:12.5", "--slots", "16"])
+    assert [(one.checkpoint, one.limit_gib) for one in options.model] == [(Path("/a:b"), 20.0), (Path("/c"), 12.5)]
+    assert (options.column, settings) == (Column(8, 6, 1036, 756, 64), ["--slots", "16"])
+    big, small = (shared_gpu.Running(model, "", 0.0) for model in options.model)
+    made = [[one.model.name for one in asked] for asked in shared_gpu.turns([big, small], 2)]
+    assert made == [["7b"], ["3b"], ["7b", "3b"], ["7b", "3b"], ["3b"], ["7b"]]
+    with pytest.raises(SystemExit):
+        shared_gpu.arguments(["--model", "7b=/a:20"])
+
+
+async def test_each_model_that_is_asked_gets_a_row_that_says_who_was_beside_it(start):  # noqa: F811
+    app = start(Script(["a "] * 8, gap_s=0.01))
+    model = shared_gpu.Model("one", Path(), 1.0)
+    running = [shared_gpu.Running(model, app.url, 0.0), shared_gpu.Running(model, app.url, 0.0)]
+    alone = await shared_gpu.turn(running[:1], Column(1, 2, 56, 56, 8), 1)
+    both = await shared_gpu.turn(running, Column(1, 2, 56, 56, 8), 2)
+    assert [row["beside"] for row in alone + both] == ["an idle one", "a busy one", "a busy one"]
+    assert all(row["errors"] == 0 and row["tokens_per_s"] > 0 and row["ttft_p50_s"] > 0 for row in alone + both)
+
+
+def test_the_table_has_the_share_of_each_and_what_went_wrong():
+    def row(beside, tokens_per_s, errors=0):
+        made = {"model": "7b", "beside": beside, "tokens_per_s": tokens_per_s, "ttft_p50_s": 0.1, "gap_p99_ms": 9.0}
+        return made | {"errors": errors} | ({"first_error": "error 500"} if errors else {})
+
+    record = {"rows": [row("an idle one", 400.0), row("a busy one", 240.0, 1)], "memory": [{"model": "7b"}], "card": {}}
+    record["card"] = {"peak GiB": 31.0}
+    shown = shared_gpu.show(record)
+    assert "0.60 of what one alone gives" in shown and "error 500" in shown
