@@ -3,7 +3,7 @@
 const root = element.querySelector(".conversations");
 const { store, rows: chatRows } = window.qwenDemo;
 const CURRENT = "qwen-demo.current", TRIED = "qwen-demo.tried";
-const TYPES = { markdown: ["md", "text/markdown"], json: ["json", "application/json"], html: ["html", "text/html"] };
+const TYPES = { markdown: ["md", "text/markdown"], json: ["json", "application/json"], html: ["html", "text/html"], training: ["jsonl", "application/jsonl"] };
 const THUMB = 64;
 
 const count = make("span", { class: "count" });

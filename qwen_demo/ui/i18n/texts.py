@@ -446,6 +446,7 @@ CONVERSATIONS = {
     "markdown": "Markdown",
     "json": "JSON",
     "html": "HTML",
+    "training": "training data",
     "message": "1 message",
     "messages": "{count} messages",
     "full": "This browser has no room left for this conversation.",
