@@ -80,9 +80,9 @@ def configure_region(folder: Path, copies: Sequence[str], changes: Sequence[tupl
     """nginx of a region, into `folder`; gives the PEM of who vouches for its certificate."""
     proxy.configure(folder, copies, changes=changes, ports=(443, 80))
     _as_who_starts_it(folder)
-    (folder / "conf.d").mkdir()
-    shutil.copy(DEPLOYED / "region.conf", folder / "conf.d")
-    proxy.replace(folder / "conf.d" / "region.conf", [("root /run/qwen-demo;", f"root {folder};")])
+    (folder / "regions.d").mkdir()
+    shutil.copy(DEPLOYED / "region.conf", folder / "regions.d")
+    proxy.replace(folder / "regions.d" / "region.conf", [("root /run/qwen-demo;", f"root {folder};")])
     return proxy.certify(folder, HOST)
 
 

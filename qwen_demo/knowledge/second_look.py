@@ -25,7 +25,7 @@ Answers = Callable[[ChatRequest], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Looked:
     """Attributes:
     kept: best first; empty where every page that was looked at was said no to.
     said: what the model said of each page that it looked at, in their old order.
@@ -35,15 +35,15 @@ class Judged:
     said: list[bool | None]
 
 
-async def looked_at(answer: Answers, question: str, evidence: Sequence[Evidence]) -> Judged:
+async def looked_at(answer: Answers, question: str, evidence: Sequence[Evidence]) -> Looked:
     """Ask the model of the first `LOOKS` pages, one after the other."""
     said = [await _judged(answer, question, one) for one in evidence[:LOOKS]]
     if said and all(each is False for each in said):
-        return Judged([], said)
+        return Looked([], said)
     rest = [*said, *[None] * (len(evidence) - len(said))]
     order = {True: 0, None: 1, False: 2}
     ranked = sorted(range(len(evidence)), key=lambda place: (order[rest[place]], place))
-    return Judged([evidence[place] for place in ranked], said)
+    return Looked([evidence[place] for place in ranked], said)
 
 
 async def _judged(answer: Answers, question: str, one: Evidence) -> bool | None:

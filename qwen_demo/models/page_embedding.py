@@ -7,6 +7,7 @@ Late interaction is Khattab and Zaharia, 2020; over page images Faysse et al., 2
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class PageModel:
         self._device = machine.device()
         dtype = torch.float32 if self._device == "cpu" else torch.bfloat16
         try:
-            model = ColQwen2ForRetrieval.from_pretrained(folder, trust_remote_code=False, dtype=dtype)
+            model: Any = ColQwen2ForRetrieval.from_pretrained(folder, trust_remote_code=False, dtype=dtype)
             self._processor = ColQwen2Processor.from_pretrained(folder, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
             raise ModelLoadError(f"{name} cannot be loaded as a model of page images: {error}") from error
