@@ -22,7 +22,7 @@ _PLAIN = {"use_dora": False, "modules_to_save": None, "bias": "none", "lora_bias
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterFolder:
+class SavedAdapter:
     """
     Attributes:
         config: of `adapter_config.json`.
@@ -44,7 +44,7 @@ class AdapterFolder:
         return {name.removeprefix(PREFIX): (self.tensors[name + _A], self.tensors[name + _B]) for name in names}
 
 
-def read_adapter(folder: Path) -> AdapterFolder:
+def read_adapter(folder: Path) -> SavedAdapter:
     """Raises `ModelLoadError`: pickled files, another kind of adapter, or keys without their other half."""
     if not folder.is_dir():
         raise ModelLoadError(f"{folder}: there is no such folder.")
@@ -64,10 +64,10 @@ def read_adapter(folder: Path) -> AdapterFolder:
     _check_pairs(folder, config, tensors)
     said = _json(folder / BASE) if (folder / BASE).is_file() else {}
     base = str(said.get("model") or config.get("base_model_name_or_path") or "")
-    return AdapterFolder(folder, config, tensors, base, str(said.get("fingerprint", "")))
+    return SavedAdapter(folder, config, tensors, base, str(said.get("fingerprint", "")))
 
 
-def check_base(adapter: AdapterFolder, name: str, fingerprint: str) -> None:
+def check_base(adapter: SavedAdapter, name: str, fingerprint: str) -> None:
     """Raises `ModelLoadError` with both names where `adapter` was learnt on another model."""
     if adapter.fingerprint and adapter.fingerprint != fingerprint:
         raise ModelLoadError(
@@ -76,7 +76,7 @@ def check_base(adapter: AdapterFolder, name: str, fingerprint: str) -> None:
         )
 
 
-def check_fits(adapter: AdapterFolder, shapes: Mapping[str, tuple[int, int]]) -> None:
+def check_fits(adapter: SavedAdapter, shapes: Mapping[str, tuple[int, int]]) -> None:
     """
     Args:
         shapes: [out, in] of the model's linear layers by name.

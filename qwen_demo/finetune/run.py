@@ -179,9 +179,13 @@ def _image_of(row: Encoded, store: PixelStore) -> PIL.Image.Image | None:
 def _same_order(order: Order, base: Base) -> None:
     """A working folder goes on with what it was begun with, or not at all."""
     asked = {key: str(value) for key, value in asdict(order.asked).items()}
-    said = {"base": base.fingerprint, "pixels": [base.info.min_pixels, base.info.max_pixels], "asked": asked}
-    said |= {"remember": order.remember}
-    said |= {"given": {key: value for key, value in sorted(order.given.items()) if value is not None}}
+    said = {
+        "base": base.fingerprint,
+        "pixels": [base.info.min_pixels, base.info.max_pixels],
+        "asked": asked,
+        "remember": order.remember,
+        "given": {key: value for key, value in sorted(order.given.items()) if value is not None},
+    }
     path = order.work / ORDER
     if path.exists() and json.loads(path.read_text()) != said:
         raise InvalidRequest(

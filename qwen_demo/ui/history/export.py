@@ -70,7 +70,8 @@ def as_json(name: str, turns: Sequence[Turn]) -> str:
 def as_training(turns: Sequence[Turn]) -> str:
     """One line that `qwen-demo finetune` reads: the images as they were sent, and beside each answer an empty
     `corrected` for what should have been said. Clips, and images beyond `MAX_IMAGE_BYTES` in all, are named alone."""
-    left, messages = MAX_IMAGE_BYTES, []
+    left = MAX_IMAGE_BYTES
+    messages: list[dict] = []
     for turn in turns:
         if turn.role == "assistant":
             messages.append({"role": turn.role, "content": turn.text, "corrected": ""})
