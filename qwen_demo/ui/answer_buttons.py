@@ -38,7 +38,7 @@ def wire(
     async def press(history, event: gr.SelectData, request: gr.Request):
         index = event.index[0] if isinstance(event.index, list | tuple) else event.index
         if menu is None or event.value != instead.ASK_INSTEAD:
-            kept = chat.without_notes(history[: index + 1])
+            kept = chat.without_notes(history[: chat.end_of_turn(history, index)])
             yield busy(), kept, *go_on.controls_of(str(event.value), service)
             return
         async with aclosing(instead.until_it_answers(history, index, menu, words_for(request))) as steps:
