@@ -24,6 +24,7 @@ from qwen_demo.knowledge.answering import CitedAnswer
 from qwen_demo.media import MediaLoader, decode_base64
 from qwen_demo.points.words import parts_of
 from qwen_demo.types import (
+    Adapter,
     Answer,
     ChatRequest,
     Finished,
@@ -77,7 +78,6 @@ async def chat_request(body: ChatCompletionRequest, loader: MediaLoader) -> Chat
         json_schema=_json_schema(body.response_format),
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
-    budget = body.mm_processor_kwargs
     low = LOW_DETAIL_PIXELS if _low_detail(body.messages) else None
     # An empty message has nothing to go on from: its answer begins.
     continues = body.continue_final_message and bool(messages[-1].parts)
@@ -86,12 +86,13 @@ async def chat_request(body: ChatCompletionRequest, loader: MediaLoader) -> Chat
     return ChatRequest(
         messages,
         sampling,
-        budget.min_pixels,
-        budget.max_pixels or low,
+        body.mm_processor_kwargs.min_pixels,
+        body.mm_processor_kwargs.max_pixels or low,
         continue_final_message=continues,
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=parallel,
+        adapter=Adapter(body.model) if body.model else None,
     )
 
 

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from qwen_demo.engines.batching.model.adapter_rows import Grouped, Rows, Runs
+from qwen_demo.engines.batching.model.adapters import LayerSites
 from qwen_demo.models import fp8
 
 ROWS_HINT = 32
@@ -212,6 +214,17 @@ class GatedMlp:
         if self._packed:
             return self.down.add(self._up.mul(x, self._gate(x, "swish")), residual)
         return self.down.add(self.silu_and_mul(self.gate_up(x)), residual)
+
+    def adapted(self, x: torch.Tensor, residual: torch.Tensor, sites: LayerSites, rows: Rows) -> torch.Tensor:
+        """As `add`, with low-rank products beside. Rows without an adapter get the same bits as without any."""
+        if self._packed and isinstance(rows, Grouped | Runs) and len(rows.others):
+            made, own, others = torch.empty_like(residual), rows.own, rows.others
+            made[others] = self.add(x[others], residual[others])
+            made[own] = self.adapted(x[own], residual[own], sites, rows.inner)
+            return made
+        both = torch.cat([self._gate(x), self._up(x)], -1) if self._packed else self.gate_up(x)
+        opened = self.silu_and_mul(sites.gate_up.add(both, x, rows))
+        return sites.down.add(self.down.add(opened, residual), opened, rows)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Without the residual; not for packed weights."""

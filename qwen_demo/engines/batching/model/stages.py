@@ -6,6 +6,7 @@ cache that is on its device, and its kernels and recorded steps are its own.
 
 import contextlib
 import itertools
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +14,8 @@ import torch
 from qwen_demo.engines.batching.graphs import RecordedStep
 from qwen_demo.engines.batching.kv_cache import DecodeView, KVCache, PrefillView
 from qwen_demo.engines.batching.model.decoder import LeanDecoder
+
+log = logging.getLogger(__name__)
 
 
 class StagedDecoder:
@@ -107,3 +110,22 @@ class PipelineStages:
 def on_device(device: torch.device):
     """Kernels and recordings start on the current device."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+
+
+def make_kernel_step(decoder, cache: KVCache, slots: int):
+    """A `KernelStep` or `PipelineStages`; None without CUDA or Triton, which PyTorch's CUDA builds for Linux bring."""
+    if cache.device(0).type != "cuda" or cache.banks[cache.device(0)].dtype == torch.float32:
+        return None
+    try:
+        from qwen_demo.engines.batching.model.kernels.checks import checked_step
+    except ImportError:
+        log.info("Triton is not installed; the plain decode step serves")
+        return None
+    if not isinstance(decoder, StagedDecoder):
+        with torch.cuda.device(cache.device(0)):
+            return checked_step(decoder, cache, slots)
+    steps = []
+    for device, stage in decoder.stages.items():
+        with torch.cuda.device(device):
+            steps.append(checked_step(stage, cache.on(device), slots))
+    return PipelineStages(cache, steps) if all(steps) else None
