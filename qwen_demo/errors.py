@@ -39,6 +39,12 @@ class NotFound(InvalidRequest):
     code = "not_found"
 
 
+class AdapterRefused(InvalidRequest):
+    """A low-rank adapter is none, is damaged, or is for another model."""
+
+    code = "invalid_adapter"
+
+
 class ContextTooLong(InvalidRequest):
     """Prompt and answer together need more tokens than the model or the memory has."""
 

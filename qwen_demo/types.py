@@ -267,6 +267,21 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """A low-rank adapter that a request is answered with, see `qwen_demo.models.adapters`.
+
+    Attributes:
+        name: what requests call it.
+        folder: where it lies, for engines of this machine; empty where another server has it.
+        digest: SHA-256 (hex) of all that it is; equal adapters have equal digests.
+    """
+
+    name: str
+    folder: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One question with everything that leads to its answer.
 
@@ -280,6 +295,8 @@ class ChatRequest:
         tools: what the model may call; with `tool_choice` none they are left out.
         parallel_tool_calls: whether one answer may hold several calls.
         account: whose request it is, see `qwen_demo.fairness`; for sharing the engine's time.
+        adapter: answers with the model; None for the model alone. From a front it has no more than its name, which may
+            be the model's own; the service looks it up.
     """
 
     messages: tuple[Message, ...]
@@ -293,6 +310,7 @@ class ChatRequest:
     tool_choice: ToolChoice = ToolChoice()
     parallel_tool_calls: bool = True
     account: tuple[str, ...] = field(default=(), repr=False)
+    adapter: Adapter | None = None
 
     @property
     def callable_tools(self) -> tuple[Tool, ...]:

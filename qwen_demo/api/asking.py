@@ -17,11 +17,13 @@ Making = Awaitable[ChatRequest]
 
 
 def model_asked(service: Service, name: str) -> str:
-    """The model that answers. Raises `ApiError` if another was asked for."""
+    """The model or adapter that answers. Raises `ApiError` if another was asked for."""
     model = service.status().model.model_id
-    if name not in ("", model):
-        raise ApiError(404, "model_not_found", f"There is no model {name!r} here; this server has {model!r}.")
-    return model
+    adapters = service.adapters.known
+    if name not in ("", model, *adapters):
+        here = ", ".join(map(repr, (model, *adapters)))
+        raise ApiError(404, "model_not_found", f"There is no model {name!r} here; this server has {here}.")
+    return name or model
 
 
 async def collected(request: Request, service: Service, making: Making, front: str, opens_files: bool = True) -> Answer:

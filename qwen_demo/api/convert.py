@@ -24,6 +24,7 @@ from qwen_demo.knowledge.answering import CitedAnswer
 from qwen_demo.media import MediaLoader, decode_base64
 from qwen_demo.points.words import parts_of
 from qwen_demo.types import (
+    Adapter,
     Answer,
     ChatRequest,
     Finished,
@@ -92,6 +93,7 @@ async def chat_request(body: ChatCompletionRequest, loader: MediaLoader) -> Chat
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=parallel,
+        adapter=Adapter(body.model) if body.model else None,
     )
 
 

@@ -91,6 +91,8 @@ class ModelBody(BaseModel):
     object: Literal["model"]
     created: int
     owned_by: str
+    root: str
+    parent: str | None
     max_model_len: int
     min_pixels: int
     max_pixels: int

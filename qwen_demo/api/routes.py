@@ -13,6 +13,7 @@ from starlette.datastructures import UploadFile
 
 from qwen_demo import __version__
 from qwen_demo.api import convert, openapi
+from qwen_demo.api.adapters import add_adapters
 from qwen_demo.api.asking import collected, model_asked, streamed
 from qwen_demo.api.bodies import FORM, route_class
 from qwen_demo.api.knowledge.answers import FromDocuments
@@ -61,6 +62,8 @@ def build_router(
     _add_operations(router, service, access)
     if service.settings.operator_keys_file:
         add_replicas(router, service, operators(service.settings))
+        if service.settings.adapters_dir is not None:
+            add_adapters(router, service, operators(service.settings))
     add_unknown_paths(router)
     return router
 
@@ -114,11 +117,16 @@ def _add_answers(
 
     @router.get("/v1/models", responses=openapi.LOOKING, response_model=openapi.ModelList, tags=["answers"])
     async def models(caller: Caller = Depends(access)) -> dict[str, Any]:  # noqa: B008
-        """The one model that answers here."""
-        return {"object": "list", "data": [_model(service)]}
+        """The model that answers here, and the adapters that it answers with."""
+        return {
+            "object": "list",
+            "data": [_model(service), *(_model(service, each) for each in service.adapters.known)],
+        }
 
     @router.get("/v1/models/{name:path}", responses=openapi.LOOKING, response_model=openapi.ModelBody, tags=["answers"])
     async def model(name: str, caller: Caller = Depends(access)) -> dict[str, Any]:  # noqa: B008
+        if name in service.adapters.known:
+            return _model(service, name)
         if name != service.status().model.model_id:
             raise ApiError(404, "model_not_found", f"There is no model {name!r} here.")
         return _model(service)
@@ -206,13 +214,15 @@ async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
         raise
 
 
-def _model(service: Service) -> dict[str, Any]:
+def _model(service: Service, adapter: str = "") -> dict[str, Any]:
     model = service.status().model
     return {
-        "id": model.model_id,
+        "id": adapter or model.model_id,
         "object": "model",
         "created": 0,
         "owned_by": "qwen-demo",
+        "root": adapter or model.model_id,
+        "parent": model.model_id if adapter else None,
         "max_model_len": model.context_tokens,
         "min_pixels": model.min_pixels,
         "max_pixels": model.max_pixels,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qwen_demo.errors import EngineFailed, NotReady, OutOfMemory, QwenDemoError
+from qwen_demo.errors import EngineFailed, InvalidRequest, NotReady, OutOfMemory, QwenDemoError
 from qwen_demo.models.load import LoadedModel, load
 from qwen_demo.models.tools.hermes import stops
 from qwen_demo.sentences import Sentence
@@ -112,6 +112,8 @@ class GenerateEngine:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         if self._model is None:
             raise NotReady(f"The model is not ready: {self._state}.")
+        if request.adapter is not None:
+            raise InvalidRequest("The generate engine answers without adapters.", field="model")
         arrived = time.perf_counter()
         self._waiting += 1
         try:

@@ -109,6 +109,8 @@ def build_compared(settings: Settings, first: Engine) -> Service | None:
             "quantization": settings.compare_quantization or settings.quantization,
             "compare_engine": None,
             "compare_quantization": None,
+            "adapters": (),
+            "adapters_dir": None,
         }
     )
 

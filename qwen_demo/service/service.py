@@ -18,6 +18,7 @@ from qwen_demo.errors import EngineFailed, NotReady, Overloaded, QwenDemoError
 from qwen_demo.fairness import current_account
 from qwen_demo.models.tools.reader import CallReader
 from qwen_demo.sentences import Sentence
+from qwen_demo.service.adapters import AdapterNames
 from qwen_demo.service.admission import Admission, Visit
 from qwen_demo.service.deadline import Deadline, End
 from qwen_demo.service.estimates import Rates
@@ -27,6 +28,7 @@ from qwen_demo.service.validation import validate
 from qwen_demo.service.watchdog import Watchdog
 from qwen_demo.settings import Settings
 from qwen_demo.types import (
+    Adapter,
     ChatRequest,
     Engine,
     Event,
@@ -70,6 +72,7 @@ class Service:
         self._queue = WaitingQueue()
         self._watchdog = Watchdog(engine, settings.canary_s)
         self._admission = Admission(settings, engine, self.eta_s)
+        self.adapters = AdapterNames(settings)
         self.failure: QwenDemoError | None = None
         self.rates = Rates()
         self.metrics = Metrics(self._health)
@@ -93,6 +96,14 @@ class Service:
         """For whoever changes its model; requests go through `answer` alone."""
         return self._engine
 
+    async def load_adapter(self, name: str, path: str) -> None:
+        """See `AdapterNames.load`; the engine tries it."""
+
+        async def try_it(adapter: Adapter) -> None:
+            await collect(self._engine.stream(replace(small_question(), adapter=adapter)))
+
+        await self.adapters.load(name, path, self._engine.info.model_id, try_it)
+
     def model_changed(self) -> None:
         """Another model answers: what was learned of the old one's speed is forgotten."""
         self.rates = Rates()
@@ -103,6 +114,7 @@ class Service:
                 await after.loaded()
                 if after.failure:
                     raise after.failure
+            await self.adapters.open()
             await self._engine.start()
             if self.settings.warmup:
                 await collect(self._engine.stream(small_question()))
@@ -220,7 +232,9 @@ class Service:
                 self._admission.opened(visit)
                 media_s = time.perf_counter() - started
                 self.metrics.opened(media_s)
-                request = replace(request, request_id=identity, account=visit.account)
+                named = request.adapter.name if request.adapter else ""
+                adapter = self.adapters.of(named, self._engine.info.model_id)
+                request = replace(request, request_id=identity, account=visit.account, adapter=adapter)
                 validate(request, self.settings, self._engine.info)
                 self._admission.charge(visit, request)
                 self._queue.join(ticket, visit.tokens)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from qwen_demo.settings.adapters import Adapters
 from qwen_demo.settings.choosing import Choosing
 from qwen_demo.settings.knowledge import Documents
 from qwen_demo.settings.uploads import Uploads
@@ -125,7 +126,8 @@ class Access(BaseModel):
         None, description="users of the page, made by qwen-demo user NAME"
     )
     operator_keys_file: Annotated[Path | None, Usually("none")] = Field(
-        None, description="keys that may take one of several replicas out and back, made by qwen-demo key NAME"
+        None,
+        description="keys that may take one of several replicas out and back and load adapters, made by qwen-demo key NAME",
     )
     rate_limit: Annotated[str, Usually("no limit")] = Field(
         "", description="REST requests per key or address, such as 60/minute; empty is no limit"
@@ -189,10 +191,21 @@ class Keys(BaseModel):
     )
 
 
-GROUPS: tuple[type[BaseModel], ...] = (Listening, Model, Choosing, Serving, Access, Batching, Uploads, Documents, Keys)
+GROUPS: tuple[type[BaseModel], ...] = (
+    Listening,
+    Model,
+    Choosing,
+    Serving,
+    Access,
+    Batching,
+    Adapters,
+    Uploads,
+    Documents,
+    Keys,
+)
 
 
-class Settings(Listening, Model, Choosing, Serving, Access, Batching, Uploads, Documents, Keys, BaseSettings):
+class Settings(Listening, Model, Choosing, Serving, Access, Batching, Adapters, Uploads, Documents, Keys, BaseSettings):
     """All of them, as one value that does not change while the program runs."""
 
     model_config = SettingsConfigDict(
@@ -258,8 +271,8 @@ class Settings(Listening, Model, Choosing, Serving, Access, Batching, Uploads, D
 
     @model_validator(mode="after")
     def _operators_have_something_to_do(self) -> Self:
-        if self.operator_keys_file and self.replicas == 1:
-            raise ValueError("--operator-keys-file is for --replicas: there is none to take out")
+        if self.operator_keys_file and self.replicas == 1 and self.adapters_dir is None:
+            raise ValueError("--operator-keys-file is for --replicas and --adapters-dir, and there is neither")
         return self
 
     @model_validator(mode="after")

@@ -306,7 +306,9 @@ def map_of(world):
         sheet.text(
             (rng.uniform(0, w * 0.7), rng.uniform(0, h * 0.9)), sheet.words(1)[0].capitalize(), rng.uniform(7, 11)
         )
-    seen = Seen("map", "a map", ("a drawing", "a plan", "a picture"), [], ("total", "date", "title"), mute=True)
+    seen = Seen(
+        "map", "a map", ("a drawing", "a plan", "a floor plan", "a picture"), [], ("total", "date", "title"), mute=True
+    )
     seen.told = told("a map", "tell more about it")
     return sheet.picture(), seen
 

@@ -86,6 +86,7 @@ def translated(asked: ResponsesRequest) -> Translation:
     wants_logprobs = LOGPROBS in asked.include
     chat = ChatCompletionRequest.model_construct(
         **{name: getattr(asked, name) for name in SamplingFields.model_fields},
+        model=asked.model,
         messages=turns.messages,
         max_tokens=asked.max_output_tokens,
         stop=asked.stop,

@@ -14,7 +14,8 @@ import torch
 from qwen_demo.engines.batching.encoder_cache import CachedEncoder, EncoderCache
 from qwen_demo.engines.batching.job import Job
 from qwen_demo.engines.batching.loop import EngineLoop, Outbox
-from qwen_demo.engines.batching.memory_plan import ENCODER_PATCHES, MemoryPlan, layer_devices, make_plan
+from qwen_demo.engines.batching.memory_plan import ENCODER_PATCHES, SLOTS, MemoryPlan, layer_devices, make_plan
+from qwen_demo.engines.batching.model.adapters import AdapterTable
 from qwen_demo.engines.batching.model.decoder import LeanDecoder, StockDecoder
 from qwen_demo.engines.batching.model.stages import StagedDecoder
 from qwen_demo.engines.batching.model.vision import StockVisionEncoder, VisionEncoder
@@ -23,6 +24,10 @@ from qwen_demo.engines.batching.runner import ModelRunner
 from qwen_demo.engines.grammar import Constraint, Grammars
 from qwen_demo.engines.output import Output
 from qwen_demo.engines.tokens import end_ids
+from qwen_demo.errors import AdapterRefused, SettingsError
+from qwen_demo.models import adapters as folders
+from qwen_demo.models.choose import choose
+from qwen_demo.models.hub.fetch import folder_of
 from qwen_demo.models.load import threads_for
 from qwen_demo.models.tools.hermes import stops
 from qwen_demo.types import ChatRequest, Sampling
@@ -49,9 +54,12 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
     """All parts; no thread runs yet."""
     model, prompts = loaded.model, loaded.prompts
     decoder, vision = _networks(settings, model, loaded.device)
+    adapters = _adapter_table(settings, loaded, decoder)
     plan = make_plan(settings, model, loaded.info.max_pixels, loaded.info.context_tokens)
     kernels = settings.kernels and settings.fast_path
     runner = ModelRunner(model, decoder, plan, cuda_graphs=settings.cuda_graphs, kernels=kernels)
+    if adapters is not None:
+        _load_adapters(adapters, settings, deinterleaved=getattr(runner.kernels, "product", False))
     stream = None
     if loaded.device.type == "cuda":
         # Answers in the making go before the next images.
@@ -84,6 +92,7 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
         prompts=prompts,
         encoder=encoder,
         slot_tokens=plan.slot_tokens,
+        adapters=adapters,
         make_output=partial(_output, settings, prompts.tokenizer, ends),
         make_constraint=partial(
             _constraint, settings, Grammars(prompts.tokenizer, model.config.text_config.vocab_size, ends)
@@ -125,6 +134,53 @@ def _decoder(settings: "Settings", model):
     if settings.fast_path and StagedDecoder.fits(model, devices):
         return StagedDecoder(model, devices)
     return StockDecoder(model)
+
+
+def _adapter_table(settings: "Settings", loaded: "LoadedModel", decoder) -> AdapterTable | None:
+    """Room for adapters, before the plan is made; None where no request can name one."""
+    if not settings.has_adapters:
+        return None
+    if not isinstance(decoder, LeanDecoder):
+        raise SettingsError(
+            "Adapters beside the model need its layers on one device and the fast path: leave out --device-map and "
+            "--no-fast-path, or --adapters."
+        )
+    text = loaded.model.model.language_model
+    shapes = {
+        f"model.language_model.{name}": (int(module.out_features), int(module.in_features))
+        for name, module in text.named_modules()
+        if name.startswith("layers.") and hasattr(module, "out_features")
+    }
+
+    def check_base(adapter: folders.AdapterFolder) -> None:
+        folders.check_base(adapter, loaded.info.model_id, lambda: _fingerprint(settings))
+
+    decoder.adapters = AdapterTable(
+        shapes,
+        len(text.layers),
+        size=settings.max_adapters,
+        rank=settings.adapter_rank,
+        slots=settings.slots or SLOTS[loaded.device.type],
+        like=torch.empty(0, dtype=loaded.model.dtype, device=loaded.device),
+        check_base=check_base,
+    )
+    return decoder.adapters
+
+
+def _load_adapters(table: AdapterTable, settings: "Settings", *, deinterleaved: bool) -> None:
+    """Those of the start. Raises `SettingsError`."""
+    if deinterleaved:
+        table.keep_deinterleaved()
+    for name, folder in settings.named_adapters.items():
+        try:
+            table.release(table.acquire(folders.named(name, folder, settings.adapter_mib << 20)))
+        except AdapterRefused as error:
+            raise SettingsError(f"--adapters {name}: {error}") from error
+
+
+def _fingerprint(settings: "Settings") -> str:
+    choice = choose(settings)
+    return folders.fingerprint(folder_of(choice, settings, lambda stage: None))
 
 
 def _finish_on_cuda(runner: ModelRunner, vision, warmup: bool) -> None:

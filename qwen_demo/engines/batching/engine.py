@@ -223,6 +223,8 @@ class BatchingEngine:
 
     def _forget(self, job: Job) -> None:
         self._jobs.discard(job)
+        if self._parts:
+            self.preprocessor.let_go(job)
         job.gone.set()
 
     def _abandon(self, error: Callable[[], Exception]) -> None:

@@ -6,13 +6,16 @@ step takes the next larger ones. They share one memory pool and are recorded on 
 """
 
 import bisect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from qwen_demo.engines.batching.kv_cache import KVCache
 from qwen_demo.engines.batching.scheduler import FEW
+
+if TYPE_CHECKING:
+    from qwen_demo.engines.batching.model.adapters import AdapterTable
 
 BATCHES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 # Not needed where attention reads the lengths on the device (`by_length=False`).
@@ -39,8 +42,10 @@ def answer_sizes(slots: int) -> list[int]:
     return [n for n in ANSWERS if n < slots] + [slots]
 
 
-def planned_bytes(slots: int, prefill_tokens: int = 0, pass_tokens: int = 0) -> int:
+def planned_bytes(slots: int, prefill_tokens: int = 0, pass_tokens: int = 0, *, adapters: bool = False) -> int:
     """Device memory of the graphs that `warm_up` records, without their largest pass."""
+    if adapters:
+        return 2 * planned_bytes(slots, prefill_tokens, pass_tokens)
     if pass_tokens:
         passes = len(pass_rows(prefill_tokens + slots, pass_tokens + slots)) * len(answer_sizes(slots))
         return (passes + len(decode_batches(slots))) * GRAPH_BYTES
@@ -55,16 +60,23 @@ class StepGraphs:
         batches: numbers of rows that are recorded, ascending.
         length: the largest cache length.
         by_length: whether a step's cost depends on `keys`.
+        adapters: whose `active` says which of two recordings a step needs; None where there is one.
     """
 
     def __init__(
-        self, step: Callable[[int, int], torch.Tensor], batches: Sequence[int], length: int, *, by_length: bool = True
+        self,
+        step: Callable[[int, int], torch.Tensor],
+        batches: Sequence[int],
+        length: int,
+        *,
+        by_length: bool = True,
+        adapters: "AdapterTable | None" = None,
     ):
-        self._step = step
+        self._step, self._adapters = step, adapters
         self.batches = list(batches)
         self.keys = [n for n in KEYS if n < length and by_length] + [length]
         self._stream: torch.cuda.Stream | None = None
-        self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
+        self._graphs: dict[tuple[int, int, bool], torch.cuda.CUDAGraph] = {}
         self._pool: Any = None
         self._results: torch.Tensor | None = None
 
@@ -74,9 +86,10 @@ class StepGraphs:
             self.batches[bisect.bisect_left(self.batches, batch)],
             self.keys[bisect.bisect_left(self.keys, longest)],
         )
-        if size not in self._graphs:
-            self._graphs[size] = self._record(*size)
-        self._graphs[size].replay()
+        key = (*size, self._adapters is not None and self._adapters.active)
+        if key not in self._graphs:
+            self._graphs[key] = self._record(*size)
+        self._graphs[key].replay()
         assert self._results is not None
         return self._results[:batch]
 
@@ -90,7 +103,8 @@ class StepGraphs:
         for keys in self.keys:
             if keys <= max(WARM_KEYS, self.keys[0]):
                 for batch in reversed(self.batches):
-                    self(batch, keys)
+                    for _ in with_and_without(self._adapters):
+                        self(batch, keys)
 
     def _record(self, batch: int, keys: int) -> torch.cuda.CUDAGraph:
         # Libraries choose kernels and allocate workspaces on first use, which a recording must not contain.
@@ -129,7 +143,9 @@ class RecordedStep:
         self._positions = torch.zeros(3, most, dtype=torch.int64, device=self.device)
         self._slots = torch.zeros(most, dtype=torch.int64, device=self.device)
         self._places = torch.full_like(self._slots, self._spare)
-        self.graphs: StepGraphs | None = StepGraphs(self._step, sizes, cache.length, by_length=False)
+        self.graphs: StepGraphs | None = StepGraphs(
+            self._step, sizes, cache.length, by_length=False, adapters=step.adapters
+        )
 
     def decode(
         self, x: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, places: torch.Tensor
@@ -145,6 +161,15 @@ class RecordedStep:
 
     def _step(self, rows: int, keys: int) -> torch.Tensor:
         return self._kernels.decode(self._x[:rows], self._positions[:, :rows], self._slots[:rows], self._places[:rows])
+
+
+def with_and_without(adapters: "AdapterTable | None") -> Iterator[bool]:
+    """For each recording that passes of any rows need, with `adapters` set to it."""
+    if adapters is not None:
+        adapters.active = True
+        yield True
+        adapters.active = False
+    yield False
 
 
 def decode_batches(slots: int) -> list[int]:

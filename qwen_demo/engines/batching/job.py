@@ -32,6 +32,7 @@ class SequenceState:
         queued_tokens: of the answer, of passes that nobody has read yet.
         overtaken: how many later requests were admitted before this one.
         slot: of the cache, while it runs.
+        adapter: number of its adapter in the engine's table; 0 is none.
         prompt: set once it is built.
         features: encoded images, [tokens, hidden] each, in the order of `prompt.media`.
     """
@@ -42,6 +43,7 @@ class SequenceState:
     queued_tokens: int = 0
     overtaken: int = 0
     slot: int = -1
+    adapter: int = 0
     prompt: "Prompt" = field(init=False, repr=False)
     features: "tuple[torch.Tensor, ...]" = field(default=(), repr=False)
 

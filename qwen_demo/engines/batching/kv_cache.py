@@ -187,8 +187,13 @@ class DecodeView:
         return mask[:, None, None]
 
     @functools.cached_property
+    def slots(self) -> torch.Tensor:
+        """Of each row, [batch] int64."""
+        return torch.arange(self._batch, device=self._places.device)
+
+    @functools.cached_property
     def _rows(self) -> dict[torch.device, torch.Tensor]:
-        return _rows(self._cache, torch.arange(self._batch, device=self._places.device), self._places)
+        return _rows(self._cache, self.slots, self._places)
 
     def on(self, device: torch.device) -> "DecodeView":
         """The same of the layers of one device."""
@@ -217,6 +222,11 @@ class MixedView:
 
     def __init__(self, answers: DecodeView, prompts: PrefillView | None, single: int):
         self.answers, self.prompts, self.single = answers, prompts, single
+
+    @property
+    def slots(self) -> torch.Tensor:
+        """Of each row, [rows] int64."""
+        return self.answers.slots if self.prompts is None else torch.cat([self.answers.slots, self.prompts.slots])
 
 
 def _causal(chunk: PrefillChunk, keys: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:

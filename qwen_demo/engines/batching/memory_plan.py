@@ -156,7 +156,9 @@ def _step(settings: "Settings", model: Any, max_pixels: int, slots: int, pass_to
     longest = max(prefill_tokens, pass_tokens)
     working = step_bytes(model.config, model.dtype, max_pixels, longest, slots) + SPARE_BYTES[kind]
     if kind == "cuda" and settings.cuda_graphs:
-        working += graphs.planned_bytes(slots, min(prefill_tokens, pass_tokens), pass_tokens)
+        working += graphs.planned_bytes(
+            slots, min(prefill_tokens, pass_tokens), pass_tokens, adapters=settings.has_adapters
+        )
     if pass_tokens:  # recorded passes of either model keep what they work in
         working += encoder_bytes(model.config.vision_config, model.dtype, ENCODER_PATCHES)
     return prefill_tokens, working

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from qwen_demo.engines.batching.graphs import answer_sizes, decode_batches, pass_rows
+from qwen_demo.engines.batching.graphs import answer_sizes, decode_batches, pass_rows, with_and_without
 from qwen_demo.engines.batching.job import PrefillChunk
 from qwen_demo.engines.batching.kv_cache import DecodeView, KVCache, MixedView, PrefillView
 from qwen_demo.engines.batching.model.attention import padded_length
@@ -107,13 +107,14 @@ class MixedStep:
     def __init__(self, decoder, kernels, cache: KVCache, state: SlotState, *, prefill_tokens: int, prompt_tokens: int):
         self._decoder, self._kernels, self._cache, self._state = decoder, kernels, cache, state
         self.device = cache.device(0)
+        self._adapters = decoder.adapters
         self._slots = state.all.shape[1]
         self.rows = pass_rows(prefill_tokens + self._slots, prompt_tokens + self._slots)
         self.answers = answer_sizes(self._slots)
         self.alone = decode_batches(self._slots)
         self.prompt_tokens = prompt_tokens
         self.quiet_tokens = min(prompt_tokens, 2 * (prefill_tokens + self._slots) - self.answers[0])
-        self.graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] | None = None if kernels is None else {}
+        self.graphs: dict[tuple[int, int, bool], torch.cuda.CUDAGraph] | None = None if kernels is None else {}
         self._pool: Any = None
         self._stream: torch.cuda.Stream | None = None
         self._logits: torch.Tensor | None = None
@@ -152,9 +153,10 @@ class MixedStep:
         size = self._size(chunks, batch)
         if chunks:
             self._stage(chunks, size[1])
-        if size not in self.graphs:
-            self.graphs[size] = self._record(*size)
-        self.graphs[size].replay()
+        key = (*size, self._adapters is not None and self._adapters.active)
+        if key not in self.graphs:
+            self.graphs[key] = self._record(*size)
+        self.graphs[key].replay()
         return self._logits[:batch]
 
     def fits(self, chunks: Sequence[PrefillChunk]) -> bool:
@@ -270,7 +272,8 @@ class MixedStep:
         assert self.graphs is not None
         sizes = [(n, rows - n) for rows in reversed(self.rows) for n in reversed(self.answers) if n < rows]
         for size in [*sizes, *((answers, 0) for answers in reversed(self.alone))]:
-            self.graphs[size] = self._record(*size)
+            for adapted in with_and_without(self._adapters):
+                self.graphs[(*size, adapted)] = self._record(*size)
 
     def _record(self, answers: int, prompts: int) -> torch.cuda.CUDAGraph:
         kept = self._state.all.clone()

@@ -24,14 +24,20 @@ LEAST_PREFIX = 32
 PrefixKey = npt.NDArray[np.int64]
 
 
-def prefix_key(prompt: "Prompt") -> PrefixKey:
-    """One number for each token of a `Prompt` -> [length] int64; equal numbers mean equal keys and values."""
+def prefix_key(prompt: "Prompt", adapter: str = "") -> PrefixKey:
+    """One number for each token of a `Prompt` -> [length] int64; equal numbers mean equal keys and values.
+
+    Args:
+        adapter: digest of the one that reads it.
+    """
     key: PrefixKey = prompt.input_ids.numpy().astype(np.int64)
     for medium in prompt.media:
         name = f"{medium.digest} {medium.grid_thw} {medium.seconds_per_grid}".encode()
         # Negative, so that no image token equals a word's id.
         base = -int.from_bytes(hashlib.sha256(name).digest()[:7], "big") - 1
         key[medium.start : medium.start + medium.tokens] = base - np.arange(medium.tokens)
+    if adapter:
+        key ^= int.from_bytes(hashlib.sha256(adapter.encode()).digest()[:7], "big") << 7
     return key
 
 

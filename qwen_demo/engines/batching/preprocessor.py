@@ -17,14 +17,15 @@ import torch
 
 from qwen_demo.engines.batching.encoder_cache import CachedEncoder
 from qwen_demo.engines.batching.job import Job, failed, out_of_memory, waited_too_long
+from qwen_demo.engines.batching.model.adapters import AdapterTable
 from qwen_demo.engines.batching.prefix_cache import prefix_key
 from qwen_demo.engines.grammar import Constraint
 from qwen_demo.engines.memory_errors import is_out_of_memory
 from qwen_demo.engines.output import Output
-from qwen_demo.errors import ContextTooLong, QwenDemoError
+from qwen_demo.errors import ContextTooLong, InvalidRequest, QwenDemoError
 from qwen_demo.models.prompt import PromptBuilder
 from qwen_demo.sentences import Sentence
-from qwen_demo.types import ChatRequest, Sampling, Text
+from qwen_demo.types import Adapter, ChatRequest, Sampling, Text
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Preprocessor:
         make_constraint: of what an answer must be, for a job that has its output.
         on_ready: receives a prepared job, which `release` must end.
         on_failed: receives a job and why it cannot run.
+        adapters: where a request's adapter is loaded, and is held until `let_go`; None where nothing has one.
         on_threads: run first on the threads of prompts and grammars, and on that of the encoder.
     """
 
@@ -57,7 +59,9 @@ class Preprocessor:
         on_ready: Callable[[Job], None],
         on_failed: Callable[[Job, Exception], None],
         on_threads: tuple[Callable[[], None], Callable[[], None]],
+        adapters: AdapterTable | None = None,
     ):
+        self._adapters = adapters
         self.prompts, self.encoder, self._slot_tokens = prompts, encoder, slot_tokens
         self._make_output, self._make_constraint = make_output, make_constraint
         self._on_ready, self._on_failed = on_ready, on_failed
@@ -121,6 +125,17 @@ class Preprocessor:
         with self._changed:
             del self._ahead[job]
             self._changed.notify_all()
+
+    def _acquire(self, job: Job, adapter: Adapter) -> None:
+        if self._adapters is None:
+            raise InvalidRequest("This engine keeps no room for adapters: see --adapters.", field="model")
+        job.adapter = self._adapters.acquire(adapter)
+
+    def let_go(self, job: Job) -> None:
+        """Nothing of the job is left: its adapter may make room for another one."""
+        number, job.adapter = job.adapter, 0
+        if number and self._adapters is not None:
+            self._adapters.release(number)
 
     def _may_prepare(self, kind: str) -> bool:
         ahead = [job for job in self._ahead if _kind(job) == kind and job not in self._free]
@@ -264,7 +279,9 @@ class Preprocessor:
         job.sampling = replace(asked, max_new_tokens=min(room, self._slot_tokens - job.prompt_tokens))
         job.total_tokens = job.prompt_tokens + job.sampling.max_new_tokens
         job.output = self._make_output(job.request, job.sampling)
-        job.prefix_key = prefix_key(job.prompt)
+        if job.request.adapter is not None:
+            self._acquire(job, job.request.adapter)
+        job.prefix_key = prefix_key(job.prompt, job.request.adapter.digest if job.request.adapter else "")
         job.preprocess_s = time.perf_counter() - started
         self._ahead[job] = job.prompt.image_tokens
 

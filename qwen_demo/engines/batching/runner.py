@@ -26,6 +26,7 @@ from qwen_demo.models.prompt import Prompt
 from qwen_demo.types import Sampling
 
 if TYPE_CHECKING:
+    from qwen_demo.engines.batching.model.adapters import AdapterTable
     from qwen_demo.engines.grammar import Constraint
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class ModelRunner:
 
     Attributes:
         device: of the first layer.
+        adapters: those of the decoder; None where requests never have one.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class ModelRunner:
         config, devices = model.config.text_config, layer_devices(model)
         self.device, self._dtype = devices[0], model.dtype
         self.decoder = decoder
+        self.adapters: AdapterTable | None = getattr(decoder, "adapters", None)
         self.cache = KVCache(
             devices,
             slots=plan.slots + plan.kept,
@@ -95,7 +98,9 @@ class ModelRunner:
         if isinstance(self.kernels, PipelineStages):
             self.kernels.record(width, sorted({*batches, *graphs.SHORT}))
         elif alone:
-            self.graphs = StepGraphs(self._logits, batches, plan.slot_tokens, by_length=self.kernels is None)
+            self.graphs = StepGraphs(
+                self._logits, batches, plan.slot_tokens, by_length=self.kernels is None, adapters=self.adapters
+            )
             if self.kernels:
                 self._small_step = RecordedStep(self.kernels, self.cache, width, graphs.SHORT)
                 if plan.pass_tokens:
@@ -115,6 +120,7 @@ class ModelRunner:
             firsts = range(0, len(chunks), most)
             return torch.cat([self.prefill(chunks[first : first + most]) for first in firsts])
         chunks = _reaching_back(chunks)
+        self._look_for_adapters([chunk.slot for chunk in chunks])
         x = torch.cat([self._embedded(chunk) for chunk in chunks])
         positions = torch.cat([c.sequence.prompt.positions[:, c.start : c.stop] for c in chunks], dim=1)
         positions = positions.to(self.device)
@@ -125,6 +131,10 @@ class ModelRunner:
         if self.kernels and len(x) >= LONG:
             return self.kernels.prefill(x, positions, view)[last]
         return self.decoder.hidden(x, positions, view)[last]
+
+    def _look_for_adapters(self, slots: Sequence[int]) -> None:
+        if self.adapters is not None:
+            self.adapters.active = self.adapters.any_of(slots)
 
     def warm_up(self) -> None:
         """Record the steps that short conversations need."""
@@ -187,6 +197,7 @@ class ModelRunner:
     def decode(self, running: int) -> SampledTokens:
         """The next token of the slots 0 to `running`; what idle ones among them get means nothing."""
         longest = max(self._lengths[:running]) + 1
+        self._look_for_adapters(range(running))
         if self.graphs:
             logits = self.graphs(running, longest)
         else:
@@ -209,6 +220,7 @@ class ModelRunner:
         for job in beginning:
             self.sampler.start(job.slot, job.sampling, job.prompt.input_ids, job.constraint)
         likeliest = None
+        self._look_for_adapters([*range(batch), *(chunk.slot for chunk in chunks)])
         if self.mixed.graphs is not None:
             logits, likeliest = self.mixed(chunks, batch), self._tokens[:batch]
         else:
@@ -248,6 +260,8 @@ class ModelRunner:
         self._state[:, slot] = self._idle
         self._lengths[slot] = 0
         self.sampler.stop(slot)
+        if self.adapters is not None:
+            self.adapters.give(slot, 0)
 
     @torch.inference_mode()
     def swap(self, a: int, b: int) -> None:
@@ -255,6 +269,8 @@ class ModelRunner:
         swap_columns(self._state, a, b)
         self._lengths[a], self._lengths[b] = self._lengths[b], self._lengths[a]
         self.sampler.swap(a, b)
+        if self.adapters is not None:
+            self.adapters.swap(a, b)
 
     def probe(self) -> None:
         """A step of our own, to see whether the model works; raises what it raises, or `FloatingPointError`."""

@@ -35,6 +35,8 @@ class SlotTable:
         job.slot = len(self) - 1
         self.jobs[job.slot] = job
         self._runner.idle(job.slot)
+        if self._runner.adapters is not None:
+            self._runner.adapters.give(job.slot, job.adapter)
         return cached_tokens
 
     def free(self, job: Job, *, keep: bool) -> None:

@@ -33,7 +33,7 @@ def chat_body(request: ChatRequest, model_id: str, pixels: Pixels) -> Json:
     if request.continue_final_message:
         extra |= {"continue_final_message": True, "add_generation_prompt": False}
     arguments: Json = {
-        "model": model_id,
+        "model": request.adapter.name if request.adapter else model_id,
         "messages": [_message(message, pixels) for message in request.messages],
         "max_tokens": sampling.max_new_tokens,
         "temperature": sampling.temperature,

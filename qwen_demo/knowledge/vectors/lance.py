@@ -1,6 +1,7 @@
 """Vectors in LanceDB: embedded, in files beside the collection, or on object storage. Needs the package `lancedb`."""
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -63,6 +64,7 @@ class LanceTable:
         with _away():
             if table := self._opened():
                 table.delete(f"page IN ({', '.join(str(int(page)) for page in pages)})")
+                time.sleep(2 * OLD.total_seconds())  # that the version before is old
                 table.optimize(cleanup_older_than=OLD)
 
     def nearest(self, vector: np.ndarray, most: int) -> list[tuple[int, float]]:

@@ -6,6 +6,7 @@ its reference in the tests, its stand-in where weights are offloaded or layers u
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,9 @@ import torch.nn.functional as F
 from qwen_demo.engines.batching.kv_cache import DecodeView, MixedView, PrefillView
 from qwen_demo.engines.batching.model import attention
 from qwen_demo.engines.batching.model.linear import GatedMlp, Packed, kind_for
+
+if TYPE_CHECKING:
+    from qwen_demo.engines.batching.model.adapters import AdapterTable, Rows
 
 
 class StockDecoder:
@@ -68,6 +72,7 @@ class LeanDecoder:
 
     Attributes:
         ends: whether the last layer is among them; only then does `hidden` end with the norm, and has `logits` a head.
+        adapters: what may be added to the products of some rows; None where nothing ever is.
     """
 
     chunks_at_once = 16
@@ -77,6 +82,7 @@ class LeanDecoder:
         config = text.config
         span = range(len(text.layers)) if span is None else span
         layers = text.layers[span.start : span.stop]
+        self.adapters: AdapterTable | None = None
         self.embed = text.embed_tokens
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = config.hidden_size // self.heads
@@ -134,12 +140,25 @@ class LeanDecoder:
             DecodeView: self._decode, PrefillView: self._prefill, MixedView: self._mixed
         }  # fmt: skip
         attend = ways[type(view)]
+        if self.adapters and (rows := self.adapters.rows(view.slots, single=isinstance(view, DecodeView))):
+            return self._adapted(x, cos, sin, rows, lambda qkv, index: attend(qkv, view, index))
         for index, layer in enumerate(self.layers):
             qkv = layer.qkv(layer.norm_1(x)).view(cos.shape)
             qkv = torch.addcmul(qkv * cos, qkv.roll(self.head_dim // 2, -1), sin)
             x = layer.out.add(attend(qkv, view, index), x)
             x = layer.mlp.add(layer.norm_2(x), x)
         return self.norm(x) if self.ends else x
+
+    def _adapted(self, x, cos, sin, rows: "Rows", attend: Callable[[torch.Tensor, int], torch.Tensor]) -> torch.Tensor:
+        """All layers with low-rank products beside theirs."""
+        assert self.adapters is not None
+        for index, (layer, sites) in enumerate(zip(self.layers, self.adapters.layers, strict=True)):
+            normed = layer.norm_1(x)
+            qkv = sites.qkv.add(layer.qkv(normed), normed, rows).view(cos.shape)
+            attended = attend(torch.addcmul(qkv * cos, qkv.roll(self.head_dim // 2, -1), sin), index)
+            x = sites.out.add(layer.out.add(attended, x), attended, rows)
+            x = layer.mlp.adapted(layer.norm_2(x), x, sites, rows)
+        return self.norm(x)
 
     def _decode(self, qkv: torch.Tensor, view: DecodeView, layer: int) -> torch.Tensor:
         keys, values = view.put(qkv[:, self.heads :], layer)

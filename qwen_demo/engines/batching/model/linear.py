@@ -5,13 +5,16 @@ residuals on the way, and give a row the same bits whatever the batch; MKL does 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from qwen_demo.models import fp8
+
+if TYPE_CHECKING:
+    from qwen_demo.engines.batching.model.adapters import LayerSites, Rows
 
 ROWS_HINT = 32
 PACKED_BYTES = 1 << 30
@@ -212,6 +215,17 @@ class GatedMlp:
         if self._packed:
             return self.down.add(self._up.mul(x, self._gate(x, "swish")), residual)
         return self.down.add(self.silu_and_mul(self.gate_up(x)), residual)
+
+    def adapted(self, x: torch.Tensor, residual: torch.Tensor, sites: "LayerSites", rows: "Rows") -> torch.Tensor:
+        """As `add`, with low-rank products beside. Rows without an adapter get the same bits as without any."""
+        if self._packed and len(others := rows.others):
+            made, own = torch.empty_like(residual), rows.own
+            made[others] = self.add(x[others], residual[others])
+            made[own] = self.adapted(x[own], residual[own], sites, rows.inner)
+            return made
+        both = torch.cat([self._gate(x), self._up(x)], -1) if self._packed else self.gate_up(x)
+        opened = self.silu_and_mul(sites.gate_up.add(both, x, rows))
+        return sites.down.add(self.down.add(opened, residual), opened, rows)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Without the residual; not for packed weights."""

@@ -1,6 +1,6 @@
 """The lean decoder's passes from kernels. `checks.py` decides whether they may run."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -8,6 +8,9 @@ from qwen_demo.engines.batching.kv_cache import KVCache, PrefillView
 from qwen_demo.engines.batching.model.decoder import LeanDecoder
 from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
 from qwen_demo.engines.batching.model.linear import Fp8, FusedNf4, Plain
+
+if TYPE_CHECKING:
+    from qwen_demo.engines.batching.model.adapters import AdapterTable
 
 
 class MixedRows(NamedTuple):
@@ -42,6 +45,10 @@ class KernelStep:
         self._decoder, self._cache = decoder, cache
         self.product = product
         self._fp8 = isinstance(decoder.layers[0].qkv, Fp8)
+
+    @property
+    def adapters(self) -> "AdapterTable | None":
+        return self._decoder.adapters
 
     @staticmethod
     def fits(decoder) -> bool:
@@ -122,16 +129,30 @@ class KernelStep:
                 pointwise.silu_and_mul_fp8(both) if self._fp8 else pointwise.silu_and_mul(both, deinterleaved=product)
             )
 
+        rows = decoder.adapters and decoder.adapters.rows(slots, single=False)
+
+        def beside(name: str, index: int, made: torch.Tensor, x: Any) -> torch.Tensor:
+            if not rows:
+                return made
+            site = getattr(decoder.adapters.layers[index], name)
+            return site.add(made, x, rows, deinterleaved=product)
+
         for index, layer in enumerate(decoder.layers):
             keys, values = self._cache.layer(index)
-            qkv, parts = times(layer.qkv, norm(layer.norm_1))
+            normed = norm(layer.norm_1)
+            qkv, parts = times(layer.qkv, normed)
+            qkv = beside("qkv", index, qkv, normed)
             query = pointwise.apply_rope_and_store(
                 qkv, layer.qkv.bias, cos, sin, slots, places, keys, values, heads=decoder.heads, parts=parts
             )
             attended = attend(query, keys, values, index)
             delta, parts = times(layer.out, pointwise.quantise(attended) if self._fp8 else attended)
-            both, _ = times(layer.mlp.gate_up, norm(layer.norm_2), split=False)
-            delta, parts = times(layer.mlp.down, opened(both))
+            delta = beside("out", index, delta, attended)
+            normed = norm(layer.norm_2)
+            both, _ = times(layer.mlp.gate_up, normed, split=False)
+            wide = opened(beside("gate_up", index, both, normed))
+            delta, parts = times(layer.mlp.down, wide)
+            delta = beside("down", index, delta, wide)
         normed = pointwise.add_norm(state, delta, decoder.norm, parts=parts, deinterleaved=False)
         return normed if decoder.ends else state
 

@@ -1,0 +1,48 @@
+"""`/v1/load_lora_adapter` and its opposite, as vLLM has them: for operators, with keys of their own alone."""
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import PlainTextResponse
+
+from qwen_demo.api import openapi
+from qwen_demo.api.idle_fields import Strict
+from qwen_demo.http.access import ApiAccess
+from qwen_demo.service.service import Service
+
+
+class LoadAdapter(Strict):
+    """`lora_path` is a folder in `--adapters-dir`."""
+
+    lora_name: str
+    lora_path: str
+
+
+class UnloadAdapter(Strict):
+    lora_name: str
+
+
+def add_adapters(router: APIRouter, service: Service, access: ApiAccess) -> None:
+    """`access` lets operators in."""
+
+    @router.post(
+        "/v1/load_lora_adapter",
+        responses=openapi.ASKING,
+        response_class=PlainTextResponse,
+        tags=["operations"],
+        dependencies=[Depends(access)],
+    )
+    async def load(asked: LoadAdapter) -> PlainTextResponse:
+        """Once it has answered something, requests may name it as their model."""
+        await service.load_adapter(asked.lora_name, asked.lora_path)
+        return PlainTextResponse(f"Success: LoRA adapter '{asked.lora_name}' added successfully.")
+
+    @router.post(
+        "/v1/unload_lora_adapter",
+        responses=openapi.ASKING,
+        response_class=PlainTextResponse,
+        tags=["operations"],
+        dependencies=[Depends(access)],
+    )
+    async def unload(asked: UnloadAdapter) -> PlainTextResponse:
+        """Answers that are being written with it go on to their end."""
+        service.adapters.unload(asked.lora_name)
+        return PlainTextResponse(f"Success: LoRA adapter '{asked.lora_name}' removed successfully.")

@@ -1,0 +1,105 @@
+"""Adapters over HTTP: who may load one, from where, and what a request that names one gets."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from qwen_demo.http.credentials import new_key
+from qwen_demo.settings import Settings
+from tests.api.conftest import PLAIN, TWO_WORDS, App
+
+LAYER = "base_model.model.model.language_model.layers.0.self_attn.q_proj"
+QUESTION = [{"role": "user", "content": "Hello"}]
+
+
+def make(folder, rank: int = 2):
+    folder.mkdir()
+    config = {"peft_type": "LORA", "r": rank, "lora_alpha": 4, "target_modules": ["q_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    halves = {"A": np.zeros((rank, 8), np.float32), "B": np.zeros((8, rank), np.float32)}
+    save_file(
+        {f"{LAYER}.lora_{half}.weight": value for half, value in halves.items()}, folder / "adapter_model.safetensors"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """An application with one adapter of the start, a folder to load others from, and an operator's headers."""
+    root = tmp_path_factory.mktemp("served")
+    key, hashed = new_key()
+    (root / "operators").write_text(f"olga:{hashed}\n")
+    (root / "inside").mkdir()
+    settings = Settings(
+        **PLAIN,
+        adapters=(f"first={make(root / 'first')}",),
+        adapters_dir=root / "inside",
+        operator_keys_file=root / "operators",
+        max_adapters=2,
+    )
+    app = App(settings, TWO_WORDS)
+    yield app, root, {"authorization": f"Bearer {key}"}
+    app.stop()
+
+
+def ids(client) -> list[str]:
+    return [each["id"] for each in client.get("/v1/models").json()["data"]]
+
+
+def test_an_operator_loads_an_adapter_that_requests_then_name_and_unloads_it(served):
+    app, root, operator = served
+    make(root / "inside" / "forms")
+    asked = {"lora_name": "forms", "lora_path": "forms"}
+    with app.client() as client:
+        assert client.post("/v1/load_lora_adapter", json=asked).status_code == 401
+        assert client.post("/v1/load_lora_adapter", json=asked, headers=operator).status_code == 200
+        listed = client.get("/v1/models").json()["data"]
+        assert [(each["id"], each["parent"]) for each in listed] == [
+            ("scripted", None),
+            ("first", "scripted"),
+            ("forms", "scripted"),
+        ]
+        assert client.get("/v1/models/forms").json()["root"] == "forms"
+        for path, body in (
+            ("/v1/chat/completions", {"messages": QUESTION}),
+            ("/v1/responses", {"input": "Hello"}),
+        ):
+            answer = client.post(path, json=body | {"model": "forms"})
+            assert (answer.status_code, answer.json()["model"]) == (200, "forms")
+            assert app.engine.requests[-1].adapter.folder == str(root / "inside" / "forms")
+        client.post("/v1/chat/completions", json={"messages": QUESTION, "model": "scripted"})
+        assert app.engine.requests[-1].adapter is None
+        full = client.post("/v1/load_lora_adapter", json=asked | {"lora_name": "more"}, headers=operator)
+        assert (full.status_code, "--max-adapters" in full.json()["error"]["message"]) == (400, True)
+        gone = {"lora_name": "forms"}
+        assert client.post("/v1/unload_lora_adapter", json=gone, headers=operator).status_code == 200
+        assert ids(client) == ["scripted", "first"]
+        assert client.post("/v1/unload_lora_adapter", json=gone, headers=operator).status_code == 404
+        body = {"messages": QUESTION, "model": "forms"}
+        assert client.post("/v1/chat/completions", json=body).json()["error"]["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "code"),
+    [
+        ("out", "../first", "invalid_adapter"),
+        ("out", "/etc", "invalid_adapter"),
+        ("out", "link", "invalid_adapter"),
+        ("out", "nothing", "invalid_adapter"),
+        ("first", "good", "invalid_request"),
+        ("scripted", "good", "invalid_request"),
+        ("a b", "good", "invalid_request"),
+    ],
+)
+def test_a_folder_outside_and_a_name_that_is_taken_are_refused(served, name, path, code):
+    app, root, operator = served
+    if not (root / "inside" / "good").exists():
+        make(root / "inside" / "good")
+        (root / "inside" / "link").symlink_to(root / "first")
+    with app.client() as client:
+        asked = {"lora_name": name, "lora_path": path}
+        answer = client.post("/v1/load_lora_adapter", json=asked, headers=operator)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+        assert ids(client) == ["scripted", "first"]
