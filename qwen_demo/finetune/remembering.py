@@ -30,7 +30,6 @@ QUESTIONS = (
     "What is written there?",
     "Which colours are there?",
 )
-MOST_ROWS = 200
 MOST_TOKENS = 48  # of an answer; what is longer is no short memory
 
 

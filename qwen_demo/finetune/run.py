@@ -34,8 +34,7 @@ class Order:
         out: the adapter's folder, which must not be there yet.
         given: fields of `Recipe` that were chosen.
         plan_only: measure and say what it would take, and teach nothing.
-        remember: rows of what the base says itself that are learnt along; None takes as many as there are rows to
-            learn, up to a bound.
+        remember: rows of what the base says itself that are learnt along.
         own_images: that it is asked about for them, beside those of the data.
     """
 
@@ -43,7 +42,7 @@ class Order:
     out: Path
     given: dict[str, Any] = field(default_factory=dict)
     plan_only: bool = False
-    remember: int | None = None
+    remember: int = 0
     own_images: tuple[Path, ...] = ()
 
     @property
@@ -69,8 +68,7 @@ async def finetune(order: Order, base: Base, tell: Tell) -> dict[str, Any]:
         tell(data.told(found, order.asked, base))
     if not found.train:
         raise InvalidRequest("There is no row to learn from; what is wrong with each is said above.")
-    count = min(len(found.train), remembering.MOST_ROWS) if order.remember is None else order.remember
-    known = await remembering.questions(found.train, order.own_images, count, base, store)
+    known = await remembering.questions(found.train, order.own_images, order.remember, base, store)
     return _taught(order, base, (found, known), store, tell if first else lambda line: None)
 
 
@@ -90,7 +88,8 @@ def _taught(order: Order, base: Base, read: _Read, store: PixelStore, tell: Tell
     model.eval()
     remembered = remembering.answered(model, known, store, features, base)
     learnt = [*found.train, *remembered]
-    tell(f"{len(remembered)} answers of the base itself are learnt along, so that it keeps what it knew.")
+    if remembered:
+        tell(f"{len(remembered)} answers of the base itself are learnt along, so that it keeps what it knew.")
     summary = recipe.told(chosen, len(learnt), sum(int(np.prod(shape)) for shape in weights.values()))
     tell(summary)
     if chosen.checkpointing:
