@@ -1,12 +1,12 @@
 """The model that is taught: which it is, what makes its prompts, and its weights in a form that gradients pass through."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qwen_demo.models import machine
+from qwen_demo.models.adapters import fingerprint
 from qwen_demo.models.checkpoint import Checkpoint
 from qwen_demo.models.choose import Choice, choose, is_small
 from qwen_demo.models.load import threads_for
@@ -16,7 +16,6 @@ from qwen_demo.types import ModelInfo
 
 Progress = Callable[[str], None]
 MAX_PIXELS = 1280 * 28 * 28  # of an image where nothing is said: memory of training goes by it
-_ENDS = 1 << 20  # bytes at either end of a file that count for its fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +62,7 @@ def described(settings: Settings, progress: Progress = lambda stage: None) -> Ba
         embedded=choice.embedded,
     )
     prompts = PromptBuilder(processor, None, info)
-    return Base(choice, folder, fingerprint(checkpoint), prompts, info, settings)
-
-
-def fingerprint(checkpoint: Checkpoint) -> str:
-    """See `Base.fingerprint`. Names of folders and files do not count."""
-    digest = hashlib.sha256((checkpoint.folder / "config.json").read_bytes())
-    for file in sorted(checkpoint.files, key=lambda path: path.name):
-        size = file.stat().st_size
-        digest.update(str(size).encode())
-        with file.open("rb") as opened:
-            digest.update(opened.read(_ENDS))
-            opened.seek(max(0, size - _ENDS))
-            digest.update(opened.read(_ENDS))
-    return digest.hexdigest()
+    return Base(choice, folder, fingerprint(folder), prompts, info, settings)
 
 
 def trainable(base: Base, progress: Progress = lambda stage: None) -> Any:

@@ -86,10 +86,12 @@ def answers(
     Args:
         most: tokens of an answer; by default twice those of the expected one, and some.
     """
-    return [_answer(model, row, store, features, prompts, most) for row in rows]
+    found = (answer_ids(model, row, store, features, most) for row in rows)
+    return [prompts.tokenizer.decode(ids, skip_special_tokens=True) for ids in found]
 
 
-def _answer(model: Any, row: Encoded, store: Any, features: Any, prompts: Any, most: int | None) -> str:
+def answer_ids(model: Any, row: Encoded, store: Any, features: Any, most: int | None = None) -> list[int]:
+    """The tokens of one answer, without the one that ends it."""
     import torch
     from transformers import DynamicCache
 
@@ -126,5 +128,4 @@ def _answer(model: Any, row: Encoded, store: Any, features: Any, prompts: Any, m
                 "logits_to_keep": 1,
             }
             position += 1
-    text: str = prompts.tokenizer.decode(ids, skip_special_tokens=True)
-    return text
+    return ids

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ import numpy as np
 import PIL.Image
 import torch
 
-from qwen_demo.errors import InvalidRequest
-from qwen_demo.finetune import adapter_folder, data, judging, recipe, remembering, report, training
+from qwen_demo.errors import InvalidRequest, ModelLoadError
+from qwen_demo.finetune import data, judging, recipe, remembering, report, training
 from qwen_demo.finetune.base import Base, trainable
 from qwen_demo.finetune.batches import Features, PixelStore
 from qwen_demo.finetune.encoding import Encoded
+from qwen_demo.models import adapters
 from qwen_demo.models.choose import is_small
 from qwen_demo.settings import launched_place
 
@@ -33,8 +34,7 @@ class Order:
         out: the adapter's folder, which must not be there yet.
         given: fields of `Recipe` that were chosen.
         plan_only: measure and say what it would take, and teach nothing.
-        remember: rows of what the base says itself that are learnt along; None takes as many as there are rows to
-            learn, up to a bound.
+        remember: rows of what the base says itself that are learnt along.
         own_images: that it is asked about for them, beside those of the data.
     """
 
@@ -42,7 +42,7 @@ class Order:
     out: Path
     given: dict[str, Any] = field(default_factory=dict)
     plan_only: bool = False
-    remember: int | None = None
+    remember: int = 0
     own_images: tuple[Path, ...] = ()
 
     @property
@@ -68,8 +68,7 @@ async def finetune(order: Order, base: Base, tell: Tell) -> dict[str, Any]:
         tell(data.told(found, order.asked, base))
     if not found.train:
         raise InvalidRequest("There is no row to learn from; what is wrong with each is said above.")
-    count = min(len(found.train), remembering.MOST_ROWS) if order.remember is None else order.remember
-    known = await remembering.questions(found.train, order.own_images, count, base, store)
+    known = await remembering.questions(found.train, order.own_images, order.remember, base, store)
     return _taught(order, base, (found, known), store, tell if first else lambda line: None)
 
 
@@ -89,7 +88,8 @@ def _taught(order: Order, base: Base, read: _Read, store: PixelStore, tell: Tell
     model.eval()
     remembered = remembering.answered(model, known, store, features, base)
     learnt = [*found.train, *remembered]
-    tell(f"{len(remembered)} answers of the base itself are learnt along, so that it keeps what it knew.")
+    if remembered:
+        tell(f"{len(remembered)} answers of the base itself are learnt along, so that it keeps what it knew.")
     summary = recipe.told(chosen, len(learnt), sum(int(np.prod(shape)) for shape in weights.values()))
     tell(summary)
     if chosen.checkpointing:
@@ -157,17 +157,29 @@ def _write(order: Order, base: Base, model: Any, weights: Any, facts: Any, cases
     config.base_model_name_or_path, config.revision = base.name, base.choice.revision
     model.save_pretrained(made, safe_serialization=True, save_embedding_layers=False)
     said = {"model": base.name, "revision": base.choice.revision, "fingerprint": base.fingerprint}
-    (made / adapter_folder.BASE).write_text(json.dumps(said, indent=1) + "\n")
+    (made / adapters.BASE).write_text(json.dumps(said, indent=1) + "\n")
     (made / "report.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     worst = report.worst(cases)
     page = report.html(facts, worst, [_image_of(case[0], store) for case in worst])
     (made / "report.html").write_text(page, encoding="utf-8")
     (made / "README.md").write_text(report.card(facts, order.out.name), encoding="utf-8")
-    adapter_folder.check_whole(made, weights)
+    check_whole(made, weights)
     for path in made.iterdir():
         training.to_disk(path)
     os.rename(made, order.out)
     shutil.rmtree(order.work)
+
+
+def check_whole(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
+    """What was saved has exactly the keys and shapes that were learnt. Raises `ModelLoadError`."""
+    saved = adapters.look(folder)
+    found = {
+        key: shape for name, keys in saved.keys.items() for key, shape in zip(keys, saved.shapes[name], strict=True)
+    }
+    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing or extra or found != dict(expected):
+        first = (missing + extra or [name for name in found if found[name] != expected[name]])[0]
+        raise ModelLoadError(f"{folder}: {len(missing)} keys are missing and {len(extra)} are too many, {first} first.")
 
 
 def _image_of(row: Encoded, store: PixelStore) -> PIL.Image.Image | None:

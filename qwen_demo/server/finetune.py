@@ -74,8 +74,9 @@ def add_recipe_flags(parser: FlagParser) -> None:
     parser.add_argument(
         "--remember",
         type=int,
+        default=0,
         metavar="N",
-        help="answers of the base itself that are learnt along; by default as many as rows, 200 at most; 0 learns none",
+        help="answers of the base itself that are learnt along; none by default",
     )
     parser.add_argument("--seed", type=int, metavar="N")
     for flag, field, value in (

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from qwen_demo.errors import InvalidRequest, SettingsError
-from qwen_demo.finetune.adapter_folder import check_base, read_adapter
+from qwen_demo.errors import InvalidRequest, ModelLoadError, SettingsError
+from qwen_demo.models.adapters import check_base, look
 from qwen_demo.server.cli import main
 from qwen_demo.server.finetune import parser_of
 from tests.conftest import ROOT
@@ -66,9 +66,9 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_a_whole_adapter(data, tmp_pa
     assert "Going on from update" in said and "update 999" not in said
     assert "exact matches: 0.000 before" in said and written.strip() == str(out)
     assert not (tmp_path / "signs.unfinished").exists()
-    adapter = read_adapter(out)
-    check_base(adapter, base.name, base.fingerprint)
-    assert len(adapter.modules) == 8 * 7 and adapter.base == "embedded"
+    adapter = look(out)
+    check_base(adapter, base.name, lambda: base.fingerprint)
+    assert len(adapter.shapes) == 8 * 7 and adapter.base == "embedded"
     report = json.loads((out / "report.json").read_text())
     assert 0 < report["remembered"] <= 4 and report["after"]["rows"] == 2
     assert report["updates"] == 6 * -(-(8 + report["remembered"]) // 4)
@@ -82,6 +82,25 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_a_whole_adapter(data, tmp_pa
         "report.html",
         "report.json",
     }
+
+
+def test_a_key_that_was_learnt_and_not_saved_is_an_error(base, tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    from qwen_demo.finetune.run import check_whole
+
+    layer = "base_model.model.model.language_model.layers.0.self_attn.q_proj"
+    a, b = f"{layer}.lora_A.weight", f"{layer}.lora_B.weight"
+    save_file({a: torch.zeros(4, 8), b: torch.zeros(6, 4)}, tmp_path / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], "bias": "none"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    whole = {a: (4, 8), b: (6, 4)}
+    check_whole(tmp_path, whole)
+    with pytest.raises(ModelLoadError, match=r"1 keys are missing and 0 are too many, base_model\.more first"):
+        check_whole(tmp_path, whole | {"base_model.more": (1,)})
+    with pytest.raises(ModelLoadError, match="1 are too many"):
+        check_whole(tmp_path, {a: (4, 8)})
 
 
 def test_a_run_with_other_settings_does_not_go_on_with_what_is_there(data, tmp_path, capsys):
