@@ -1,6 +1,6 @@
 """Buttons at the last note of an answer: ask a larger model instead, or let an answer that was cut go on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 import gradio as gr
@@ -21,7 +21,7 @@ _TELL_MENU = "() => { window.dispatchEvent(new Event('qwen-demo-model')); }"
 def wire(
     chatbot: gr.Chatbot,
     question: gr.MultimodalTextbox,
-    controls: list[gr.components.Component],
+    controls: Sequence[gr.components.Component],
     service: Service,
     menu: ModelMenu | None,
     busy: Callable[[], gr.Component],

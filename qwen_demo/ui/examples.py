@@ -55,8 +55,8 @@ def _icon(images: Sequence[str], boxes: Sequence[tuple[int, int, int, int]]) -> 
         image = PIL.Image.open(path).convert("RGB")
         for box, colour in zip(boxes, annotations.COLOURS, strict=False):
             PIL.ImageDraw.Draw(image).rectangle(box, outline=colour, width=4)
-        # Its own corner goes on around it.
-        card.paste(PIL.ImageOps.pad(image, (width, CARD[1]), color=image.getpixel((0, 0))), (place * width, 0))
+        corner = image.crop((0, 0, 1, 1)).tobytes()  # it goes on around the image
+        card.paste(PIL.ImageOps.pad(image, (width, CARD[1]), color=tuple(corner)), (place * width, 0))
     file = io.BytesIO()
     card.save(file, "WEBP", quality=60)
     return {"path": "", "url": "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()}
