@@ -5,7 +5,6 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import PIL.Image
 import PIL.ImageDraw
@@ -56,8 +55,8 @@ def _icon(images: Sequence[str], boxes: Sequence[tuple[int, int, int, int]]) -> 
         image = PIL.Image.open(path).convert("RGB")
         for box, colour in zip(boxes, annotations.COLOURS, strict=False):
             PIL.ImageDraw.Draw(image).rectangle(box, outline=colour, width=4)
-        corner = cast(tuple[int, int, int], image.getpixel((0, 0)))  # which goes on around it
-        card.paste(PIL.ImageOps.pad(image, (width, CARD[1]), color=corner), (place * width, 0))
+        corner = image.crop((0, 0, 1, 1)).tobytes()  # it goes on around the image
+        card.paste(PIL.ImageOps.pad(image, (width, CARD[1]), color=tuple(corner)), (place * width, 0))
     file = io.BytesIO()
     card.save(file, "WEBP", quality=60)
     return {"path": "", "url": "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()}
