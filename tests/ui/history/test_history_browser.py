@@ -40,6 +40,7 @@ def saved(page: Page, button) -> str:
     return download.value.path().read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_conversation_is_kept_found_renamed_reopened_exported_and_deleted(opened, app, red):
     app.engine.script = Script(["<b>Red</b>", " it is."])
     page = opened(app)

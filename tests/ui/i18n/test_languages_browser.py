@@ -47,6 +47,7 @@ def test_the_page_speaks_chinese_where_the_browser_does_of_whatever_region(chrom
     page.context.close()
 
 
+@pytest.mark.slow
 def test_every_tab_of_the_page_speaks_chinese_where_the_browser_does(chromium, app):
     page = page_in(chromium, app, "zh-CN")
     expect(page.locator("#question textarea")).to_have_attribute("placeholder", ZH.PLACEHOLDER)
