@@ -148,7 +148,10 @@ async def _ask_rest(http: httpx.AsyncClient, stream: bool, crowd: Crowd, state: 
 
 
 async def _ask_page(http: httpx.AsyncClient, number: int, crowd: Crowd, state: dict) -> tuple[str, str]:
-    home = (await http.get("/gradio_api/app_id")).json()["app_id"]
+    answer = await http.get("/gradio_api/app_id")
+    if answer.status_code != 200:
+        return "told" if answer.status_code == 503 else "lost", answer.text[:300]
+    home = answer.json()["app_id"]
     met = crowd.homes.setdefault(number, [])
     if met[-1:] != [home]:
         met.append(home)
@@ -156,6 +159,8 @@ async def _ask_page(http: httpx.AsyncClient, number: int, crowd: Crowd, state: d
     if crowd.images:
         files = {"files": ("image.jpg", image(number), "image/jpeg")}
         uploaded = await http.post("/gradio_api/upload", files=files)
+        if uploaded.status_code != 200:
+            return "told" if uploaded.status_code == 503 else "lost", uploaded.text[:300]
         shown = {"path": uploaded.json()[0], "meta": {"_type": "gradio.FileData"}}
     values = ["word " * crowd.words, shown, 0, crowd.words, 1, 1, None, None, ""]
     call = await http.post("/gradio_api/call/ask", json={"data": values})

@@ -157,10 +157,12 @@ def gather(found: dict[str, list[dict]], made: dict[str, list[dict]]) -> None:
 
 
 def together(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Results of one machine as one, the peer's rows first."""
+    """Results as one, the peer's rows first; of a crowd that several measured the last one's figures."""
     made = dict(records[0])
     for part in ("rows", "starts", "processes", "failed"):
         found = [row for record in records for row in record[part]]
+        if part == "rows":
+            found = list({(row["server"], row["quantization"], row["column"]): row for row in found}.values())
         made[part] = sorted(found, key=lambda row: (list(TITLES).index(row["quantization"]), row["server"] == OURS))
     return made
 

@@ -41,8 +41,10 @@ from benchmarks.users import TIMEOUT
 WORDS = 60  # of a question, which the scripted engine repeats: 0.2 s + 20 ms each
 THINK_S = 2.0
 SLOW_MS = 350.0
+# Phases in which a region is lost.
+LOST = ("cut", "killed")
 # Set in the process inside the namespace, so that it is not put into another one.
-INSIDE = "QWEN_DEMO_REGION_TRIAL"
+INSIDE = "REGION_TRIAL_INSIDE"
 
 
 @dataclass(frozen=True)
@@ -115,21 +117,23 @@ class Trial:
         """
         here = [one for one in self.asked if phase.start_s <= one.at_s < phase.end_s]
         touched = [one for one in self.asked if one.ended_s >= phase.start_s and one.at_s < phase.end_s]
-        kinds = Counter(one.kind for one in touched if one.at_s >= phase.start_s or one.kind != "answered")
+        # What came to nothing counts where it did.
+        last_s = math.inf if phase is self.phases[-1] else phase.end_s
+        kinds = Counter(one.kind for one in self.asked if phase.start_s <= one.ended_s < last_s)
         took = [one.took_s for one in here if one.kind == "answered"]
         late = [one.ended_s for one in touched if one.kind in ("broken", "lost") or one.took_s > usual_s]
         answered = [one for one in here if one.kind == "answered" and one.region]
         by = Counter(one.region for one in answered)
         return {
             "phase": f"{phase.name} {phase.hit or ''}".strip(),
-            "answered": kinds["answered"],
+            "answered": len(took),
             "p50 s": statistics.median(took) if took else None,
             "p95 s": quantile(took, 0.95),
             "longest s": max(took, default=None),
             "told to come back": kinds["told"],
             "broken off": kinds["broken"],
             "lost": kinds["lost"],
-            "well after s": max(late, default=phase.start_s) - phase.start_s if phase.hit else None,
+            "well after s": max(late, default=phase.start_s) - phase.start_s if phase.name in LOST else None,
             "by eu / us / asia": " / ".join(f"{100 * by[name] / max(1, len(answered)):.0f} %" for name in NAMES),
         }
 
@@ -147,18 +151,26 @@ class Trial:
                 return True
         return False
 
-    def sessions(self) -> dict[str, int]:
-        """Where visitors of the page went."""
-        moves = [
-            (at_s, left, met)
+    def moves(self) -> list[dict]:
+        """Of visitors of the page, from region to region."""
+        return [
+            {
+                "phase": next((phase.name for phase in self.phases if phase.start_s <= at_s < phase.end_s), "after"),
+                "from": left,
+                "to": met,
+                "was lost": self.lost_at(left, at_s),
+            }
             for visits in self.visits.values()
             for (_, left), (at_s, met) in itertools.pairwise(visits)
         ]
-        kept = [move for move in moves if not self.lost_at(move[1], move[0])]
+
+    def sessions(self) -> dict[str, int]:
+        """Where visitors of the page went."""
+        lost = [move["was lost"] for move in self.moves()]
         return {
             "visitors": len(self.visits),
-            "moves from a lost region": len(moves) - len(kept),
-            "moves from a living region": len(kept),
+            "moves from a lost region": sum(lost),
+            "moves from a living region": len(lost) - sum(lost),
         }
 
     def first_again_s(self) -> float | None:
@@ -212,7 +224,7 @@ async def _user(
     dice = random.Random(number)
     async with httpx.AsyncClient(base_url=url, transport=transport, timeout=TIMEOUT) as http:
         if front == "page":
-            (await http.get("/")).raise_for_status()
+            await _arrive(http)
         while not ended.is_set():
             state: dict = {}
             asked_s = time.perf_counter() - began
@@ -226,6 +238,15 @@ async def _user(
                     met.append((ended_s, region))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), THINK_S * dice.uniform(0.5, 1.5))
+
+
+async def _arrive(http: httpx.AsyncClient) -> None:
+    """The first page; who is told to come back does."""
+    for _ in range(60):
+        if (await http.get("/")).status_code == 200:
+            return
+        await asyncio.sleep(0.5)
+    raise RuntimeError("a visitor was given no page for half a minute")
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -269,11 +290,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(machine.table(rows))
     told = {**sessions, "cut region answers again after s": trial.first_again_s(), "exit codes of the drained": codes}
     print("\n" + json.dumps(told))
+    for move, count in Counter(tuple(move.values()) for move in trial.moves()).items():
+        print(
+            "visitors moved:", count, dict(zip(("phase", "from", "to", "was lost"), move, strict=True)), file=sys.stderr
+        )
     lost = [one for one in trial.asked if one.kind == "lost"]
     for one in lost[:8]:
         print(f"lost at {one.at_s:.1f} s, {one.front} from {one.home}: {one.detail}", file=sys.stderr)
     asked = {key: value for key, value in vars(options).items() if key != "out"}
-    content = {"label": "scripted", "asked": asked, "rows": rows, **told, "load_average_before": load}
+    content = {
+        "label": "scripted",
+        "asked": asked,
+        "rows": rows,
+        **told,
+        "moves": trial.moves(),
+        "load_average_before": load,
+    }
     print(machine.write("region-trial", content, options.out))
     return int(bool(lost or sessions["moves from a living region"] or any(codes or [])))
 

@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import psutil
 
 from benchmarks import proxy
@@ -80,9 +80,9 @@ def configure_region(folder: Path, copies: Sequence[str], changes: Sequence[tupl
     """nginx of a region, into `folder`; gives the PEM of who vouches for its certificate."""
     proxy.configure(folder, copies, changes=changes, ports=(443, 80))
     _as_who_starts_it(folder)
-    (folder / "conf.d").mkdir()
-    shutil.copy(DEPLOYED / "region.conf", folder / "conf.d")
-    proxy.replace(folder / "conf.d" / "region.conf", [("root /run/qwen-demo;", f"root {folder};")])
+    (folder / "regions.d").mkdir()
+    shutil.copy(DEPLOYED / "region.conf", folder / "regions.d")
+    proxy.replace(folder / "regions.d" / "region.conf", [("root /run/qwen-demo;", f"root {folder};")])
     return proxy.certify(folder, HOST)
 
 
@@ -136,14 +136,22 @@ class Region:
             port = str(7861 + number)
             command = [sys.executable, "app.py", "--port", port, "--trusted-proxies", "127.0.0.1", *flags]
             environment = {**os.environ, **CROWD, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
-            self.copies.append(
-                subprocess.Popen(
-                    self.place.command(command), cwd=ROOT, env=environment,
-                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            with (self.folder / f"copy-{number}.log").open("wb") as log:
+                copy = subprocess.Popen(
+                    self.place.command(command),
+                    cwd=ROOT,
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
                 )
-            )  # fmt: skip
-        for copy in self.copies:
-            urls.append(read_address(copy))
+            self.copies.append(copy)
+        for number, copy in enumerate(self.copies):
+            try:
+                urls.append(read_address(copy))
+            except RuntimeError as error:
+                said = (self.folder / f"copy-{number}.log").read_text()
+                raise RuntimeError(f"{error}; it said: {said[-2000:]}") from None
         self.authority = configure_region(self.folder, urls)
         self.nginx = _daemon(self.place.command(proxy.command(self.folder)), self.folder / "errors.log", {})
 
@@ -198,7 +206,7 @@ class World:
             for name in NAMES:
                 _start_front(name, folder / f"front-{name}", places["front", name], regions, stack)
             for name in NAMES:
-                _wait_for(address(name, "front"), 443)
+                wait_until(lambda name=name: _sends_home(name), f"the front at {name} does not reach its region", 60)
             return cls(regions, internet, stack.pop_all())
 
     def close(self) -> None:
@@ -231,13 +239,11 @@ def _stop(process: subprocess.Popen | None) -> None:
             process.stdout.close()
 
 
-def _wait_for(host: str, port: int, patience_s: float = 20) -> None:
-    wait_until(lambda: _listens(host, port), f"nothing listens at {host}:{port}", patience_s)
-
-
-def _listens(host: str, port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
-        return True
+def _sends_home(name: str) -> bool:
+    """Whether the front there sends on to the region there."""
+    with contextlib.suppress(httpx.HTTPError):
+        answer = httpx.get(f"https://{address(name, 'front')}/v1/models", verify=False, timeout=5, trust_env=False)
+        return answer.status_code == 200 and answer.headers.get("x-region") == name
     return False
 
 

@@ -23,6 +23,7 @@ RANKS = {
     "engines": 3,
     "service": 4,
     "knowledge": 5,
+    "finetune": 5,
     "http": 6,
     "api": 7,
     "ui": 7,
@@ -30,8 +31,8 @@ RANKS = {
     "__main__": 9,
 }
 ONLY_IN = {
-    "torch": {"models", "engines"},
-    "transformers": {"models", "engines"},
+    "torch": {"models", "engines", "finetune"},
+    "transformers": {"models", "engines", "finetune"},
     "gradio": {"ui", "server"},
     "fastapi": {"http", "api", "server"},
     "openai": {"engines"},

@@ -26,6 +26,7 @@ BROUGHT = {
     "dotenv": "pydantic-settings",
     "gradio_client": "gradio",
     "httpx2": "openai",
+    "pyarrow": "lancedb",
     "grpc": "tritonclient",
     "starlette": "fastapi",
     "pydantic_core": "pydantic",
@@ -66,7 +67,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel):
 
 def test_the_wheel_has_the_images_of_the_page(wheel):
     files = {name for example in EXAMPLES for name in example.files}
-    assert len(files) >= 9
+    assert len(files) >= len(EXAMPLES)
     assert {f"qwen_demo/examples/{name}" for name in files} <= wheel
 
 
@@ -100,9 +101,19 @@ def test_every_requirement_is_pinned():
     assert loose == {"triton"}
 
 
+def extras() -> dict[str, str]:
+    """Of all extras of the package: their pins by name."""
+    listed = itertools.chain(*PROJECT["project"]["optional-dependencies"].values())
+    return {name: f"=={version}" for name, version in (each.split("==") for each in listed)}
+
+
+def test_extras_are_tested_in_the_versions_that_they_have():
+    assert extras().items() <= pinned(ROOT / "requirements-dev.txt").items()
+
+
 def test_whatever_the_program_imports_is_a_requirement():
     distributions = importlib.metadata.packages_distributions()
-    asked = pinned(ROOT / "requirements.txt")
+    asked = pinned(ROOT / "requirements.txt") | extras()
     imported = {
         name.partition(".")[0]
         for path in (ROOT / "qwen_demo").rglob("*.py")

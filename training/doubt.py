@@ -4,27 +4,32 @@
 
 ANSWERS: of `python -m training.evaluate --json`.  The measure (geometric mean of the tokens' probabilities, or the least
 of them) and its threshold are chosen on every other row, never-drawn kinds among them: the lowest threshold that leaves at
-most the share `aim` of the never-drawn kinds' answers wrong without doubt.  The rest of the rows tell how well it does.
+most the share `aim` of the never-drawn kinds' answers wrong without doubt.  Boxes and points have a threshold of their own,
+of the mean: a coordinate may well be a pixel more or less.  The rest of the rows tell how well it does.
 """
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training.export import write_checksums
 
 FILE = "doubt.json"
 DEFAULT = 0.5
+PLACES = '_2d"'  # in answers with boxes or points
 MEASURES = ("mean", "least")
+THRESHOLDS = [step / 100 for step in range(2, 95)] + [step / 1000 for step in range(950, 1000, 2)]  # sure models
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """An answer is doubted where its measure ("mean" or "least") lies below the threshold, from 0 to 1."""
+    """An answer is doubted where its measure ("mean" or "least") lies below the threshold, from 0 to 1; one that gives
+    boxes or points, where its mean lies below `places_unsure_below`."""
 
     unsure_below: float = DEFAULT
     measure: str = "mean"
+    places_unsure_below: float = DEFAULT
 
     @classmethod
     def of(cls, folder):
@@ -32,11 +37,12 @@ class Doubt:
         return cls(**json.loads(path.read_text())) if path.exists() else cls()
 
     def is_sure(self, answer):
+        if gives_places(answer):
+            return answer["mean"] >= self.places_unsure_below
         return answer[self.measure] >= self.unsure_below
 
     def write(self, folder):
-        found = {"unsure_below": self.unsure_below, "measure": self.measure}
-        (Path(folder) / FILE).write_text(json.dumps(found) + "\n")
+        (Path(folder) / FILE).write_text(json.dumps(asdict(self)) + "\n")
 
     def scores(self, answers):
         """Precision and recall of "wrong", the share of all that is doubted, and of the right that is."""
@@ -56,6 +62,10 @@ class Doubt:
         return f"doubt ({self.measure} < {self.unsure_below}): " + ", ".join(f"{k} {v:.3f}" for k, v in found.items())
 
 
+def gives_places(answer):
+    return PLACES in answer["answer"]
+
+
 def halves(answers):
     """(answers to choose on, answers to report on): every other row of each sort.  answers: row -> its answers"""
     sorts = {}
@@ -71,10 +81,14 @@ def flat(answers, never=False):
 
 def choose(answers, aim):
     """The Doubt that marks the fewest right answers among those that meet the aim on never-drawn kinds."""
-    never, everything, best = flat(answers, never=True), flat(answers), []
+    everything, best = flat(answers), []
+    never = [a for a in flat(answers, never=True) if not gives_places(a)]
+    places = [a for a in everything if gives_places(a)]
+    places_below = min(THRESHOLDS, key=lambda t: sum((a["mean"] < t) is not a["wrong"] for a in places))
+    everything = [a for a in everything if not gives_places(a)]
     for measure in MEASURES:
-        for step in range(2, 100):
-            doubt = Doubt(step / 100, measure)
+        for threshold in THRESHOLDS:
+            doubt = Doubt(threshold, measure, places_below)
             if doubt.scores(never)["undoubted"] <= aim:
                 best.append((doubt.scores(everything)["right_doubted"], doubt))
                 break

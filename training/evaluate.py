@@ -177,9 +177,9 @@ def run(args):
         answers[task.name] = [answered(model, task, question) for question in asked]
         for miss in [a for a in answers[task.name] if a["wrong"]][: args.show]:
             print("   ", json.dumps(miss, ensure_ascii=False), flush=True)
+        if args.json:  # after each row: what was measured before a time limit counts
+            args.json.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"{task.name}: {len(asked)} answers, {sum(a['wrong'] for a in answers[task.name])} wrong", flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     report(answers, Doubt.of(args.checkpoint))
     print(f"{sum(map(len, answers.values()))} answers in {time.time() - started:.0f} s")
 

@@ -92,7 +92,12 @@ class Packer:
             try:
                 sample = self.world.sample()
                 return sample, self.encoder(sample)
-            except ValueError as error:  # one sample in millions must not end a run
+            except (
+                ValueError,
+                ArithmeticError,
+                LookupError,
+                OSError,
+            ) as error:  # one sample in millions must not end a run
                 print(f"sample skipped: {error!r}", flush=True)
 
 

@@ -21,7 +21,7 @@ end() {
     kill $(jobs -p) 2> /dev/null || true
     wait
     if [ -n "${MPS:-}" ]; then
-        echo quit | "${MPS_CONTROL:-nvidia-cuda-mps-control}"
+        "${MPS_CONTROL:-nvidia-cuda-mps-control}" <<< quit
         rm -r "$CUDA_MPS_PIPE_DIRECTORY"
     fi
 }

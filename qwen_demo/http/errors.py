@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from qwen_demo import errors
+from qwen_demo.knowledge.vectors.store import VectorsAway
 from qwen_demo.service.telemetry import request_id
 
 # First match wins, so a class stands before its bases.
@@ -17,6 +18,7 @@ TABLE: tuple[tuple[type[errors.QwenDemoError], int, str], ...] = (
     (errors.InvalidRequest, 400, "invalid_request_error"),
     (errors.Overloaded, 429, "rate_limit_error"),
     (errors.NotReady, 503, "service_unavailable"),
+    (VectorsAway, 503, "service_unavailable"),
     (errors.EngineRestarting, 503, "service_unavailable"),
     (errors.DeadlineExceeded, 504, "timeout"),
     (errors.DiskFull, 507, "server_error"),

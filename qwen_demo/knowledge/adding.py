@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -34,10 +34,11 @@ class Adding:
     Args:
         loader: with limits that suit documents.
         reader: for pages without words.
+        on_read: told of each collection that got pages.
     """
 
-    def __init__(self, shelf: Shelf, loader: MediaLoader, reader: PageReader):
-        self._shelf, self._loader, self._reader = shelf, loader, reader
+    def __init__(self, shelf: Shelf, loader: MediaLoader, reader: PageReader, on_read: Callable[[Collection], object]):
+        self._shelf, self._loader, self._reader, self._on_read = shelf, loader, reader, on_read
         self._tasks: dict[tuple[Path, int], asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(FILES_AT_ONCE)
 
@@ -57,7 +58,7 @@ class Adding:
         return self._tasks[key]
 
     async def stop(self, collection: Collection) -> None:
-        """Leave off; what was read stays."""
+        """Leave off for now; what was read stays."""
         await _cancelled([task for (folder, _), task in self._tasks.items() if folder == collection.folder])
 
     async def stop_file(self, collection: Collection, entry: FileEntry) -> None:
@@ -97,12 +98,14 @@ class Adding:
         await asyncio.to_thread(collection.set_state, entry.id, "reading", problem="")
         done = await asyncio.to_thread(collection.numbers_done, entry.id)
         async for count, pages in self._pages(collection, entry, done):
-            await asyncio.to_thread(collection.set_state, entry.id, "reading", pages=count)
             await asyncio.to_thread(collection.add_pages, entry.id, entry.name, pages)
+            if not await asyncio.to_thread(collection.still_reading, entry.id, count):
+                return  # another process was told to leave off
         problems = await asyncio.to_thread(collection.problems, entry.id)
         words = "; ".join(f"page {number}: {problem}" for number, problem in problems[:5])
         more = f" (and {len(problems) - 5} more pages)" if len(problems) > 5 else ""
         await asyncio.to_thread(collection.set_state, entry.id, "ready", problem=words + more)
+        self._on_read(collection)
 
     async def _pages(
         self, collection: Collection, entry: FileEntry, done: set[int]

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
+from qwen_demo.answers.beyond import is_beyond
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.knowledge import citations
 from qwen_demo.knowledge.citations import Citation
@@ -97,7 +98,7 @@ def grounded(request: ChatRequest, evidence: Sequence[Evidence], model: ModelInf
         parts.append(Text(f"{citations.written(page.file, page.number)}\n"))
         if one.image is not None:
             parts.append(one.image)
-        parts.append(Text(f"{_passages(one.hit, each)}\n\n"))
+        parts.append(Text(f"{page_words(one.hit, each)}\n\n"))
     first = evidence[0].hit.page
     parts.append(Text(RULES.format(example=citations.written(first.file, first.number)) + "\n\n"))
     *before, last = request.messages
@@ -106,7 +107,7 @@ def grounded(request: ChatRequest, evidence: Sequence[Evidence], model: ModelInf
     return replace(request, messages=(*before, asked), max_pixels=pixels)
 
 
-def _passages(hit: Hit, most: int) -> str:
+def page_words(hit: Hit, most: int) -> str:
     """The page's words where they fit, else those that were found and what stands around them."""
     whole = "\n".join(passage.text for passage in hit.page.passages)
     if len(whole) <= most:
@@ -163,8 +164,8 @@ class CitedAnswer:
             await events.aclose()
 
     def _end(self, text: str, finished: Finished) -> str:
-        if citations.is_refusal(text) or finished.reason == "tool_calls":
-            return ""
+        if citations.is_refusal(text) or is_beyond(text) or finished.reason == "tool_calls":
+            return ""  # it leans on nothing
         self.citations = citations.cited(text, self.hits)
         if self.citations or not (best := citations.best_supported(text, self.hits)):
             return ""

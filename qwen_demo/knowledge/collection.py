@@ -29,7 +29,7 @@ class FileEntry:
 
     Attributes:
         digest: SHA-256 (hex) of its bytes.
-        state: `waiting`, `reading`, `ready`, or `failed`, where nothing of it can be found.
+        state: `waiting`, `reading`, `stopped` by its owner, `ready`, or `failed`, where nothing of it can be found.
         pages: how many it has; 0 until that is known.
         pages_done: how many were read, those with a problem included.
         problem: what is wrong with it or with some of its pages, for people.
@@ -137,6 +137,8 @@ class Collection:
                 if known is not None and (known[1] != digest or known[2] == "failed"):
                     self._forget(known[0])
                     known = None
+                elif known is not None and known[2] == "stopped":
+                    database.execute("UPDATE files SET state = 'waiting' WHERE id = ?", (known[0],))
                 if known is None:
                     database.execute(
                         "INSERT INTO files (name, digest, size, state, added) VALUES (?, ?, ?, 'waiting', ?)",
@@ -175,6 +177,23 @@ class Collection:
                 "UPDATE files SET state = ?, pages = coalesce(?, pages), problem = coalesce(?, problem) WHERE id = ?",
                 (state, pages, problem, file),
             )
+
+    def still_reading(self, file: int, pages: int) -> bool:
+        """Tell how many pages it has; whether nobody has stopped or removed it meanwhile."""
+        with self.lock, changing(self.database) as database:
+            query = "UPDATE files SET pages = ? WHERE id = ? AND state = 'reading'"
+            return database.execute(query, (pages, file)).rowcount > 0
+
+    def stop(self) -> None:
+        """Files that are not read to their end are left as they are, until `go_on`."""
+        with self.lock, changing(self.database) as database:
+            database.execute("UPDATE files SET state = 'stopped' WHERE state IN (?, ?)", UNFINISHED)
+
+    def go_on(self) -> list[FileEntry]:
+        """Those that were stopped, to be read from where they were left."""
+        with self.lock, changing(self.database) as database:
+            database.execute("UPDATE files SET state = 'waiting' WHERE state = 'stopped'")
+        return self.unfinished()
 
     def remove(self, name: str) -> bool:
         """Whether there was such a file."""

@@ -18,12 +18,13 @@ from qwen_demo.knowledge.finding import Hit
 from qwen_demo.knowledge.hybrid import Finder
 from qwen_demo.knowledge.kept_files import file_name
 from qwen_demo.knowledge.page_reader import PageReader
+from qwen_demo.knowledge.second_look import looked_at
 from qwen_demo.knowledge.shelf import NoFile, Shelf
 from qwen_demo.media import MediaLoader, Page
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
 from qwen_demo.settings import MIB, Settings
-from qwen_demo.types import ChatRequest, Event, ModelInfo, collect
+from qwen_demo.types import ChatRequest, Event, Image, ModelInfo, collect
 
 LOCAL = "local"
 FRONT = "knowledge"
@@ -48,7 +49,8 @@ class CollectionState:
 
     @property
     def state(self) -> str:
-        return "reading" if any(entry.state in ("waiting", "reading") for entry in self.files) else "ready"
+        states = {entry.state for entry in self.files}
+        return "reading" if states & {"waiting", "reading"} else "stopped" if "stopped" in states else "ready"
 
 
 class Knowledge:
@@ -65,9 +67,9 @@ class Knowledge:
         self._settings, self._service = settings, service
         self._shelf = Shelf(settings.knowledge_dir)
         self._loader = MediaLoader(_limits(settings), loader.budget, loader.decoders)
+        self._finder = Finder.of(settings, self._draw)
         reader = PageReader(self._answer, lambda: self.model, model_there or service.loaded)
-        self._adding = Adding(self._shelf, self._loader, reader)
-        self._finder = Finder.of(settings)
+        self._adding = Adding(self._shelf, self._loader, reader, self._finder.embed)
 
     @property
     def model(self) -> ModelInfo:
@@ -97,9 +99,37 @@ class Knowledge:
         return CollectionState(name, await self._with(owner, name, Collection.files))
 
     async def remove(self, owner: str, name: str) -> None:
-        """Raises `NoCollection`."""
-        await self._adding.stop(await asyncio.to_thread(self._shelf.open, owner, name))
+        """Raises `NoCollection`, or `VectorsAway`, where their store cannot be told to remove them, too."""
+        collection = await asyncio.to_thread(self._shelf.open, owner, name)
+        await self._adding.stop(collection)
+        await self._finder.forget(collection)
         await asyncio.to_thread(self._shelf.remove, owner, name)
+
+    async def stop(self, owner: str, name: str) -> None:
+        """Leave off reading its files until `go_on`, also over a restart. Raises `NoCollection`."""
+        collection = await asyncio.to_thread(self._shelf.open, owner, name)
+        await asyncio.to_thread(collection.stop)
+        await self._adding.stop(collection)
+
+    async def go_on(self, owner: str, name: str, *, to_the_end: bool = False) -> None:
+        """Read on in files that were stopped, from where they were left. Raises `NoCollection`.
+
+        Args:
+            to_the_end: wait until all is read.
+        """
+        collection = await asyncio.to_thread(self._shelf.open, owner, name)
+        begun = [self._adding.begin(collection, entry) for entry in await asyncio.to_thread(collection.go_on)]
+        if to_the_end and begun:
+            await asyncio.wait(begun)
+
+    async def vectors_made(self, owner: str, name: str) -> None:
+        """Wait until every page has its vector, where there is a model of embeddings.
+
+        Raises:
+            NoCollection:
+            EmbeddingsAway, VectorsAway: a search will try again.
+        """
+        await self._finder.embed(await asyncio.to_thread(self._shelf.open, owner, name))
 
     async def rename(self, owner: str, name: str, new: str) -> None:
         """Raises `NoCollection`, or `InvalidRequest` for a name that is none or taken."""
@@ -122,7 +152,7 @@ class Knowledge:
         if entry.state != "ready":
             reading = self._adding.begin(collection, entry)
             done, _ = await asyncio.wait([reading], timeout=wait_s)
-            if done and isinstance(error := reading.exception(), Overloaded):
+            if done and not reading.cancelled() and isinstance(error := reading.exception(), Overloaded):
                 raise error
         return await asyncio.to_thread(collection.file, file) or entry
 
@@ -159,6 +189,7 @@ class Knowledge:
         collection = await asyncio.to_thread(self._shelf.open, owner, name)
         await self._adding.stop_file(collection, entry)
         await asyncio.to_thread(collection.remove, file)
+        await self._finder.tidy(collection)
 
     async def page(self, owner: str, name: str, file: str, number: int) -> StoredPage:
         """The words of a page. Raises `NoCollection` or `NoFile`."""
@@ -172,6 +203,11 @@ class Knowledge:
         entry = await self.file(owner, name, file)
         collection = await asyncio.to_thread(self._shelf.open, owner, name)
         return await self._drawn(collection, entry.digest, file, number)
+
+    async def _draw(self, collection: Collection, page: StoredPage) -> Image | None:
+        entry = await asyncio.to_thread(collection.file, page.file)
+        drawn = await self._drawn(collection, entry.digest, page.file, page.number) if entry else None
+        return drawn.image if drawn else None
 
     async def _drawn(self, collection: Collection, digest: str, name: str, number: int) -> Page | None:
         path = collection.path_of(digest)
@@ -223,8 +259,13 @@ class Knowledge:
         hits = await self.search(owner, name, query, top_k) if query else []
         if not answering.enough(hits):
             raise answering.NothingFound(question)
-        cited.hits = hits
-        return answering.grounded(request, await self._evidence(owner, name, hits, request), self.model)
+        evidence = await self._evidence(owner, name, hits, request)
+        if self._settings.second_look:
+            evidence = (await looked_at(self._answer, query, evidence)).kept
+            if not evidence:
+                raise answering.NothingFound(question)
+        cited.hits = [one.hit for one in evidence]
+        return answering.grounded(request, evidence, self.model)
 
     async def _evidence(self, owner: str, name: str, hits: list[Hit], request: ChatRequest) -> list[Evidence]:
         most = answering.images_that_fit(request, self.model, self._settings.max_images)

@@ -38,6 +38,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
+        database.execute("PRAGMA page_size = 16384")  # of a new file: vectors are read whole
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA foreign_keys = ON")

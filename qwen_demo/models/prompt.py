@@ -198,7 +198,7 @@ class PromptBuilder:
 
     def _positions(self, ids, types, media: list[Medium]) -> tuple[torch.Tensor, int]:
         if not any(medium.is_video for medium in media):
-            return _positions_with_stills(len(ids), media)
+            return positions_with_stills(len(ids), media)
         stills = [medium.grid_thw for medium in media if not medium.is_video]
         clips = [medium for medium in media if medium.is_video]
         positions, delta = self._get_rope_index(
@@ -211,7 +211,7 @@ class PromptBuilder:
         return positions[:, 0], int(delta)
 
 
-def _positions_with_stills(length: int, media: list[Medium]) -> tuple[torch.Tensor, int]:
+def positions_with_stills(length: int, media: list[Medium]) -> tuple[torch.Tensor, int]:
     """As `get_rope_index`: words count on in all rows, an image takes as many positions as its longer side has tokens."""
     parts, written, position = [], 0, 0
     for medium in media:

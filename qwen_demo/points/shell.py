@@ -7,6 +7,7 @@ are open.
 import json
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from qwen_demo.points import camera
 from qwen_demo.points.places import Box3D, depths_of
 from qwen_demo.points.scene import Bytes, Floats, Whole
-from qwen_demo.types import Points, View
+from qwen_demo.types import Camera, Points, View
 
 Color = tuple[int, int, int]
 _CELLS = 150  # of a view's side
@@ -43,10 +44,42 @@ def _placed(points: Points, places: Floats) -> npt.NDArray[np.float32]:
     return np.stack([local[:, 0], local[:, 2], -local[:, 1]], 1).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    """What one view shows: its pixels, a part of them.
+
+    Attributes:
+        depth: [n, n] in the data's unit from the camera's origin; NaN where nothing is.
+        whole: [n - 1, n - 1] where four neighbours are one surface.
+    """
+
+    camera: Camera
+    step: int
+    depth: Floats
+    whole: npt.NDArray[np.bool_]
+
+    @property
+    def tolerance(self) -> float:
+        return _STEEP * self.step * self.camera.unit_per_pixel
+
+    def shows(self, places: Floats) -> npt.NDArray[np.bool_]:
+        """Which of [n, 3] places are on its surfaces."""
+        seen = camera.seen_at(self.camera, places)
+        column, row = (np.clip(seen[:, k] / self.step, 0, len(self.whole) - 1).astype(int) for k in (0, 1))
+        with np.errstate(invalid="ignore"):
+            near = np.abs(self.depth[row, column] - seen[:, 2]) < self.tolerance
+        shown: npt.NDArray[np.bool_] = self.whole[row, column] & near
+        return shown
+
+
 def _surfaces(points: Points) -> _Mesh:
+    """Of each view what no earlier one shows: the same surface twice would flicker."""
     places, colors, corners, first = [], [], [], 0
+    patches: list[_Patch] = []
     for number, view in enumerate(points.views):
-        at, color, part = _surface(points, number, view)
+        patch = _patch(points, number, view)
+        at, color, part = _triangles(patch, view, patches)
+        patches.append(patch)
         places.append(at)
         colors.append(color)
         corners.append(part + first)
@@ -54,23 +87,29 @@ def _surfaces(points: Points) -> _Mesh:
     return "views", _placed(points, np.concatenate(places)), np.concatenate(colors), np.concatenate(corners)
 
 
-def _surface(points: Points, number: int, view: View) -> tuple[Floats, Bytes, Whole]:
-    """A view's pixels, a part of them, and triangles between those that are near each other in depth."""
+def _patch(points: Points, number: int, view: View) -> _Patch:
     at, step = view.camera, max(1, view.camera.side // _CELLS)
     levels = depths_of(points, number)[::step, ::step]
     depth = np.where(levels == camera.NOTHING, np.nan, camera.depth_of(at, levels))
     four = np.stack([depth[:-1, :-1], depth[:-1, 1:], depth[1:, 1:], depth[1:, :-1]])
     with np.errstate(invalid="ignore"):
         whole = four.max(0) - four.min(0) < _STEEP * step * at.unit_per_pixel  # false where one is nothing
-    row, column = np.nonzero(whole)
-    wide = levels.shape[1]
+    return _Patch(at, step, depth, whole)
+
+
+def _triangles(patch: _Patch, view: View, earlier: Sequence[_Patch]) -> tuple[Floats, Bytes, Whole]:
+    row, column = np.nonzero(patch.whole)
+    wide = patch.depth.shape[1]
     a = row * wide + column
     corners = np.concatenate([np.stack([a, a + wide, a + 1], 1), np.stack([a + 1, a + wide, a + wide + 1], 1)])
-    used, corners = np.unique(corners, return_inverse=True)
-    rows, columns = used // wide * step, used % wide * step
-    colors = view.image.raster.array()[0][rows, columns]
-    found = camera.places_of(at, columns + 0.5, rows + 0.5, depth.reshape(-1)[used])
-    return found, colors, corners.reshape(-1, 3)
+    used, named = np.unique(corners, return_inverse=True)
+    corners = named.reshape(-1, 3)
+    rows, columns = used // wide * patch.step, used % wide * patch.step
+    places = camera.places_of(patch.camera, columns + 0.5, rows + 0.5, patch.depth.reshape(-1)[used])
+    shown = np.zeros(len(places), np.bool_)
+    for other in earlier:
+        shown |= other.shows(places)
+    return places, view.image.raster.array()[0][rows, columns], corners[~shown[corners].all(1)]
 
 
 def _beams(points: Points, boxes: Sequence[tuple[Box3D, Color]]) -> _Mesh:

@@ -1,5 +1,5 @@
-"""The command line: `qwen-demo serve`, `ask`, `models`, `pull`, `quantize`, `knowledge`, `key`, `user`. `python app.py`
-is `serve`, `python -m qwen_demo` all of them.
+"""The command line: `qwen-demo serve`, `ask`, `models`, `pull`, `quantize`, `knowledge`, `finetune`, `distill`,
+`key`, `user`. `python app.py` is `serve`, `python -m qwen_demo` all of them.
 
 Words go to standard output as they come, everything else to standard error. Exit codes: 0 answered
 or ended as asked, 1 refused or failed, 2 wrong usage, 130 interrupted. A command's module is imported
@@ -44,6 +44,8 @@ COMMANDS = {
     "pull": Command("fetch a model from the hub", "qwen_demo.server.models:pull"),
     "quantize": Command("write a model with four-bit weights, and a report", "qwen_demo.server.quantize:quantize"),
     "knowledge": Command("collections of your own documents", "qwen_demo.server.knowledge:knowledge"),
+    "finetune": Command("teach a model from labelled images", "qwen_demo.server.finetune:finetune"),
+    "distill": Command("teach a small model a larger one's answers", "qwen_demo.server.distill:distill"),
     "key": Command("make an API key and its line for --api-keys-file", "qwen_demo.server.cli:make_key"),
     "user": Command("ask for a password and make its line for --page-users-file", "qwen_demo.server.cli:make_user"),
 }

@@ -15,7 +15,8 @@ from qwen_demo.errors import InvalidRequest, QwenDemoError
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
 
 _ACTIONS = (
-    "list | add NAME FILE_OR_FOLDER ... | show NAME | search NAME QUESTION | rename NAME NEW | remove NAME [FILE]"
+    "list | add NAME FILE_OR_FOLDER ... | show NAME | search NAME QUESTION | stop NAME | continue NAME | "
+    "rename NAME NEW | remove NAME [FILE]"
 )
 WATCHED_EVERY_S = 5.0
 _LEFT_OUT = (".", "~$")  # hidden files, and those that Office writes while it has a file open
@@ -94,6 +95,11 @@ async def _add(collections: Any, owner: str, options: Any) -> int:
         failed += entry.state == "failed"
         words = f"{entry.state}, {entry.pages_done} pages" + (f"  {entry.problem}" if entry.problem else "")
         print(f"[{number}/{len(files)}] {called}: {words}", flush=True)
+    if failed < len(files):
+        try:
+            await collections.vectors_made(owner, name)
+        except QwenDemoError as error:
+            print(f"Pages are found by words alone for now: {error}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -132,6 +138,16 @@ async def _search(collections: Any, owner: str, options: Any) -> int:
     return 0 if hits else 1
 
 
+async def _stop(collections: Any, owner: str, options: Any) -> int:
+    await collections.stop(owner, options.words[0])
+    return await _show(collections, owner, options)
+
+
+async def _go_on(collections: Any, owner: str, options: Any) -> int:
+    await collections.go_on(owner, options.words[0], to_the_end=True)
+    return await _show(collections, owner, options)
+
+
 async def _rename(collections: Any, owner: str, options: Any) -> int:
     await collections.rename(owner, options.words[0], options.words[1])
     return 0
@@ -152,6 +168,8 @@ _DO: dict[str, tuple[int, _Do]] = {
     "add": (2, _add),
     "show": (1, _show),
     "search": (2, _search),
+    "stop": (1, _stop),
+    "continue": (1, _go_on),
     "rename": (2, _rename),
     "remove": (1, _remove),
 }

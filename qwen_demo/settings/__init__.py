@@ -8,6 +8,8 @@ it and where it came from.
 from qwen_demo.settings.environment import (
     NO_PROGRESS_BARS,
     apply_environment,
+    environment_without_secrets,
+    launched_place,
     page_environment,
     process_environment,
     replica_environments,
@@ -24,6 +26,8 @@ __all__ = [
     "FlagParser",
     "Settings",
     "apply_environment",
+    "environment_without_secrets",
+    "launched_place",
     "load_settings",
     "page_environment",
     "process_environment",

@@ -1,6 +1,7 @@
 """What libraries take from the environment alone: worked out here, written by `apply_environment`."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from pathlib import Path
 from qwen_demo.errors import SettingsError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+_LAUNCHED = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
 # For programs whose output other programs read.
 NO_PROGRESS_BARS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|^QWEN_DEMO_", re.IGNORECASE)
 
 
 def process_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -27,6 +30,25 @@ def process_environment(given: Mapping[str, str] | None = None) -> dict[str, str
     if sys.platform == "linux" and "PYTORCH_CUDA_ALLOC_CONF" not in given:
         wanted["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
     return {name: value for name, value in wanted.items() if name not in given}
+
+
+def launched_place(given: Mapping[str, str] | None = None) -> tuple[int, int, int]:
+    """Which of several processes that share one training run this is, which GPU of its machine is its own, and how many
+    there are, as `accelerate launch` and `torchrun` say; (0, 0, 1) for one alone."""
+    given = os.environ if given is None else given
+    rank, local, count = (given.get(name, usual) for name, usual in _LAUNCHED.items())
+    return int(rank), int(local), int(count)
+
+
+def environment_without_secrets(given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """All variables of a process that reads strangers' texts: none of ours, none that is called after a secret.
+
+    Args:
+        given: by default those of this process.
+    """
+    given = os.environ if given is None else given
+    kept = {name: value for name, value in given.items() if not _SECRET.search(name)}
+    return kept | process_environment(kept) | NO_PROGRESS_BARS
 
 
 def replica_environments(count: int, given: Mapping[str, str] | None = None) -> list[dict[str, str]]:

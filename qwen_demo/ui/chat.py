@@ -193,6 +193,11 @@ def without_notes(history: History) -> History:
     return history[:end]
 
 
+def end_of_turn(history: History, index: int) -> int:
+    """Index of the question after the message at `index`, or how many messages there are."""
+    return next((i for i in range(index + 1, len(history)) if history[i]["role"] == "user"), len(history))
+
+
 def before(history: History, index: int) -> History:
     """The conversation up to the user's message at or before `index`, without it."""
     return history[: _question_index(history, index)]

@@ -35,7 +35,7 @@ def draw_chat() -> gr.Chatbot:
         feedback_options=None,
         latex_delimiters=maths.DELIMITERS,
         examples=[example.card() for example in EXAMPLES],
-        placeholder=f"### {texts.WELCOME}\n\n{texts.WELCOME_LINE}",
+        placeholder=f"### {texts.WELCOME}",
         elem_id="chat",
     )
 

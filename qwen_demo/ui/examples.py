@@ -55,8 +55,8 @@ def _icon(images: Sequence[str], boxes: Sequence[tuple[int, int, int, int]]) -> 
         image = PIL.Image.open(path).convert("RGB")
         for box, colour in zip(boxes, annotations.COLOURS, strict=False):
             PIL.ImageDraw.Draw(image).rectangle(box, outline=colour, width=4)
-        # Its own corner goes on around it.
-        card.paste(PIL.ImageOps.pad(image, (width, CARD[1]), color=image.getpixel((0, 0))), (place * width, 0))
+        corner = image.crop((0, 0, 1, 1)).tobytes()  # it goes on around the image
+        card.paste(PIL.ImageOps.pad(image, (width, CARD[1]), color=tuple(corner)), (place * width, 0))
     file = io.BytesIO()
     card.save(file, "WEBP", quality=60)
     return {"path": "", "url": "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()}
@@ -70,14 +70,14 @@ EXAMPLES = (
         ("boxes.png",),
         ((104, 10, 153, 72), (125, 149, 225, 227), (356, 140, 430, 193)),
     ),
-    Example("Ask about a receipt", "What is the total?", "What is the total?", ("receipt.png",)),
+    Example("Read a receipt", "What is the total?", "What is the total?", ("receipt.png",)),
     Example("Read a chart", "Which bar is the highest?", "Which bar is the highest?", ("bar_chart.png",)),
     Example(
-        "Compare two images",
+        "Compare images",
         "What is the difference?",
         "What is the difference between the images?",
         ("two_images_1.png", "two_images_2.png"),
     ),
     Example("Count", "How many apples are there?", "How many apples are there?", ("count.png",)),
-    Example("Watch a clip", "Which way does the square move?", "Which way does the purple square move?", ("clip.mp4",)),
+    Example("Watch a clip", "Which way does it move?", "Which way does the purple square move?", ("clip.mp4",)),
 )

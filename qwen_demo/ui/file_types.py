@@ -39,11 +39,13 @@ DOCUMENT_FILES = [".pdf", *IMAGE_FILES]
 MEDIA_FILES = ["image", "video", *IMAGES, *VIDEOS, *MODELS]
 
 
-_UNSHOWN = ("image/tiff", "image/heic", *MODELS.values())
+# Gradio goes by the ending of a file without a type, and has a view for those of models. Clouds of points keep theirs, and
+# so are files: it would draw a PLY of points as nothing.
+_UNSHOWN = ("image/tiff", "image/heic", *(kind for kind in MODELS.values() if kind.startswith("model/")))
 
 
 def shown_type(name: str) -> str | None:
-    """The same, of what every browser shows itself."""
+    """The type by which the chat shows a file; None leaves it to the ending of its name."""
     found = media_type(name)
     return None if found in _UNSHOWN else found
 

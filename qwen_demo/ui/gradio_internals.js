@@ -11,8 +11,8 @@ const REPAIRS = {
   "#chat .examples[role=list]": (node) => node.setAttribute("role", "group"),
   // An attached file, an item without a list.
   ".thumbnail-wrapper[role=listitem]": (node) => node.setAttribute("role", "group"),
-  // The button around an image in the chat has no name.
-  "#chat .image-container > button:not([aria-label])": (node) => node.setAttribute("aria-label", words.enlarge),
+  // The button around an image has no name.
+  ":is(#chat, #points-views) .image-container > button:not([aria-label])": (node) => node.setAttribute("aria-label", words.enlarge),
   // A button without a name inside of the note's own button, for the same.
   "#chat .title[role=button] > .arrow:not([inert])": (node) => { node.inert = true; },
   // A button around the button that closes it.

@@ -519,9 +519,6 @@ def localize_labels(demo: LocalizedBlocks) -> None:
     found: set[str] = set()
 
     def localized(text: str) -> str:
-        return "\n\n".join(map(localized_paragraph, text.split("\n\n")))
-
-    def localized_paragraph(text: str) -> str:
         head, words = ("### ", text[4:]) if text.startswith("### ") else ("", text)
         if words not in known:
             return text

@@ -58,6 +58,8 @@ def test_the_first_file_makes_the_collection_and_its_pages_are_found(start, fold
     assert (listed["name"], [file["file"] for file in listed["files"]]) == ("home", ["house.pdf"])
     assert client.get("/v1/knowledge/home/files/house.pdf/pages/2").content.startswith(b"\xff\xd8")
     assert client.get("/v1/knowledge/home/files").json()["data"] == listed["files"]
+    for reading in (False, True):
+        assert client.post("/v1/knowledge/home", json={"reading": reading}).json() == listed
     assert client.post("/v1/knowledge/home", json={"name": "haus"}).json()["name"] == "haus"
     assert client.delete("/v1/knowledge/haus/files/house.pdf").json() == {"id": "house.pdf", "deleted": True}
     assert client.delete("/v1/knowledge/haus").status_code == 200
@@ -101,6 +103,14 @@ def test_what_is_in_no_document_is_said_so_without_the_model(start, folder):
     assert not app.engine.requests
 
 
+def test_who_says_that_it_cannot_answer_cites_nothing(start, folder):
+    for said in ("This is not in your documents.", "I am only the small built-in demo model and cannot answer that."):
+        app = start(Script([said]), **folder)
+        add(app.client(), "house.pdf", HOUSE)
+        message = ask(app.client(), "What is the pressure of the boiler?")["choices"][0]["message"]
+        assert (message["content"], message["citations"]) == (said, [])
+
+
 def test_a_follow_up_is_searched_with_what_it_is_about(start, folder):
     app = start(Script(None), **folder)
     add(app.client(), "house.pdf", HOUSE)
@@ -116,6 +126,9 @@ def test_a_follow_up_is_searched_with_what_it_is_about(start, folder):
 WRONG = [
     ("GET", "/v1/knowledge/none", None, 404),
     ("DELETE", "/v1/knowledge/none", None, 404),
+    ("POST", "/v1/knowledge/none", {"reading": False}, 404),
+    ("POST", "/v1/knowledge/none", {"reading": 1}, 400),
+    ("POST", "/v1/knowledge/none", {}, 400),
     ("POST", "/v1/knowledge/none/search", {"query": "x"}, 404),
     ("POST", "/v1/knowledge/none/search", {"query": ""}, 400),
     ("POST", "/v1/knowledge/none/search", {"query": "x", "top_k": 0}, 400),

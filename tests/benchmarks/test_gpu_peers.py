@@ -5,7 +5,7 @@ import json
 
 import psutil
 
-from benchmarks import gpu_peers, gpu_timeline, over_http
+from benchmarks import gpu_peers, gpu_timeline, machine, over_http
 
 COLUMN = "64 users, 1036 x 756, 64 tokens"
 
@@ -55,6 +55,7 @@ def test_together_all_are_there_before_the_first_is_asked_and_one_that_fails_kee
 
     monkeypatch.setattr(gpu_peers, "started", started)
     monkeypatch.setattr(gpu_peers, "asked", asked)
+    monkeypatch.setattr(machine, "hardware", lambda: "a card")  # else PyTorch is imported for its name
     told = ["--checkpoint", "x", "--kinds", "nf4,fp8", "--together", "--columns", "1x1,56x56,3", "--out", str(tmp_path)]
     assert gpu_peers.main([*told, "--slots", "3"]) == 1
     starts, rest = happened[:3], happened[3:]
@@ -83,6 +84,14 @@ def test_ratios_are_ours_over_the_peers_and_the_plot_has_them():
     assert gpu_peers.ratios(record, "nf4") == {}
     drawn = gpu_peers.draw(record)
     assert ">1.30<" in drawn and ">bf16<" in drawn and ">fp8<" not in drawn
+
+
+def test_of_results_taken_together_the_last_one_counts():
+    parts = [{"rows": [row("ours", "fp8", rate)], "starts": [], "processes": [], "failed": []} for rate in (9.0, 12.0)]
+    parts[0]["rows"].append(row("vllm", "fp8", 8.0))
+    made = gpu_peers.together(parts)
+    assert [each["server"] for each in made["rows"]] == ["vllm", "ours"]
+    assert gpu_peers.ratios(made, "fp8") == {COLUMN: 1.5}
 
 
 def test_a_timeline_counts_what_overlaps_once():

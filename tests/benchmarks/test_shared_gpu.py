@@ -1,5 +1,7 @@
 """Two servers on one GPU: what is asked when, and what is made of it; servers are started on GPU machines alone."""
 
+import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from benchmarks import shared_gpu
 from benchmarks.closed_loop import Column
 from qwen_demo.engines.scripted import Script
 from tests.api.conftest import start  # noqa: F401 a fixture
+from tests.conftest import ROOT
 
 
 def test_rounds_go_back_and_forth_so_that_nobody_is_always_first():
@@ -40,3 +43,19 @@ def test_the_table_has_the_share_of_each_and_what_went_wrong():
     record["card"] = {"peak GiB": 31.0}
     shown = shared_gpu.show(record)
     assert "0.60 of what one alone gives" in shown and "error 500" in shown
+
+
+def test_the_page_says_what_was_measured_and_both_kept_to_their_limits():
+    page = (ROOT / "docs" / "deploy-shared-gpu.md").read_text(encoding="utf-8")
+    results = ROOT / "benchmarks" / "results"
+    record = json.loads((results / "shared-gpu-7b-3b-nf4-1-x-nvidia-h100-80gb-hbm3.json").read_text())
+    for name in ("7b", "3b"):
+        alone, shared = (
+            statistics.median(row["tokens_per_s"] for row in record["rows"] if (row["model"], row["beside"]) == each)
+            for each in ((name, "an idle one"), (name, "a busy one"))
+        )
+        assert f"| {name.upper()} | {alone:.0f} | {shared:.0f} | {shared / alone:.2f} |" in page
+    assert all(row["errors"] == 0 for row in record["rows"])
+    assert all(engine["process GiB"] < engine["limit GiB"] and not engine["restarts"] for engine in record["memory"])
+    told = sum(engine["process GiB"] for engine in record["memory"])
+    assert abs(told - record["card"]["peak GiB"]) < 0.02 * told

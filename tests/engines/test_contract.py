@@ -141,6 +141,7 @@ def mixed_questions(**sampling) -> list[ChatRequest]:
     ]
 
 
+@pytest.mark.slow
 async def test_eight_at_once_answer_as_one_by_one(generate):
     requests = mixed_questions(max_new_tokens=8)
     alone = [(await collect(generate.stream(request))).text for request in requests]

@@ -1,15 +1,16 @@
 """Words and vectors together: a page in other words is found, and a server that is away costs only that."""
 
+import asyncio
 import json
 
 import httpx
-import numpy as np
 import pytest
 
 from qwen_demo.knowledge.collection import Collection
-from qwen_demo.knowledge.embedding import Embedder, EmbeddingsAway
+from qwen_demo.knowledge.embedding.embedder import EmbeddingsAway
+from qwen_demo.knowledge.embedding.remote import RemoteEmbedder
 from qwen_demo.knowledge.hybrid import Finder
-from qwen_demo.knowledge.vectors import SqliteVectors
+from qwen_demo.knowledge.vectors.store import VectorsAway
 from qwen_demo.media import PageText, Passage
 
 # What the made-up model knows: words of one topic lie in one direction.
@@ -25,11 +26,17 @@ class Server:
 
     def __init__(self):
         self.asked: list[list[str]] = []
+        self.kinds: list[str | None] = []
+        self.takes_kinds = True
         self.answer = lambda texts: [{"index": n, "embedding": vector(text)} for n, text in enumerate(texts)][::-1]
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         assert request.url.path == "/v1/embeddings" and request.headers["authorization"] == "Bearer k"
-        self.asked.append(json.loads(request.content)["input"])
+        body = json.loads(request.content)
+        self.kinds.append(body.get("input_type"))
+        if "input_type" in body and not self.takes_kinds:
+            return httpx.Response(400, json={"error": {"message": "Unrecognized request argument: input_type"}})
+        self.asked.append(body["input"])
         return httpx.Response(200, json={"data": self.answer(self.asked[-1])})
 
 
@@ -40,7 +47,7 @@ def server():
 
 @pytest.fixture
 async def finder(server):
-    finder = Finder(Embedder("http://embeddings/v1", "m", "k", httpx.MockTransport(server)))
+    finder = Finder(RemoteEmbedder("http://embeddings/v1", "m", "k", transport=httpx.MockTransport(server)))
     yield finder
     await finder.close()
 
@@ -75,16 +82,80 @@ async def test_vectors_are_made_once_and_for_new_pages_only(finder, collection, 
     assert server.asked[3:] == [["Stew again"], ["stew"]]
 
 
-async def test_vectors_of_another_model_or_of_removed_pages_are_gone(finder, collection):
+async def test_questions_are_told_from_passages_where_the_server_takes_it(finder, collection, server):
     await finder.find(collection, "hound", 1)
-    collection.remove("a.txt")
-    store = SqliteVectors(collection, "http://embeddings/v1 m")
-    assert store.nearest(np.ones(3, np.float32), 5) == []
-    entry = collection.enter("a.txt", "2", 0)
-    (page,) = collection.add_pages(entry.id, "a.txt", [PageText(1, (Passage("dog"),))])
-    store.put([page, 999], np.ones((2, 3), np.float32))
-    assert [found for found, _ in store.nearest(np.ones(3, np.float32), 5)] == [page]
-    assert SqliteVectors(collection, "another").lacking(5) == [page]
+    assert server.kinds == ["passage", "query"]
+    server.takes_kinds = False
+    await finder.find(collection, "stew", 1)
+    await finder.find(collection, "dog", 1)
+    assert server.kinds[2:] == ["query", None, None]
+
+
+async def test_prefixes_of_the_settings_stand_before_texts(server):
+    prefixes = {"question": "query: ", "passage": "passage: "}
+    embedder = RemoteEmbedder(
+        "http://embeddings/v1", "m", "k", prefixes=prefixes, transport=httpx.MockTransport(server)
+    )
+    await embedder.embed(["dog"], "question")
+    await embedder.embed(["soup"], "passage")
+    assert (server.asked, server.kinds) == ([["query: dog"], ["passage: soup"]], [None, None])
+    await embedder.close()
+
+
+async def test_a_search_does_not_wait_for_all_vectors(collection, server):
+    embedder = RemoteEmbedder("http://embeddings/v1", "m", "k", transport=httpx.MockTransport(server))
+    go, passages = asyncio.Event(), embedder.embed
+
+    async def slow(texts, kind):
+        if kind == "passage":
+            await go.wait()
+        return await passages(texts, kind)
+
+    embedder.embed = slow
+    finder = Finder(embedder, patience_s=0.01)
+    assert [hit.page.number for hit in await finder.find(collection, "puppy", 3)] == [1]
+    go.set()
+    await finder.embed(collection)
+    assert (await finder.find(collection, "Which hound do we have?", 3))[0].page.number == 1
+    await finder.close()
+
+
+async def test_a_model_that_is_loading_costs_the_vectors_and_is_not_broken_off(collection, server):
+    embedder = RemoteEmbedder("http://embeddings/v1", "m", "k", transport=httpx.MockTransport(server))
+    loaded, embed = asyncio.Event(), embedder.embed
+
+    async def loading(texts, kind):
+        await loaded.wait()
+        return await embed(texts, kind)
+
+    embedder.embed = loading
+    finder = Finder(embedder, patience_s=0.01, answers_within_s=0.01)
+    assert [hit.page.number for hit in await finder.find(collection, "puppy", 3)] == [1]
+    loaded.set()
+    await finder.embed(collection)
+    assert ["puppy"] in server.asked
+    await finder.close()
+
+
+class Away:
+    """A store that does not answer."""
+
+    place = "away"
+
+    def table(self, collection, name):
+        raise VectorsAway("away")
+
+    def close(self) -> None: ...
+
+
+async def test_a_store_that_is_away_costs_the_vectors_and_keeps_the_collection(collection, server):
+    embedder = RemoteEmbedder("http://embeddings/v1", "m", "k", transport=httpx.MockTransport(server))
+    finder = Finder(embedder, Away())
+    assert [hit.page.number for hit in await finder.find(collection, "puppy", 3)] == [1]
+    await finder.tidy(collection)
+    with pytest.raises(VectorsAway):
+        await finder.forget(collection)
+    await finder.close()
 
 
 @pytest.mark.parametrize("answer", [[], [{"index": 0}], [{"index": 0, "embedding": "x"}], None])
@@ -93,4 +164,4 @@ async def test_a_server_that_answers_nonsense_costs_the_vectors_and_not_the_answ
     hits = await finder.find(collection, "puppy", 3)
     assert [hit.page.number for hit in hits] == [1]
     with pytest.raises(EmbeddingsAway):
-        await finder._embedder.embed(["x"])
+        await finder._embedder.embed(["x"], "question")

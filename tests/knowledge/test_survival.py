@@ -73,6 +73,43 @@ async def test_reading_goes_on_where_it_was_left_after_a_restart(make):
     assert [(entry.state, entry.pages_done) for entry in state.files] == [("ready", 2)]
 
 
+async def test_what_its_owner_stopped_waits_over_a_restart_and_goes_on_where_it_was(make):
+    words = Script(["Words that the model read off this page, all of them"])
+    first = await make(words)
+    first.engine.script = Script(["late"], first_s=60)
+    adding = asyncio.create_task(first.add(ME, "c", "s.pdf", files.scanned_pdf("one", "two")))
+    await until(lambda: first.engine.requests)
+    await first.stop(ME, "c")
+    assert (await adding).state == "stopped"
+    assert (await first.collection(ME, "c")).state == "stopped"
+    await first.close()
+    second = await make(words)
+    assert not second._adding._tasks
+    await second.go_on(ME, "c", to_the_end=True)
+    (entry,) = (await second.collection(ME, "c")).files
+    assert (entry.state, entry.pages_done) == ("ready", 2)
+
+
+async def test_a_stopped_file_that_is_added_again_is_read(make):
+    knowledge = await make(Script(["late"], first_s=60))
+    adding = asyncio.create_task(knowledge.add(ME, "c", "s.png", files.scan("one")))
+    await until(lambda: knowledge.engine.requests)
+    await knowledge.stop(ME, "c")
+    await adding
+    knowledge.engine.script = Script(["Words that the model read off this page, all of them"])
+    assert (await knowledge.add(ME, "c", "s.png", files.scan("one"))).state == "ready"
+
+
+async def test_a_process_that_reads_is_stopped_by_another_one(make):
+    reads, stops = await make(Script(["A line of words that is long enough to be the page's"])), await make()
+    data = files.scanned_pdf(*(f"page {number}" for number in range(6)))
+    adding = asyncio.create_task(reads.add(ME, "c", "s.pdf", data))
+    await until(lambda: reads.engine.requests)
+    await stops.stop(ME, "c")
+    entry = await adding
+    assert entry.state == "stopped" and entry.pages_done < 6
+
+
 async def test_two_processes_read_a_file_once(make):
     slow = Script(["A line of words that is long enough to be the page's"], first_s=0.2)
     one, two = await make(slow), await make(slow)

@@ -1,6 +1,9 @@
 """Readers of point clouds and 3D models on files with bytes changed, cut out, doubled or put in: without a decoder."""
 
+import copy
+import json
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +45,26 @@ def mutated(data: bytes, random: np.random.Generator) -> bytes:
     return data
 
 
+ODD = [None, True, -1, 0.5, 1e308, 2**31, 2**53, 2**70, "", "VEC3", "data:,", [], {}, [0], [1e400] * 16, {"a": 1}]
+
+
+def twisted(data: bytes, random: np.random.Generator) -> bytes:
+    """A JSON text with one or two values of its tree exchanged for odd ones."""
+    tree = json.loads(data)
+    for _ in range(random.integers(1, 3)):
+        places: list[tuple[Any, Any]] = []
+        waiting = [tree]
+        while waiting:
+            node = waiting.pop()
+            keys = list(node) if isinstance(node, dict) else range(len(node))
+            places += [(node, key) for key in keys]
+            waiting += [node[key] for key in keys if isinstance(node[key], dict | list)]
+        if places:
+            node, key = places[random.integers(0, len(places))]
+            node[key] = copy.deepcopy(ODD[random.integers(0, len(ODD))])
+    return json.dumps(tree).encode()
+
+
 def nbytes(raw: Raw) -> int:
     arrays = [raw.xyz, raw.rgb, *(surface.corners for surface in raw.surfaces)]
     return sum(array.nbytes for array in arrays if array is not None)
@@ -59,8 +82,8 @@ def attempted(read, data: bytes, limits: Limits) -> tuple[Raw, Arrangement, list
         return None
 
 
-@pytest.mark.parametrize("name", models3d.FILES)
-def test_a_mutated_file_is_drawn_refused_or_called_damaged(name):
+@pytest.mark.parametrize(("name", "change"), [*((name, mutated) for name in models3d.FILES), ("solid.gltf", twisted)])
+def test_a_mutated_file_is_drawn_refused_or_called_damaged(name, change):
     """Nothing else is raised, and no more is kept than was announced, which the limits bound."""
     whole, ending = models3d.FILES[name](), name.rpartition(".")[2]
     read = points_decoder._READERS[FORMATS.get(ending, ending.upper())]
@@ -69,7 +92,7 @@ def test_a_mutated_file_is_drawn_refused_or_called_damaged(name):
     for _ in range(TRIES):
         announced = [0]
         limits = Limits(MOST_POINTS, MOST_POINTS, 1 << 20, announced.append)
-        if found := attempted(read, mutated(whole, random), limits):
+        if found := attempted(read, change(whole, random), limits):
             raw, plan, views = found
             assert nbytes(raw) <= max(announced) <= 800 * MOST_POINTS
             assert views[0].rgb.shape == (112, 112, 3)

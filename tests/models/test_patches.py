@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from qwen_demo.models.patches import Patches, stacked
-from qwen_demo.models.prompt import Medium, _positions_with_stills
+from qwen_demo.models.prompt import Medium, positions_with_stills
 
 
 def noise(width: int, height: int, seed: int = 0) -> PIL.Image.Image:
@@ -66,5 +66,5 @@ def test_positions_are_those_of_transformers(loaded, shapes, last):
     ids, types = torch.tensor(ids + [5] * last), torch.tensor(types + [0] * last, dtype=torch.int32)
     grids = torch.tensor([medium.grid_thw for medium in media]) if media else None
     expected, delta = loaded.prompts._get_rope_index(ids[None], types[None], image_grid_thw=grids)
-    made, own = _positions_with_stills(len(ids), media)
+    made, own = positions_with_stills(len(ids), media)
     assert torch.equal(made, expected[:, 0]) and own == int(delta)

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import trimesh
 
 from qwen_demo.answers.places import marks, places
 from qwen_demo.points import camera, exports
@@ -136,3 +137,20 @@ def test_a_view_of_a_ball_of_points_shows_all_of_its_near_side():
     assert seen.min() < 0.35  # nearly to where the surface turns away
     for axis in (at.right, at.down):
         assert np.abs(surface @ np.array(axis)).max() == pytest.approx(1, abs=0.1)
+
+
+def test_a_ball_on_the_ground_reaches_it_and_a_box_above_it_floats():
+    """Of neither does a view from above level show the underside; a ball narrows towards it."""
+    ball = trimesh.creation.icosphere(4, 0.5).apply_translation((1.5, 1.5, 0.5))
+    board = trimesh.creation.box(bounds=[(3.5, 2, 0.22), (4.5, 3, 1.2)])
+    ground = trimesh.creation.box(bounds=[(0, 0, -0.05), (6, 4, 0)])
+    whole = trimesh.util.concatenate([ground, ball, board])
+    found = points_of(whole.vertices, None, whole.faces, rules=False)
+    for solid, low in ((ball, 0.0), (board, 0.22)):
+        marks = []
+        for view, each in enumerate(found.views):
+            seen = camera.seen_at(each.camera, solid.vertices)[:, :2]
+            marks.append(Mark(view, (*map(float, seen.min(0)), *map(float, seen.max(0))), "it"))
+        (thing,) = things(found, marks)
+        assert thing.box.low[2] == pytest.approx(low, abs=0.03)
+        assert thing.box.high[2] == pytest.approx(solid.bounds[1][2], abs=0.03)

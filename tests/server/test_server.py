@@ -69,9 +69,7 @@ def test_chat_takes_a_conversation_with_a_image_in_an_earlier_turn(client, red):
 
 def test_a_3d_model_is_asked_about_like_an_image(client):
     model = handle_file(str(FOLDER / "room.glb"))
-    assert client.predict(question="How many objects are there?", image=model, api_name="/ask")
-    content = [{"type": "file", "file": model}, {"type": "text", "text": "How many objects are there?"}]
-    assert client.predict(messages=[{"role": "user", "content": content}], api_name="/chat")
+    assert client.predict(question="What is it?", image=model, max_new_tokens=4, api_name="/ask")
 
 
 def test_chat_takes_openais_spelling_of_a_image(client):

@@ -31,7 +31,7 @@ def assets():
 def test_what_is_to_be_answered_about_an_image_counts_as_useful_or_honest(assets, name):
     for split in ("train", "test"):
         world = World(7, assets, split=split)
-        for _ in range(4):
+        for _ in range(3):
             picture, seen = MAKERS[name](world)
             _, height, width, _ = picture.frames.shape
             assert height % 28 == width % 28 == 0 and 224 * 224 <= height * width <= 448 * 448
@@ -124,16 +124,22 @@ def answers(count, wrong, seed, least=0.9):
     """Right answers are sure but for their least token; wrong ones are not."""
     rng = random.Random(seed)
     right = [{"mean": 0.9 + 0.1 * rng.random(), "least": rng.random(), "wrong": False} for _ in range(count - wrong)]
-    return right + [
-        {"mean": 0.2 + 0.6 * rng.random(), "least": least * rng.random(), "wrong": True} for _ in range(wrong)
-    ]
+    lost = [{"mean": 0.2 + 0.6 * rng.random(), "least": least * rng.random(), "wrong": True} for _ in range(wrong)]
+    return [answer | {"answer": "It is."} for answer in right + lost]
+
+
+def boxes(found, lost):
+    told = [(mean, False) for mean in found] + [(mean, True) for mean in lost]
+    return [{"mean": mean, "least": 0.1, "wrong": wrong, "answer": '[{"bbox_2d": [1]}]'} for mean, wrong in told]
 
 
 def test_doubt_is_chosen_so_that_few_wrong_answers_go_unmarked_and_few_right_ones_are_marked(tmp_path):
     found = {name: answers(60, 20, seed) for seed, name in enumerate(["a", "b", "never drawn: c", "never drawn: d"])}
     ours, others = halves(found)
     assert set(ours) == {"a", "never drawn: c"} and set(others) == {"b", "never drawn: d"}
-    doubt = choose(ours, aim=0.05)
+    doubt = choose(ours | {"boxes": boxes([0.7, 0.75, 0.7], [0.3, 0.4, 0.5])}, aim=0.05)
+    assert 0.5 < doubt.places_unsure_below <= 0.7
+    assert [doubt.is_sure(a) for a in boxes([0.7], [0.5])] == [True, False]
     assert doubt.measure == "mean" and 0.6 < doubt.unsure_below < 0.9
     scores = doubt.scores([a for rest in others.values() for a in rest])
     assert scores["undoubted"] <= 0.08 and scores["right_doubted"] == 0 and scores["precision"] == 1

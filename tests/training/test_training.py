@@ -173,6 +173,7 @@ def test_every_family_draws_pictures_that_the_processor_leaves_alone(assets):
                 _, height, width, _ = picture.frames.shape
                 assert height % 28 == width % 28 == 0
                 assert picture.is_clip or 224 * 224 <= height * width <= 448 * 448
+                assert picture.is_clip == (family == "clip")
 
 
 def test_answered_boxes_are_the_boxes_that_were_drawn(assets):

@@ -14,9 +14,9 @@ from qwen_demo.ui.i18n import catalogues, languages
 TRUTHS = {
     "Point at things": ["pizza", "dog", "bicycle", "bbox_2d"],
     "Count": ["three"],
-    "Ask about a receipt": ["10.54"],
+    "Read a receipt": ["10.54"],
     "Read a chart": ["Thu"],
-    "Compare two images": ["owl", "purple hexagon"],
+    "Compare images": ["owl", "purple hexagon"],
     "Watch a clip": ["down"],
 }
 # The same, asked in Chinese, where the model was taught the question.

@@ -8,7 +8,16 @@ from gradio_client.utils import is_valid_file
 from playwright.sync_api import expect
 
 from qwen_demo.types import Image, Video
-from qwen_demo.ui.file_types import DOCUMENT_FILES, IMAGE_FILES, IMAGES, MEDIA_FILES, MODELS, VIDEOS, media_type
+from qwen_demo.ui.file_types import (
+    DOCUMENT_FILES,
+    IMAGE_FILES,
+    IMAGES,
+    MEDIA_FILES,
+    MODELS,
+    VIDEOS,
+    media_type,
+    shown_type,
+)
 from tests import hostile
 from tests.hostile_clips import clip
 from tests.ui.steps import answered, tab
@@ -49,3 +58,9 @@ def test_files_of_phones_reach_the_model_and_the_panel(opened, app, tmp_path):
     tab(page, "Video")
     page.locator("#clip input[type=file]").set_input_files(str(tmp_path / "IMG_0001.MOV"))
     expect(page.locator(".frames .facts")).to_contain_text(re.compile(r"\d+ frames"))
+
+
+def test_a_cloud_of_points_is_a_file_in_the_chat_and_a_model_is_turned_there():
+    assert [shown_type(f"a{ending}") for ending in (".ply", ".laz")] == ["application/octet-stream"] * 2
+    assert [shown_type(f"a{ending}") for ending in (".glb", ".OBJ", ".tif")] == [None] * 3
+    assert shown_type("a.PNG") == "image/png"

@@ -125,7 +125,7 @@ def test_a_file_that_is_no_image_is_told_and_the_conversation_goes_on(opened, ap
     expect(answers(page).last).to_contain_text("hello there")
 
 
-@pytest.mark.parametrize("how", ["paste", "drop"])
+@pytest.mark.parametrize("how", ["paste", pytest.param("drop", marks=pytest.mark.slow)])
 def test_an_image_can_be_pasted_and_dropped(opened, app, red, how):
     page = opened(app)
     transfer = page.evaluate_handle(
@@ -172,6 +172,7 @@ def test_an_address_that_may_not_be_fetched_is_told(opened, app):
     looked_over(page, "address")
 
 
+@pytest.mark.slow
 def test_the_camera_gives_an_image(opened, app):
     page = opened(app)
     frame_opened(page, "settings")

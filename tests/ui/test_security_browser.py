@@ -144,6 +144,7 @@ OUTSIDE = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_an_answer_cannot_lay_itself_over_the_page(app, opened):
     app.engine.script = Script(re.findall(r"\S*\s+|\S+$", COVERS), gap_s=0.001)
     page = opened(app)
@@ -190,6 +191,7 @@ def test_a_hostile_file_name_is_as_harmless(app, opened, canary, tmp_path):
     nothing_happened(page, app, canary)
 
 
+@pytest.mark.slow
 def test_boxes_as_json_are_shown_as_text(app, opened, canary):
     boxes = '```json\n[{"bbox_2d": [1e999, -1, "a", null], "label": "<img src=x onerror=pwned=1>"}]\n```\nTHE END'
     app.engine.script = Script([boxes])

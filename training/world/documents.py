@@ -322,12 +322,12 @@ def newspaper(world):
     rng, w, h = sheet.rng, sheet.width, sheet.height
     name = "The " + rng.choice(["Morning", "Evening", "Daily", "Valley"]) + " " + rng.choice(["Post", "Herald", "Echo"])
     size = sheet.fitting(name, 40, w * 0.9, sheet.strong)
-    sheet.text((w / 2, h * 0.03), name, size, anchor="ma", font=sheet.strong)
+    fields = [sheet.named("title", (w / 2, h * 0.03), name, size, anchor="ma", font=sheet.strong)]
     y = h * 0.05 + size * 1.3
     sheet.line([(w * 0.04, y), (w * 0.96, y)], sheet.ink, 2)
     headline = " ".join(x.capitalize() for x in sheet.words(4))
     size = sheet.fitting(headline, 26, w * 0.9, sheet.strong)
-    fields = [sheet.named("title", (w * 0.04, y + 6), headline, size, font=sheet.strong)]
+    sheet.text((w * 0.04, y + 6), headline, size, font=sheet.strong)
     y += 10 + size * 1.5
     for column in range(3):
         x, top = w * (0.04 + 0.315 * column), y

@@ -8,7 +8,7 @@ import math
 
 from training.world.charts import PALETTE
 from training.world.photos import _crop, _texture
-from training.world.sheets import HAND, Seen, Sheet
+from training.world.sheets import HAND, Seen, Sheet, told
 
 # Parts of an object in a square from 0 to 100: ("box" | "disc" | "poly" | "line", numbers); the first colour fills.
 OBJECTS = {
@@ -118,7 +118,7 @@ def drawn_object(world):
 
 def _told(sheet, kind, noun, accepted=(), can="tell more about it"):
     seen = Seen(kind, noun, accepted, [], ("total", "date", "title"), mute=True)
-    seen.told = f"I see {noun} and cannot {can}."
+    seen.told = told(noun, can)
     return sheet.picture(), seen
 
 

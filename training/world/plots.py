@@ -6,7 +6,7 @@ A look is colours, frame, grid and ticks.  What can be asked is what can be read
 import math
 
 from training.world.charts import LABELS, TITLES, Chart
-from training.world.sheets import TOO_SMALL_X_PX, Seen, Sheet, x_height
+from training.world.sheets import TOO_SMALL_X_PX, Seen, Sheet, told, x_height
 
 TAB = [(31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75), (227, 119, 194)]
 DEEP = [(76, 114, 176), (221, 132, 82), (85, 168, 104), (196, 78, 82), (129, 114, 179), (147, 120, 96)]
@@ -258,7 +258,7 @@ def several_series(world):
         sheet.text((left + step * (i + 0.5), bottom + 3), str(i + 1), min(plot.px, 15), anchor="ma")
     noun = f"{NOUNS[plot.kind]} with several series"
     seen = Seen("series", noun, ("a chart", "a graph", NOUNS[plot.kind]), plot.fields, ("signature",))
-    seen.told = f"I see {noun} and cannot read its values."
+    seen.told = told(noun, "read its values")
     return sheet.picture(), seen
 
 
@@ -280,7 +280,7 @@ def scatter(world):
     seen = Seen(
         "scatter", "a scatter chart", ("a chart", "a graph", "a diagram", "a line chart"), plot.fields, ("total",)
     )
-    seen.told = "I see a chart and cannot read its values."
+    seen.told = told("a chart", "read its values")
     return sheet.picture(), seen
 
 
@@ -306,8 +306,10 @@ def map_of(world):
         sheet.text(
             (rng.uniform(0, w * 0.7), rng.uniform(0, h * 0.9)), sheet.words(1)[0].capitalize(), rng.uniform(7, 11)
         )
-    seen = Seen("map", "a map", ("a drawing", "a plan", "a picture"), [], ("total", "date", "title"), mute=True)
-    seen.told = "I see a map and cannot tell more about it."
+    seen = Seen(
+        "map", "a map", ("a drawing", "a plan", "a floor plan", "a picture"), [], ("total", "date", "title"), mute=True
+    )
+    seen.told = told("a map", "tell more about it")
     return sheet.picture(), seen
 
 
@@ -326,7 +328,5 @@ def flowchart(world):
         sheet.line([(w / 2, y), (w / 2, y + px * 1.6)], (60, 60, 60), 1.5)
         y += px * 1.6
     nouns = ("a diagram", "a chart", "a drawing", "a plan", "a page of text")
-    seen = Seen(
-        "flowchart", "a flowchart", nouns, [], ("total", "date"), told="I see a diagram and cannot tell more about it."
-    )
+    seen = Seen("flowchart", "a flowchart", nouns, [], ("total", "date"), told=told("a diagram", "tell more about it"))
     return sheet.picture(), seen

@@ -52,8 +52,8 @@ class Picture:
     frames: np.ndarray
     things: list | None = None
     letters: list = field(default_factory=list)
-    text: str | None = None  # of everyday images: all that is printed, where it is little and all of it can be read
     seconds_per_grid: float | None = None  # set for clips: seconds between two merged frame pairs
+    text: str | None = None  # of everyday images: all that is printed, where it is little and all of it can be read
 
     @property
     def is_clip(self):

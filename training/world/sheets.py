@@ -68,6 +68,11 @@ class Seen:
         return next((f for f in self.fields if f.name == "title"), None)
 
 
+def told(noun, beyond):
+    """That something is seen, and what cannot be done with it."""
+    return f"I see {noun} and cannot {beyond}."
+
+
 def page_size(rng, low_aspect, high_aspect, low=100_000):
     """(width, height) in pixels, multiples of 28, of a page that is shown about as large as the model sees anything."""
     while True:

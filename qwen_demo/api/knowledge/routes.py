@@ -12,11 +12,11 @@ from qwen_demo.api import openapi
 from qwen_demo.api.bodies import FORM
 from qwen_demo.api.knowledge.schemas import (
     CollectionBody,
+    CollectionChange,
     CollectionFileBody,
     CollectionList,
     FileList,
     Removed,
-    Renaming,
     ResultBody,
     SearchRequest,
     SearchResults,
@@ -72,17 +72,20 @@ def _add_collections(router: APIRouter, knowledge: Knowledge, owner: Any, allowe
         """One of them, with its files and how far their reading is."""
         return CollectionBody.of(await knowledge.collection(owner, collection))
 
-    @router.delete(_WHERE, responses=openapi.LOOKING, tags=_TAGS, dependencies=allowed)
+    @router.delete(_WHERE, responses=openapi.LOOKING | openapi.refusals(503), tags=_TAGS, dependencies=allowed)
     async def remove(collection: str, owner: str = who) -> Removed:
         """With all its files."""
         await knowledge.remove(owner, collection)
         return Removed(id=collection)
 
     @router.post(_WHERE, responses=openapi.ASKING, tags=_TAGS, dependencies=allowed)
-    async def rename(collection: str, asked: Renaming, owner: str = who) -> CollectionBody:
-        """Give it another name."""
-        await knowledge.rename(owner, collection, asked.name)
-        return CollectionBody.of(await knowledge.collection(owner, asked.name))
+    async def change(collection: str, asked: CollectionChange, owner: str = who) -> CollectionBody:
+        """Give it another name; leave off reading its files, also over a restart, or go on where it was left."""
+        if asked.reading is not None:
+            await (knowledge.go_on if asked.reading else knowledge.stop)(owner, collection)
+        if asked.name is not None:
+            await knowledge.rename(owner, collection, asked.name)
+        return CollectionBody.of(await knowledge.collection(owner, asked.name or collection))
 
     @router.post(f"{_WHERE}/search", responses=openapi.ASKING, tags=_TAGS, dependencies=allowed)
     async def search(collection: str, asked: SearchRequest, owner: str = who) -> SearchResults:

@@ -1,8 +1,8 @@
 """What the routes of collections read and give."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool, model_validator
 
 from qwen_demo.api.idle_fields import Strict, Whole
 from qwen_demo.knowledge.citations import Citation
@@ -19,8 +19,15 @@ class SearchRequest(Strict):
     top_k: TopK = USUAL_TOP_K
 
 
-class Renaming(Strict):
-    name: str
+class CollectionChange(Strict):
+    name: str | None = None
+    reading: StrictBool | None = Field(None, description="false leaves off reading its files, true goes on")
+
+    @model_validator(mode="after")
+    def _has_something(self) -> Self:
+        if self.name is None and self.reading is None:
+            raise ValueError("Say name, reading or both")
+        return self
 
 
 class CollectionFileBody(BaseModel):
@@ -28,7 +35,7 @@ class CollectionFileBody(BaseModel):
     id: str
     file: str
     bytes: int
-    state: Literal["waiting", "reading", "ready", "failed"]
+    state: Literal["waiting", "reading", "stopped", "ready", "failed"]
     pages: int = Field(description="0 until it is known")
     pages_done: int
     problem: str | None = Field(description="what is wrong with the file, or with some of its pages")
@@ -40,7 +47,7 @@ class CollectionFileBody(BaseModel):
             id=entry.name,
             file=entry.name,
             bytes=entry.size,
-            state=entry.state,  # type: ignore[arg-type]  # one of the four: the database has no other
+            state=entry.state,  # type: ignore[arg-type]  # one of these: the database has no other
             pages=entry.pages,
             pages_done=entry.pages_done,
             problem=entry.problem or None,
@@ -52,7 +59,7 @@ class CollectionBody(BaseModel):
     object: Literal["knowledge.collection"] = "knowledge.collection"
     id: str
     name: str
-    state: Literal["reading", "ready"]
+    state: Literal["reading", "stopped", "ready"]
     pages: int
     pages_done: int
     files: list[CollectionFileBody]
@@ -62,7 +69,7 @@ class CollectionBody(BaseModel):
         return cls(
             id=found.name,
             name=found.name,
-            state=found.state,  # type: ignore[arg-type]  # one of the two
+            state=found.state,  # type: ignore[arg-type]  # one of these
             pages=found.pages,
             pages_done=found.pages_done,
             files=[CollectionFileBody.of(entry) for entry in found.files],

@@ -2,6 +2,7 @@
 
 import base64  # noqa: F401
 import json  # noqa: F401
+import logging
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from qwen_demo.media.readers.tables import as_bytes
 from qwen_demo.media.structure import MeteredReader
 from qwen_demo.points.scene import Bytes, Floats, Surface
 
+logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # what is wrong with a file, its sender is told
 DAMAGE = (stl.HeaderError,)
 _TEXTURE_SIDE = 2048  # as sharp as a view can show
 PIL.Image.init()  # before the files that it imports can no longer be opened

@@ -1,9 +1,10 @@
 // Asks the server now and then whether it is there. While it is not, this stands in place of the model's state.
-// A server that was started again is said, and a button loads its page: never by itself, as a draft would be lost.
-// Once it answers after a loss, `qwen-demo-back` tells the page: what was cut goes on, what the server has lost is sent again.
+// A server that was started again is said, and a button loads its page; what it has lost of this one is sent again, see
+// `qwen-demo-back`. But where an event of Gradio's was cut off, Gradio takes no more of them: then the page is loaded again once the
+// server is there. The draft is kept, the conversation opens again, and an answer that was cut goes on.
 
 const root = element.querySelector(".connection");
-const EVERY_MS = 5000, SOON_MS = 1000, PATIENCE_MS = 10_000;
+const EVERY_MS = 5000, SOON_MS = 1000, PATIENCE_MS = 10_000, LEAVING_MS = 3000;
 const NO_SERVER = [502, 504];  // what proxies say
 
 const text = make("span", {});
@@ -44,9 +45,9 @@ function miss() {
 }
 
 function there(found) {
-  const lost = misses > 1, restarted = last !== null && found !== last, back = cut || restarted;
+  if (cut) return location.reload();
+  const lost = misses > 1, restarted = last !== null && found !== last;
   misses = 0;
-  cut = false;
   first ??= found;
   last = found;
   if (lost) {
@@ -55,7 +56,7 @@ function there(found) {
     trigger("back", {});
   }
   if (restarted && window.qwenDemo.draft.paths().length) trigger("restarted", {});
-  if (back) dispatchEvent(new CustomEvent("qwen-demo-back", { detail: { restarted } }));
+  if (restarted) dispatchEvent(new Event("qwen-demo-back"));
   if (found === first) return;
   root.classList.add("back");
   text.textContent = words.restarted;
@@ -64,5 +65,8 @@ function there(found) {
 
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
 for (const change of ["online", "offline"]) window.addEventListener(change, look);
-window.addEventListener("qwen-demo-cut", () => { cut = true; look(); });
+// A page that is left is cut off as well; it may stay after all, as where a link was a download.
+let left = -LEAVING_MS;
+window.addEventListener("beforeunload", () => { left = performance.now(); });
+window.addEventListener("qwen-demo-cut", () => setTimeout(() => { cut = true; look(); }, Math.max(0, left + LEAVING_MS - performance.now())));
 look();

@@ -1,6 +1,6 @@
 """Whether the server still answers: the page asks now and then, and says so in place of the model's state.
 
-Gradio would load the page again under a visitor's draft once the server is back; `connection.js` does not let it.
+Gradio would load the page again once the server is back; `connection.js` decides when that has to be.
 """
 
 import gradio as gr

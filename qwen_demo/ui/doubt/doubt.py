@@ -3,7 +3,8 @@
 The measure is the geometric mean of the probabilities that the model gave to the tokens of its answer, or the least of
 them. Below the model's threshold the answer is marked. A model brings both in the file `doubt.json` of its folder,
 `{"unsure_below": 0.6, "measure": "least"}`, as calibrated on images held out for that (`training/doubt.py`); others get
-`UNSURE_BELOW` of the mean.
+`UNSURE_BELOW` of the mean. Answers that give boxes or points are measured by the mean, too, against a threshold of their
+own (`places_unsure_below`): a coordinate may well be a pixel more or less.
 """
 
 import json
@@ -22,6 +23,7 @@ from qwen_demo.ui.i18n.languages import Words
 UNSURE_BELOW = 0.5
 FILE = "doubt.json"
 MEASURES = ("mean", "least")
+PLACES = '_2d"'  # in answers with boxes or points
 _MARK = "unsure"
 
 
@@ -29,9 +31,10 @@ class Surety:
     """How sure the model was of the answer so far."""
 
     def __init__(self) -> None:
-        self._sum, self._least, self._tokens = 0.0, 0.0, 0
+        self._sum, self._least, self._tokens, self._text = 0.0, 0.0, 0, ""
 
     def add(self, delta: TextDelta) -> None:
+        self._text += delta.text
         found = [token.logprob for token in delta.logprobs]
         self._sum += sum(found)
         self._least = min(self._least, *found) if found else self._least
@@ -48,13 +51,15 @@ class Surety:
         return math.exp(self._least) if self._tokens else None
 
     def is_low(self, model: ModelInfo) -> bool:
+        if PLACES in self._text:
+            return self.mean is not None and self.mean < threshold(model, "places_unsure_below")
         found = getattr(self, measure(model))
         return found is not None and found < threshold(model)
 
 
-def threshold(model: ModelInfo) -> float:
+def threshold(model: ModelInfo, name: str = "unsure_below") -> float:
     """Of this model, from 0 (never marked) to 1."""
-    found = _calibrated(_folder(model)).get("unsure_below")
+    found = _calibrated(_folder(model)).get(name)
     return float(found) if isinstance(found, int | float) and 0 <= found <= 1 else UNSURE_BELOW
 
 

@@ -53,11 +53,11 @@ async function alive(file) {
 }
 const allAlive = async (files) => (await Promise.all(files.map(alive))).filter(Boolean);
 
-// What is typed meanwhile stays.
+// Words may be typed before Gradio is there, into a box that began with those of the draft, see `early.js`.
 async function restore() {
   const draft = read();
   const files = await allAlive(draft?.files ?? []);
-  const text = typed() || draft?.text || "";
+  const text = document.querySelector("#early textarea")?.value ?? (typed() || draft?.text || "");
   keep({ text, files });
   restored = true;
   dispatchEvent(new Event("qwen-demo-restored"));

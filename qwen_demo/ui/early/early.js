@@ -28,22 +28,28 @@ box.addEventListener("keydown", (event) => {
   frame.classList.add("sends");
 });
 
+const PATIENCE_MS = 2000;
 const real = () => [...document.querySelectorAll("#question textarea")].find((field) => !field.disabled && field.checkVisibility());
 
-function move() {
+// Gradio's box takes the focus when it is drawn.
+const keep = ({ target }) => { if (target.matches?.("#question textarea")) box.focus({ preventScroll: true }); };
+document.addEventListener("focusin", keep);
+
+// Once Gradio has put the words into its own box, see `draft.js`; the last keys may have come since.
+function move(until) {
   const field = real();
-  if (!field || composing) return requestAnimationFrame(move);
+  if (composing || !field || (field.value !== box.value && performance.now() < until)) return setTimeout(move, 20, until);
   const focused = document.activeElement === box, { value, selectionStart, selectionEnd } = box;
-  if (value && !field.value) {
+  if (field.value !== value) {
     field.value = value;
     field.dispatchEvent(new Event("input", { bubbles: true }));
   }
+  document.removeEventListener("focusin", keep);
   frame.remove();
   if (focused) {
     field.focus({ preventScroll: true });
     field.setSelectionRange(selectionStart, selectionEnd);
   }
+  if (sends) setTimeout(() => document.querySelector("#question .submit-button")?.click());
 }
-move();
-// Gradio sets the box once more when it has loaded, see `draft.js`.
-addEventListener("qwen-demo-restored", () => setTimeout(() => sends && document.querySelector("#question .submit-button")?.click()), { once: true });
+addEventListener("qwen-demo-restored", () => move(performance.now() + PATIENCE_MS), { once: true });

@@ -3,7 +3,7 @@
 const root = element.querySelector(".conversations");
 const { store, rows: chatRows } = window.qwenDemo;
 const CURRENT = "qwen-demo.current", TRIED = "qwen-demo.tried";
-const TYPES = { markdown: ["md", "text/markdown"], json: ["json", "application/json"], html: ["html", "text/html"] };
+const TYPES = { markdown: ["md", "text/markdown"], json: ["json", "application/json"], html: ["html", "text/html"], training: ["jsonl", "application/jsonl"] };
 const THUMB = 64;
 
 const count = make("span", { class: "count" });
@@ -22,8 +22,7 @@ let renaming = null;
 let unfolded = null;
 let notice = "";
 let waiting = null;  // the conversation whose files are looked for
-let asking = null;  // while something is answered, what it was asked with; see `go_on.py`
-let goesOn = null;  // the same, of a conversation that is being opened and was cut in the middle of an answer
+let goesOn = null;  // what the cut answer of the conversation that is being opened was asked with, see `go_on.py`
 let work = Promise.resolve();
 
 // One after the other: what is saved later must not be overtaken.
@@ -104,7 +103,6 @@ async function thumbOf(item) {
 
 function begin() {
   setCurrent(null);
-  asking = null;
   shownTab()?.click();
   trigger("fresh", {});
   window.qwenDemo.frame.isOpen.rail() && matchMedia("(max-width: 1023px)").matches && window.qwenDemo.frame.change("rail", false);
@@ -117,7 +115,6 @@ function open(item, params = null) {
   shownTab()?.click();
   waiting = item;
   goesOn = params;
-  asking = null;
   const files = store.filesOf({ lines: [item.lines[item.at]] });
   if (files.length) trigger("look", { id: item.id, files });
   else trigger("reopen", { id: item.id, messages: item.lines[item.at] });
@@ -148,12 +145,10 @@ function goOn(item) {
   return item.asking && tried !== key ? item.asking : null;
 }
 
-// The server answers again after the page had lost it. One that was started anew has none of its files.
-addEventListener("qwen-demo-back", ({ detail }) => then(async () => {
+// The server was started anew: it has none of the conversation's files.
+addEventListener("qwen-demo-back", () => then(async () => {
   const item = current && (await store.get(current));
-  const params = item && asking !== null ? goOn(item) : asking;
-  if (item && (detail.restarted ? store.filesOf(item).length || asking !== null : asking !== null && params === null)) open(item, params);
-  else if (params !== null) trigger("go_on", { params });
+  if (item && store.filesOf(item).length) open(item);
 }));
 
 async function goTo(line) {
@@ -273,10 +268,7 @@ function update() {
   const value = props.value ?? {};
   if (!value.nonce || value.nonce === nonce) return;
   nonce = value.nonce;
-  if (value.save) {
-    asking = value.save.asking ?? null;
-    then(() => keep(value.save));
-  }
+  if (value.save) then(() => keep(value.save));
   if (value.partial) then(() => keepPart(value.partial));
   if (value.gone) then(() => bringBack(value));
   if (value.opened) then(async () => {

@@ -1,4 +1,4 @@
-"""A conversation as a file: Markdown, JSON, or one HTML page with its images inside.
+"""A conversation as a file: Markdown, JSON, one HTML page with its images inside, or a row of data that a model learns.
 
 Words are escaped where a reader could take them for HTML; the JSON keeps every character. The page
 has no script, and a policy that lets it load and run nothing.
@@ -7,6 +7,7 @@ has no script, and a policy that lets it load and run nothing.
 import asyncio
 import base64
 import json
+import mimetypes
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -17,7 +18,7 @@ from qwen_demo.ui.history.transcript import File, Turn
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words
 
-FORMATS = ("markdown", "json", "html")
+FORMATS = ("markdown", "json", "html", "training")
 # Of all images in one page; the others are named.
 MAX_IMAGE_BYTES = 16 << 20
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -35,6 +36,8 @@ async def write(kind: str, name: str, turns: Sequence[Turn], gallery: Gallery, w
         return markdown(name, turns, words)
     if kind == "json":
         return as_json(name, turns)
+    if kind == "training":
+        return await asyncio.to_thread(as_training, turns)
     return html(name, turns, await _images(turns, gallery), words)
 
 
@@ -62,6 +65,32 @@ def as_json(name: str, turns: Sequence[Turn]) -> str:
             }
         )
     return json.dumps({"name": name, "messages": messages}, ensure_ascii=False, indent=2) + "\n"
+
+
+def as_training(turns: Sequence[Turn]) -> str:
+    """One line that `qwen-demo finetune` reads: the images as they were sent, and beside each answer an empty
+    `corrected` for what should have been said. Clips, and images beyond `MAX_IMAGE_BYTES` in all, are named alone."""
+    left = MAX_IMAGE_BYTES
+    messages: list[dict] = []
+    for turn in turns:
+        if turn.role == "assistant":
+            messages.append({"role": turn.role, "content": turn.text, "corrected": ""})
+            continue
+        parts: list[dict] = []
+        for part in turn.parts:
+            if isinstance(part, str):
+                parts.append({"type": "text", "text": part})
+                continue
+            data = _read(part.path, left)
+            left -= len(data)
+            url = f"data:{_image_type(part)};base64,{base64.b64encode(data).decode()}" if data else part.name
+            parts.append({"type": "image_url", "image_url": {"url": url}})
+        messages.append({"role": turn.role, "content": parts})
+    return json.dumps({"messages": messages}, ensure_ascii=False) + "\n"
+
+
+def _image_type(file: File) -> str:
+    return mimetypes.guess_type(file.name)[0] or "image/png"
 
 
 def html(name: str, turns: Sequence[Turn], images: dict[str, str], words: Words) -> str:

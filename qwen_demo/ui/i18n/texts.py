@@ -105,8 +105,10 @@ def reading(tokens: int, seconds: float) -> str:
     return said if seconds >= 1 else LOOKING
 
 
-WELCOME = "Show me an image and ask"
-WELCOME_LINE = "Drop an image, a clip, a PDF or a 3D scan anywhere on this page, or try one of these."
+# One text, as Gradio translates one in a box: a heading and a line.
+WELCOME = (
+    "Show me an image and ask\n\nDrop an image, a clip, a PDF or a 3D scan anywhere on this page, or try one of these."
+)
 MORE_SOURCES = "Image from the web or the camera"
 URL = "Address of an image"
 ADD_URL = "Add to the question"
@@ -444,6 +446,7 @@ CONVERSATIONS = {
     "markdown": "Markdown",
     "json": "JSON",
     "html": "HTML",
+    "training": "training data",
     "message": "1 message",
     "messages": "{count} messages",
     "full": "This browser has no room left for this conversation.",
@@ -513,9 +516,9 @@ EXAMPLE_TITLES = {
     title: title
     for title in (
         "Point at things",
-        "Ask about a receipt",
+        "Read a receipt",
         "Read a chart",
-        "Compare two images",
+        "Compare images",
         "Count",
         "Watch a clip",
     )
@@ -528,7 +531,7 @@ EXAMPLE_LINES = {
         "Which bar is the highest?",
         "What is the difference?",
         "How many apples are there?",
-        "Which way does the square move?",
+        "Which way does it move?",
     )
 }
 # The menu of models; {names} are filled in by the view.
@@ -620,6 +623,9 @@ COLLECTIONS = {
     "reading": "{done} of {pages} pages read",
     "ready": "{pages} pages",
     "failed": "cannot be read",
+    "stopped": "stopped at {done} of {pages} pages",
+    "stop": "Stop reading {name}",
+    "go_on": "Go on reading {name}",
     "remove": "Remove {name}",
     "sure": "Remove {name} with all its files?",
     "page": "page {page}",

@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from qwen_demo.answers.beyond import is_beyond
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.switch_status import SwitchStatus
@@ -16,14 +17,7 @@ from qwen_demo.ui.model_menu.model_menu import name_of
 
 # What the button sends back.
 ASK_INSTEAD = "ask-instead"
-# How the embedded model says that something is beyond it, see its model card.
-BEYOND_IT = ("demo model and cannot", "演示模型，无法", "演示模型，认不出")
 LOOK_EVERY_S = 0.5
-
-
-def is_beyond(text: str) -> bool:
-    """Whether the embedded model has said that it cannot answer."""
-    return any(words in text for words in BEYOND_IT)
 
 
 def with_button(

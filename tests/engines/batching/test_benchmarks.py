@@ -17,6 +17,7 @@ def tiny():
     return load("tiny", "fp32", context_tokens=4096)
 
 
+@pytest.mark.slow
 async def test_all_kinds_of_requests_are_answered_at_once(tiny):
     made = await gpu_cases.served(tiny, {})
     assert (made["answers"], made["decoder"]) == (11, "LeanDecoder")

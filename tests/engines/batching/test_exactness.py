@@ -92,7 +92,11 @@ async def test_32_mixed_requests_among_each_other_answer_as_they_do_alone(loaded
     assert (health.running, health.waiting) == (0, 0)
 
 
-@pytest.mark.parametrize("changes", [{"fast_path": False}, {"reuse": False}, {"prefill_tokens": 7}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param({"fast_path": False}, marks=pytest.mark.slow), {"reuse": False}, {"prefill_tokens": 7}],
+    ids=str,
+)
 async def test_every_way_to_run_it_gives_the_same_answers(loaded, started, answer_ids, changes):
     requests = [*first_turns()[6:12], *first_turns()[-5:]]
     # The stock path replaces the attention function of the model it runs.
@@ -161,6 +165,7 @@ async def test_a_quantised_model_answers_among_others_as_it_does_alone(started, 
         assert answer_ids[request.request_id] == generate_alone(quantised, request), request.request_id
 
 
+@pytest.mark.slow
 async def test_eight_bit_floats_answer_among_others_as_they_do_alone(loaded, started, answer_ids):
     """On cards that have them; here their arithmetic, in the plain way."""
     model = copy.deepcopy(loaded.model)

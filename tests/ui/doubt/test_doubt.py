@@ -35,6 +35,17 @@ def test_a_model_may_be_doubted_for_its_least_probable_token(tmp_path):
     assert not sure(0.99, 0.3, 0.99, 0.99).is_low(ModelInfo(str(tmp_path / "other")))
 
 
+def test_boxes_are_measured_by_the_mean_against_their_own_threshold(tmp_path):
+    written = {"unsure_below": 0.9, "measure": "least", "places_unsure_below": 0.6}
+    (tmp_path / "doubt.json").write_text(json.dumps(written))
+    model = ModelInfo(str(tmp_path))
+    found, lost = sure(0.99, 0.5), sure(0.99, 0.3)
+    assert found.is_low(model)
+    for surety in (found, lost):
+        surety.add(TextDelta('[{"bbox_2d": [1, 2, 3, 4], "label": "dog"}]'))
+    assert not found.is_low(model) and lost.is_low(model)
+
+
 def test_an_engine_that_tells_no_probabilities_leaves_every_answer_unmarked():
     surety = doubt.Surety()
     surety.add(TextDelta("words"))

@@ -41,15 +41,14 @@ def test_nothing_else_is_changed(response, path):
 def held(profile):
     """Pages wait for Gradio's script until `held` is told to let it come."""
     waiting: list[Route] = []
-    profile.route(GRADIO, waiting.append)
+    profile.route(GRADIO, lambda route: waiting.append(route))
 
     def let_come():
+        while waiting:
+            waiting.pop().continue_()
         profile.unroute(GRADIO)
-        for route in waiting:
-            route.continue_()
 
     yield let_come
-    profile.unroute(GRADIO)
 
 
 def test_what_is_typed_before_gradio_is_there_moves_into_its_box_or_is_sent_by_it(app, profile, held):

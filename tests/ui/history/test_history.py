@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from contextlib import aclosing
+from pathlib import Path
 
 import gradio as gr
 import pytest
@@ -177,6 +178,23 @@ async def test_files_hold_the_words_and_the_page_has_no_way_to_run_them(service,
     read = json.loads(await export.write("json", HOSTILE, turns, gallery))
     assert read["messages"][0]["parts"] == [{"file": "red.png"}, {"text": HOSTILE}]
     assert read["messages"][1]["params"]["model"] == "scripted"
+
+
+async def test_a_conversation_is_data_that_a_model_learns_once_its_answer_is_corrected(service, reader, red, tmp_path):
+    from qwen_demo.finetune.reading import Images, read
+    from qwen_demo.settings import Settings
+
+    history = await answered(service, reader, {"text": "what?", "files": [red]})
+    line = await export.write("training", "x", transcript.of_history(history), Gallery(reader))
+    row = json.loads(line)
+    assert row["messages"][1]["corrected"] == ""
+    row["messages"][1]["corrected"] = "A red square."
+    path = tmp_path / "taught.jsonl"
+    path.write_text(json.dumps(row) + "\n" + line)
+    corrected, as_it_was = read([path], Images(Settings(), [tmp_path], tmp_path / "kept"))
+    assert (corrected.question, corrected.answer) == ("what?", "A red square.")
+    assert as_it_was.answer == transcript.of_history(history)[1].text
+    assert corrected.images[0].path.read_bytes() == Path(red).read_bytes()  # noqa: ASYNC240 a small file
 
 
 async def shared(service, reader, red) -> dict:

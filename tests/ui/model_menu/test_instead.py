@@ -17,6 +17,7 @@ from tests.conftest import until
 from tests.models.hub.hub_server import Hub, hub_server, use_hub
 from tests.ui.model_menu.models import BEYOND, OTHER, Models
 from training.world import chat as talk
+from training.world import everyday, sheets
 
 FINISHED = Finished("stop", Usage(9, 0, 9), Timing(ttft_s=0.1, decode_s=0.1, total_s=0.2))
 ASKED = chat.ask([], {"text": "What is this?"})
@@ -62,6 +63,9 @@ async def test_an_answer_that_is_beyond_the_embedded_model_offers_the_larger_one
 def test_every_way_in_which_the_embedded_model_was_taught_to_give_up_is_known():
     gives_up = (talk.PHOTO, talk.OFF_TOPIC, talk.OFF_TOPIC_PICTURE, talk.ZH_PHOTO, talk.ZH_OFF_TOPIC)
     assert all(map(instead.is_beyond, gives_up))
+    assert instead.is_beyond(everyday.too_small("a letter"))
+    told = [sheets.told(noun, can) for noun, can in (("a map", "tell more about it"), ("a QR code", "read it"))]
+    assert all(map(instead.is_beyond, (*told, sheets.told("a chart", "read its values"))))
     assert not any(map(instead.is_beyond, (talk.WHO, talk.HELP, talk.HELLO, talk.ZH_WHO, talk.NO_PICTURE)))
 
 

@@ -52,6 +52,7 @@ def test_a_pdf_is_read_page_by_page_with_its_regions_linked(opened, app, tmp_pat
     looked_over(page, "document-panel")
 
 
+@pytest.mark.slow
 def test_a_hostile_document_does_nothing(opened, app, tmp_path):
     """Nothing runs, nothing is loaded from elsewhere, the page stays where it is."""
     page = opened(app)

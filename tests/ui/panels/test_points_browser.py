@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from qwen_demo.engines.scripted import Script
 from qwen_demo.types import Image
@@ -16,11 +16,11 @@ from tests.ui.steps import ask, looked_over, saved, settled, tab
 from tests.ui.test_accessibility import violations
 
 ROOM = FOLDER / "room.glb"
-# The first is the same as the second, seen from a side; the third is a point.
+# A blue cube, from above and from a side, and a point on the table.
 MARKS = [
-    {"view": 1, "bbox_2d": [100, 100, 348, 348], "label": "<b>all</b>"},
-    {"view": 2, "bbox_2d": [60, 60, 388, 388], "label": "<b>all</b>"},
-    {"view": 1, "point_2d": [224, 224], "label": "middle"},
+    {"view": 1, "bbox_2d": [316, 122, 364, 170], "label": "<b>cube</b>"},
+    {"view": 2, "bbox_2d": [239, 281, 296, 342], "label": "<b>cube</b>"},
+    {"view": 1, "point_2d": [240, 224], "label": "middle"},
 ]
 ANSWER = Script([json.dumps(MARKS[:1])[:-1], ", ", json.dumps(MARKS[1:])[1:]], gap_s=0.05)
 LOOKS = [("desktop", "light"), ("phone", "dark")]
@@ -33,8 +33,30 @@ def file_of(path: Path) -> list:
 
 def downloaded(page: Page, name: str) -> str:
     with page.expect_download() as download:
-        page.locator("#points-files").get_by_role("link").filter(has_text=name).first.click()
+        page.locator("#points-files tr", has_text=name).locator("a").click()
     return download.value.path().read_text("utf-8")
+
+
+def shown(canvas: Locator) -> bytes:
+    """What is in it once it no longer changes."""
+    before, after = b"", canvas.screenshot()
+    while before != after:
+        canvas.page.wait_for_timeout(200)
+        before, after = after, canvas.screenshot()
+    return after
+
+
+def turned(page: Page) -> bool:
+    """Whether the model looks otherwise after the mouse was drawn over it."""
+    canvas = page.locator("#points-model canvas")
+    canvas.scroll_into_view_if_needed()
+    before, box = shown(canvas), canvas.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.4, steps=5)
+    page.mouse.up()
+    page.mouse.move(0, 0)
+    return shown(canvas) != before
 
 
 @pytest.mark.slow
@@ -50,18 +72,22 @@ def test_a_model_from_drop_to_files_of_what_was_marked(opened, app):
     expect(note).to_contain_text("1,536 tokens")
     expect(views).to_be_visible()
     # Another number of views is another preview.
-    page.locator("#points-count input[type=number]").fill("2")
-    page.locator("#points-count input[type=number]").press("Enter")
-    expect(note).to_contain_text("512 tokens")
-    page.wait_for_function("document.querySelector('#points-views img').naturalHeight === 448")
+    for count, tokens in (("2", "512"), ("6", "1,536")):
+        page.locator("#points-count input[type=number]").fill(count)
+        page.locator("#points-count input[type=number]").press("Enter")
+        expect(note).to_contain_text(f"{tokens} tokens")
+        page.wait_for_function(
+            f"document.querySelector('#points-views img').naturalWidth === {min(3, int(count))} * 448"
+        )
+    assert turned(page)
     before = views.get_attribute("src")
     page.locator("#points-ask").click()
-    rows = page.locator("#points-things tbody tr")
-    expect(page.locator("#points-things")).to_contain_text("<b>all</b>")
+    things = page.locator("#points-things")
+    expect(things).to_contain_text("<b>cube</b>")
+    expect(things).to_contain_text("middle")
     expect(page.locator("#points-ask")).to_be_enabled()
     expect(views).not_to_have_attribute("src", before)
-    assert rows.count() >= 2
-    assert sum(isinstance(part, Image) for part in app.engine.requests[-1].messages[0].parts) == 2
+    assert sum(isinstance(part, Image) for part in app.engine.requests[-1].messages[0].parts) == 6
     document = json.loads(downloaded(page, "json"))
     assert [[mark["view"] for mark in thing["marks"]] for thing in document["things"]] == [[1, 2], [1]]
     assert [row["views"] for row in csv.DictReader(downloaded(page, "csv").splitlines())] == ["1 2", "1"]
@@ -76,7 +102,7 @@ def test_a_model_in_the_chat_is_marked_in_space_and_turned_in_its_panel(opened, 
     page = opened(app)
     app.engine.script = ANSWER
     assert dropped(page, [file_of(ROOM)], "#chat")
-    expect(page.locator("#question")).to_contain_text("room")
+    expect(page.locator("#question").get_by_label("Remove file")).to_be_visible()
     expect(page.locator("#viewer .caption")).to_contain_text("6 views, each 448 × 448 pixels for the model")
     ask(page, "Where is everything?")
     things = page.locator("#viewer .detections g")
@@ -84,13 +110,16 @@ def test_a_model_in_the_chat_is_marked_in_space_and_turned_in_its_panel(opened, 
     expect(things.first.locator("path")).to_have_count(1)
     settled(page)
     labels = page.locator("#viewer ol.labels button")
-    expect(labels.first).to_contain_text("<b>all</b>")
+    expect(labels.first).to_contain_text("<b>cube</b>")
     expect(labels.first).to_contain_text("×")
     assert things.first.locator("rect").count() == 2
     expect(page.locator("#viewer .exports button:visible")).to_have_count(3)
     assert len(json.loads(saved(page, "viewer", "JSON"))["things"]) == 2
     assert saved(page, "viewer", "CSV").startswith("label,x,y,z")
     looked_over(page, "points-chat")
+    page.evaluate(AXE_SCRIPT)
+    found = violations(page, LOOKS[:1], "3D in the chat", "side")
+    assert not found, "\n".join(found)
     labels.first.click()
     expect(labels.first).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Escape")

@@ -49,6 +49,7 @@ def saved(page: Page, kind: str) -> bytes:
     return download.value.path().read_bytes()
 
 
+@pytest.mark.slow
 def test_from_upload_to_export(opened, embedded, scene):
     page = opened(embedded)
     expect(page.locator("#side")).to_be_hidden()

@@ -69,6 +69,8 @@ async def listed(knowledge: Knowledge, owner: str) -> dict[str, Any]:
             {
                 "name": each.name,
                 "state": each.state,
+                "pages": each.pages,
+                "done": each.pages_done,
                 "files": [
                     {
                         "name": entry.name,
@@ -187,6 +189,22 @@ def wire(widgets: KnowledgeWidgets, knowledge: Knowledge, reader: Reader, tab: g
             return {**await listed(knowledge, owner), **refused(error, words_for(request))}
         return await listed(knowledge, owner)
 
+    async def stop(value, event: gr.EventData, request: gr.Request):
+        return await told(knowledge.stop, value, event, request)
+
+    async def go_on(value, event: gr.EventData, request: gr.Request):
+        return await told(knowledge.go_on, value, event, request)
+
+    async def told(what, value, event, request):
+        owner, problems = owner_of(request), {"problem": ""}
+        try:
+            await what(owner, place_in(event)[0])
+        except QwenDemoError as error:
+            problems = refused(error, words_for(request))
+        found = await listed(knowledge, owner)
+        busy = any(each["state"] == "reading" for each in found["collections"])
+        return {**(value or {}), **found, **problems}, gr.Timer(LOOK_EVERY_S, active=busy)
+
     outputs = [widgets.view, widgets.clock]
     tab.select(show, widgets.view, outputs, **UNQUEUED)
     widgets.clock.tick(show, widgets.view, outputs, **UNQUEUED)
@@ -195,3 +213,5 @@ def wire(widgets: KnowledgeWidgets, knowledge: Knowledge, reader: Reader, tab: g
         event(find, [widgets.query, widgets.name, widgets.view], widgets.view, **PRIVATE)
     widgets.view.open(open_page, widgets.view, widgets.view, **PRIVATE)
     widgets.view.remove(remove, widgets.view, widgets.view, **PRIVATE)
+    widgets.view.stop(stop, widgets.view, outputs, **PRIVATE)
+    widgets.view.go_on(go_on, widgets.view, outputs, **PRIVATE)

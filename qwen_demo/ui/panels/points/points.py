@@ -63,7 +63,11 @@ def draw(settings: Settings) -> PointsWidgets:
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
             file = gr.File(
-                label=texts.POINTS_FILE, file_types=[*MODELS], type="filepath", height=150, elem_id="points-file"
+                label=texts.POINTS_FILE,
+                file_types=[*MODELS, ".csv"],
+                type="filepath",
+                height=150,
+                elem_id="points-file",
             )
             shown = gr.Image(label=texts.POINTS_VIEWS, interactive=False, buttons=[], elem_id="points-views")
             note = gr.HTML("", elem_id="points-note")

@@ -1,0 +1,284 @@
+"""One training run: transformers' Trainer over peft's low-rank layers, which goes on where it was cut off.
+
+Checkpoints lie in a working folder beside the adapter; one counts only with a mark that is written after it, so that a
+power cut in the middle of writing costs that one alone. The adapter's folder appears whole, by one rename.
+"""
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+
+from qwen_demo.errors import ModelLoadError, OutOfMemory
+from qwen_demo.finetune.batches import Collator, Features, PixelStore, loss_of, model_inputs
+from qwen_demo.finetune.encoding import Encoded
+from qwen_demo.finetune.recipe import GIB, Recipe
+from qwen_demo.settings import launched_place
+
+MARK = "complete"
+SAVED_EVERY_S = 600.0
+BETTER_BY = 0.005  # of the held-out loss, in nats a token: less is no gain
+PROGRESS_EVERY_S = 5.0
+Tell = Callable[[str], None]
+
+
+def with_adapter(model: Any, recipe: Recipe) -> Any:
+    """`PeftModel` around `model`, its low-rank weights in float32. Raises `ModelLoadError` where peft is missing."""
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise ModelLoadError("Fine-tuning needs peft: pip install 'qwen-demo[finetune]'.") from error
+    config = LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules=recipe.targets,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    torch.manual_seed(recipe.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries about each other
+        return get_peft_model(model, config)
+
+
+def taught_weights(model: Any) -> dict[str, tuple[int, ...]]:
+    """Names, as peft saves them, and shapes of what is learnt."""
+    named = ((name.replace(".default.", "."), each) for name, each in model.named_parameters() if each.requires_grad)
+    return {name: tuple(each.shape) for name, each in named}
+
+
+class AdapterTrainer(Trainer):
+    """Computes the loss of learnt tokens alone, from features while the vision encoder is frozen."""
+
+    def __init__(self, *args: Any, store: PixelStore, features: Features | None, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._store, self._features = store, features
+        self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        core = self.accelerator.unwrap_model(model).get_base_model()
+        labels = inputs["labels"]
+        count = num_items_in_batch if num_items_in_batch is not None else (labels[:, 1:] >= 0).sum()
+        loss = loss_of(model, model_inputs(inputs, core, self._store, self._features), labels, count)
+        if num_items_in_batch is not None and self.args.world_size > 1:
+            loss = loss * self.args.world_size  # gradients are averaged over devices
+        return (loss, {}) if return_outputs else loss
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one update, measured before the first: seconds, and the most memory that was taken, in bytes (0 on a CPU)."""
+
+    update_s: float
+    memory_bytes: int
+
+    def told(self, updates: int) -> str:
+        memory = f", {self.memory_bytes / GIB:.1f} GiB of GPU memory" if self.memory_bytes else ""
+        return f"An update takes {self.update_s:.2f} s{memory}: about {duration(self.update_s * updates)} in all."
+
+
+def measured(model: Any, rows: Sequence[Encoded], recipe: Recipe, store: PixelStore, features: Features | None) -> Cost:
+    """Of the longest rows, so that what is said is the most. Weights stay as they are.
+
+    Raises:
+        OutOfMemory: with what would need less.
+    """
+    longest = sorted(rows, key=lambda row: -len(row.ids))[: recipe.micro_batch]
+    core = model.get_base_model()
+    device = core.get_input_embeddings().weight.device
+    cuda = device.type == "cuda"
+    batch = Collator(recipe.packed)(longest)
+    batch = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
+    state = torch.get_rng_state()
+    seconds = 0.0
+    try:
+        for _ in range(2):  # the first warms up, and encodes images
+            began = time.perf_counter()
+            loss_of(model, model_inputs(batch, core, store, features), batch["labels"], 1).backward()
+            if cuda:
+                torch.cuda.synchronize()
+            seconds = time.perf_counter() - began
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            f"{recipe.micro_batch} rows of {len(longest[0].ids)} tokens at once need more GPU memory than is free. Give "
+            "--micro-batch 1, or smaller images with --max-pixels."
+        ) from error
+    model.zero_grad(set_to_none=True)
+    torch.set_rng_state(state)
+    memory = torch.cuda.max_memory_allocated() if cuda else 0
+    return Cost(seconds * -(-min(recipe.batch, len(rows)) // recipe.micro_batch), memory)
+
+
+def train(
+    model: Any,
+    parts: tuple[Sequence[Encoded], Sequence[Encoded]],
+    recipe: Recipe,
+    store: PixelStore,
+    features: Features | None,
+    tell: Tell,
+) -> dict[str, Any]:
+    """Learn `parts[0]`, watch `parts[1]`; the model ends with the weights that did best there.
+
+    Gives:
+        updates, epochs, seconds (of this run), losses at the end.
+    """
+    learnt, held_out = parts
+    folder = store.folder.parent / "checkpoints"
+    trainer = AdapterTrainer(
+        model=model,
+        args=_arguments(folder, recipe, bool(held_out)),
+        data_collator=Collator(recipe.packed),
+        train_dataset=list(learnt),
+        eval_dataset=list(held_out) or None,
+        callbacks=_callbacks(recipe, bool(held_out), tell),
+        store=store,
+        features=features,
+    )
+    for shown in ("PrinterCallback", "ProgressCallback"):
+        for callback in [c for c in trainer.callback_handler.callbacks if type(c).__name__ == shown]:
+            trainer.remove_callback(callback)
+    begun = last_complete(folder)
+    if begun:
+        tell(f"Going on from update {begun.name.rpartition('-')[2]}.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries about each other
+        result = trainer.train(resume_from_checkpoint=str(begun) if begun else None)
+    state = trainer.state
+    held = [each["eval_loss"] for each in state.log_history if "eval_loss" in each]
+    return {
+        "updates": state.global_step,
+        "epochs": round(state.epoch or 0, 2),
+        "seconds": round(result.metrics["train_runtime"], 1),
+        "updates_per_s": round(state.global_step / result.metrics["train_runtime"], 3),
+        "loss": round(result.training_loss, 4),
+        "held_out_loss": round(min(held), 4) if held else None,
+    }
+
+
+def last_complete(folder: Path) -> Path | None:
+    """The newest checkpoint that was written whole; others are removed."""
+    import shutil
+
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    for path in found:
+        if not (path / MARK).exists():
+            shutil.rmtree(path, ignore_errors=True)
+    whole = [path for path in found if path.exists()]
+    return whole[-1] if whole else None
+
+
+def _arguments(folder: Path, recipe: Recipe, watched: bool) -> TrainingArguments:
+    processes = launched_place()[2]
+    accumulated = max(1, recipe.batch // (recipe.micro_batch * processes))
+    return TrainingArguments(
+        output_dir=str(folder),
+        use_cpu=not torch.cuda.is_available(),
+        per_device_train_batch_size=recipe.micro_batch,
+        per_device_eval_batch_size=recipe.micro_batch,
+        gradient_accumulation_steps=accumulated,
+        activation_checkpointing=recipe.checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False} if recipe.checkpointing else None,
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=0.05,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        eval_strategy="epoch" if watched else "no",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=watched,
+        metric_for_best_model="eval_loss" if watched else None,
+        greater_is_better=False if watched else None,
+        prediction_loss_only=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_pin_memory=False,
+        logging_steps=1,
+        report_to=[],
+        disable_tqdm=True,
+        log_level="error",
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        ddp_find_unused_parameters=False,
+    )
+
+
+def _callbacks(recipe: Recipe, watched: bool, tell: Tell) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [_Marks(), _Tells(tell)]
+    if watched and recipe.patience:
+        callbacks.append(EarlyStoppingCallback(recipe.patience, BETTER_BY))
+    return callbacks
+
+
+class _Marks(TrainerCallback):
+    """Saves every few minutes of a long epoch, and marks a checkpoint once all of it is on the disk."""
+
+    def __init__(self) -> None:
+        self._saved_at = time.monotonic()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if args.eval_strategy == "no" and time.monotonic() - self._saved_at > SAVED_EVERY_S:
+            control.should_save = True
+        return control
+
+    def on_save(self, args, state, control, **kwargs):
+        self._saved_at = time.monotonic()
+        if not state.is_world_process_zero:
+            return
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        for path in [*folder.rglob("*")]:
+            if path.is_file():
+                to_disk(path)
+        (folder / MARK).touch()
+        to_disk(folder / MARK)
+
+
+class _Tells(TrainerCallback):
+    """A line with loss and time left, every few seconds."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._began = self._told = 0.0
+        self._first = 0
+        self._loss = self._held_out = float("nan")
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._began, self._first = time.monotonic(), state.global_step
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self._loss = (logs or {}).get("loss", self._loss)
+
+    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+        self._held_out = (metrics or {}).get("eval_loss", self._held_out)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        now = time.monotonic()
+        if now - self._told < PROGRESS_EVERY_S or not state.is_world_process_zero:
+            return
+        self._told = now
+        each = (now - self._began) / max(1, state.global_step - self._first)
+        left = duration(each * (state.max_steps - state.global_step))
+        self._tell(
+            f"update {state.global_step}/{state.max_steps}, epoch {state.epoch:.1f}, loss {self._loss:.3f}, "
+            f"held out {self._held_out:.3f}, {each:.2f} s an update, {left} left at most"
+        )
+
+
+def to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3.2 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

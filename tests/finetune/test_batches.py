@@ -1,0 +1,82 @@
+"""Packed or side by side, from features or from patches: the loss is the same."""
+
+import numpy as np
+import pytest
+import torch
+
+from qwen_demo.finetune.base import trainable
+from qwen_demo.finetune.batches import Collator, Features, PixelStore, loss_of, model_inputs, wasted
+from qwen_demo.finetune.data import Asked, gathered
+from qwen_demo.finetune.judging import answers
+from qwen_demo.types import ChatRequest, Message, Sampling, Text, collect
+
+
+class WithoutAdapter:
+    def __init__(self, model):
+        self.get_base_model = lambda: model
+
+
+@pytest.fixture(scope="module")
+def model(base):
+    return trainable(base)
+
+
+@pytest.fixture
+async def taught(base, draw, write, tmp_path, model):
+    """Rows of several lengths, one without an image, and the store that their pixels are in."""
+    draw("a.png"), draw("b.png", "blue", 90, (200, 320))
+    path = write(
+        "data.jsonl",
+        {"image": "a.png", "question": "What is it?", "answer": "A red square on white ground."},
+        {"images": ["a.png", "b.png"], "question": "Which is blue?", "answer": "The second."},
+        {"question": "Who are you?", "answer": "A model."},
+    )
+    store = PixelStore(tmp_path / "images", base.prompts)
+    found = await gathered(Asked(path, held_out=0), base, tmp_path / "kept", store.keep)
+    return found.train, store
+
+
+async def test_every_way_gives_the_same_loss(model, taught):
+    rows, store = taught
+    features = Features(model, store)
+    losses = []
+    with torch.no_grad():
+        for packed in (False, True):
+            for source in (None, features):
+                batch = Collator(packed)(rows)
+                learnt = (batch["labels"] >= 0).sum()
+                assert learnt == sum(end - begin for row in rows for begin, end in row.spans)
+                losses.append(float(loss_of(model, model_inputs(batch, model, store, source), batch["labels"], learnt)))
+        alone = [Collator(False)([row]) for row in rows]
+        total = sum(float(loss_of(model, model_inputs(b, model, store, None), b["labels"], 1)) for b in alone)
+    losses.append(total / float(learnt))
+    assert np.ptp(losses) < 1e-4 * losses[0], losses
+
+
+async def test_features_are_read_from_the_disk_when_they_are_needed_again(model, taught):
+    rows, store = taught
+    placed = rows[0].images[0]
+    first = Features(model, store).of(placed)
+    store.path(placed).unlink()
+    assert torch.equal(Features(model, store).of(placed), first)
+
+
+async def test_what_is_asked_for_the_report_is_what_an_engine_answers(base, model, taught, loader, tmp_path, loaded):
+    from qwen_demo.engines.generate import GenerateEngine
+    from qwen_demo.settings import Settings
+
+    rows, store = taught
+    engine = GenerateEngine(Settings(model="embedded", max_running=1), loader=lambda *_: loaded)
+    await engine.start()
+    image = await loader.load_path(tmp_path / "a.png", allowed_roots=[tmp_path])
+    request = ChatRequest((Message("user", (image, Text("What is it?"))),), Sampling(max_new_tokens=24))
+    (said,) = answers(WithoutAdapter(model), rows[:1], store, Features(model, store), base.prompts)
+    assert said and (await collect(engine.stream(request))).text.startswith(said[:40])
+    await engine.close()
+
+
+async def test_filling_is_counted(taught):
+    rows, _ = taught
+    lengths = sorted(len(row.ids) for row in rows)
+    assert wasted(rows, 3) == pytest.approx(1 - sum(lengths) / (3 * lengths[-1]))
+    assert wasted(rows, 1) == 0

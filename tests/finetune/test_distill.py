@@ -1,0 +1,79 @@
+"""A teacher's answers are kept where two samples agree and hold; boxes are written in the image's own pixels."""
+
+import json
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from qwen_demo.errors import InvalidRequest
+from qwen_demo.finetune.distill import Questions, agree, images_in, read_questions, write_answers
+from qwen_demo.settings import Settings
+from qwen_demo.types import Event, Finished, ModelInfo, TextDelta, Timing, Usage
+
+SETTINGS = Settings(decoders=1, cache_seconds=0)
+BOX = '[{"bbox_2d": [%s], "label": "square"}]'
+
+
+class Teacher:
+    """Answers by the question: a pair of samples."""
+
+    def __init__(self, **answers):
+        self.info = ModelInfo(model_id="teacher", min_pixels=3136, max_pixels=28 * 28 * 64)
+        self.answers = answers
+
+    async def stream(self, request) -> AsyncGenerator[Event, None]:
+        answer = self.answers[request.messages[0].text][request.sampling.temperature > 0]
+        if answer:
+            yield TextDelta(answer)
+        yield Finished("stop" if answer else "length", Usage(1, 1, 1), Timing())
+
+
+async def test_only_answers_that_agree_and_hold_are_kept(draw, tmp_path):
+    draw("a.png", size=(448, 448))
+    (tmp_path / "b.png").write_bytes(b"no image")
+    whole, beyond = BOX % "56, 56, 112, 112", BOX % "56, 56, 112, 900"
+    teacher = Teacher(
+        same=("A square.", "a  square."),
+        differ=("A square.", "A circle."),
+        cut=("A square.", ""),
+        box=(whole, BOX % "56, 56, 112, 115"),
+        beyond=(beyond, beyond),
+        broken=(whole[:-1], whole[:-1]),
+    )
+    out = tmp_path / "data.jsonl"
+    counts = await write_answers(teacher, images_in(tmp_path), Questions(tuple(teacher.answers)), out, SETTINGS, print)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["question"] for row in rows] == ["same", "box"]
+    assert rows[1]["answer"] == BOX % "112, 112, 224, 224"  # the teacher saw 224 x 224 of 448 x 448 pixels
+    assert counts == {
+        "kept": 2,
+        "two samples differ": 1,
+        "cut off": 1,
+        "boxes outside": 1,
+        "no JSON, or not as the schema says": 1,
+        "unreadable": 1,
+    }
+    assert not list(tmp_path.glob("*.part"))
+
+
+async def test_a_schema_holds_every_answer(draw, tmp_path):
+    draw("a.png")
+    teacher = Teacher(good=('{"n": 1}', '{"n": 1}'), bad=('{"n": "x"}', '{"n": "x"}'))
+    schema = json.dumps({"type": "object", "properties": {"n": {"type": "integer"}}})
+    out = tmp_path / "data.jsonl"
+    counts = await write_answers(teacher, images_in(tmp_path), Questions(("good", "bad"), schema), out, SETTINGS, print)
+    assert counts["kept"] == 1
+    with pytest.raises(InvalidRequest, match="None of the teacher's answers"):
+        await write_answers(teacher, images_in(tmp_path), Questions(("bad",), schema), out, SETTINGS, print)
+
+
+def test_questions_are_lines_and_images_are_there(tmp_path):
+    file = tmp_path / "questions.txt"
+    file.write_text("One?\n\n Two? \nOne?\n")
+    assert read_questions(file) == ("One?", "Two?")
+    file.write_text("\n")
+    with pytest.raises(InvalidRequest, match="no question in it"):
+        read_questions(file)
+    with pytest.raises(InvalidRequest, match="no folder with images"):
+        images_in(tmp_path)
+    assert not agree("one", "two")
