@@ -226,8 +226,8 @@ class AdapterTable:
         self._check_base(found)
         if found.vision:
             raise AdapterRefused(
-                f"{found.folder} changes the vision encoder ({found.vision[0]} first), which a batch shares. Learn it with "
-                "the language model's layers alone, or serve it alone with --merge-adapter."
+                f"{found.folder} changes the vision encoder ({found.vision[0]} first), which all requests share. Learn it "
+                "with the language model's layers alone."
             )
         folders.check_fits(found, self._shapes)
         if found.rank > self.rank:
