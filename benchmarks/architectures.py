@@ -117,6 +117,7 @@ def settings(**changes) -> SimpleNamespace:
         "attention": "auto",
         "device_map": None,
         "compares": False,
+        "has_adapters": False,
         "min_pixels": None,
         "max_pixels": None,
     }

@@ -25,6 +25,7 @@ def full_app(tmp_path_factory):
         yield url, uploads
 
 
+@pytest.mark.slow
 def test_the_load_test_tells_answers_from_rejections(full_app, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(machine, "RESULTS", tmp_path)
     asked = ["--url", full_app[0], "--users", "2,9", "--seconds", "0.5", "--tokens", "3"]
@@ -55,6 +56,7 @@ async def test_a_server_that_fails_is_an_error_and_no_answer(full_app, front):
         assert (await FRONTS[front](http, Question("hi", 5)).ask()).kind == "error"
 
 
+@pytest.mark.slow
 def test_the_soak_test_counts_and_measures(full_app):
     url, uploads = full_app
     done = asyncio.run(soak.run(url, uploads, seconds=2.5, users=1, pause_s=0.1, sample_s=0.5))

@@ -132,6 +132,7 @@ def answers(port: int) -> bool:
     return b"well" in got
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_without_a_descriptor_left_the_server_says_so_and_recovers(loop):
     command = [sys.executable, "-c", STARVED, loop]

@@ -92,6 +92,7 @@ async def test_every_still_of_the_hostile_folder_is_an_image_or_a_refusal(decode
 ANSWERED = {"bomb-text.png", "bomb-comments.gif", "bomb-directory.tiff", "bomb-exif.jpg", "bomb-exif.avif"}
 
 
+@pytest.mark.slow
 def test_bombs_take_no_memory():
     program = """
 import re

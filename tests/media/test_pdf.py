@@ -154,6 +154,7 @@ async def test_a_page_is_loaded_from_the_uploads_alone_and_an_image_is_one_page(
             await wrong
 
 
+@pytest.mark.slow
 async def test_what_is_on_a_page_is_counted_before_it_is_looked_at(loader, tmp_path, monkeypatch):
     reader, taken = loader(pdf_timeout_s=0.5), []
     run = reader.budget.passing

@@ -283,6 +283,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 async def test_the_engines_give_the_same_greedy_answer(weights, tmp_path, layout):
     parts, said = LAYOUTS[layout]

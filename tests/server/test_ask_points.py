@@ -20,6 +20,7 @@ def model(tmp_path):
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["json", "csv"])
 def test_what_an_answer_marks_is_written(model, tmp_path, capsys, ending):
     file = tmp_path / f"found.{ending}"

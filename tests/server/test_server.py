@@ -67,6 +67,7 @@ def test_chat_takes_a_conversation_with_a_image_in_an_earlier_turn(client, red):
     assert "red" in client.predict(messages=messages, api_name="/chat")
 
 
+@pytest.mark.slow
 def test_a_3d_model_is_asked_about_like_an_image(client):
     model = handle_file(str(FOLDER / "room.glb"))
     assert client.predict(question="What is it?", image=model, max_new_tokens=4, api_name="/ask")

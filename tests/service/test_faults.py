@@ -93,6 +93,7 @@ def test_an_unforeseen_error_ends_one_request_and_no_other(start):
     assert ask(app).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_stall_is_seen_told_and_forgiven(start, monkeypatch):
     monkeypatch.setattr("qwen_demo.service.watchdog.CANARY_TIMEOUT_S", 0.2)
     app = start(Script(["a"]), canary_s=0.2, request_timeout_s=5, max_running=4)

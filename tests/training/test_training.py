@@ -75,6 +75,7 @@ def checkpoint(processor_folder, tmp_path_factory):
     return out / "2" / "checkpoint"
 
 
+@pytest.mark.slow
 def test_training_writes_a_log_line_a_step_and_goes_on_from_its_state(checkpoint):
     records = [json.loads(line) for line in (checkpoint.parent / "log.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records] == [3]

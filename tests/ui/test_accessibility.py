@@ -126,6 +126,7 @@ def tab_to(page: Page, wanted: str, keys: str = "Tab", most: int = 60) -> None:
         "document.activeElement.outerHTML.slice(0, 200)"))  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_keyboard_alone_holds_a_conversation(chromium, app, red):
     app.engine.script = Script(["slow "] * 400, gap_s=0.02)
     context = chromium.new_context(locale="en-US", permissions=["clipboard-read", "clipboard-write"])

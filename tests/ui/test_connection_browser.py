@@ -11,6 +11,7 @@ from tests.servers import running
 from tests.ui.steps import answered, answers, ask, settled, until
 
 
+@pytest.mark.slow
 def test_a_lost_server_is_said_and_one_that_was_started_again_does_not_load_the_page(opened, app):
     page = opened(app)
     page.locator("#question textarea").fill("a long draft")

@@ -43,6 +43,7 @@ def test_other_files_are_not(bare_system):
     assert media_type("a.txt") is None
 
 
+@pytest.mark.slow
 def test_files_of_phones_reach_the_model_and_the_panel(opened, app, tmp_path):
     names = {"IMG_0001.MOV": clip(6), "VID_0002.3gp": clip(6), "photo.jfif": hostile.saved(hostile.photo(), "JPEG")}
     for name, data in names.items():

@@ -58,6 +58,7 @@ def test_an_answer_grows_and_stops_on_demand(opened, app):
     assert len(answers(page).first.inner_text()) == length
 
 
+@pytest.mark.slow
 def test_what_is_written_while_an_answer_comes_stays_in_the_box_until_it_can_be_sent(opened, app):
     page = opened(app)
     app.engine.script = Script(["word "] * 40, first_s=0.5, gap_s=0.02)
@@ -74,6 +75,7 @@ def test_what_is_written_while_an_answer_comes_stays_in_the_box_until_it_can_be_
     assert len(app.engine.requests[-1].messages) == 3
 
 
+@pytest.mark.slow
 def test_retry_undo_edit_and_clear(opened, app):
     page = opened(app)
     app.engine.script = Script(["one"])
@@ -197,6 +199,7 @@ def test_a_question_that_is_asked_while_the_model_loads_waits_and_is_answered(op
     answered(page, 1)
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_is_told_and_so_is_its_return(opened, app, monkeypatch):
     page = opened(app)
     badge = page.locator("#badge")

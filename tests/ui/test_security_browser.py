@@ -176,6 +176,7 @@ def test_a_hostile_question_is_as_harmless(app, opened, canary):
     nothing_happened(page, app, canary)
 
 
+@pytest.mark.slow
 def test_a_hostile_file_name_is_as_harmless(app, opened, canary, tmp_path):
     app.engine.script = Script([END])
     page = opened(app)

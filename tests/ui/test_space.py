@@ -86,6 +86,7 @@ async def test_the_viewer_shows_one_thing_in_all_its_views_and_its_box_in_every_
     assert context["items"][0]["name"] == "room.stl"
 
 
+@pytest.mark.slow
 async def test_marks_show_while_the_answer_grows_and_meet_in_space_at_its_end(views, room, answer):
     following = views.of_answer(history_of([room]), 0, None)
     part = answer[: answer.index("}", answer.index("}") + 1) + 1]

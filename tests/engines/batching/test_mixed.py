@@ -45,6 +45,7 @@ def queued(monkeypatch) -> list[tuple[int, int]]:
     return seen
 
 
+@pytest.mark.slow
 async def test_requests_in_shared_passes_answer_as_they_do_alone(loaded, started, answer_ids, queued):
     requests = first_turns()[::2]
     async with started(slots=4, prefill_tokens=40) as engine:

@@ -51,6 +51,7 @@ def ask(name: str, account: str, tokens: int) -> ChatRequest:
     )
 
 
+@pytest.mark.slow
 async def test_few_answers_go_on_faster_among_many_and_all_stay_exact(started, loaded, answer_ids, endless):
     many = [ask(f"many {number}", "many", 60) for number in range(6)]
     few = ask("few", "few", 24)

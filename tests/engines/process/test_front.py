@@ -82,6 +82,7 @@ def test_signals_to_all_processes_are_left_to_the_front(number):
         gone(pid)
 
 
+@pytest.mark.slow
 def test_a_front_that_was_stopped_itself_finds_its_engine_well():
     with front("await asyncio.sleep(0.01)", tokens=100) as (process, pid):
         os.kill(process.pid, signal.SIGSTOP)

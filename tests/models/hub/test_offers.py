@@ -107,6 +107,7 @@ async def test_a_private_one_is_fetched_with_the_operators_token(empty_hub, monk
     assert offers.download("somebody/Model", lambda progress: None) is not None
 
 
+@pytest.mark.slow
 async def test_a_process_of_its_own_finds_out_what_this_machine_can_do():
     found = await survey.ask(["embedded", SMALL])
     assert found.device == "cpu" and found.kind in ("nf4", "int4")

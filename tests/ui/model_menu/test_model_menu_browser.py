@@ -101,6 +101,7 @@ def test_on_a_phone_the_header_has_room_for_the_menu_and_all_its_buttons(app, op
     page.screenshot(path=SCREENSHOTS / "models-phone.png")
 
 
+@pytest.mark.slow
 def test_a_cancelled_download_leaves_nothing(app, opened, hub, tmp_path):
     hub.slow.add(LARGE)
     page = opened(app)

@@ -99,6 +99,7 @@ def test_a_pdf_that_cannot_be_read_is_told(opened, app, tmp_path):
     expect(page.locator(".document .problem")).to_contain_text("password")
 
 
+@pytest.mark.slow
 def test_pages_keep_their_readings_and_all_are_read_with_progress_and_stop(opened, app, tmp_path):
     page = opened(app)
     names = ["First", "Second", "Third"]

@@ -107,6 +107,7 @@ def test_labels_and_boxes_are_linked_and_the_keyboard_reaches_all(opened, embedd
     assert page.locator("#viewer button:visible").evaluate_all("all => all.every(b => b.innerText.trim())")
 
 
+@pytest.mark.slow
 def test_a_drawn_region_is_asked_about(opened, embedded, scene):
     page = opened(embedded)
     ask(page, "How many objects are there?", scene)

@@ -10,6 +10,7 @@ from qwen_demo.ui.examples import FOLDER
 from tests.ui.steps import looked_over, saved, tab
 
 
+@pytest.mark.slow
 def test_a_video_from_upload_to_export(opened, app):
     page = opened(app)
     app.engine.script = Script(

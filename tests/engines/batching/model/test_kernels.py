@@ -80,6 +80,7 @@ def interpreted(*parts: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_kernels_compute_what_the_plain_path_does():
     errors = interpreted("stages")["stages"]
     assert {"stages/prefill", "stages/decode", "stages/prefill stored", "stages/decode stored"} == errors.keys()
