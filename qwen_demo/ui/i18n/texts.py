@@ -619,9 +619,13 @@ COLLECTION_FIND = "Search"
 NO_COLLECTION = "The model alone"
 ASK_WITH = "Answer from"
 COLLECTIONS = {
-    "empty": "No collections yet. Drop files to make one.",
+    "empty": (
+        "No collections yet. Drop PDF, scans, text or Office files to make one; then search here, or ask in the chat "
+        "and get answers that cite the page."
+    ),
     "reading": "{done} of {pages} pages read",
     "ready": "{pages} pages",
+    "one_page": "1 page",
     "failed": "cannot be read",
     "stopped": "stopped at {done} of {pages} pages",
     "stop": "Stop reading {name}",

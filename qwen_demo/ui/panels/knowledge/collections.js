@@ -9,7 +9,8 @@ const state = (file) => {
   const told = { done: file.done, pages: file.pages || "?" };
   return file.state === "reading" || file.state === "waiting" ? fill(words.reading, told)
     : file.state === "stopped" ? fill(words.stopped, told)
-    : file.state === "failed" ? words.failed : fill(words.ready, { pages: file.pages });
+    : file.state === "failed" ? words.failed
+    : file.pages === 1 ? words.one_page : fill(words.ready, { pages: file.pages });
 };
 
 // A button that keeps the focus when the list is drawn anew: `key` says which it is.

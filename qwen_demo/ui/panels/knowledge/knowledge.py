@@ -47,7 +47,7 @@ def draw() -> KnowledgeWidgets:
                 label=texts.COLLECTION_FILES,
                 file_count="multiple",
                 type="filepath",
-                height=150,
+                height=170,
                 elem_id="collection-files",
             )
         with gr.Column(scale=3, min_width=320):
