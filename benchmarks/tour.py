@@ -10,7 +10,8 @@ import contextlib
 import functools
 import io
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import PIL.Image
@@ -21,8 +22,8 @@ from playwright.sync_api import Locator, Page, expect
 from benchmarks.page import chromium
 from benchmarks.running import ROOT, app
 
-VIEW = {"width": 1000, "height": 720}  # of the browser
-WIDTH, CAPTION = 720, 44  # of the tour, and the height of the words below
+VIEW = {"width": 1280, "height": 800}  # of the browser
+WIDTH, CAPTION = 880, 44  # of the tour, and the height of the words below
 MAX_BYTES = 3 << 18  # 768 KiB
 STEP_MS, READ_MS = 80, 1200  # an image in motion; one that is to be read
 CURSOR = [(0, 0), (0, 16), (4, 12.5), (7, 19), (10, 17.7), (7, 11.5), (12.5, 11.5)]
@@ -37,7 +38,7 @@ class Tour:
         self.page = page
         self.frames: list[PIL.Image.Image] = []
         self.durations: list[int] = []
-        self._at, self._words = (500.0, 640.0), ""
+        self._at, self._words = (720.0, 740.0), ""
 
     def say(self, words: str) -> None:
         self._words = words
@@ -106,7 +107,7 @@ class Tour:
     def write(self, path: Path) -> int:
         """An animated WebP; gives its bytes."""
         self.frames[0].save(
-            path, "WEBP", save_all=True, append_images=self.frames[1:], duration=self.durations, loop=0, quality=55,
+            path, "WEBP", save_all=True, append_images=self.frames[1:], duration=self.durations, loop=0, quality=70,
             method=4, allow_mixed=True, minimize_size=False, kmin=9, kmax=40,
         )  # fmt: skip
         return path.stat().st_size
@@ -118,19 +119,20 @@ def _font() -> PIL.ImageFont.FreeTypeFont:
 
 
 def record(tour: Tour) -> None:
-    start(tour)
+    welcome(tour)
     sight(tour)
     boxes(tour)
     region(tour)
+    settings(tour)
     video(tour)
-    if tour.page.get_by_role("tab", name="Compare").count():
-        compare(tour)
+    model(tour)
+    compare(tour)
     chinese(tour)
 
 
-def start(tour: Tour) -> None:
+def welcome(tour: Tour) -> None:
     tour.say("One command, no GPU, no account: a Qwen2.5-VL answers")
-    tour.shoot(READ_MS)
+    tour.shoot(READ_MS + 600)
 
 
 def sight(tour: Tour) -> None:
@@ -138,31 +140,17 @@ def sight(tour: Tour) -> None:
     page.locator("#question input[type=file]").set_input_files(EXAMPLES / "boxes.png")
     expect(page.locator("#viewer image")).to_be_visible()
     expect(page.locator("#context .chip")).to_have_count(1)
-    page.wait_for_timeout(400)
-    tour.say("Before you ask: what the image costs, in tokens")
+    page.wait_for_timeout(600)
+    tour.say("Before you ask: what the model will see of the image, and its cost in tokens")
     tour.shoot(600)
+    tour.over(page.locator("#context .chip"))
     tour.shoot(READ_MS)
-    tour.say("Fewer pixels, fewer tokens: a preview of what the model will see")
-    tour.click(page.locator("[data-frame=settings]"))
-    slider = page.locator("#pixel-budget input[type=range]")
-    most = float(slider.get_attribute("max"))
-
-    def place(tokens: int) -> tuple[float, float]:
-        rail = slider.bounding_box()  # it moves with the words above it
-        return rail["x"] + 8 + (rail["width"] - 16) * tokens / most, rail["y"] + rail["height"] / 2
-
-    for before, after in ((0, 160), (160, 48), (48, 16), (16, 0)):
-        tour.move(*place(before), 2)
-        tour.drag(*place(after), 3)
-        page.wait_for_timeout(500)
-        tour.shoot(450)
-    expect(slider).to_have_value("0")
-    page.keyboard.press("Escape")
 
 
 def boxes(tour: Tour) -> None:
     page = tour.page
     tour.say("The answer streams; boxes appear with its words")
+    tour.over(page.locator("#question textarea"))
     tour.type(page.locator("#question textarea"), WHERE)
     page.keyboard.press("Enter")
     settled(tour)
@@ -182,7 +170,7 @@ def region(tour: Tour) -> None:
     page = tour.page
     tour.say("Draw a box and ask about that part alone")
     tour.click(page.get_by_role("button", name="Draw a box"))
-    box = page.locator("#viewer .detections g rect").nth(1).bounding_box()
+    box = page.locator("#viewer .detections g rect").nth(2).bounding_box()
     tour.move(box["x"] - 12, box["y"] - 12)
     tour.drag(box["x"] + box["width"] + 12, box["y"] + box["height"] + 12)
     tour.click(page.get_by_role("button", name="Ask about this region"))
@@ -191,43 +179,87 @@ def region(tour: Tour) -> None:
     tour.shoot(500)
     page.locator("#question textarea").press("Enter")
     settled(tour)
-    tour.shoot(READ_MS)
+    if page.get_by_text("The model is unsure of this answer.").is_visible():
+        tour.say("An answer that is unsure says so, and a larger model is offered")
+    tour.shoot(READ_MS + 600)
+
+
+def settings(tour: Tour) -> None:
+    page = tour.page
+    tour.say("Fewer pixels, fewer tokens: the image follows the slider")
+    tour.click(page.locator("[data-frame=settings]"))
+    page.wait_for_timeout(400)
+    tour.shoot(600)
+    slider = page.locator("#pixel-budget input[type=range]")
+    most = float(slider.get_attribute("max"))
+
+    def place(tokens: int) -> tuple[float, float]:
+        rail = slider.bounding_box()  # it moves with the words above it
+        return rail["x"] + 8 + (rail["width"] - 16) * tokens / most, rail["y"] + rail["height"] / 2
+
+    for before, after in ((0, 96), (96, 24), (24, 4)):
+        tour.move(*place(before), 2)
+        tour.drag(*place(after), 3)
+        page.wait_for_timeout(500)
+        tour.shoot(600)
+    tour.click(page.get_by_role("button", name="Close the settings"))
+    page.wait_for_timeout(300)
+    tour.say("What is set stands above the question; one click takes it back")
+    tour.shoot(400)
+    tour.over(page.locator("#set_chips .chip .reset"))
+    tour.shoot(700)
+    tour.click(page.locator("#set_chips .chip .reset"))
+    expect(page.locator("#set_chips .chip")).to_have_count(0)
+    expect(slider).to_have_value("0")
 
 
 def video(tour: Tour) -> None:
     page = tour.page
-    tour.scroll(-page.evaluate("scrollY"), 2)
     tour.say("Ready-made tasks; what needs the full model is marked")
-    tour.click(page.get_by_role("tab", name="Tasks"))
+    opened(tour, "Tasks")
     card = page.locator("#tasks .card[data-key=motion]")
     expect(card).to_be_visible()
-    page.wait_for_timeout(300)
-    tour.shoot(700)
-    card.scroll_into_view_if_needed()
-    tour.say("Video: which frames the model sees, and what they cost")
+    page.wait_for_timeout(400)
+    tour.shoot(800)
+    tour.scroll(page.evaluate("document.documentElement.scrollHeight - innerHeight"))
+    tour.shoot(READ_MS)
     tour.click(card)
     expect(page.locator("#frames .list li").first).to_be_visible()
-    page.wait_for_timeout(300)
-    page.evaluate("scrollTo(0, 0)")
-    tour.shoot(600)
-    tour.scroll(page.locator("#frames").bounding_box()["y"] - 480, 3)
+    page.wait_for_timeout(500)
+    page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
+    tour.say("Video: which frames the model sees, and what they cost")
+    tour.shoot(READ_MS)
     tour.click(page.locator("#clip-ask"))
     said = page.locator("#timestamps .answer-text")
     tour.until(lambda: said.is_visible() and page.locator("#clip-ask").is_enabled())
     tour.shoot(READ_MS)
 
 
+def model(tour: Tour) -> None:
+    page = tour.page
+    tour.say("3D: turn a scene; the views that the model sees, and what they cost")
+    opened(tour, "3D")
+    page.locator("#points-file input[type=file]").set_input_files(EXAMPLES / "room.glb")
+    expect(page.locator("#points-views img")).to_be_visible()
+    expect(page.locator("#points-note")).to_contain_text("tokens")
+    page.wait_for_timeout(2500)  # its light comes after it
+    tour.shoot(READ_MS)
+    canvas = page.locator("#points-model canvas").bounding_box()
+    tour.move(canvas["x"] + canvas["width"] * 0.4, canvas["y"] + canvas["height"] * 0.6)
+    tour.drag(canvas["x"] + canvas["width"] * 0.52, canvas["y"] + canvas["height"] * 0.5, 6)
+    page.wait_for_timeout(500)
+    tour.shoot(900)
+
+
 def compare(tour: Tour) -> None:
     page = tour.page
-    tour.scroll(-page.evaluate("scrollY"), 2)
     tour.say("One question, two settings: what differs, and which was faster")
-    tour.click(page.get_by_role("tab", name="Compare"))
+    opened(tour, "Compare")
     page.locator("#compare-question input[type=file]").set_input_files(EXAMPLES / "shapes.png")
     expect(page.locator("#compare-question img")).to_be_visible()
     tour.type(page.locator("#compare-question textarea"), "Describe the image.", 3)
     tour.click(page.locator("#compare-ask"))
     expect(page.locator("#compare .columns")).to_be_visible()
-    tour.scroll(page.locator("#compare").bounding_box()["y"] - 60)
     tour.until(lambda: page.locator("#compare-ask").is_enabled())
     page.wait_for_timeout(300)
     tour.shoot(READ_MS + 600)
@@ -235,20 +267,27 @@ def compare(tour: Tour) -> None:
 
 def chinese(tour: Tour) -> None:
     page = tour.page
-    tour.scroll(-page.evaluate("scrollY"), 2)
     tour.say("English and Chinese, light and dark")
-    menu = page.locator("#language select")
-    tour.over(menu)
-    menu.select_option("zh")
-    expect(menu).to_have_value("zh")
+    opened(tour, "Chat")
+    tour.click(page.get_by_role("button", name="New chat", exact=True))
+    expect(page.locator("#side")).to_be_hidden()
+    tour.over(page.locator("#language select"))
+    page.locator("#language select").select_option("zh")
+    expect(page.locator("#language select")).to_have_value("zh")
     expect(page.locator("#question textarea")).to_be_visible()
     page.wait_for_timeout(1500)
     tour.shoot(1000)
-    page.emulate_media(color_scheme="dark")
-    page.reload()
-    expect(page.locator("#question textarea")).to_be_visible()
-    page.wait_for_timeout(1500)
+    tour.click(page.locator("[data-frame=theme]"))
+    page.wait_for_timeout(300)
     tour.shoot(READ_MS)
+
+
+def opened(tour: Tour, tab: str) -> None:
+    """A panel by its tab in the rail."""
+    tour.page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
+    tour.click(tour.page.locator("#tabs").get_by_role("tab", name=tab, exact=True))
+    tour.page.wait_for_timeout(300)
+    tour.shoot()
 
 
 def settled(tour: Tour) -> None:
@@ -258,14 +297,23 @@ def settled(tour: Tour) -> None:
     tour.page.wait_for_timeout(300)
 
 
+@contextlib.contextmanager
+def served(url: str | None) -> Iterator[str]:
+    """The address that was given, or of an app of its own, in which nobody has collections of documents yet."""
+    if url:
+        yield url
+        return
+    with tempfile.TemporaryDirectory() as folder, app("embedded", ["--knowledge-dir", folder]) as own:
+        yield own
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help="an app that runs already, with the embedded model")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "tour.webp")
     options = parser.parse_args(argv)
-    serving = contextlib.nullcontext(options.url) if options.url else app("embedded", [])
     expect.set_options(timeout=30_000)
-    with serving as url, chromium() as browser:
+    with served(options.url) as url, chromium() as browser:
         page = browser.new_context(viewport=VIEW, color_scheme="light", locale="en-GB").new_page()
         page.goto(url)
         expect(page.locator("#badge")).to_contain_text("embedded model answers")

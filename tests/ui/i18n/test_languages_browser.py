@@ -172,6 +172,7 @@ def test_nothing_is_said_in_the_other_language(chromium, narrow_app, red, tmp_pa
     app.engine.script = Script()
     page = page_in(chromium, app, locale)
     expect(page.locator("#badge")).to_contain_text(words.answers("scripted"))
+    expect(page.locator("footer")).to_be_hidden()
     found = foreign(page, chinese)
 
     page.locator("#question textarea").press("Enter")
