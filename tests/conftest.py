@@ -31,6 +31,15 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_files_of_this_machine(tmp_path_factory):
+    """Collections and the remembered model of whoever runs the tests are not there, and stay as they are."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in ("XDG_DATA_HOME", "XDG_STATE_HOME"):
+            monkeypatch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_settings_of_this_machine(monkeypatch):
     for name in [name for name in os.environ if name.startswith(("QWEN_DEMO_", "GRADIO_", "SPACE"))]:

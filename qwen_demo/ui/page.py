@@ -226,12 +226,13 @@ def _wire_chat(
     parts = share.ChatParts(page.chatbot, page.question, page.preview.context, page.preview.budget, page.options)
     settings = [page.preview.budget, *page.options]
     pressed = answer_buttons.wire(page.chatbot, page.question, settings, service, menu, _busy)
+    replayed = share.wire(page.share, sharing, parts, service)
     begun = [
         page.question.submit(take, both, both, **PRIVATE),
         page.chatbot.example_select(take_example, page.chatbot, both, **UNQUEUED),
         page.chatbot.retry(retry, page.chatbot, both, **UNQUEUED),
         editing.wire(page.editing, page.chatbot, page.question, _busy),
-        share.wire(page.share, sharing, parts, service),
+        replayed,
         pressed,
         go_on.wire(page.kept, page.chatbot, page.question, settings, service, _busy),
     ]
@@ -257,7 +258,7 @@ def _wire_chat(
     # A schema would stick to a conversation that it was not meant for.
     for event in (cleared, opened[1]):
         event.then(lambda: "", None, page.options.schema, **UNQUEUED)
-    share.judge_after(answering[-1], page.share, sharing, page.chatbot)
+    share.judge_after(answering[begun.index(replayed)], page.share, sharing, page.chatbot)
     preview.refresh_after([undone, cleared, *opened], page.preview, previews, page.chatbot)
 
 

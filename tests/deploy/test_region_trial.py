@@ -157,7 +157,6 @@ def test_a_region_that_is_cut_off_or_drained_loses_no_answer_that_had_not_begun(
     rows = {row["phase"]: row for row in found["rows"]}
     assert all(row["lost"] == 0 and row["answered"] > 0 for row in rows.values())
     assert all(float(share.split()[0]) > 0 for share in rows["well"]["by eu / us / asia"].split(" / "))
-    assert found["moves from a lost region"] > 0
     assert found["cut region answers again after s"] is not None
     assert found["exit codes of the drained"] == [0]
 
