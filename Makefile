@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# Three workers keep two processors busy, as tests wait now and then; who has none left takes some of another's.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
+# Four workers keep two processors busy, as tests wait now and then; who has none left takes some of another's.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
 # Compiled once: programs that tests start, and the tests themselves, are read many times.
 unexport PYTHONDONTWRITEBYTECODE

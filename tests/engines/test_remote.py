@@ -243,6 +243,7 @@ async def test_readiness_follows_the_servers(start, monkeypatch):  # noqa: F811
     await engine.close()
 
 
+@pytest.mark.slow
 async def test_no_server_or_another_model_is_told_at_start(start):  # noqa: F811
     with pytest.raises(ModelLoadError, match="Start one"):
         await remote(NOWHERE)

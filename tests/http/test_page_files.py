@@ -270,6 +270,7 @@ def test_the_configuration_says_nothing_of_secrets_or_sources(start, attack, tmp
         assert str(ROOT) not in text.replace(f"{ROOT}/examples/", ""), path
 
 
+@pytest.mark.slow
 def test_no_answer_tells_whether_a_file_of_the_machine_exists(app, attack, secret):
     """A name that is there and one that is not get the same words, in every spelling of every event."""
     attacker = attack(app)

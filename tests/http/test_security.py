@@ -267,6 +267,7 @@ def test_200_half_open_connections_cost_nobody_anything_and_are_closed(impatient
             time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_head_that_drips_on_a_used_connection_is_closed_and_a_slow_answer_is_not(impatient):
     from qwen_demo.engines.scripted import Script
 

@@ -43,6 +43,7 @@ def test_bodies_of_one_caller_leave_memory_for_another(start):
         assert theirs.post("/v1/chat/completions", content=body).status_code == 200
 
 
+@pytest.mark.slow
 def test_questions_of_one_caller_leave_room_for_another(start):
     app = start(Script(["a"], first_s=60), max_running=2, max_waiting=2, caller_share=0.75)
     with app.client() as mine, other(app) as theirs:

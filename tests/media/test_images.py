@@ -79,6 +79,7 @@ async def test_hostile_images_are_refused_in_words_that_help(decode, name):
     assert_helpful(str(caught.value))
 
 
+@pytest.mark.slow
 async def test_every_still_of_the_hostile_folder_is_an_image_or_a_refusal(decode, caplog):
     for name in hostile.STILLS:
         if name not in REFUSED:

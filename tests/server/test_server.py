@@ -81,6 +81,7 @@ def test_chat_takes_openais_spelling_of_a_image(client):
     assert "blue" in client.predict(messages=[{"role": "user", "content": content}], api_name="/chat")
 
 
+@pytest.mark.slow
 def test_eight_asked_at_once_are_answered_as_one_by_one(client, tmp_path):
     asked = []
     for colour in ("red", "blue", "green", "yellow"):

@@ -29,6 +29,7 @@ TABLE = "| Characteristic properties | Measurements | " + " | ".join(f"Temperatu
 TABLE += "|" + "---|" * 10 + "\n| a |" + " b |" * 9
 
 
+@pytest.mark.slow
 def test_formulas_are_set_and_prices_are_not(opened, app):
     page = opened(app)
     app.engine.script = Script([FORMULAS])

@@ -127,6 +127,7 @@ def test_a_file_that_is_no_image_is_told_and_the_conversation_goes_on(opened, ap
     expect(answers(page).last).to_contain_text("hello there")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["paste", pytest.param("drop", marks=pytest.mark.slow)])
 def test_an_image_can_be_pasted_and_dropped(opened, app, red, how):
     page = opened(app)
@@ -164,6 +165,7 @@ def test_a_video_is_asked_about(opened, embedded, tmp_path):
     looked_over(page, "video")
 
 
+@pytest.mark.slow
 def test_an_address_that_may_not_be_fetched_is_told(opened, app):
     page = opened(app)
     frame_opened(page, "settings")
@@ -187,6 +189,7 @@ def test_the_camera_gives_an_image(opened, app):
     expect(page.locator("#question img")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_question_that_is_asked_while_the_model_loads_waits_and_is_answered(opened, start):
     loaded = threading.Event()
     page = opened(start(Script(), loaded))

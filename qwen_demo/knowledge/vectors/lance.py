@@ -64,7 +64,8 @@ class LanceTable:
         with _away():
             if table := self._opened():
                 table.delete(f"page IN ({', '.join(str(int(page)) for page in pages)})")
-                time.sleep(2 * OLD.total_seconds())  # that the version before is old
+                table.optimize()
+                time.sleep(2 * OLD.total_seconds())  # that the versions before are old, those of `optimize` as well
                 table.optimize(cleanup_older_than=OLD)
 
     def nearest(self, vector: np.ndarray, most: int) -> list[tuple[int, float]]:

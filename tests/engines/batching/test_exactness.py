@@ -92,6 +92,7 @@ async def test_32_mixed_requests_among_each_other_answer_as_they_do_alone(loaded
     assert (health.running, health.waiting) == (0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [pytest.param({"fast_path": False}, marks=pytest.mark.slow), {"reuse": False}, {"prefill_tokens": 7}],

@@ -53,6 +53,7 @@ def test_an_image_dropped_while_another_tab_is_open_is_asked_about_in_the_chat(o
     expect(page.locator("#question img")).to_be_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["#chat", "#question textarea"])
 def test_a_pdf_leads_to_documents_wherever_it_is_dropped(opened, app, target):
     page = opened(app)
@@ -68,6 +69,7 @@ def test_a_file_of_a_kind_that_nobody_knows_is_told_and_never_opens(opened, app)
     expect(page.locator("#question textarea")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_words_are_still_dropped_where_the_browser_puts_them(opened, app):
     page = opened(app)
     taken = page.locator("#chat").evaluate(
@@ -80,6 +82,7 @@ def test_words_are_still_dropped_where_the_browser_puts_them(opened, app):
     assert not taken
 
 
+@pytest.mark.slow
 def test_an_image_pasted_anywhere_goes_into_the_question(opened, app, images):
     page = opened(app)
     transfer = page.evaluate_handle(TRANSFER, images[:1])

@@ -97,6 +97,7 @@ def test_every_tab_of_the_page_speaks_chinese_where_the_browser_does(chromium, a
     page.context.close()
 
 
+@pytest.mark.slow
 def test_the_menu_switches_and_the_choice_stays(chromium, app):
     page = page_in(chromium, app, "de-DE")
     expect(page.locator("#question textarea")).to_have_attribute("placeholder", re.compile("^Fragen Sie"))

@@ -114,6 +114,7 @@ def test_what_is_set_is_a_chip_at_the_question_which_takes_it_back(opened, app):
     assert app.engine.requests[-1].sampling.temperature == 0
 
 
+@pytest.mark.slow
 def test_a_new_chat_does_not_inherit_the_schema(opened, app):
     page = opened(app)
     set_schema(page)
@@ -123,6 +124,7 @@ def test_a_new_chat_does_not_inherit_the_schema(opened, app):
     expect(page.locator("#set_chips .chip")).to_have_count(0)
 
 
+@pytest.mark.slow
 @BOTH
 def test_timings_are_behind_a_small_clock_at_each_answer(opened, app):
     page = opened(app)

@@ -186,6 +186,7 @@ def test_each_reason_why_a_model_cannot_be_used_is_said_and_the_present_one_goes
     expect(menu(page).locator("summary")).to_contain_text("Other-VL")
 
 
+@pytest.mark.slow
 def test_one_click_at_an_answer_leads_to_the_other_models_answer(app, opened, hub):
     hub.slow.add(LARGE)
     page = opened(app)

@@ -80,6 +80,7 @@ def test_from_upload_to_export(opened, embedded, scene):
     assert PIL.Image.open(io.BytesIO(saved(page, "PNG"))).size == (560, 420)
 
 
+@pytest.mark.slow
 def test_labels_and_boxes_are_linked_and_the_keyboard_reaches_all(opened, embedded, scene):
     page = opened(embedded)
     ask(page, WHERE, scene)
