@@ -6,6 +6,7 @@ image comes out upright, RGB, on white, with both sides at least 28 pixels.
 
 import contextlib
 import copy  # noqa: F401 Pillow imports it, and some of its own parts, at first use: when no file can be opened any more
+import logging
 import math
 import struct
 import zlib
@@ -21,6 +22,8 @@ from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin,
 from qwen_demo.media import avif, bare_image, downscale, structure
 from qwen_demo.media.enlarge import enlarged, enlarged_size
 from qwen_demo.media.exchange import Exchange, Refused, read_whole, write_image
+
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what is wrong with a file, its sender is told
 
 # Measured (`tests/media/test_downscale.py` holds them to it): bytes for each decoded pixel, for each coefficient of a
 # JPEG whose decoder holds all of them whatever it gives, and for each pixel that is kept.

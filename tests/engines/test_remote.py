@@ -168,6 +168,7 @@ async def test_a_refusal_is_passed_on_in_words(start):  # noqa: F811
     await engine.close()
 
 
+@pytest.mark.slow
 async def test_requests_are_spread_and_move_on_when_a_server_dies(start):  # noqa: F811
     script = Script(["a "] * 20, gap_s=0.02)
     first, second = start(script), start(script)

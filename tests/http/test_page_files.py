@@ -85,6 +85,7 @@ def names_of(canary) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_no_payload_makes_the_server_visit_a_local_address(app, attack, canary):
     attacker = attack(app)
     for url in names_of(canary):

@@ -118,6 +118,7 @@ print(peak() - before, here.plan["peak_bytes"])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "mode"),
     [

@@ -121,6 +121,7 @@ def test_a_tiny_image_is_told_by_its_own_size(opened, app, tmp_path):
     expect(page.locator("#context .chip")).to_contain_text("4 × 3 →")
 
 
+@pytest.mark.slow
 def test_an_error_says_itself_once_and_a_typed_budget_is_followed(opened, app, red):
     page = opened(app)
     app.engine.script = Script([], error=InvalidRequest("The words were refused. Ask otherwise."))

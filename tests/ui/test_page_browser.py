@@ -103,6 +103,7 @@ def test_retry_undo_edit_and_clear(opened, app):
     expect(answers(page)).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_an_example_is_one_click(opened, embedded):
     page = opened(embedded)
     page.locator("#chat .example").first.click()
@@ -221,6 +222,7 @@ def test_a_model_that_fails_is_told_and_so_is_its_return(opened, app, monkeypatc
     expect(badge.locator(".ready")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_keyboard_alone_asks_and_stops(opened, app):
     page = opened(app)
     app.engine.script = Script(["word "] * 400, gap_s=0.02)

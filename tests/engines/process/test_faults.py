@@ -128,6 +128,7 @@ async def test_after_three_failures_in_a_row_it_is_left():
             await said(engine, "Hello")
 
 
+@pytest.mark.slow
 async def test_an_answered_question_makes_up_for_failures():
     async with started() as engine:
         for failures in range(5):

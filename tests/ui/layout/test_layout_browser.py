@@ -141,6 +141,7 @@ def test_timings_are_behind_a_small_clock_at_each_answer(opened, app):
     assert text.bounding_box()["width"] > 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(320, 640), (640, 430)], ids=["320 pixels", "zoom of 200 %"])
 def test_little_room_leaves_question_answer_and_settings_usable(opened, app, width, height):
     page = opened(app)
