@@ -20,6 +20,7 @@ import PIL.Image
 
 from benchmarks import machine
 from qwen_demo.answers import detections
+from qwen_demo.answers.likeness import overlap
 from qwen_demo.engines.batching.engine import BatchingEngine
 from qwen_demo.media import MediaLoader
 from qwen_demo.models import torchvision_shim
@@ -32,7 +33,6 @@ from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.panels.context import context
 from qwen_demo.ui.panels.viewer import viewer
 from training.assets import Assets
-from training.metrics import overlap
 from training.world.scenes import draw_scene
 from training.world.world import World
 

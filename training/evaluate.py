@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from qwen_demo.answers.likeness import edit_distance
 from training import everyday
 from training import questions as held_out
 from training.doubt import Doubt
-from training.metrics import best_overlaps, character_errors, points_inside
+from training.metrics import best_overlaps, points_inside
 from training.model import Qwen2_5_VLForConditionalGeneration
 from training.world import chat
 from training.world.sample import plain
@@ -104,7 +105,7 @@ def judge(question, answer):
         score["inside"] = points_inside(turn.points, answer)
         score["exact"] = all(score["inside"])
     if turn.text is not None:
-        score["errors"], score["length"] = character_errors(expected, answer), len(expected)
+        score["errors"], score["length"] = edit_distance(expected, answer), len(expected)
     if question.task.metric == "refusal":
         score["exact"] = answer.strip() in REFUSALS
     return score

@@ -3,27 +3,9 @@
 import json
 import re
 
+from qwen_demo.answers.likeness import overlap
+
 SIDES = {"bbox_2d": 4, "point_2d": 2}
-
-
-def character_errors(expected, answer):
-    """Edit distance in characters (Levenshtein)."""
-    previous = list(range(len(answer) + 1))
-    for i, x in enumerate(expected, 1):
-        row = [i]
-        for j, y in enumerate(answer, 1):
-            row.append(min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (x != y)))
-        previous = row
-    return previous[-1]
-
-
-def overlap(a, b):
-    """Intersection over union of two boxes (x1, y1, x2, y2)."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
 def parse_grounding(answer, key):

@@ -241,7 +241,8 @@ def write(samples, out):
 
 def right(turn, answer):
     """Exact, but for coordinates, which may be off by a tenth of the box."""
-    from training.metrics import overlap, parse_grounding
+    from qwen_demo.answers.likeness import overlap
+    from training.metrics import parse_grounding
 
     for key in ("bbox_2d", "point_2d"):
         expected, got = parse_grounding(turn.answer, key), parse_grounding(answer, key)

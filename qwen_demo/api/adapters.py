@@ -22,27 +22,18 @@ class UnloadAdapter(Strict):
 
 def add_adapters(router: APIRouter, service: Service, access: ApiAccess) -> None:
     """`access` lets operators in."""
+    own = APIRouter(responses=openapi.ASKING, tags=["operations"], dependencies=[Depends(access)])
 
-    @router.post(
-        "/v1/load_lora_adapter",
-        responses=openapi.ASKING,
-        response_class=PlainTextResponse,
-        tags=["operations"],
-        dependencies=[Depends(access)],
-    )
+    @own.post("/v1/load_lora_adapter", response_class=PlainTextResponse)
     async def load(asked: LoadAdapter) -> PlainTextResponse:
         """Once it has answered something, requests may name it as their model."""
         await service.load_adapter(asked.lora_name, asked.lora_path)
         return PlainTextResponse(f"Success: LoRA adapter '{asked.lora_name}' added successfully.")
 
-    @router.post(
-        "/v1/unload_lora_adapter",
-        responses=openapi.ASKING,
-        response_class=PlainTextResponse,
-        tags=["operations"],
-        dependencies=[Depends(access)],
-    )
+    @own.post("/v1/unload_lora_adapter", response_class=PlainTextResponse)
     async def unload(asked: UnloadAdapter) -> PlainTextResponse:
         """Answers that are being written with it go on to their end."""
         service.adapters.unload(asked.lora_name)
         return PlainTextResponse(f"Success: LoRA adapter '{asked.lora_name}' removed successfully.")
+
+    router.include_router(own)

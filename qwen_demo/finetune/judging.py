@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwen_demo.answers.detections import find
+from qwen_demo.answers.likeness import edit_distance, overlap
 from qwen_demo.finetune.encoding import Encoded
 
 MAX_CHARACTERS = 4000  # beyond which edit distance costs seconds
@@ -44,25 +45,6 @@ def summary(found: Sequence[Judged]) -> dict[str, Any]:
         "character_errors": round(sum(each.errors for each in found) / count, 4),
         "box_iou": round(sum(boxes) / len(boxes), 4) if boxes else None,
     }
-
-
-def edit_distance(a: str, b: str) -> int:
-    """Levenshtein's, in characters."""
-    before = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        row = [i]
-        for j, y in enumerate(b, 1):
-            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (x != y)))
-        before = row
-    return before[-1]
-
-
-def overlap(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes (x1, y1, x2, y2)."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(0.0, width) * max(0.0, height)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def _iou(expected: str, answer: str) -> float | None:

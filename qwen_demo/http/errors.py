@@ -67,6 +67,8 @@ def describe(error: errors.QwenDemoError) -> tuple[int, dict[str, Any], dict[str
 
 def field_of(error: dict[str, Any]) -> str:
     """Where pydantic found it, as the caller wrote it: `messages.0.content.0.image_url`. Empty for the whole body."""
+    if error["type"] == "json_invalid":
+        return ""  # FastAPI puts the number of a character there
     place = [part for part in error["loc"] if part not in ("body", "query") and part not in TAGS]
     place.append("type" if error["type"] == "unknown_part" else error.get("ctx", {}).get("field", ""))
     return ".".join(str(part) for part in place if part != "")[:200]
@@ -98,6 +100,8 @@ def install(app: FastAPI) -> None:
         code = UNSUPPORTED if first["type"] in _UNSUPPORTED else "invalid_request"
         _count(request, code)
         message = _MESSAGES.get(first["type"], first["msg"].removeprefix("Value error, "))
+        if first["type"] == "json_invalid" and first["loc"]:
+            message += f", from character {first['loc'][-1]} on"
         text = f"{field}: {message}." if field else f"{message[:1].upper()}{message[1:]}."
         return JSONResponse(body(text, "invalid_request_error", code, field or None), 400)
 

@@ -116,7 +116,7 @@ def serve(argv: Sequence[str], prog: str) -> int:
     if settings.log_json and not early:
         _log_all_as_json()
     refuse_open_door(settings)
-    if settings.engine not in ("remote", "scripted", "triton"):
+    if settings.holds_model:
         named_folder(settings.model)
     with listening_socket(settings) as listening:
         apply_environment(process_environment())

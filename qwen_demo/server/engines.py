@@ -67,7 +67,7 @@ def build_server_engine(settings: Settings) -> Engine:
     Raises:
         SettingsError: more replicas than GPUs.
     """
-    if settings.engine in ("scripted", "remote", "triton"):
+    if not settings.holds_model:
         return build_engine(settings)
     if settings.replicas == 1:
         return _in_own_process(settings, build_hosted)

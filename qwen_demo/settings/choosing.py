@@ -37,7 +37,7 @@ class Choosing(BaseModel):
 
 def offers_models(settings: "Settings") -> bool:
     """Whether the page has a model menu at all: there is one engine, which holds a model of this machine."""
-    if settings.model_menu == "off" or settings.engine in ("remote", "scripted", "triton") or settings.compares:
+    if settings.model_menu == "off" or not settings.holds_model or settings.compares:
         return False
     private = settings.on_loopback and not settings.trusted_proxies and not on_spaces()
     return settings.model_menu == "on" or private

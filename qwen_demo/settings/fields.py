@@ -256,16 +256,21 @@ class Settings(Listening, Model, Choosing, Serving, Access, Batching, Adapters, 
         return self.host in ("127.0.0.1", "localhost", "::1")
 
     @property
+    def holds_model(self) -> bool:
+        """Whether the engine has a model on this machine."""
+        return self.engine not in ("remote", "scripted", "triton")
+
+    @property
     def compares(self) -> bool:
         """Whether a second engine is loaded beside the first."""
         return bool(self.compare_engine or self.compare_quantization)
 
     @model_validator(mode="after")
     def _several_engines_here(self) -> Self:
-        if self.compares and self.engine in ("remote", "scripted", "triton"):
+        if self.compares and not self.holds_model:
             beside = "--compare-engine and --compare-quantization load a second engine beside one that has a model here"
             raise ValueError(f"{beside}; with --engine {self.engine} there is none")
-        if self.replicas > 1 and (self.compares or self.engine in ("remote", "scripted", "triton")):
+        if self.replicas > 1 and (self.compares or not self.holds_model):
             raise ValueError("--replicas is for one engine that has a model here, without --compare-engine or the like")
         return self
 

@@ -69,7 +69,7 @@ def test_a_form_may_be_packed_as_well(app):
         (b"<x/>", {"content-type": "application/xml"}, 415, "'application/xml'"),
         (b"", {}, 400, "empty"),
         (b" \n", {}, 400, "empty"),
-        (b'{"messages": ', {}, 400, "not valid JSON"),
+        (b'{"messages": ', {}, 400, "The body is not valid JSON, from character 13 on."),
         (b"[]", {}, 400, "object"),
         (b"\xff\xfe{", {}, 400, "body"),
     ],
@@ -77,7 +77,8 @@ def test_a_form_may_be_packed_as_well(app):
 def test_what_cannot_be_read_is_refused_for_the_true_reason(app, content, headers, status, words):
     response = post(app, content, AS_JSON | headers)
     assert response.status_code == status, response.text
-    assert words in response.json()["error"]["message"]
+    error = response.json()["error"]
+    assert words in error["message"] and error["param"] is None
 
 
 def test_a_body_is_unpacked_within_the_bound_of_bodies(start):

@@ -6,6 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from benchmarks import page_looks
 from qwen_demo.engines.embedding.process import EmbeddingProcess, EmbeddingSetup
 from qwen_demo.errors import ModelLoadError
 from qwen_demo.knowledge.collection import Collection
@@ -86,26 +87,8 @@ async def test_a_page_is_found_by_its_look_alone_and_a_model_that_is_away_costs_
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A ColQwen2.5 in the embedded model's shapes, with random weights."""
-    import torch
-
-    from qwen_demo.models import torchvision_shim
-
-    torchvision_shim.install()
-    from transformers import (
-        AutoConfig,
-        AutoImageProcessor,
-        AutoTokenizer,
-        ColQwen2Config,
-        ColQwen2ForRetrieval,
-        ColQwen2Processor,
-    )
-
     folder = tmp_path_factory.mktemp("page model")
-    torch.manual_seed(5)
-    config = ColQwen2Config(vlm_config=AutoConfig.from_pretrained(EMBEDDED_DIR).to_dict(), embedding_dim=128)
-    ColQwen2ForRetrieval(config).save_pretrained(folder)
-    parts = AutoImageProcessor.from_pretrained(EMBEDDED_DIR), AutoTokenizer.from_pretrained(EMBEDDED_DIR)
-    ColQwen2Processor(*parts).save_pretrained(folder)
+    page_looks.made(folder, "embedded")
     return folder
 
 
