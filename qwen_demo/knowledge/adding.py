@@ -95,7 +95,8 @@ class Adding:
             yield now is not None and now.id == entry.id and now.state in UNFINISHED
 
     async def _read_alone(self, collection: Collection, entry: FileEntry) -> None:
-        await asyncio.to_thread(collection.set_state, entry.id, "reading", problem="")
+        if not await asyncio.to_thread(collection.begin_reading, entry.id):
+            return
         done = await asyncio.to_thread(collection.numbers_done, entry.id)
         async for count, pages in self._pages(collection, entry, done):
             await asyncio.to_thread(collection.add_pages, entry.id, entry.name, pages)

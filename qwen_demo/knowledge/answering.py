@@ -164,10 +164,10 @@ class CitedAnswer:
             await events.aclose()
 
     def _end(self, text: str, finished: Finished) -> str:
-        if citations.is_refusal(text) or is_beyond(text) or finished.reason == "tool_calls":
+        if citations.is_refusal(text) or finished.reason == "tool_calls":
             return ""  # it leans on nothing
         self.citations = citations.cited(text, self.hits)
-        if self.citations or not (best := citations.best_supported(text, self.hits)):
+        if self.citations or is_beyond(text) or not (best := citations.best_supported(text, self.hits)):
             return ""
         self.citations = [best]
         between = "" if not text or re.search(r"\s$", text) else " "

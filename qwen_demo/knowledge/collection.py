@@ -172,28 +172,31 @@ class Collection:
             yield replace(entry, problem=problem)
 
     def set_state(self, file: int, state: str, *, pages: int | None = None, problem: str | None = None) -> None:
-        with self.lock, changing(self.database) as database:
-            database.execute(
-                "UPDATE files SET state = ?, pages = coalesce(?, pages), problem = coalesce(?, problem) WHERE id = ?",
-                (state, pages, problem, file),
-            )
+        change = "UPDATE files SET state = ?, pages = coalesce(?, pages), problem = coalesce(?, problem) WHERE id = ?"
+        self._changes(change, state, pages, problem, file)
+
+    def begin_reading(self, file: int) -> bool:
+        """Whether it is to be read: nobody has stopped or removed it."""
+        change = "UPDATE files SET state = 'reading', problem = '' WHERE id = ? AND state IN (?, ?)"
+        return self._changes(change, file, *UNFINISHED)
 
     def still_reading(self, file: int, pages: int) -> bool:
         """Tell how many pages it has; whether nobody has stopped or removed it meanwhile."""
-        with self.lock, changing(self.database) as database:
-            query = "UPDATE files SET pages = ? WHERE id = ? AND state = 'reading'"
-            return database.execute(query, (pages, file)).rowcount > 0
+        return self._changes("UPDATE files SET pages = ? WHERE id = ? AND state = 'reading'", pages, file)
 
     def stop(self) -> None:
         """Files that are not read to their end are left as they are, until `go_on`."""
-        with self.lock, changing(self.database) as database:
-            database.execute("UPDATE files SET state = 'stopped' WHERE state IN (?, ?)", UNFINISHED)
+        self._changes("UPDATE files SET state = 'stopped' WHERE state IN (?, ?)", *UNFINISHED)
 
     def go_on(self) -> list[FileEntry]:
         """Those that were stopped, to be read from where they were left."""
-        with self.lock, changing(self.database) as database:
-            database.execute("UPDATE files SET state = 'waiting' WHERE state = 'stopped'")
+        self._changes("UPDATE files SET state = 'waiting' WHERE state = 'stopped'")
         return self.unfinished()
+
+    def _changes(self, change: str, *values: str | int | None) -> bool:
+        """Whether it changed anything."""
+        with self.lock, changing(self.database) as database:
+            return database.execute(change, values).rowcount > 0
 
     def remove(self, name: str) -> bool:
         """Whether there was such a file."""
@@ -277,20 +280,16 @@ class Collection:
             head = self.database.execute(
                 "SELECT p.id, f.name, f.id, p.number FROM pages p JOIN files f ON f.id = p.file WHERE p.id = ?", (page,)
             ).fetchone()
-            rows = self.database.execute(
-                "SELECT text, box FROM passages WHERE page = ? ORDER BY id", (page,)
-            ).fetchall()
+            rows = list(self.database.execute("SELECT text, box FROM passages WHERE page = ? ORDER BY id", (page,)))
         if head is None:
             return None
         passages = tuple(Passage(text, tuple(json.loads(box)) if box else None) for text, box in rows)
         return StoredPage(head[0], head[1], head[2], head[3], passages)
 
     def page_of(self, name: str, number: int) -> StoredPage | None:
+        query = "SELECT p.id FROM pages p JOIN files f ON f.id = p.file WHERE f.name = ? AND p.number = ?"
         with self.lock:
-            row = self.database.execute(
-                "SELECT p.id FROM pages p JOIN files f ON f.id = p.file WHERE f.name = ? AND p.number = ?",
-                (name, number),
-            ).fetchone()
+            row = self.database.execute(query, (name, number)).fetchone()
         return self.page(row[0]) if row else None
 
 

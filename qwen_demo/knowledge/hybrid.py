@@ -22,7 +22,7 @@ from qwen_demo.knowledge.looks import Drawing, PageLooks
 from qwen_demo.knowledge.making import Making
 from qwen_demo.knowledge.vectors.choosing import store_of
 from qwen_demo.knowledge.vectors.sqlite import SqliteStore
-from qwen_demo.knowledge.vectors.store import Vectors, VectorsAway, VectorStore
+from qwen_demo.knowledge.vectors.store import Vectors, VectorsAway, VectorStore, drop
 from qwen_demo.knowledge.words import asked_words
 from qwen_demo.settings import Settings
 
@@ -88,7 +88,7 @@ class Finder:
         by_words = await asyncio.to_thread(find, collection, question, top_k if alone else max(top_k, RANKED))
         if alone:
             return by_words
-        near, alike = await self._near(collection, question), await self._alike(collection, question)
+        near, alike = await asyncio.gather(self._near(collection, question), self._alike(collection, question))
         if not near and not alike:
             return by_words[:top_k]
         return await asyncio.to_thread(self._fused, collection, question, by_words, [near, alike], top_k)
@@ -167,8 +167,7 @@ class Finder:
         await self._making.stop(collection)
         if self._looks:
             await self._looks.making.stop(collection)
-        if self._embedder:
-            await asyncio.to_thread(lambda name: Vectors(collection, self._store, name).drop(), self._embedder.name)
+        await asyncio.to_thread(drop, collection, self._store)
 
     def _fused(
         self,

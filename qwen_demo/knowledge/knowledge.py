@@ -129,7 +129,8 @@ class Knowledge:
             NoCollection:
             EmbeddingsAway, VectorsAway: a search will try again.
         """
-        await self._finder.embed(await asyncio.to_thread(self._shelf.open, owner, name))
+        making = self._finder.embed(await asyncio.to_thread(self._shelf.open, owner, name))
+        await asyncio.shield(making)  # others wait for it, too
 
     async def rename(self, owner: str, name: str, new: str) -> None:
         """Raises `NoCollection`, or `InvalidRequest` for a name that is none or taken."""

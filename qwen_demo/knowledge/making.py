@@ -31,9 +31,9 @@ class Making:
         return task
 
     async def wait(self, collection: Collection, seconds: float) -> None:
-        """At most so long; raises what it ended with."""
+        """At most so long, or until it is stopped; raises what it ended with."""
         done, _ = await asyncio.wait([making := self.begin(collection)], timeout=seconds)
-        if done:
+        if done and not making.cancelled():
             making.result()
 
     async def stop(self, collection: Collection) -> None:

@@ -30,11 +30,15 @@ _Mesh = tuple[str, Floats, Bytes, Whole]  # name, [n, 3] places, [n, 3] colours,
 
 
 def as_glb(points: Points, boxes: Sequence[tuple[Box3D, Color]] = ()) -> bytes:
-    """Binary glTF 2.0 with unlit colours: up is y, the scene's longest side is 1, and its middle the origin."""
+    """Binary glTF 2.0 with unlit colours: up is y, the scene's longest side is 1, and its middle the origin.
+
+    Nothing where there is neither a surface nor a box: glTF has no empty scene.
+    """
     meshes = [_surfaces(points)]
     if boxes:
         meshes.append(_beams(points, boxes))
-    return _written([mesh for mesh in meshes if len(mesh[3])])
+    meshes = [mesh for mesh in meshes if len(mesh[3])]
+    return _written(meshes) if meshes else b""
 
 
 def _placed(points: Points, places: Floats) -> npt.NDArray[np.float32]:

@@ -215,11 +215,14 @@ def _wire_chat(
 
     def undo(history, event: gr.UndoData):
         index = _flat(event.index)
-        return gr.MultimodalTextbox(value=chat.question_of(history, index)), chat.before(history, index)
+        asked = gr.MultimodalTextbox(value=chat.question_of(history, index))
+        return asked, chat.before(history, index), conversations.left()
 
-    def stop(history, request: gr.Request):
+    def stop(history, collection, schema, request: gr.Request):
         words = words_for(request)
-        kept = go_on.with_button(chat.note_stop(history, words), words)
+        kept = chat.note_stop(history, words)
+        if not (collection or (schema or "").strip()):
+            kept = go_on.with_button(kept, words)
         return _idle(), kept, conversations.save(kept)
 
     both, sharing = [page.question, page.chatbot], share.ShareHandlers(service, reader, gallery)
@@ -250,8 +253,8 @@ def _wire_chat(
         event.then(_idle, None, page.question, **UNQUEUED)
     # The note comes after the cancelling, or an update under way would write over it.
     stopping = page.question.stop(None, None, None, cancels=[*answering, pressed], **UNQUEUED)
-    stopping.then(stop, page.chatbot, [*both, page.kept], **UNQUEUED)
-    undone = page.chatbot.undo(undo, page.chatbot, both, cancels=answering, **UNQUEUED)
+    stopping.then(stop, [page.chatbot, page.collection, page.options.schema], [*both, page.kept], **UNQUEUED)
+    undone = page.chatbot.undo(undo, page.chatbot, [*both, page.kept], cancels=answering, **UNQUEUED)
     fresh = [page.question, page.kept]
     cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, fresh, cancels=answering, **UNQUEUED)
     opened = conversations.wire(page.kept, page.chatbot, page.question, gallery, answering)

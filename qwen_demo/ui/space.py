@@ -126,11 +126,15 @@ def drawn(found: Marked) -> PIL.Image.Image:
     return image
 
 
-def turnable(points: Points, things: Sequence[Thing] = ()) -> str:
-    """Path of a model for browsers: what the views show, with the boxes of things in the colours of their marks."""
+def turnable(points: Points, things: Sequence[Thing] = ()) -> str | None:
+    """Path of a model for browsers: what the views show, with the boxes of things in the colours of their marks.
+
+    None where they show no surface, as of a few points far apart.
+    """
     colors = [PIL.ImageColor.getrgb(COLOURS[index % len(COLOURS)])[:3] for index in range(len(things))]
     boxes = [(thing.box, color) for thing, color in zip(things, colors, strict=True) if thing.box]
-    return gradio_internals.save_upload(shell.as_glb(points, boxes), "turn.glb")
+    found = shell.as_glb(points, boxes)
+    return gradio_internals.save_upload(found, "turn.glb") if found else None
 
 
 def save(found: Marked, kind: str, stem: str = "") -> str:

@@ -158,6 +158,37 @@ async def test_a_store_that_is_away_costs_the_vectors_and_keeps_the_collection(c
     await finder.close()
 
 
+async def test_what_lies_in_a_store_is_dropped_with_its_collection_whatever_model_is_asked_now(collection, server):
+    finder = Finder(RemoteEmbedder("http://embeddings/v1", "m", "k", transport=httpx.MockTransport(server)))
+    await finder.embed(collection)
+    await finder.close()
+    (name,) = collection.database.execute("SELECT 'vectors_' || value FROM meta WHERE key = 'vectors in'").fetchone()
+    assert collection.database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    without = Finder(None)
+    await without.forget(collection)
+    assert collection.database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is None
+    await without.close()
+
+
+async def test_a_search_ends_whole_when_its_collection_is_removed_meanwhile(collection, server):
+    embedder = RemoteEmbedder("http://embeddings/v1", "m", "k", transport=httpx.MockTransport(server))
+    begun, passages = asyncio.Event(), embedder.embed
+
+    async def slow(texts, kind):
+        if kind == "passage":
+            begun.set()
+            await asyncio.Event().wait()
+        return await passages(texts, kind)
+
+    embedder.embed = slow
+    finder = Finder(embedder, patience_s=60)
+    search = asyncio.create_task(finder.find(collection, "puppy", 3))
+    await begun.wait()
+    await finder.forget(collection)
+    assert [hit.page.number for hit in await search] == [1]
+    await finder.close()
+
+
 @pytest.mark.parametrize("answer", [[], [{"index": 0}], [{"index": 0, "embedding": "x"}], None])
 async def test_a_server_that_answers_nonsense_costs_the_vectors_and_not_the_answer(finder, collection, server, answer):
     server.answer = lambda texts: answer

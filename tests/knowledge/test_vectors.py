@@ -11,7 +11,7 @@ from qwen_demo.knowledge.vectors.choosing import store_of
 from qwen_demo.knowledge.vectors.lance import LanceStore
 from qwen_demo.knowledge.vectors.qdrant import QdrantStore
 from qwen_demo.knowledge.vectors.sqlite import SqliteStore
-from qwen_demo.knowledge.vectors.store import Vectors, VectorsAway
+from qwen_demo.knowledge.vectors.store import Vectors, VectorsAway, drop
 from qwen_demo.media import PageText, Passage
 from qwen_demo.settings import Settings
 from tests.knowledge.qdrant_server import QdrantServer
@@ -97,7 +97,7 @@ def test_what_was_dropped_is_gone_and_other_collections_are_not(store, collectio
     other = Collection(tmp_path / "other")
     for each in (collection, other):
         Vectors(each, store, "m").put(add(each, "a.txt", 2), rows(7, 2))
-    Vectors(collection, store, "m").drop()
+    drop(collection, store)
     assert Vectors(collection, store, "m").nearest(rows(7, 1)[0], 9) == []
     assert len(Vectors(other, store, "m").nearest(rows(7, 1)[0], 9)) == 2
     other.close()
@@ -106,7 +106,7 @@ def test_what_was_dropped_is_gone_and_other_collections_are_not(store, collectio
 def test_a_store_that_was_emptied_by_others_gets_its_vectors_again(store, collection):
     vectors, pages = Vectors(collection, store, "m"), add(collection, "a.txt", 2)
     vectors.put(pages, rows(12, 2))
-    vectors.drop()
+    drop(collection, store)
     assert vectors.nearest(rows(12, 1)[0], 5) == []
     assert vectors.lacking(5) == pages
     vectors.put(pages, rows(12, 2))

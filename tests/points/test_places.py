@@ -11,7 +11,8 @@ import trimesh
 from qwen_demo.answers.places import marks, places
 from qwen_demo.points import camera, exports
 from qwen_demo.points.join import Mark, things
-from qwen_demo.points.places import at_point, in_box, ray
+from qwen_demo.points.places import Box3D, at_point, in_box, ray
+from qwen_demo.points.shell import as_glb
 from tests.points.conftest import RED_BOX, box, points_of
 
 SHIFT = np.array([500_000.0, 4_000_000.0, 100.0])
@@ -154,3 +155,10 @@ def test_a_ball_on_the_ground_reaches_it_and_a_box_above_it_floats():
         (thing,) = things(found, marks)
         assert thing.box.low[2] == pytest.approx(low, abs=0.03)
         assert thing.box.high[2] == pytest.approx(solid.bounds[1][2], abs=0.03)
+
+
+def test_a_lone_point_has_no_surface_to_turn_and_its_box_has():
+    one = points_of(np.zeros((1, 3)))
+    assert as_glb(one) == b""
+    found = Box3D((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    assert as_glb(one, [(found, (255, 0, 0))])[:4] == b"glTF"

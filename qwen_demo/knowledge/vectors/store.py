@@ -72,23 +72,15 @@ class Vectors:
     def __init__(self, collection: Collection, store: VectorStore, model: str):
         self._collection = collection
         self._of = f"{store.place} {model}"
-        found = self._meta()
-        if found.get("vectors of") != self._of:
-            if str(found.get("vectors of", "")).startswith(f"{store.place} "):
-                store.table(collection, str(found["vectors in"])).drop()
+        if _facts(collection).get("vectors of") != self._of:
+            drop(collection, store)
             self._begin()
-            found = self._meta()
-        self._table = store.table(collection, str(found["vectors in"]))
-
-    def _meta(self) -> dict[str, object]:
-        query = "SELECT key, value FROM meta WHERE key IN ('vectors of', 'vectors in')"
-        with self._collection.lock:
-            return dict(self._collection.database.execute(query))
+        self._table = store.table(collection, _facts(collection)["vectors in"])
 
     def _begin(self) -> None:
         made = {"vectors of": self._of, "vectors in": secrets.token_hex(16), "vectors to": 0}
         with self._collection.lock, changing(self._collection.database) as database:
-            if self._meta().get("vectors of") == self._of:  # another process was first
+            if _facts(self._collection).get("vectors of") == self._of:  # another process was first
                 return
             for table in _TABLES:
                 database.execute(table)
@@ -134,6 +126,15 @@ class Vectors:
                 database.execute("UPDATE meta SET value = 0 WHERE key = 'vectors to'")
         return found
 
-    def drop(self) -> None:
-        """All of them, before the collection itself goes."""
-        self._table.drop()
+
+def drop(collection: Collection, store: VectorStore) -> None:
+    """All vectors that the collection has in that store, by whatever model. Raises `VectorsAway`."""
+    found = _facts(collection)
+    if found.get("vectors of", "").startswith(f"{store.place} "):
+        store.table(collection, found["vectors in"]).drop()
+
+
+def _facts(collection: Collection) -> dict[str, str]:
+    query = "SELECT key, value FROM meta WHERE key IN ('vectors of', 'vectors in')"
+    with collection.lock:
+        return dict(collection.database.execute(query))

@@ -101,7 +101,14 @@ async function thumbOf(item) {
 
 // ---- opening
 
+// What its visitor has left does not go on by itself, neither now nor when it is opened again.
+const leave = (id) => then(async () => {
+  const item = id && (await store.get(id));
+  if (item?.asking) await store.put({ ...item, asking: "" });
+});
+
 function begin() {
+  leave(current);
   setCurrent(null);
   shownTab()?.click();
   trigger("fresh", {});
@@ -112,7 +119,6 @@ function begin() {
 
 // The server says which files it still has, this browser brings back the others, then the chat shows it.
 function open(item, params = null) {
-  shownTab()?.click();
   waiting = item;
   goesOn = params;
   const files = store.filesOf({ lines: [item.lines[item.at]] });
@@ -235,7 +241,7 @@ function row(item) {
         rename(id, event.key === "Enter" ? event.target.value : "");
       } })
     : make("button", { type: "button", class: "open", "data-key": `open ${id}`, "aria-label": fill(words.open, { name }), title: about,
-      "aria-current": id === current ? "true" : null, onclick: () => { setCurrent(id); open(item); show(); } },
+      "aria-current": id === current ? "true" : null, onclick: () => { leave(current); leave(id); setCurrent(id); shownTab()?.click(); open(item); show(); } },
     item.thumb ? make("img", { src: item.thumb, alt: "" }) : make("span", { class: "no-thumb", "aria-hidden": "true" }), make("span", { class: "name" }, name));
   const fold = make("button", { type: "button", class: "fold", "data-key": `more ${id}`, "aria-label": fill(words.more_of, { name }), "aria-expanded": String(unfolded === id),
     onclick: () => { unfolded = unfolded === id ? null : id; sure = null; show(`more ${id}`); } }, "⋯");
@@ -270,6 +276,7 @@ function update() {
   nonce = value.nonce;
   if (value.save) then(() => keep(value.save));
   if (value.partial) then(() => keepPart(value.partial));
+  if (value.left) leave(current);
   if (value.gone) then(() => bringBack(value));
   if (value.opened) then(async () => {
     setCurrent(value.opened);

@@ -95,6 +95,11 @@ def partial(text: str) -> dict:
     return {"partial": text, "nonce": secrets.token_hex(4)}
 
 
+def left() -> dict:
+    """The view's value after which the answer that was begun does not go on: its visitor has left it."""
+    return {"left": True, "nonce": secrets.token_hex(4)}
+
+
 class Saver:
     """What the browser is to keep while an answer grows: at first the question, then now and then the words so far.
 

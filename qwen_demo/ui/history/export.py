@@ -7,11 +7,11 @@ has no script, and a policy that lets it load and run nothing.
 import asyncio
 import base64
 import json
-import mimetypes
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from qwen_demo.ui import file_types
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.history.transcript import File, Turn
@@ -69,7 +69,8 @@ def as_json(name: str, turns: Sequence[Turn]) -> str:
 
 def as_training(turns: Sequence[Turn]) -> str:
     """One line that `qwen-demo finetune` reads: the images as they were sent, and beside each answer an empty
-    `corrected` for what should have been said. Clips, and images beyond `MAX_IMAGE_BYTES` in all, are named alone."""
+    `corrected` for what should have been said. Other files, and images beyond `MAX_IMAGE_BYTES` in all, are named alone:
+    `finetune` looks for them beside the data."""
     left = MAX_IMAGE_BYTES
     messages: list[dict] = []
     for turn in turns:
@@ -81,16 +82,13 @@ def as_training(turns: Sequence[Turn]) -> str:
             if isinstance(part, str):
                 parts.append({"type": "text", "text": part})
                 continue
-            data = _read(part.path, left)
+            kind = file_types.media_type(part.name) or ""
+            data = _read(part.path, left) if kind.startswith("image/") else b""
             left -= len(data)
-            url = f"data:{_image_type(part)};base64,{base64.b64encode(data).decode()}" if data else part.name
+            url = f"data:{kind};base64,{base64.b64encode(data).decode()}" if data else part.name
             parts.append({"type": "image_url", "image_url": {"url": url}})
         messages.append({"role": turn.role, "content": parts})
     return json.dumps({"messages": messages}, ensure_ascii=False) + "\n"
-
-
-def _image_type(file: File) -> str:
-    return mimetypes.guess_type(file.name)[0] or "image/png"
 
 
 def html(name: str, turns: Sequence[Turn], images: dict[str, str], words: Words) -> str:

@@ -197,6 +197,16 @@ async def test_a_conversation_is_data_that_a_model_learns_once_its_answer_is_cor
     assert corrected.images[0].path.read_bytes() == Path(red).read_bytes()  # noqa: ASYNC240 a small file
 
 
+def test_data_to_learn_from_holds_images_and_names_what_is_none(red, tmp_path):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"a clip")
+    asked = Turn("user", (transcript.File(red), transcript.File(str(clip)), "what?"))
+    parts = json.loads(export.as_training([asked]))["messages"][0]["content"]
+    assert [part["type"] for part in parts] == ["image_url", "image_url", "text"]
+    image, named = (part["image_url"]["url"] for part in parts[:2])
+    assert image.startswith("data:image/png;base64,") and named == "clip.mp4"
+
+
 async def shared(service, reader, red) -> dict:
     history = await answered(
         service, reader, {"text": "what?", "files": [red]}, max_pixels=50176, system_prompt="Be brief."
