@@ -160,5 +160,6 @@ def test_a_ball_on_the_ground_reaches_it_and_a_box_above_it_floats():
 def test_a_lone_point_has_no_surface_to_turn_and_its_box_has():
     one = points_of(np.zeros((1, 3)))
     assert as_glb(one) == b""
-    found = Box3D((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    low, high = (-0.5,) * 3, (0.5,) * 3
+    found = Box3D((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), low, high)
     assert as_glb(one, [(found, (255, 0, 0))])[:4] == b"glTF"
