@@ -40,11 +40,10 @@ BETWEEN_FIELDS = {"contradiction", "which_medium", "value_error"}
 
 
 def models_in(annotation: Any, found: dict[str, type[BaseModel]]) -> dict[str, type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if annotation.__name__ not in found and issubclass(annotation, Strict):
-            found[annotation.__name__] = annotation
-            for field in annotation.model_fields.values():
-                models_in(field.annotation, found)
+    if isinstance(annotation, type) and issubclass(annotation, Strict) and annotation.__name__ not in found:
+        found[annotation.__name__] = annotation
+        for field in annotation.model_fields.values():
+            models_in(field.annotation, found)
     for each in get_args(annotation):
         models_in(each, found)
     return found
