@@ -100,7 +100,7 @@ def drawn(page: Page) -> None:
     )
 
 
-def until(page: Page, condition: str, timeout_s: float = 30) -> None:
+def until(page: Page, condition: str, timeout_s: float = 60) -> None:
     """Until the expression, which may give a promise, is true in the browser."""
     value = page.evaluate(
         """async ([condition, timeout]) => {
