@@ -72,7 +72,9 @@ def draw() -> DocumentWidgets:
         formulas = gr.Markdown(
             "", latex_delimiters=[{"left": "$$", "right": "$$", "display": True}], elem_id="formulas-text"
         )
-    return DocumentWidgets(file, task, prompt, read, stop, note, view, formulas, gr.JSON(visible="hidden", label="wanted pages"))
+    return DocumentWidgets(
+        file, task, prompt, read, stop, note, view, formulas, gr.JSON(visible="hidden", label="wanted pages")
+    )
 
 
 async def turn_page(path: str | None, number: int, reader: Reader, words: Words = texts) -> dict:
