@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from qwen_demo.ui import assets
-from qwen_demo.ui.gradio_internals import UNQUEUED, event_data
+from qwen_demo.ui.gradio_internals import EACH, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 
 
@@ -31,4 +31,4 @@ def wire(view: gr.HTML, controls: Mapping[str, Any], demo: gr.Blocks) -> None:
         name = event_data(event).get("name")
         return [defaults[name] if known == name else gr.skip() for known in names]
 
-    view.reset(reset, None, widgets, **UNQUEUED)
+    view.reset(reset, None, widgets, **UNQUEUED, **EACH)

@@ -179,7 +179,7 @@ def test_an_answer_goes_on_when_its_page_comes_back_with_question_image_words_an
     assert len(app.engine.requests) == asked + 1
     # What the visitor has left does not go on, neither after New chat nor when it is opened again.
     ask(page, "and then?")
-    until(page, "window.qwenDemo.store.all().then(([item]) => item?.asking && item.lines[0].length > 4)")
+    until(page, "window.qwenDemo.store.all().then(([item]) => item?.asking && item.lines[0].length === 4)")
     page.get_by_role("button", name="New chat").click()
     until(page, "window.qwenDemo.store.all().then(([item]) => item && !item.asking)")
     page.locator(".conversations button.open").click()

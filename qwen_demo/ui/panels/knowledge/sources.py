@@ -12,7 +12,7 @@ from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Event
 from qwen_demo.ui import assets
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
+from qwen_demo.ui.gradio_internals import EACH, PRIVATE, UNQUEUED
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.panels.knowledge.knowledge import boxes_in, owner_of, page_value, place_in, refused
@@ -85,4 +85,4 @@ def wire(switch: gr.Dropdown, view: gr.HTML, knowledge: Knowledge, *refresh: Any
 
     for event in refresh:
         event(offered, switch, switch, **UNQUEUED)
-    view.open(open_page, [view, switch], view, **PRIVATE)
+    view.open(open_page, [view, switch], view, **PRIVATE, **EACH)
