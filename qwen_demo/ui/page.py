@@ -114,8 +114,8 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                     question = controls.draw_question()
                     gr.Markdown(texts.CAN_BE_WRONG, elem_id="can-be-wrong")
                 with layout.drawer("side", texts.SEEN):
+                    cited = sources.draw()
                     views = preview.draw()
-                cited = sources.draw()
             beside = panel_tabs.draw(tabs, settings, engines)
         with layout.drawer("settings", texts.SETTINGS):
             budget = context.draw_budget()
