@@ -34,6 +34,7 @@ HEAD_SCRIPTS: dict[str, dict] = {
     "layout": {},
     "store": {},
     "draft": {},
+    "kept_settings": {},
     "drop": texts.DROP,
 }
 # Gradio puts its container before each selector of other sheets, so those cannot tell what the document's classes say.

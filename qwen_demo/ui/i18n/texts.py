@@ -606,7 +606,10 @@ CHIPS = {
     "budget": "Images up to {value} tokens",
     "change": "Change it in the settings",
     "reset": "Back to the default: {text}",
+    "all": "Reset all",
 }
+SETTINGS_STAY = "This browser keeps what you set, for new chats too. A JSON schema ends with its chat."
+SETTINGS_RESET = "All settings back to the defaults"
 DROP = {"drop": "Drop it here to ask about it"}
 CAN_BE_WRONG = "Answers can be wrong. Check what matters."
 UNSURE = "The model is unsure of this answer."
