@@ -53,6 +53,7 @@ class KeptMessage(BaseModel):
     params: str = ""
     whole: bool = True
     unsure: bool = False
+    corrected: str = ""
 
 
 _MESSAGES = TypeAdapter(list[KeptMessage])
@@ -145,10 +146,10 @@ def read(value: Any, words: Words = texts) -> list[Turn]:
     except (ValidationError, RecursionError) as error:
         raise render.refusal(words.KEPT_BROKEN) from error
     turns = [
-        Turn(message.role, tuple(map(_read_part, message.parts)), message.params, message.whole, message.unsure)
-        for message in messages
+        Turn(m.role, tuple(map(_read_part, m.parts)), m.params, m.whole, m.unsure, m.corrected.strip())
+        for m in messages
     ]
-    if sum(len(turn.text) + len(turn.params) for turn in turns) > MAX_CHARACTERS:
+    if sum(len(turn.text) + len(turn.params) + len(turn.corrected) for turn in turns) > MAX_CHARACTERS:
         raise render.refusal(words.KEPT_BROKEN)
     if not all(gradio_internals.is_upload(file.path) for turn in turns for file in turn.files):
         raise render.refusal(words.KEPT_FOREIGN)
