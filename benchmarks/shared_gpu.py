@@ -1,4 +1,4 @@
-"""Two models on one GPU or CPU, each in a server of its own: what each gives alone, both at once, and what memory they take.
+"""Two models on one GPU or CPU, each in a server of its own: what each gives alone, both at once, what memory they take.
 
     python -m benchmarks.random_checkpoint --architecture 7b --out 7B; python -m benchmarks.random_checkpoint …
     python -m benchmarks.shared_gpu --model 7b=7B:20 --model 3b=3B:12 --kind nf4
@@ -8,8 +8,8 @@
 A model is NAME=CHECKPOINT:GIB, the last being its `--memory-limit-gib`. Both are started at once and stay: who is asked
 alone has the other beside it, loaded and idle. Rounds go back and forth. Tokens/s are counted until the first crowd of a
 turn has ended, so that nobody's last answers are made beside an idle neighbour. With --give-way the second model gives
-way to the first in a further turn of each round; in the others this program keeps the file from both. SHARED_GPU_LOG_1 and _2 name files for
-what the servers print; other flags are settings of both.
+way to the first in a further turn of each round; in the others this program keeps the file from both. SHARED_GPU_LOG_1
+and _2 name files for what the servers print; other flags are settings of both.
 """
 
 import argparse
