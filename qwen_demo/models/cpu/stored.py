@@ -7,6 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from qwen_demo.models.cpu import onednn
+
+# From this many rows on oneDNN's own layout pays in float32: a fifth less time for 1,024 rows.
+MANY_ROWS = 256
 # Weights widened at once: what stays in a core's cache until it is multiplied.
 PIECE = 1 << 20
 
@@ -31,8 +35,12 @@ class StoredLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.dtype == self.weight.dtype:
             return F.linear(x, self.weight, self.bias)
+        rows = x.reshape(-1, self.in_features)
+        packs = x.dtype == torch.float32 and len(rows) >= MANY_ROWS and onednn.has_linear()
+        product = onednn.linear if packs else F.linear
         pieces = self.weight.split(max(1, PIECE // self.in_features))
-        out = torch.cat([F.linear(x, piece.to(x.dtype)) for piece in pieces], dim=-1)
+        out = torch.cat([product(rows, piece.to(x.dtype)) for piece in pieces], dim=-1)
+        out = out.view(*x.shape[:-1], self.out_features)
         return out if self.bias is None else out.add_(self.bias)
 
     def extra_repr(self) -> str:

@@ -27,9 +27,9 @@ def inputs(rows: int, dtype: torch.dtype) -> torch.Tensor:
     return torch.randn(rows, IN, generator=torch.Generator().manual_seed(rows)).to(dtype)
 
 
-def close(made: torch.Tensor, exact: torch.Tensor) -> bool:
+def close(made: torch.Tensor, exact: torch.Tensor, within: float = 0.01) -> bool:
     """Within what bfloat16 activations and results round to."""
-    return bool((made.float() - exact).norm() <= 0.01 * exact.norm())
+    return bool((made.float() - exact).norm() <= within * exact.norm())
 
 
 def int4_of(weight):
@@ -71,7 +71,9 @@ def test_a_product_is_that_of_the_weights_it_holds_for_any_number_of_rows(weight
         x = inputs(rows, dtype)
         made = layer(x)
         assert made.dtype == dtype and made.shape == (rows, OUT)
-        assert close(made, x.float() @ held.T), rows
+        # Prompts in float32 are read in eight bits where `onednn.multiplies_bytes`.
+        in_bytes = kind == "int4" and dtype == torch.float32 and rows >= int4.MANY_ROWS
+        assert close(made, x.float() @ held.T, 0.02 if in_bytes else 0.01), rows
     nested = layer(x.view(2, -1, IN))
     assert torch.equal(nested.view(made.shape), made)
 
@@ -172,6 +174,6 @@ def test_stacked_layers_give_each_one_s_outputs_and_stay_usable(weight, kind):
     stacked = type(layers[0]).stacked(layers)
     assert torch.equal(stacked(x), expected)
     many = inputs(130, torch.float32)
-    assert close(stacked(many), torch.cat([layer(many) for layer in layers], dim=-1))
+    assert close(stacked(many), torch.cat([layer(many) for layer in layers], dim=-1), 0.02)
     assert torch.equal(torch.cat([layer(x) for layer in layers], dim=-1), expected)
     assert layers[1].packed.untyped_storage().data_ptr() == stacked.packed.untyped_storage().data_ptr()
