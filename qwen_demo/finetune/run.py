@@ -13,7 +13,7 @@ import PIL.Image
 import torch
 
 from qwen_demo.errors import InvalidRequest, ModelLoadError
-from qwen_demo.finetune import data, judging, recipe, remembering, report, training
+from qwen_demo.finetune import beside, data, judging, recipe, remembering, report, training
 from qwen_demo.finetune.base import Base, trainable
 from qwen_demo.finetune.batches import Features, PixelStore
 from qwen_demo.finetune.encoding import Encoded
@@ -69,7 +69,8 @@ async def finetune(order: Order, base: Base, tell: Tell) -> dict[str, Any]:
     if not found.train:
         raise InvalidRequest("There is no row to learn from; what is wrong with each is said above.")
     known = await remembering.questions(found.train, order.own_images, order.remember, base, store)
-    return _taught(order, base, (found, known), store, tell if first else lambda line: None)
+    with beside.bounded(base.settings):
+        return _taught(order, base, (found, known), store, tell if first else lambda line: None)
 
 
 def is_first() -> bool:
@@ -82,7 +83,9 @@ def _taught(order: Order, base: Base, read: _Read, store: PixelStore, tell: Tell
     small = is_small(base.folder)
     chosen = recipe.recipe_for(found, order.given, small=small, processes=launched_place()[2], remembered=len(known))
     _place_device()
-    model = training.with_adapter(trainable(base, tell), chosen)
+    frozen = trainable(base, tell)
+    beside.give_way(frozen, base.settings)
+    model = training.with_adapter(frozen, chosen)
     weights = training.taught_weights(model)
     features = None if chosen.vision else Features(model.get_base_model(), store)
     model.eval()
