@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 
 from qwen_demo.media import Passage
 
-WINDOW = 1_600  # letters, see `length`
+WINDOW = 800  # letters, see `length`
 MOST = 32  # windows of a page
-WIDE = 3  # letters that a wide character counts for: models make a token of each, or nearly
-_HEAD = 100  # letters of the page's beginning that each window repeats: what it is about
+WIDE = 6  # letters that a wide character counts for: so much it says
+_HEAD = 60  # letters of the page's beginning that each window repeats: what it is about
 
 
 def windows(passages: Sequence[Passage]) -> list[str]:
