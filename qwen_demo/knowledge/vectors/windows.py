@@ -11,7 +11,7 @@ from qwen_demo.media import Passage
 WINDOW = 800  # letters, see `length`
 MOST = 32  # windows of a page
 WIDE = 6  # letters that a wide character counts for: so much it says
-_HEAD = 60  # letters of the page's beginning that each window repeats: what it is about
+HEAD = 100  # letters of the page's beginning that each window repeats: what it is about
 
 
 def windows(passages: Sequence[Passage]) -> list[str]:
@@ -29,7 +29,7 @@ def windows(passages: Sequence[Passage]) -> list[str]:
             found.append(piece)
             taken = size
     if len(found) > 1:
-        head = _cut(found[0], _HEAD)
+        head = _cut(found[0], HEAD)
         found[1:] = [f"{head} {each}" for each in found[1:]]
     return found or [""]
 
