@@ -203,7 +203,7 @@ def test_a_body_over_the_limit_is_413_whether_announced_or_not(start):
 def test_a_body_that_drips_is_408(start):
     app = start(body_timeout_s=0.3)
     host, port = app.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as raw:
+    with socket.create_connection((host, int(port)), timeout=60) as raw:
         raw.sendall(b"POST /inference HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
         assert b" 408 " in raw.recv(4096)
 
@@ -289,7 +289,7 @@ def test_the_log_has_one_line_a_request_without_its_words(start, caplog):
     caplog.set_level(logging.INFO)
     with start().client() as client:
         client.post("/inference", json={"prompt": "very private words"})
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not any("request ended" in record.message for record in caplog.records):
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -21,11 +21,11 @@ MIB = 1 << 20
 
 def other(app) -> httpx.Client:
     """A client with another address."""
-    return httpx.Client(base_url=app.url, timeout=30, transport=httpx.HTTPTransport(local_address=OTHER))
+    return httpx.Client(base_url=app.url, timeout=60, transport=httpx.HTTPTransport(local_address=OTHER))
 
 
 def half_sent(app, megabytes: int) -> socket.socket:
-    raw = socket.create_connection(address(app), timeout=30)
+    raw = socket.create_connection(address(app), timeout=60)
     raw.sendall(b"POST /inference HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % (20 * MIB))
     raw.sendall(b"x" * (megabytes * MIB))
     return raw

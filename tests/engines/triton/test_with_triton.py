@@ -61,7 +61,7 @@ async def started(address: str, server: subprocess.Popen, said) -> TritonEngine:
 
 def asked(url: str, body: dict | None = None) -> bytes:
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data), timeout=20) as reply:
+    with urllib.request.urlopen(urllib.request.Request(url, data), timeout=60) as reply:
         return reply.read()
 
 
