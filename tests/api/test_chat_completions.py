@@ -170,7 +170,7 @@ def test_a_image_that_may_not_be_had_is_refused(app, url):
 
 
 def test_over_capacity_is_429_at_once_with_retry_after_for_streams_too(start):
-    app = start(Script(["a"], first_s=60), max_running=1, max_waiting=0)
+    app = start(Script(["a"], first_s=600), max_running=1, max_waiting=0)
     with app.client() as client, client.stream("POST", "/v1/chat/completions", json=HELLO | {"stream": True}):
         for body in (HELLO, HELLO | {"stream": True}):
             began = time.monotonic()
@@ -182,7 +182,7 @@ def test_over_capacity_is_429_at_once_with_retry_after_for_streams_too(start):
 
 
 def test_a_image_is_not_opened_for_a_request_that_is_turned_away(start, monkeypatch):
-    app = start(Script(["a"], first_s=60), max_running=1, max_waiting=0)
+    app = start(Script(["a"], first_s=600), max_running=1, max_waiting=0)
     opened = []
 
     async def load_url(*args, **kwargs):

@@ -93,7 +93,7 @@ async def test_a_stuck_engine_is_found_out_and_forgiven_when_it_answers_again(mo
     service = Service(Settings(canary_s=0.05, warmup=False), engine)
     service.start()
     await service.loaded()
-    engine.script = Script(["a"], first_s=60)
+    engine.script = Script(["a"], first_s=600)
     await until(lambda: service.status().state == "failed")
     assert "no token" in service.status().detail
     engine.script = Script(["a"])
@@ -133,7 +133,7 @@ def test_metrics_count_what_happened_with_bounded_labels(start):
         client.post("/v1/chat/completions", json=HELLO)
         client.post("/inference", json={"prompt": "hi", "temperature": 9})
         client.post("/inference", json={"prompt": "hi", "image": base64.b64encode(png()).decode()})
-        app.engine.script = Script(["a"], first_s=60)
+        app.engine.script = Script(["a"], first_s=600)
         with client.stream("POST", "/v1/chat/completions", json=HELLO | {"stream": True}):
             client.post("/v1/chat/completions", json=HELLO)
             text = client.get("/metrics").text

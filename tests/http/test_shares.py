@@ -45,7 +45,7 @@ def test_bodies_of_one_caller_leave_memory_for_another(start):
 
 @pytest.mark.slow
 def test_questions_of_one_caller_leave_room_for_another(start):
-    app = start(Script(["a"], first_s=60), max_running=2, max_waiting=2, caller_share=0.75)
+    app = start(Script(["a"], first_s=600), max_running=2, max_waiting=2, caller_share=0.75)
     with app.client() as mine, other(app) as theirs:
         streams = []
         for _ in range(3):
@@ -127,7 +127,7 @@ def test_pages_are_held_open_for_who_has_logged_in(start, tmp_path):
 
 
 def test_mcp_callers_ask_few_questions_at_a_time(start):
-    app = start(Script(["a"], first_s=60), max_running=32)
+    app = start(Script(["a"], first_s=600), max_running=32)
     call = {
         "jsonrpc": "2.0",
         "id": 1,
