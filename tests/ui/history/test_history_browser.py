@@ -93,6 +93,7 @@ def test_a_conversation_is_kept_found_renamed_reopened_exported_and_deleted(open
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.slow
 def test_what_others_put_into_the_storage_is_refused(opened, app):
     page = opened(app)
     foreign = {"role": "user", "parts": [{"file": "/etc/passwd"}]}
