@@ -134,7 +134,7 @@ def _add(collection: Collection, vectors: Vectors, made: np.random.Generator, ha
     entry = collection.enter(f"{have}.txt", str(have), 0)
     texts = [PageText(number, (Passage("x"),)) for number in range(1, A_FILE + 1)]
     pages = collection.add_pages(entry.id, entry.name, texts)
-    vectors.put(pages, _unit(made, len(pages)))
+    vectors.put(pages, pages, _unit(made, len(pages)))
 
 
 def _unit(made: np.random.Generator, count: int) -> np.ndarray:

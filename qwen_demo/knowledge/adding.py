@@ -122,9 +122,9 @@ class Adding:
             if 1 not in done:
                 yield 1, [await self._read_off(path, entry.name, 1)]
         else:
-            first, count = 1, 1
-            while first <= count:
-                if first in done:
+            first, count = 1, entry.pages  # 0: nobody knows yet
+            while not count or first <= count:
+                if count and first in done:
                     first += 1
                     continue
                 read = await self._loader.read_texts(

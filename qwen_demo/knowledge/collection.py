@@ -166,10 +166,23 @@ class Collection:
         )
         with self.lock:
             found = [FileEntry(*row) for row in self.database.execute(query, values)]
+            lacking = self._lacking() if found else {}
         for entry in found:
             missing = not self.path_of(entry.digest).exists()
-            problem = " ".join(filter(None, (entry.problem, _MISSING if missing else "")))
+            problem = " ".join(filter(None, (entry.problem, lacking.get(entry.id), _MISSING if missing else "")))
             yield replace(entry, problem=problem)
+
+    def _lacking(self) -> dict[int, str]:
+        """Of each file what of its pages could not be made, in words."""
+        query = (
+            "SELECT p.file, u.what, count(*), min(p.number), u.reason FROM unmade u JOIN pages p ON p.id = u.page "
+            "GROUP BY p.file, u.what ORDER BY u.what"
+        )
+        found: dict[int, str] = {}
+        for file, what, count, number, reason in self.database.execute(query):
+            more = f" (and {count - 1} more pages)" if count > 1 else ""
+            found[file] = f"{found.get(file, '')} Page {number}{more} has no {what}: {reason}".strip()
+        return found
 
     def set_state(self, file: int, state: str, *, pages: int | None = None, problem: str | None = None) -> None:
         change = "UPDATE files SET state = ?, pages = coalesce(?, pages), problem = coalesce(?, problem) WHERE id = ?"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qwen_demo.errors import DiskFull, EngineFailed, QwenDemoError
 
-VERSION = 1
+VERSION = 2
 _BUSY_S = 15.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -25,8 +25,17 @@ CREATE TABLE IF NOT EXISTS passages (
     id INTEGER PRIMARY KEY AUTOINCREMENT, page INTEGER NOT NULL REFERENCES pages ON DELETE CASCADE,
     text TEXT NOT NULL, box TEXT);
 CREATE INDEX IF NOT EXISTS passages_of_page ON passages (page);
+CREATE TABLE IF NOT EXISTS unmade (
+    what TEXT NOT NULL, page INTEGER NOT NULL REFERENCES pages ON DELETE CASCADE, tries INTEGER NOT NULL,
+    reason TEXT NOT NULL, PRIMARY KEY (what, page)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unmade_of_page ON unmade (page);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (body, tokenize = "unicode61 remove_diacritics 0", detail = column);
 """
+# Of version 1, which called files ready of which it had read the first page alone.
+_UNREAD = (
+    "UPDATE files SET state = 'waiting' "
+    "WHERE state = 'ready' AND pages > (SELECT count(*) FROM pages p WHERE p.file = files.id);"
+)
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -47,7 +56,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         if found > VERSION:
             raise EngineFailed("This collection was made by a newer version of this program.")
         if found < VERSION:
-            database.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+            database.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_UNREAD} PRAGMA user_version = {VERSION}; COMMIT;")
     except BaseException:
         database.close()
         raise

@@ -33,7 +33,9 @@ HEAD_SCRIPTS: dict[str, dict] = {
     "gradio_internals": texts.ACCESSIBILITY,
     "layout": {},
     "store": {},
+    "corrections": texts.CORRECTIONS,
     "draft": {},
+    "kept_settings": {},
     "drop": texts.DROP,
 }
 # Gradio puts its container before each selector of other sheets, so those cannot tell what the document's classes say.

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 import gradio as gr
+from gradio.events import Dependency
 
 from qwen_demo.knowledge.knowledge import Knowledge
 from qwen_demo.service.model_menu import ModelMenu
@@ -20,6 +21,7 @@ from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.history import conversations, generation_params, go_on, share
 from qwen_demo.ui.i18n import catalogues, labels, languages, texts
 from qwen_demo.ui.i18n.languages import words_for
+from qwen_demo.ui.kept_settings import kept_settings
 from qwen_demo.ui.layout import layout
 from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
@@ -54,6 +56,7 @@ class PageWidgets:
     connection: gr.HTML
     editing: gr.HTML
     share: share.ShareWidgets
+    reset: gr.Button
     clock: gr.Timer
     panels: panel_tabs.PanelWidgets
     collection: gr.Dropdown
@@ -74,14 +77,14 @@ def build_page(
         model_menu.wire(page.models, menu, page.demo)
         gallery = Gallery(reader)
         previews = preview.Preview(service, gallery)
-        _wire_chat(page, service, reader, previews, gallery, menu, knowledge)
+        setting = _wire_chat(page, service, reader, previews, gallery, menu, knowledge)
         preview.wire(page.preview, previews, page.chatbot, page.question)
         more_images.wire(page.question, page.camera, page.url, page.add_url, page.chips, reader)
         draft.wire(page.question, page.connection, page.demo)
-        set_chips.wire(page.chips, {**page.options._asdict(), "budget": page.preview.budget}, page.demo)
         labels.translate_on_load(page.demo)
         filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema, page.preview.viewer)
-        panel_tabs.wire(page.panels, filled_in, services, reader)
+        picked = panel_tabs.wire(page.panels, filled_in, services, reader)
+        _wire_settings(page, [*setting, picked])
         knowledge_panel.wire(page.panels.knowledge, knowledge, reader, page.panels.knowledge_tab)
         sources.wire(page.collection, page.sources, knowledge, page.demo.load, page.panels.knowledge.view.change)
     return page.demo
@@ -111,8 +114,8 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                     question = controls.draw_question()
                     gr.Markdown(texts.CAN_BE_WRONG, elem_id="can-be-wrong")
                 with layout.drawer("side", texts.SEEN):
+                    cited = sources.draw()
                     views = preview.draw()
-                cited = sources.draw()
             beside = panel_tabs.draw(tabs, settings, engines)
         with layout.drawer("settings", texts.SETTINGS):
             budget = context.draw_budget()
@@ -121,13 +124,14 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                 url = gr.Textbox(label=texts.URL, placeholder="https://…", visible=settings.fetch_urls != "off")
                 add_url = gr.Button(texts.ADD_URL, size="sm", visible=settings.fetch_urls != "off")
                 camera = gr.Image(label=texts.CAMERA, sources=["webcam"], type="filepath", height=220)
+            reset = kept_settings.draw()
             sharing = share.draw()
             with gr.Accordion(texts.ABOUT, open=False):
                 about = gr.Markdown(render.about(service.status(), visitors))
         previews = preview.with_budget(views, budget)
     gradio_internals.localize_labels(demo)
     return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, chips,
-                       options, kept, connected, edited, sharing, clock, beside, collection, cited)  # fmt: skip
+                       options, kept, connected, edited, sharing, reset, clock, beside, collection, cited)  # fmt: skip
 
 
 def _wire_status(page: PageWidgets, service: Service) -> None:
@@ -141,6 +145,14 @@ def _wire_status(page: PageWidgets, service: Service) -> None:
     changed = [page.models.changed] if page.models else []
     for event in (page.demo.load, page.clock.tick, page.connection.back, *changed):
         event(status, None, outputs, **UNQUEUED)
+
+
+def _wire_settings(page: PageWidgets, setting: list[Dependency]) -> None:
+    """`setting`: events that set what the chat is asked with."""
+    of_chat, of_tabs = {**page.options._asdict(), "budget": page.preview.budget}, panel_tabs.settings_of(page.panels)
+    restored, usual = kept_settings.wire({**of_chat, **of_tabs}, page.reset, page.demo, of_chat=["schema"])
+    set_chips.wire(page.chips, of_chat, [*setting, restored, usual])
+    kept_settings.keep_changes(of_tabs, usual)
 
 
 def _recheck(badge: render.Badge) -> gr.Timer:
@@ -158,7 +170,9 @@ def _status_after_answer(service: Service, words: languages.Words) -> tuple:
 
 def _wire_chat(
     page: PageWidgets, service: Service, reader: Reader, previews: preview.Preview, gallery: Gallery, menu, knowledge
-):
+) -> list[Dependency]:
+    """Returns the events that set what the chat is asked with."""
+
     async def respond(
         request: gr.Request,
         history,
@@ -230,6 +244,7 @@ def _wire_chat(
     settings = [page.preview.budget, *page.options]
     pressed = answer_buttons.wire(page.chatbot, page.question, settings, service, menu, _busy)
     replayed = share.wire(page.share, sharing, parts, service)
+    gone_on = go_on.wire(page.kept, page.chatbot, page.question, settings, service, _busy)
     begun = [
         page.question.submit(take, both, both, **PRIVATE),
         page.chatbot.example_select(take_example, page.chatbot, both, **UNQUEUED),
@@ -237,7 +252,7 @@ def _wire_chat(
         editing.wire(page.editing, page.chatbot, page.question, _busy),
         replayed,
         pressed,
-        go_on.wire(page.kept, page.chatbot, page.question, settings, service, _busy),
+        gone_on,
     ]
     answering = [
         event.success(
@@ -259,10 +274,10 @@ def _wire_chat(
     cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, fresh, cancels=answering, **UNQUEUED)
     opened = conversations.wire(page.kept, page.chatbot, page.question, gallery, answering)
     # A schema would stick to a conversation that it was not meant for.
-    for event in (cleared, opened[1]):
-        event.then(lambda: "", None, page.options.schema, **UNQUEUED)
+    freed = [event.then(lambda: "", None, page.options.schema, **UNQUEUED) for event in (cleared, opened[1])]
     share.judge_after(answering[begun.index(replayed)], page.share, sharing, page.chatbot)
     preview.refresh_after([undone, cleared, *opened], page.preview, previews, page.chatbot)
+    return [replayed, pressed, gone_on, *freed]
 
 
 def _publish(service: Service, reader: Reader, knowledge: Knowledge) -> None:

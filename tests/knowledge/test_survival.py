@@ -13,18 +13,21 @@ from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import DiskFull
 from qwen_demo.knowledge import kept_files
 from qwen_demo.knowledge.collection import Collection
+from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.media import PageText, Passage
 from tests.conftest import ROOT, until
 from tests.knowledge import files
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 ME = "key:me"
+WORDS = Script(["Words that the model read off this page, all of them"])
 
 # Adds pages one by one, saying so; killed in the middle.
 ADDS = """
 import sys
 from pathlib import Path
 from qwen_demo.knowledge.collection import Collection
+from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.media import PageText, Passage
 collection = Collection(Path(sys.argv[1]))
 entry = collection.keep("long.txt", b"long")
@@ -60,22 +63,32 @@ async def test_a_kill_at_any_moment_costs_no_page_that_was_told(tmp_path, after)
     collection.close()
 
 
-async def test_reading_goes_on_where_it_was_left_after_a_restart(make):
-    first = await make(Script(["Words that the model read off this page"]), max_waiting=8)
-    first.engine.script = Script(["late"], first_s=60)
-    adding = asyncio.create_task(first.add(ME, "c", "s.pdf", files.scanned_pdf("one", "two")))
-    await until(lambda: first.engine.requests)
+@pytest.mark.parametrize("read", [0, 1, 2])
+async def test_reading_goes_on_where_it_was_left_after_a_restart(make, monkeypatch, read):
+    first = await make(WORDS)
+    whole, stuck = PageReader.read, asyncio.Event()
+
+    async def reads(reader, image, number):
+        if number > read:
+            stuck.set()
+            await asyncio.Event().wait()
+        return await whole(reader, image, number)
+
+    monkeypatch.setattr(PageReader, "read", reads)
+    adding = asyncio.create_task(first.add(ME, "c", "s.pdf", files.scanned_pdf("one", "two", "three")))
+    await stuck.wait()
     await first.close()
     adding.cancel()
-    second = await make(Script(["Words that the model read off this page, all of them"]))
+    monkeypatch.undo()
+    second = await make(WORDS)
     await until(lambda: not second._adding._tasks)
     (state,) = await second.collections(ME)
-    assert [(entry.state, entry.pages_done) for entry in state.files] == [("ready", 2)]
+    assert [(entry.state, entry.pages, entry.pages_done) for entry in state.files] == [("ready", 3, 3)]
+    assert len(second.engine.requests) == 3 - read
 
 
 async def test_what_its_owner_stopped_waits_over_a_restart_and_goes_on_where_it_was(make):
-    words = Script(["Words that the model read off this page, all of them"])
-    first = await make(words)
+    first = await make(WORDS)
     first.engine.script = Script(["late"], first_s=60)
     adding = asyncio.create_task(first.add(ME, "c", "s.pdf", files.scanned_pdf("one", "two")))
     await until(lambda: first.engine.requests)
@@ -83,7 +96,7 @@ async def test_what_its_owner_stopped_waits_over_a_restart_and_goes_on_where_it_
     assert (await adding).state == "stopped"
     assert (await first.collection(ME, "c")).state == "stopped"
     await first.close()
-    second = await make(words)
+    second = await make(WORDS)
     assert not second._adding._tasks
     await second.go_on(ME, "c", to_the_end=True)
     (entry,) = (await second.collection(ME, "c")).files

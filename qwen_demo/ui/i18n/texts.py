@@ -37,6 +37,14 @@ CONNECTION = {
 }
 EDITING = {"edit": "Edit", "field": "Changed question", "send": "Ask again", "cancel": "Cancel"}
 MODEL_UNAVAILABLE = "The model is not available"
+CORRECTIONS = {
+    "correct": "Correct this answer",
+    "field": "What should have been answered",
+    "hint": "Kept with the conversation in this browser. Saved as training data, a model learns it in place of the answer.",
+    "keep": "Keep",
+    "cancel": "Cancel",
+    "corrected": "Corrected",
+}
 
 
 SAID = {
@@ -606,7 +614,10 @@ CHIPS = {
     "budget": "Images up to {value} tokens",
     "change": "Change it in the settings",
     "reset": "Back to the default: {text}",
+    "all": "Reset all",
 }
+SETTINGS_STAY = "This browser keeps what you set, for new chats too. A JSON schema ends with its chat."
+SETTINGS_RESET = "All settings back to the defaults"
 DROP = {"drop": "Drop it here to ask about it"}
 CAN_BE_WRONG = "Answers can be wrong. Check what matters."
 UNSURE = "The model is unsure of this answer."

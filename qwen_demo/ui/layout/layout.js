@@ -1,8 +1,10 @@
 // Opens and closes the parts of the page's frame. In the head: the frame is there before any view of the page.
-// The state is classes of the document: `rail-closed` (wide), `rail-open` (narrow), `side-closed`, `side-open` (phone), `settings-open`.
+// The state is classes of the document: `rail-closed` (wide), `rail-open` (narrow), `side-closed`, `side-open` (phone), `settings-open`;
+// `crowded` while settings and side panel stand beside the conversation and would leave too little of it: the rail goes.
 
 const frame = document.documentElement.classList;
 const narrow = matchMedia("(max-width: 1023px)"), phone = matchMedia("(max-width: 767px)");
+const tight = matchMedia("(min-width: 1200px) and (max-width: 1439px)");
 const KEY = "qwen-demo.frame";
 let opener = null;
 
@@ -14,7 +16,7 @@ const remember = (change) => {
 };
 
 const isOpen = {
-  rail: () => (narrow.matches ? frame.contains("rail-open") : !frame.contains("rail-closed")),
+  rail: () => (narrow.matches ? frame.contains("rail-open") : !frame.contains("rail-closed") && !frame.contains("crowded")),
   side: () => (phone.matches ? frame.contains("side-open") : !frame.contains("side-closed")),
   settings: () => frame.contains("settings-open"),
   theme: () => document.body.classList.contains("dark"),
@@ -22,6 +24,7 @@ const isOpen = {
 const open = {
   rail(wanted) {
     if (narrow.matches) return frame.toggle("rail-open", wanted);
+    if (wanted && frame.contains("crowded")) open.settings(false);
     frame.toggle("rail-closed", !wanted);
     remember({ rail: wanted });
   },
@@ -54,7 +57,10 @@ function change(part, wanted, by = null) {
   }
 }
 
+const isCrowded = () => tight.matches && isOpen.settings() && isOpen.side() && frame.contains("seeing") && document.querySelector("#chat-row")?.checkVisibility();
+
 function tell() {
+  frame.toggle("crowded", Boolean(isCrowded()));
   for (const button of document.querySelectorAll("button[data-frame]")) {
     const part = button.dataset.frame;
     if (part.endsWith("-close")) continue;
@@ -70,6 +76,7 @@ document.addEventListener("click", ({ target }) => {
   }
   // Beside a drawer, or on a tab in it: it closes.
   if (narrow.matches && isOpen.rail() && (!target.closest("#rail, #tabs > .tab-wrapper") || target.closest("[role=tab]"))) change("rail", false);
+  requestAnimationFrame(tell);  // of the tabs that it shows
 });
 
 document.addEventListener("keydown", (event) => {
@@ -78,7 +85,7 @@ document.addEventListener("keydown", (event) => {
   if (part) change(part, false);
 });
 
-// The rail ends where the tabs beneath it begin; another picture or clip in the context opens the side panel again.
+// The rail ends where the tabs beneath it begin; another image, clip or cited page opens the side panel again.
 let shown = 0;
 const sizes = new ResizeObserver(([{ target }]) => document.documentElement.style.setProperty("--tabs-height", `${target.offsetHeight}px`));
 new MutationObserver(() => {
@@ -87,13 +94,13 @@ new MutationObserver(() => {
     tabs.dataset.measured = "";
     sizes.observe(tabs);
   }
-  const chips = document.querySelectorAll("#context .chip").length;
+  const chips = document.querySelectorAll("#context .chip, #sources .citation, #sources h4, #sources .problem:not([hidden])").length;
   if (chips > shown) frame.remove("side-closed");
   frame.toggle("seeing", chips > 0);
   shown = chips;
   tell();
 }).observe(document, { childList: true, subtree: true });
-for (const width of [narrow, phone]) width.addEventListener("change", tell);
+for (const width of [narrow, phone, tight]) width.addEventListener("change", tell);
 
 const { rail, dark } = remembered();
 if (rail === false) frame.add("rail-closed");

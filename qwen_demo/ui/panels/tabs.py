@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.gradio_internals import UNQUEUED, event_data
+from qwen_demo.ui.gradio_internals import EACH, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.panels.camera import camera
@@ -75,8 +76,27 @@ def draw(tabs: gr.Tabs, settings: Settings, engines: int) -> PanelWidgets:
     )
 
 
-def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], reader: Reader) -> None:
-    """The first of `services` answers; with a second one, the two can be compared."""
+def settings_of(panels: PanelWidgets) -> dict[str, Any]:
+    """What is set in the tabs and belongs to no file or question, by a name for each."""
+    clip, models = panels.video, panels.points
+    found: dict[str, Any] = {
+        "video.fps": clip.fps,
+        "video.frames": clip.frames,
+        "documents.task": panels.documents.task,
+        "points.up": models.up,
+        "points.cut": models.cut,
+        "points.views": models.views,
+        "points.side": models.side,
+        "camera.every": panels.camera.every,
+    }
+    for name, side in zip(compare.SIDES, panels.compare.sides, strict=True):
+        for control in ("temperature", "budget", "length", "seed"):
+            found[f"compare.{name}.{control}"] = getattr(side, control)
+    return found
+
+
+def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], reader: Reader) -> Dependency:
+    """The first of `services` answers; with a second one, the two can be compared. Returns the event that picks a task."""
     service = services[0]
     video.wire(panels.video, service, reader)
     documents.wire(panels.documents, service, reader)
@@ -84,7 +104,7 @@ def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], r
     points.wire_turn(panels.points, panels.tabs, chat.viewer, reader)
     compare.wire(panels.compare, services, reader)
     camera.wire(panels.camera, service, reader)
-    _wire_tasks(panels, chat, service)
+    picked = _wire_tasks(panels, chat, service)
     # Which model answers is known when a tab is opened, not when the page is drawn.
     panels.documents_tab.select(lambda: documents.note(service), None, panels.documents.note, **UNQUEUED)
     choices = [control for side in panels.compare.sides for control in (side.engine, side.budget)]
@@ -94,9 +114,10 @@ def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], r
         return [*compare.fill_choices(services, words), gr.Markdown(visible=len(services) == 1 and not words.visitor)]
 
     panels.compare_tab.select(opened, None, [*choices, panels.compare.how], **UNQUEUED)
+    return picked
 
 
-def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> None:
+def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> Dependency:
     clip, pages = panels.video, panels.documents
     chat_outputs = [chat.question, chat.length, chat.schema]
     clip_outputs = [clip.player, clip.question]
@@ -127,5 +148,6 @@ def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> No
         return tasks.cards(service, words_for(request))
 
     outputs = [widget for group in groups for widget in group]
-    panels.tasks.pick(pick, None, [panels.tabs, *outputs], **UNQUEUED)
+    picked = panels.tasks.pick(pick, None, [panels.tabs, *outputs], **UNQUEUED, **EACH)
     panels.tasks_tab.select(cards, None, panels.tasks, **UNQUEUED)
+    return picked

@@ -95,6 +95,26 @@ def test_the_rail_folds_away_and_stays_so(opened, app):
     expect(page.get_by_role("button", name="Chats")).to_have_attribute("aria-expanded", "false")
 
 
+@pytest.mark.slow
+def test_however_much_is_open_the_conversation_keeps_a_width_to_read_in(opened, app, red):
+    page = opened(app)
+    ask(page, "what is it?", red)
+    answered(page, 1)
+    for width in (1024, 1199, 1200, 1280, 1439, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        for settings in (False, True):
+            page.evaluate("wanted => window.qwenDemo.frame.change('settings', wanted)", settings)
+            expect(page.locator("#viewer svg[role=img]")).to_be_visible()
+            expect(page.locator("#rail")).to_be_visible(visible=not (settings and 1200 <= width < 1440))
+            assert box(page, "#conversation")["width"] >= 27 * 16, (width, settings)
+        page.evaluate("window.qwenDemo.frame.change('settings', false)")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    frame_opened(page, "settings")
+    page.get_by_role("button", name="Chats").click()
+    expect(page.locator("#rail")).to_be_visible()
+    expect(page.locator("#settings")).to_be_hidden()
+
+
 @BOTH
 def test_what_is_set_is_a_chip_at_the_question_which_takes_it_back(opened, app):
     page = opened(app)

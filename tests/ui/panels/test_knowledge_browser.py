@@ -62,6 +62,9 @@ def test_a_cited_page_opens_beside_the_chat_with_its_mark(start, opened, tmp_pat
     expect(page.locator("#sources .sheet img")).to_be_visible()
     expect(page.locator("#sources .sheet .mark").first).to_be_visible()
 
+    page.reload()
+    expect(page.locator("#ask-with input")).to_have_value("documents")
+
 
 LOOKS = [(size, scheme) for size in ("desktop", "phone") for scheme in ("light", "dark")]
 

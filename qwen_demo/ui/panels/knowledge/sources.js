@@ -15,6 +15,7 @@ const known = (wanted) => (props.value?.citations ?? []).find((each) => same(eac
 function open(wanted) {
   const found = known(wanted);
   trigger("open", { file: found?.file ?? wanted.file, page: wanted.page, boxes: found?.boxes ?? [] });
+  window.qwenDemo.frame.change("side", true);
 }
 
 // The citation that a click in the chat is on, if it is on one.

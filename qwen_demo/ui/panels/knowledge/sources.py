@@ -12,9 +12,10 @@ from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Event
 from qwen_demo.ui import assets
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
+from qwen_demo.ui.gradio_internals import EACH, PRIVATE, UNQUEUED
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import words_for
+from qwen_demo.ui.kept_settings import kept_settings
 from qwen_demo.ui.panels.knowledge.knowledge import boxes_in, owner_of, page_value, place_in, refused
 
 PAGES = 5
@@ -67,12 +68,14 @@ def draw() -> gr.HTML:
 def wire(switch: gr.Dropdown, view: gr.HTML, knowledge: Knowledge, *refresh: Any) -> None:
     """`refresh`: events after which there may be other collections."""
 
-    async def offered(chosen, request: gr.Request):
+    async def offered(value, request: gr.Request):
         names = [each.name for each in await knowledge.collections(owner_of(request))]
         words = words_for(request)
-        value = chosen if chosen in names else OFF
+        chosen = value.get("collection") if isinstance(value, dict) else OFF
         return gr.Dropdown(
-            [(words.NO_COLLECTION, OFF), *((name, name) for name in names)], value=value, visible=bool(names)
+            [(words.NO_COLLECTION, OFF), *((name, name) for name in names)],
+            value=chosen if chosen in names else OFF,
+            visible=bool(names),
         )
 
     async def open_page(value, switched, event: gr.EventData, request: gr.Request):
@@ -84,5 +87,6 @@ def wire(switch: gr.Dropdown, view: gr.HTML, knowledge: Knowledge, *refresh: Any
         return {**(value or {}), "page": page, "problem": ""}
 
     for event in refresh:
-        event(offered, switch, switch, **UNQUEUED)
-    view.open(open_page, [view, switch], view, **PRIVATE)
+        event(offered, view, switch, js=kept_settings.COLLECTION, **UNQUEUED)
+    switch.input(None, switch, None, js=kept_settings.KEEP_COLLECTION, **UNQUEUED)
+    view.open(open_page, [view, switch], view, **PRIVATE, **EACH)
