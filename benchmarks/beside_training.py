@@ -37,7 +37,7 @@ from benchmarks.checkouts import commit
 from benchmarks.closed_loop import Column
 from benchmarks.finetune_gpu import data
 from benchmarks.over_http import SERVERS, nvidia_smi
-from benchmarks.running import ROOT, serving
+from benchmarks.running import CROWD, ROOT, serving
 from benchmarks.shared_gpu import FIGURES, FILE, Model, Running, card_peak, engine_memory, kept_from, turn
 from benchmarks.shared_gpu import GIVES_WAY as KEPT_FREE
 
@@ -109,12 +109,12 @@ def start_server(stack: ExitStack, options: argparse.Namespace, settings: list[s
     model, began = options.server, time.perf_counter()
     filled = {"tree": ROOT, "checkpoint": model.checkpoint.resolve(), "quantization": options.kind}
     command = [part.format(**filled, port="{port}") for part in SERVERS["app"].command]
-    flags = ["--memory-limit-gib", str(model.limit_gib), "--go-first-file", str(cache / FILE), "--caller-share", "1"]
+    flags = ["--memory-limit-gib", str(model.limit_gib), "--go-first-file", str(cache / FILE)]
     url = stack.enter_context(
         serving(
             [*command, *flags, *settings],
             log_variable="BESIDE_TRAINING_LOG",
-            variables={"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"},
+            variables={**CROWD, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"},
             health="/ready",
             folder=ROOT,
         )
