@@ -91,7 +91,7 @@ async def test_reading_goes_on_where_it_was_left_after_a_restart(make, monkeypat
 
 async def test_what_its_owner_stopped_waits_over_a_restart_and_goes_on_where_it_was(make):
     first = await make(WORDS)
-    first.engine.script = Script(["late"], first_s=60)
+    first.engine.script = Script(["late"], first_s=600)
     adding = asyncio.create_task(first.add(ME, "c", "s.pdf", files.scanned_pdf("one", "two")))
     await until(lambda: first.engine.requests)
     await first.stop(ME, "c")
@@ -106,7 +106,7 @@ async def test_what_its_owner_stopped_waits_over_a_restart_and_goes_on_where_it_
 
 
 async def test_a_stopped_file_that_is_added_again_is_read(make):
-    knowledge = await make(Script(["late"], first_s=60))
+    knowledge = await make(Script(["late"], first_s=600))
     adding = asyncio.create_task(knowledge.add(ME, "c", "s.png", files.scan("one")))
     await until(lambda: knowledge.engine.requests)
     await knowledge.stop(ME, "c")
