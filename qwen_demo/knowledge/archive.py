@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.knowledge.collection import DATABASE, Collection
 from qwen_demo.knowledge.kept_files import MOST_NAME_CHARACTERS, file_name
-from qwen_demo.media import PageText, Passage
+from qwen_demo.media import MOST_FIGURES, Figure, PageText, Passage
 from qwen_demo.settings import Settings
 
 MOST_JSON_BYTES = 1 << 16
@@ -32,6 +32,9 @@ _IN_MEMORY, _CHUNK = 8 << 20, 1 << 20
 
 State = Literal["ready", "failed", "stopped"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+_Part = Annotated[float, Field(ge=0, le=1)]
+_Place = tuple[Number, Number, Number, Number]
+_Words = tuple[str, _Place | None]
 _Read = TypeVar("_Read", bound=BaseModel)
 
 
@@ -58,7 +61,8 @@ class _Document(_Strict):
 class _PageLine(_Strict):
     number: int = Field(ge=1)
     problem: str
-    passages: list[tuple[str, tuple[Number, Number, Number, Number] | None]]
+    passages: list[_Words | tuple[str, _Place | None, Literal["figure"]]]
+    figures: list[tuple[tuple[_Part, _Part, _Part, _Part], bool]] = Field([], max_length=MOST_FIGURES)
 
 
 class NoArchive(InvalidRequest):
@@ -105,9 +109,16 @@ def _add_pages(archive: tarfile.TarFile, name: str, database: sqlite3.Connection
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as lines:
         pages = database.execute("SELECT id, number, problem FROM pages WHERE file = ? ORDER BY number", (file,))
         for page, number, problem in pages.fetchall():
-            found = database.execute("SELECT text, box FROM passages WHERE page = ? ORDER BY id", (page,))
-            passages = [(text, json.loads(box) if box else None) for text, box in found]
+            found = database.execute("SELECT text, box, kind FROM passages WHERE page = ? ORDER BY id", (page,))
+            passages = [
+                (text, json.loads(box) if box else None, *([kind] if kind else [])) for text, box, kind in found
+            ]
             line = {"number": number, "problem": problem, "passages": passages}
+            waiting = database.execute(
+                "SELECT box, is_table FROM figures WHERE page = ? ORDER BY id", (page,)
+            ).fetchall()
+            if waiting:
+                line["figures"] = [(json.loads(box), bool(table)) for box, table in waiting]
             lines.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         size = lines.tell()
         lines.seek(0)
@@ -161,7 +172,8 @@ def _pages(lines: IO[bytes], most: int) -> Iterator[PageText]:
         page = _parsed(_PageLine, line)
         if page.number > most:
             raise NoArchive(f"a file has more than {most} pages (--max-knowledge-pages)")
-        yield PageText(page.number, tuple(Passage(text, box) for text, box in page.passages), page.problem)
+        figures = (Figure(box, table) for box, table in page.figures if box[0] < box[2] and box[1] < box[3])
+        yield PageText(page.number, tuple(Passage(*each) for each in page.passages), page.problem, tuple(figures))
 
 
 def _checked_name(name: str) -> str:

@@ -12,7 +12,8 @@ from qwen_demo.errors import DiskFull, InvalidRequest, MediaRefused
 from qwen_demo.knowledge import archive, kept_files, shelf
 from qwen_demo.knowledge.archive import NoArchive
 from qwen_demo.knowledge.collection import Collection
-from qwen_demo.media import PageText, Passage
+from qwen_demo.knowledge.figures import FigureTable
+from qwen_demo.media import Figure, PageText, Passage
 from qwen_demo.settings import MIB, Settings
 from tests.knowledge import files
 
@@ -263,3 +264,25 @@ async def test_before_its_end_nothing_is_changed(make, tmp_path, monkeypatch):
     assert [each.name for each in (await there.collection(ME, "home")).files] == ["old.txt"]
     assert [each.name for each in await there.collections(ME)] == ["home", "more"]
     assert list((tmp_path / "knowledge" / shelf._INCOMING).iterdir()) == []
+
+
+def test_lines_about_figures_and_figures_that_wait_go_along(tmp_path):
+    line = Passage("A chart of the herring catch", (0.1, 0.2, 0.3, 0.4), "figure")
+    waits = Figure((0.5, 0.5, 0.9, 0.75), True)
+    collection = Collection(tmp_path / "whole")
+    entry = collection.keep("a.pdf", b"%PDF-")
+    collection.add_pages(entry.id, "a.pdf", [PageText(1, (Passage("Report"), line), "", (waits,))])
+    collection.set_state(entry.id, "ready", pages=1)
+    made = brought_in(taken_out(collection), tmp_path / "made")
+    assert made.page_of("a.pdf", 1).passages == (Passage("Report"), line)
+    assert FigureTable(made).of(1) == [waits]
+    assert taken_out(made) == taken_out(collection)
+    made.close()
+    collection.close()
+
+
+@pytest.mark.parametrize("figures", [[[[0, 0, 2, 1], False]], [[[0, 0, 1, 1], False]] * 7, [[[0, 0, 1], False]], ["x"]])
+def test_figures_that_are_none_are_refused(figures):
+    line = json.dumps({"number": 1, "problem": "", "passages": [], "figures": figures}).encode()
+    with pytest.raises(NoArchive):
+        list(archive._pages(io.BytesIO(line + b"\n"), 9))
