@@ -284,11 +284,8 @@ class Service:
         fields = {"request": identity, "front": front, "outcome": outcome, "seconds": round(seconds, 3)}
         if finished:
             usage = finished.usage
-            fields |= {
-                "prompt": usage.prompt_tokens,
-                "images": usage.image_tokens,
-                "answer": usage.completion_tokens,
-            }
+            tokens = (usage.prompt_tokens, usage.image_tokens, usage.completion_tokens)
+            fields |= dict(zip(("prompt", "images", "answer"), tokens, strict=True))
         log.info("request ended", extra={"fields": fields})
 
 

@@ -204,6 +204,16 @@ def test_ray_serves_the_program_with_settings_that_it_knows():
     assert replica["autoscaling_config"]["max_replicas"] > replica["autoscaling_config"]["min_replicas"]
 
 
+def test_the_smaller_of_two_models_gives_way_where_that_is_asked_for():
+    line = " ".join(told("shared-gpu/two.sh", PYTHON="/bin/echo", GIVE_WAY="1"))
+    settings = [load_settings(command.split()) for command in line.split("app.py") if "--model" in command]
+    (large,) = [each for each in settings if "7B" in each.model]
+    (small,) = [each for each in settings if "3B" in each.model]
+    assert large.go_first_file == small.give_way_file and large.go_first_file is not None
+    assert large.give_way_file is small.go_first_file is None
+    assert not large.go_first_file.exists()  # when both have ended
+
+
 def test_two_models_on_one_gpu_get_a_part_each_and_mps_only_where_it_is_asked_for():
     """Both lines come at once, so in any order."""
     lines = [" ".join(told("shared-gpu/two.sh", "--max-running", "16", PYTHON="/bin/echo"))]
