@@ -74,9 +74,9 @@ def add_recipe_flags(parser: FlagParser) -> None:
     parser.add_argument(
         "--remember",
         type=int,
-        default=0,
+        default=48,
         metavar="N",
-        help="answers of the base itself that are learnt along; none by default",
+        help="answers of the base itself that it is held to, 48 by default; 0 holds it to none",
     )
     parser.add_argument("--seed", type=int, metavar="N")
     for flag, field, value in (
