@@ -43,10 +43,12 @@ LEAST = 1e-6  # of a probability whose logarithm is taken
 async def questions(
     rows: Sequence[Encoded], own: Sequence[Path], count: int, base: Base, store: PixelStore
 ) -> list[Encoded]:
-    """`count` of them, with no answer yet."""
+    """`count` of them, with no answer yet. What the data asks itself is left out: there its answers hold."""
+    taught = {_plain(row.row.question) for row in rows}
+    texts = [text for text in QUESTIONS if _plain(text) not in taught]
     learnt = list(dict.fromkeys(image for row in rows for image in row.row.images if not image.is_url))
     ours = [ImageFile(str(path), path.name) for path in own]
-    pairs = itertools.chain.from_iterable(itertools.zip_longest(_asked(learnt), _asked(ours)))
+    pairs = itertools.chain.from_iterable(itertools.zip_longest(_asked(learnt, texts), _asked(ours, texts)))
     found = []
     async with aclosing(MediaLoader.of(base.settings)) as loader:
         for pair in itertools.islice((pair for pair in pairs if pair), count):
@@ -59,10 +61,14 @@ async def questions(
     return found
 
 
-def _asked(images: Sequence[ImageFile]) -> list[tuple[ImageFile, str]]:
+def _asked(images: Sequence[ImageFile], texts: Sequence[str]) -> list[tuple[ImageFile, str]]:
     """Every image with every question, so that neighbours differ in both."""
-    turns = range(len(QUESTIONS))
-    return [(image, QUESTIONS[(at + turn) % len(QUESTIONS)]) for turn in turns for at, image in enumerate(images)]
+    turns = range(len(texts))
+    return [(image, texts[(at + turn) % len(texts)]) for turn in turns for at, image in enumerate(images)]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split()).rstrip(".?! ")
 
 
 def answered(model: Any, rows: Sequence[Encoded], store: PixelStore, features: Any, base: Base) -> list[Encoded]:

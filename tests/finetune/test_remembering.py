@@ -1,17 +1,18 @@
 """What the base says itself: asked before the first update, and held to in each."""
 
-import pytest
+from dataclasses import replace
+
 import torch
 
 from qwen_demo.finetune.base import trainable
 from qwen_demo.finetune.batches import Features
 from qwen_demo.finetune.data import Gathered
 from qwen_demo.finetune.recipe import recipe_for
-from qwen_demo.finetune.remembering import LIKELIEST, Memory, answered, questions
+from qwen_demo.finetune.remembering import LIKELIEST, QUESTIONS, Known, Memory, answered, questions
+from qwen_demo.finetune.rows import RowTurn
 
 
-@pytest.fixture
-async def memory(base, taught):
+async def test_an_answer_that_has_moved_costs_until_it_is_back(base, taught):
     from qwen_demo.finetune.training import with_adapter  # once the base has made its libraries importable
 
     rows, store = taught
@@ -20,11 +21,7 @@ async def memory(base, taught):
     asked = await questions(rows, [rows[0].row.images[0].path], 4, base, store)
     known = answered(model, asked, store, features, base)
     assert len(asked) == 4 and 0 < len(known) <= 4
-    return model, Memory.of(model, known, store, features, seed=1)
-
-
-def test_an_answer_that_has_moved_costs_until_it_is_back(memory):
-    model, held = memory
+    held = Memory.of(model, known, store, features, seed=1)
     for each in held.known:
         (begin, end), ids = each.row.spans[0], torch.from_numpy(each.row.ids)
         assert each.words.shape == each.logprobs.shape == (end - begin, LIKELIEST)
@@ -42,11 +39,24 @@ def test_an_answer_that_has_moved_costs_until_it_is_back(memory):
     assert float(held.drift(model, 0, 2).detach()) < float(before.detach())
 
 
-def test_each_answer_has_its_turn(memory, monkeypatch):
-    model, held = memory
-    asked = []
-    monkeypatch.setattr(held, "_logprobs", lambda model, rows: asked.extend(rows) or torch.cat(
-        [torch.zeros(end - begin, 3072) for row in rows for begin, end in row.spans]))  # fmt: skip
-    for turn in range(len(held.known)):
-        held.drift(model, turn, 1)
-    assert {id(row) for row in asked} == {id(each.row) for each in held.known}
+async def test_what_the_data_asks_is_not_held_to_the_base(base, taught):
+    rows, store = taught
+    taught_one = replace(rows[0], row=replace(rows[0].row, turns=(RowTurn("user", ("read  the text",)),)))
+    image = rows[0].row.images[0].path
+    assert {row.row.question for row in await questions(rows, [image], 100, base, store)} == set(QUESTIONS)
+    found = await questions([taught_one, *rows], [image], 100, base, store)
+    assert {row.row.question for row in found} == set(QUESTIONS) - {"Read the text."}
+
+
+def test_each_answer_has_its_turn(monkeypatch):
+    known = [Known(row, torch.zeros(2, 3).long(), torch.full((2, 3), -1.2)) for row in "abcde"]
+    held, asked = Memory(known, None, None, seed=1), []
+
+    def logprobs(model, rows):
+        asked.extend(rows)
+        return torch.full((2 * len(rows), 3), -1.2)
+
+    monkeypatch.setattr(held, "_logprobs", logprobs)
+    for turn in range(3):
+        held.drift(None, turn, 2)
+    assert set(asked) == set("abcde") and asked[0] == asked[5]
