@@ -70,7 +70,7 @@ def call(http) -> str:
 
 
 def eventually(condition) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -516,6 +516,7 @@ def bundle_too_long(wanted: int, longest: int) -> str:
 ACCESSIBILITY = {
     "enlarge": "Show the image larger",
     "error": "Error",
+    "no_webgl": "This browser cannot turn 3D models (it has no WebGL). The still views show what the model sees.",
     "names": {},
 }
 LANGUAGE = {"title": "Language"}

@@ -93,6 +93,7 @@ def test_a_conversation_is_kept_found_renamed_reopened_exported_and_deleted(open
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.slow
 def test_what_others_put_into_the_storage_is_refused(opened, app):
     page = opened(app)
     foreign = {"role": "user", "parts": [{"file": "/etc/passwd"}]}
@@ -164,7 +165,7 @@ def test_an_answer_goes_on_when_its_page_comes_back_with_question_image_words_an
     assert request.sampling.temperature == 0.5
     assert len(stored(page)[0]["messages"]) == 2 and not stored(page)[0].get("asking")
     # What was cut twice without a word between is left to the visitor.
-    app.engine.script = Script([], first_s=60)
+    app.engine.script = Script([], first_s=600)
     ask(page, "and now?")
     until(page, "window.qwenDemo.store.all().then(([item]) => item?.asking && item.lines[0].length === 3)")
     asked = len(app.engine.requests)

@@ -91,6 +91,7 @@ def test_a_hostile_document_does_nothing(opened, app, tmp_path):
     page.problems.clear()
 
 
+@pytest.mark.slow
 def test_a_pdf_that_cannot_be_read_is_told(opened, app, tmp_path):
     page = opened(app)
     (tmp_path / "locked.pdf").write_bytes(hostile_pdfs.locked())
