@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.knowledge.collection import DATABASE, Collection
 from qwen_demo.knowledge.kept_files import MOST_NAME_CHARACTERS, file_name
-from qwen_demo.media import MOST_FIGURES, Figure, PageText, Passage
+from qwen_demo.media import Figure, PageText, Passage
+from qwen_demo.media.texts import MOST_FIGURES
 from qwen_demo.settings import Settings
 
 MOST_JSON_BYTES = 1 << 16
@@ -32,9 +33,8 @@ _IN_MEMORY, _CHUNK = 8 << 20, 1 << 20
 
 State = Literal["ready", "failed", "stopped"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-_Part = Annotated[float, Field(ge=0, le=1)]
-_Place = tuple[Number, Number, Number, Number]
-_Words = tuple[str, _Place | None]
+Part = Annotated[float, Field(ge=0, le=1)]
+Place = tuple[Number, Number, Number, Number]
 _Read = TypeVar("_Read", bound=BaseModel)
 
 
@@ -61,8 +61,8 @@ class _Document(_Strict):
 class _PageLine(_Strict):
     number: int = Field(ge=1)
     problem: str
-    passages: list[_Words | tuple[str, _Place | None, Literal["figure"]]]
-    figures: list[tuple[tuple[_Part, _Part, _Part, _Part], bool]] = Field([], max_length=MOST_FIGURES)
+    passages: list[tuple[str, Place | None, Literal["", "figure"]]]
+    figures: list[tuple[tuple[Part, Part, Part, Part], bool]] = Field(max_length=MOST_FIGURES)
 
 
 class NoArchive(InvalidRequest):
@@ -110,15 +110,10 @@ def _add_pages(archive: tarfile.TarFile, name: str, database: sqlite3.Connection
         pages = database.execute("SELECT id, number, problem FROM pages WHERE file = ? ORDER BY number", (file,))
         for page, number, problem in pages.fetchall():
             found = database.execute("SELECT text, box, kind FROM passages WHERE page = ? ORDER BY id", (page,))
-            passages = [
-                (text, json.loads(box) if box else None, *([kind] if kind else [])) for text, box, kind in found
-            ]
-            line = {"number": number, "problem": problem, "passages": passages}
-            waiting = database.execute(
-                "SELECT box, is_table FROM figures WHERE page = ? ORDER BY id", (page,)
-            ).fetchall()
-            if waiting:
-                line["figures"] = [(json.loads(box), bool(table)) for box, table in waiting]
+            passages = [(text, json.loads(box) if box else None, kind) for text, box, kind in found]
+            found = database.execute("SELECT box, is_table FROM figures WHERE page = ? ORDER BY id", (page,))
+            figures = [(json.loads(box), bool(table)) for box, table in found]
+            line = {"number": number, "problem": problem, "passages": passages, "figures": figures}
             lines.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         size = lines.tell()
         lines.seek(0)
@@ -172,8 +167,9 @@ def _pages(lines: IO[bytes], most: int) -> Iterator[PageText]:
         page = _parsed(_PageLine, line)
         if page.number > most:
             raise NoArchive(f"a file has more than {most} pages (--max-knowledge-pages)")
-        figures = (Figure(box, table) for box, table in page.figures if box[0] < box[2] and box[1] < box[3])
-        yield PageText(page.number, tuple(Passage(*each) for each in page.passages), page.problem, tuple(figures))
+        passages = tuple(Passage(text, box, kind) for text, box, kind in page.passages)
+        figures = tuple(Figure(box, table) for box, table in page.figures if box[0] < box[2] and box[1] < box[3])
+        yield PageText(page.number, passages, page.problem, figures)
 
 
 def _checked_name(name: str) -> str:
