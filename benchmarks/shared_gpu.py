@@ -1,18 +1,21 @@
-"""Two models on one GPU, each in a server of its own: what each gives alone, both at once, and what memory they take.
+"""Two models on one GPU or CPU, each in a server of its own: what each gives alone, both at once, what memory they take.
 
     python -m benchmarks.random_checkpoint --architecture 7b --out 7B; python -m benchmarks.random_checkpoint …
     python -m benchmarks.shared_gpu --model 7b=7B:20 --model 3b=3B:12 --kind nf4
+    python -m benchmarks.shared_gpu --give-way --slots 4 --kind none --column 8x4,448x448,64 --model …
     python -m benchmarks.shared_gpu --show benchmarks/results/shared-gpu-….json
 
 A model is NAME=CHECKPOINT:GIB, the last being its `--memory-limit-gib`. Both are started at once and stay: who is asked
 alone has the other beside it, loaded and idle. Rounds go back and forth. Tokens/s are counted until the first crowd of a
-turn has ended, so that nobody's last answers are made beside an idle neighbour. SHARED_GPU_LOG_1 and _2 name files for
-what the servers print; other flags are settings of both.
+turn has ended, so that nobody's last answers are made beside an idle neighbour. With --give-way the second model gives
+way to the first in a further turn of each round; in the others this program keeps the file from both. SHARED_GPU_LOG_1
+and _2 name files for what the servers print; other flags are settings of both.
 """
 
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import json
 import signal
 import statistics
@@ -25,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -36,10 +39,12 @@ from benchmarks.checkouts import commit
 from benchmarks.closed_loop import Column, arrived, one_after_the_other
 from benchmarks.load import quantile
 from benchmarks.over_http import SERVERS, nvidia_smi
-from benchmarks.running import ROOT, serving
+from benchmarks.running import CROWD, ROOT, serving
 from benchmarks.users import Outcome
 
 GIB, MIB = 1 << 30, 1 << 20
+FILE = "first"
+IDLE, BUSY, GIVES_WAY = "an idle one", "a busy one", "a busy one, the second giving way"
 # What a process takes of a GPU besides what its allocator tells of; as qwen_demo/engines/batching/memory_plan.py has it.
 CONTEXT_BYTES = 900 * MIB
 
@@ -66,12 +71,20 @@ class Running:
     ready_s: float
 
 
+class Turn(NamedTuple):
+    """Who is asked in one moment, and what the rows say of that."""
+
+    asked: Sequence[Running]
+    beside: str
+
+
 def arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", type=Model.read, metavar="NAME=CHECKPOINT:GIB", default=[])
     parser.add_argument("--kind", default="nf4", help="of weights, as --quantization")
     parser.add_argument("--column", type=Column.read, default="8x6,1036x756,64", metavar="USERSxREQUESTS,WxH,TOKENS")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--give-way", action="store_true", help="also with the second giving way to the first")
     parser.add_argument("--label", default="", help="in the name of the result")
     parser.add_argument("--out", type=Path, help="folder of the result, benchmarks/results if left out")
     parser.add_argument("--show", type=Path, help="only print the tables of this result")
@@ -88,9 +101,17 @@ def start(stack: ExitStack, options: argparse.Namespace, settings: list[str], ca
         model, began = options.model[number], time.perf_counter()
         filled = {"tree": ROOT, "checkpoint": model.checkpoint.resolve(), "quantization": options.kind}
         command = [part.format(**filled, port="{port}") for part in SERVERS["app"].command]
-        variables = {"HF_HUB_OFFLINE": "1", "TRITON_CACHE_DIR": str(cache / model.name), "PYTHONUNBUFFERED": "1"}
+        flags = ["--memory-limit-gib", str(model.limit_gib), *settings]
+        if options.give_way:
+            flags += [("--go-first-file", "--give-way-file")[number], str(cache / FILE)]
+        variables = {
+            **CROWD,
+            "HF_HUB_OFFLINE": "1",
+            "TRITON_CACHE_DIR": str(cache / model.name),
+            "PYTHONUNBUFFERED": "1",
+        }
         server = serving(
-            [*command, "--memory-limit-gib", str(model.limit_gib), *settings],
+            [*command, *flags],
             log_variable=f"SHARED_GPU_LOG_{number + 1}",
             variables=variables,
             health="/ready",
@@ -102,7 +123,7 @@ def start(stack: ExitStack, options: argparse.Namespace, settings: list[str], ca
         return list(pool.map(one, range(2)))
 
 
-async def turn(asked: Sequence[Running], column: Column, seed: int) -> list[dict[str, Any]]:
+async def turn(asked: Sequence[Running], beside: str, column: Column, seed: int) -> list[dict[str, Any]]:
     """A row for each of `asked`, all of whose crowds begin in one moment."""
     async with AsyncExitStack() as stack:
         crowds = [
@@ -125,7 +146,7 @@ async def turn(asked: Sequence[Running], column: Column, seed: int) -> list[dict
         rows.append(
             {
                 "model": each.model.name,
-                "beside": "an idle one" if len(asked) == 1 else "a busy one",
+                "beside": beside,
                 "tokens_per_s": sum(at <= min(ended) for one in requests for at in one.times) / (min(ended) - began),
                 "ttft_p50_s": statistics.median([one.ttft_s for one in found if one.ttft_s is not None] or [0.0]),
                 "gap_p99_ms": 1000 * quantile(gaps, 0.99),
@@ -136,9 +157,19 @@ async def turn(asked: Sequence[Running], column: Column, seed: int) -> list[dict
     return rows
 
 
-def turns(running: Sequence[Running], rounds: int) -> list[list[Running]]:
-    once = [[running[0]], [running[1]], list(running)]
+def turns(running: Sequence[Running], rounds: int, *, give_way: bool = False) -> list[Turn]:
+    once = [Turn(running[:1], IDLE), Turn(running[1:], IDLE), Turn(running, BUSY)]
+    once += [Turn(running, GIVES_WAY)] if give_way else []
     return [each for number in range(rounds) for each in (reversed(once) if number % 2 else once)]
+
+
+@contextlib.contextmanager
+def kept_from(file: Path, beside: str) -> Iterator[None]:
+    """Nobody can go first while somebody else looks at the file."""
+    with file.open("a+b") as opened:
+        if beside != GIVES_WAY:
+            fcntl.flock(opened, fcntl.LOCK_SH)
+        yield
 
 
 def engine_memory(running: Running) -> dict[str, Any]:
@@ -151,6 +182,7 @@ def engine_memory(running: Running) -> dict[str, Any]:
         "limit GiB": running.model.limit_gib,
         "allocator GiB": taken / GIB,
         "process GiB": (taken + CONTEXT_BYTES) / GIB if taken else 0.0,
+        "gave way s": found.get("qwen_engine_gave_way_seconds", 0.0),
         "restarts": int(found.get("qwen_engine_restarts", 0)),
         "ready s": running.ready_s,
     }
@@ -184,10 +216,11 @@ def measure(options: argparse.Namespace, settings: list[str], found: dict[str, A
         running = start(stack, options, settings, Path(cache))
         runner = stack.enter_context(asyncio.Runner(loop_factory=auto_loop_factory()))
         warm = Column(options.column.users, 1, options.column.width, options.column.height, 8)
-        runner.run(turn(running, warm, 900))
+        runner.run(turn(running, BUSY, warm, 900))
         with card_peak() as read:
-            for number, asked in enumerate(turns(running, options.rounds)):
-                found["rows"] += runner.run(turn(asked, options.column, number))
+            for number, (asked, beside) in enumerate(turns(running, options.rounds, give_way=options.give_way)):
+                with kept_from(Path(cache) / FILE, beside):
+                    found["rows"] += runner.run(turn(asked, beside, options.column, number))
                 found["memory"] = [engine_memory(each) for each in running]
                 found["card"] |= {"peak GiB": max(read, default=None)}
                 print(json.dumps(found["rows"][-len(asked) :]), file=sys.stderr, flush=True)
@@ -200,8 +233,10 @@ def show(record: dict[str, Any]) -> str:
     lines = []
     for model in dict.fromkeys(row["model"] for row in record["rows"]):
         line: dict[str, Any] = {"model": model}
-        for beside, title in (("an idle one", "alone"), ("a busy one", "shared")):
+        for beside, title in ((IDLE, "alone"), (BUSY, "shared"), (GIVES_WAY, "the second gives way")):
             found = [row for row in record["rows"] if (row["model"], row["beside"]) == (model, beside)]
+            if not found:
+                continue
             for figure, name in FIGURES.items():
                 line[f"{name}, {title}"] = statistics.median(row[figure] for row in found)
             line[f"errors, {title}"] = sum(row["errors"] for row in found)

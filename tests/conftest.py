@@ -9,6 +9,7 @@ import hypothesis
 import PIL.Image
 import PIL.ImageDraw
 import pytest
+from hypothesis.internal.conjecture import providers
 
 from qwen_demo.media import MediaLoader
 from qwen_demo.raster import Raster
@@ -21,9 +22,19 @@ __all__ = ["ROOT"]
 # The workers of a run keep all processors busy: more threads would wait for each other, and spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Other work may have the processors.
-hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# Other work may have the processors; and what is tried is the same on every machine, in every run.
+hypothesis.settings.register_profile(
+    "patient",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("patient")
+# Hypothesis draws constants out of those modules of ours that are loaded, which hangs on the other tests of a worker.
+assert hasattr(providers, "_get_local_constants"), "another Hypothesis: find where it collects constants"
+NO_CONSTANTS = providers.Constants()
+providers._get_local_constants = lambda: NO_CONSTANTS
 
 
 def pytest_collection_finish():
@@ -92,7 +103,7 @@ def question(text: str, *images: Image, **sampling) -> ChatRequest:
     return ChatRequest((Message("user", (*images, Text(text))),), Sampling(**{"max_new_tokens": 32, **sampling}))
 
 
-async def until(condition, timeout_s: float = 20.0) -> None:
+async def until(condition, timeout_s: float = 60.0) -> None:
     """Wait for a condition that another task or thread brings about."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 the other side may be a thread

@@ -72,6 +72,8 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_env_file(m
         (["--engine", "remote", "--compare-engine", "generate"], "--engine remote"),
         (["--replicas", "2", "--compare-engine", "generate"], "--replicas"),
         (["--replicas", "2", "--engine", "scripted"], "--replicas"),
+        (["--engine", "remote", "--give-way-file", "a"], "--give-way-file.*--engine remote"),
+        (["--go-first-file", "a", "--give-way-file", "a"], "--give-way-file.*itself"),
         (["--engine", "scripted", "--compare-quantization", "nf4"], "--compare-quantization"),
         (["hello"], "^'hello' is not expected here"),
     ],

@@ -49,21 +49,35 @@ def _instead(word: str) -> WrapValidator:
     return WrapValidator(check_or_tell)
 
 
-def _no_truth(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise PydanticCustomError("number_type", "Input should be a number, not true or false")
+def _a_number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticCustomError("number_type", "Input should be a number")
     return value
 
 
-# As JSON has them: what Python takes for one another is not the same.
+def _a_truth(value: Any) -> Any:
+    if not isinstance(value, bool):
+        raise PydanticCustomError("bool_type", "Input should be true or false")
+    return value
+
+
+# As JSON has them, and as the OpenAPI document says: to Python 0 is False, 1 is True and 1.0 is 1, and pydantic reads
+# numbers in texts. Bounds stand before the check of the type: behind it the document would not have them.
+A_NUMBER, A_TRUTH = BeforeValidator(_a_number), BeforeValidator(_a_truth)
 Flag = StrictBool
-Number = Annotated[float, BeforeValidator(_no_truth)]
-Whole = Annotated[int, BeforeValidator(_no_truth)]
+No = Annotated[Literal[False], A_TRUTH]
+Yes = Annotated[Literal[True], A_TRUTH]
+Number = Annotated[float, A_NUMBER]
+Whole = Annotated[int, A_NUMBER]
+AtLeastOne = Annotated[int, Field(ge=1), A_NUMBER]
+Area = Annotated[int, Field(ge=28 * 28), A_NUMBER]
+Zero = Annotated[float, Field(ge=0, le=0), A_NUMBER]
+One = Annotated[float, Field(ge=1, le=1), A_NUMBER]
+MinusOne = Annotated[int, Field(ge=-1, le=-1), A_NUMBER]
+OnlyOne = Annotated[Literal[1], A_NUMBER]
 Dropped = Annotated[T | None, WrapValidator(_or_refused), Field(exclude=True)]
 Nothing = Annotated[list[Any], Field(max_length=0)]
 NoMembers = Annotated[dict[str, Any], Field(max_length=0)]
-Zero = Annotated[Number, Field(ge=0, le=0)]
-One = Annotated[Number, Field(ge=1, le=1)]
 NULL = {"type": "null"}
 Anything = dict[str, Any] | list[Any] | str | float | bool
 
@@ -90,14 +104,15 @@ class Strict(BaseModel):
             if name not in told.get("required", ()) and NULL not in choices:
                 about = {key: member.pop(key) for key in ("title", "description", "default") if key in member}
                 told["properties"][name] = about | {"anyOf": [*(choices or [member]), NULL]}
+        told["additionalProperties"] = NULL
         return made
 
 
 class NoThinking(Strict):
     """Members for chat templates of models that think."""
 
-    enable_thinking: Literal[False] = False
-    thinking: Literal[False] = False
+    enable_thinking: No = False
+    thinking: No = False
 
 
 class CacheOptions(Strict):
@@ -105,7 +120,7 @@ class CacheOptions(Strict):
 
     mode: Dropped[str] = None
     ttl: Dropped[str] = None
-    prewarm: Dropped[Literal[False]] = None
+    prewarm: Dropped[No] = None
 
 
 class CommonFields(Strict):
@@ -128,7 +143,7 @@ class OpenAIFields(CommonFields):
     functions: Annotated[Nothing | None, _instead("tools"), Field(exclude=True)] = None
     function_call: Annotated[Literal["none", "auto"] | None, _instead("tool_choice"), Field(exclude=True)] = None
     logit_bias: Dropped[NoMembers] = None
-    store: Dropped[Literal[False]] = None
+    store: Dropped[No] = None
     modalities: Dropped[Annotated[list[Literal["text"]], Field(max_length=1)]] = None
     reasoning_effort: Dropped[str] = None
     verbosity: Dropped[Literal["medium"]] = None
@@ -139,53 +154,53 @@ class OpenAIFields(CommonFields):
 class OtherServersFields(Strict):
     """Of vLLM, SGLang, llama.cpp and Ollama, mostly their defaults spelled out."""
 
-    add_special_tokens: Dropped[Literal[False]] = None
+    add_special_tokens: Dropped[No] = None
     allowed_token_ids: Dropped[Nothing] = None
     bad_words: Dropped[Nothing] = None
     best_of: Dropped[One] = None
     cache_prompt: Dropped[Flag] = None
     chat_template_kwargs: Dropped[NoThinking] = None
-    detokenize: Dropped[Literal[True]] = None
+    detokenize: Dropped[Yes] = None
     documents: Dropped[Nothing] = None
-    early_stopping: Dropped[Literal[False]] = None
-    echo: Dropped[Literal[False]] = None
-    enable_thinking: Dropped[Literal[False]] = None
-    ignore_eos: Dropped[Literal[False]] = None
+    early_stopping: Dropped[No] = None
+    echo: Dropped[No] = None
+    enable_thinking: Dropped[No] = None
+    ignore_eos: Dropped[No] = None
     include_reasoning: Dropped[Flag] = None
-    include_stop_str_in_output: Dropped[Literal[False]] = None
+    include_stop_str_in_output: Dropped[No] = None
     length_penalty: Dropped[One] = None
     logits_processors: Dropped[Nothing] = None
     media_io_kwargs: Dropped[NoMembers] = None
     min_tokens: Dropped[Zero] = None
     mirostat: Dropped[Zero] = None
-    no_stop_trim: Dropped[Literal[False]] = None
+    no_stop_trim: Dropped[No] = None
     plugins: Dropped[Nothing] = None
     priority: Dropped[Zero] = None
     repeat_penalty: Dropped[One] = None
     request_id: Dropped[str] = None
-    return_hidden_states: Dropped[Literal[False]] = None
-    return_progress: Dropped[Literal[False]] = None
-    return_token_ids: Dropped[Literal[False]] = None
-    return_tokens_as_token_ids: Dropped[Literal[False]] = None
+    return_hidden_states: Dropped[No] = None
+    return_progress: Dropped[No] = None
+    return_token_ids: Dropped[No] = None
+    return_tokens_as_token_ids: Dropped[No] = None
     separate_reasoning: Dropped[Flag] = None
-    skip_special_tokens: Dropped[Literal[True]] = None
-    spaces_between_special_tokens: Dropped[Literal[True]] = None
+    skip_special_tokens: Dropped[Yes] = None
+    spaces_between_special_tokens: Dropped[Yes] = None
     stop_token_ids: Dropped[Nothing] = None
     stream_reasoning: Dropped[Flag] = None
-    think: Dropped[Literal[False]] = None
-    timings_per_token: Dropped[Literal[False]] = None
+    think: Dropped[No] = None
+    timings_per_token: Dropped[No] = None
     transforms: Dropped[Nothing] = None
-    truncate_prompt_tokens: Dropped[Annotated[Whole, Field(ge=-1, le=-1)]] = None
+    truncate_prompt_tokens: Dropped[MinusOne] = None
     typical_p: Dropped[One] = None
-    use_beam_search: Dropped[Literal[False]] = None
+    use_beam_search: Dropped[No] = None
     vllm_xargs: Dropped[NoMembers] = None
 
 
 class StreamFields(Strict):
     """Of `stream_options`."""
 
-    include_obfuscation: Dropped[Literal[False]] = None
-    continuous_usage_stats: Dropped[Literal[False]] = None
+    include_obfuscation: Dropped[No] = None
+    continuous_usage_stats: Dropped[No] = None
 
 
 class CacheFields(Strict):
@@ -211,8 +226,8 @@ class MessageFields(CacheFields):
     reasoning_details: Dropped[list[Any]] = None
     thinking: Dropped[Anything] = None
     thinking_blocks: Dropped[list[Any]] = None
-    prefix: Dropped[Literal[False]] = None
-    partial: Dropped[Literal[False]] = None
+    prefix: Dropped[No] = None
+    partial: Dropped[No] = None
 
 
 class PartFields(CacheFields):

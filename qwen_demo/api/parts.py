@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from qwen_demo.api.idle_fields import Dropped, Flag, PartFields, Strict
+from qwen_demo.api.idle_fields import A_NUMBER, Dropped, Flag, PartFields, Strict, Whole
 from qwen_demo.media import MOST_VIEWS, Viewing
 
 # A `Tag` is what pydantic puts into an error's place; `http/errors.py` knows them and takes them out again.
@@ -132,8 +132,8 @@ class ModelUrl(Strict):
 
     url: str
     up: Literal["auto", "x", "y", "z", "-x", "-y", "-z"] = "auto"
-    views: Annotated[int, Field(ge=1, le=MOST_VIEWS)] | None = None
-    pixels: int | None = None
+    views: Annotated[int, Field(ge=1, le=MOST_VIEWS), A_NUMBER] | None = None
+    pixels: Whole | None = None
     cut: Literal["none", "floor", "ceiling", "both"] = "none"
     axes: Flag = True
     shading: Flag = True

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from qwen_demo.answers.places import places
 from qwen_demo.api import openapi
 from qwen_demo.api.convert import named
-from qwen_demo.api.idle_fields import Strict
+from qwen_demo.api.idle_fields import Area, Strict
 from qwen_demo.api.parts import ModelUrl, as_url
 from qwen_demo.http.access import ApiAccess, Caller
 from qwen_demo.media import MediaLoader
@@ -27,7 +27,7 @@ class PlacesRequest(Strict):
 
     model_url: Annotated[ModelUrl, BeforeValidator(as_url, json_schema_input_type=str | ModelUrl)]
     answer: Annotated[str, Field(max_length=MOST_CHARACTERS)]
-    max_pixels: Annotated[int, Field(ge=28 * 28)] | None = None
+    max_pixels: Area | None = None
     format: Literal["json", "csv"] = "json"
 
 

@@ -197,7 +197,7 @@ async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
             file = form.get("file") or form.get("image")
             upload = file if isinstance(file, UploadFile) else None
             fields = {key: value for key, value in form.items() if not isinstance(value, UploadFile)}
-            asked = InferenceRequest.model_validate(fields)
+            asked = InferenceRequest.of_form(fields)
             if upload is None:
                 return await convert.inference_request(asked, loader)
             data = await upload.read()

@@ -4,27 +4,32 @@ A field that this server does not know is refused, never ignored; one that it kn
 dropped (`idle_fields.py`).
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
+    BeforeValidator,
     Discriminator,
     Field,
     StringConstraints,
     Tag,
-    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from qwen_demo.api.idle_fields import (
     Anything,
+    Area,
+    AtLeastOne,
     CacheFields,
     Dropped,
     Flag,
     MessageFields,
+    NoMembers,
     Number,
+    OnlyOne,
     OpenAIFields,
     OtherServersFields,
     StreamFields,
@@ -56,6 +61,15 @@ class MessageCall(CacheFields):
     provider_specific_fields: Dropped[dict[str, Any]] = None
 
 
+def _empty_is_none(value: Any) -> Any:
+    return None if value == {} else value
+
+
+MaybeCall = Annotated[
+    CalledFunction | None, BeforeValidator(_empty_is_none, json_schema_input_type=CalledFunction | NoMembers | None)
+]
+
+
 class ChatMessage(MessageFields):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Content = ""
@@ -63,14 +77,9 @@ class ChatMessage(MessageFields):
     refusal: str = ""
     tool_calls: list[MessageCall] = Field(default_factory=list)
     # OpenAI's older word for one call.
-    function_call: CalledFunction | None = None
+    function_call: MaybeCall = None
     # Of what a tool answered.
     tool_call_id: str = ""
-
-    @field_validator("function_call", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
-        return value or None
 
     @model_validator(mode="after")
     def _said_by_whom(self) -> Self:
@@ -88,8 +97,6 @@ class StreamOptions(StreamFields):
 
 
 class JsonSchema(Strict):
-    model_config = ConfigDict(populate_by_name=True)
-
     name: Word = "answer"
     description: str | None = None
     # pydantic's own models have a method called schema.
@@ -119,7 +126,7 @@ class ToolBody(CacheFields):
     type: Literal["function"] = "function"
     function: FunctionBody
     # Where OpenAI's other API has it.
-    strict: bool = False
+    strict: Flag = False
 
 
 class NamedFunction(Strict):
@@ -159,8 +166,8 @@ WantedTools = Annotated[
 class PixelBudget(Strict):
     """vLLM's name for the bounds of an image's area."""
 
-    min_pixels: Whole | None = Field(default=None, ge=784)
-    max_pixels: Whole | None = Field(default=None, ge=784)
+    min_pixels: Area | None = None
+    max_pixels: Area | None = None
 
 
 class SamplingFields(Strict):
@@ -195,9 +202,9 @@ class ChatCompletionRequest(SamplingFields, OpenAIFields, OtherServersFields):
     model: str = ""
     # The first error is told; thousands of them would take long to write down.
     messages: list[ChatMessage] = Field(min_length=1, fail_fast=True)
-    max_tokens: Whole | None = Field(None, ge=1)
-    max_completion_tokens: Whole | None = Field(None, ge=1)
-    n: Literal[1] = 1
+    max_tokens: AtLeastOne | None = None
+    max_completion_tokens: AtLeastOne | None = None
+    n: OnlyOne = 1
     stop: Stops = Field(default_factory=list)
     stream: Flag = False
     stream_options: StreamOptions | None = None
@@ -251,8 +258,26 @@ class InferenceRequest(Strict):
     prompt: str
     image_url: str | None = None
     image: str | None = Field(None, description="base64 of an image file")
-    max_tokens: Whole = Field(512, ge=1)
+    max_tokens: AtLeastOne = 512
     temperature: Number = 0.0
+
+    @classmethod
+    def of_form(cls, fields: Mapping[str, Any]) -> Self:
+        """Of a form, where numbers are texts as everything is."""
+        return cls.model_validate(
+            {
+                name: _number_in(value) if name in ("max_tokens", "temperature") else value
+                for name, value in fields.items()
+            }
+        )
+
+
+def _number_in(text: Any) -> Any:
+    """The number that a text says, or what was given."""
+    for read in (int, float):
+        with suppress(TypeError, ValueError):
+            return read(text)
+    return text
 
 
 class InferenceResponse(BaseModel):

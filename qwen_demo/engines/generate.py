@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from qwen_demo.engines.right_of_way import RightOfWay
 from qwen_demo.errors import EngineFailed, InvalidRequest, NotReady, OutOfMemory, QwenDemoError
 from qwen_demo.models.load import LoadedModel, load
 from qwen_demo.models.tools.hermes import stops
@@ -79,6 +80,7 @@ class GenerateEngine:
         self._settings = settings
         self._loader = loader
         self._model: _Model | None = None
+        self._right_of_way = RightOfWay()
         self._state = "starting"
         self._places = asyncio.Semaphore(settings.max_running)
         self._running = self._waiting = 0
@@ -91,6 +93,7 @@ class GenerateEngine:
 
     def load(self) -> None:
         """The blocking part of `start`."""
+        self._right_of_way = RightOfWay.of(self._settings)
         loaded = self._loader(self._settings, self._progress)
         self.info = replace(loaded.info, engine="generate", json_schema=True)
         self._model = _Model(loaded, repetition_guard=self._settings.repetition_guard)
@@ -102,12 +105,14 @@ class GenerateEngine:
 
     def health(self) -> Health:
         ready = self._state == "ready"
-        return Health(ready, self._running, self._waiting, self._state, self._settings.max_running)
+        stats = self._right_of_way.stats()
+        return Health(ready, self._running, self._waiting, self._state, self._settings.max_running, stats)
 
     async def close(self) -> None:
         self._state = "closed"
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         self._model = None
+        self._right_of_way.close()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         if self._model is None:
@@ -116,12 +121,14 @@ class GenerateEngine:
             raise InvalidRequest("The generate engine answers without adapters.", field="model")
         arrived = time.perf_counter()
         self._waiting += 1
+        self._right_of_way.tell(self._places.locked())
         try:
             await self._places.acquire()
         finally:
             self._waiting -= 1
+            self._right_of_way.tell(self._waiting > 0)
         loop = asyncio.get_running_loop()
-        job = _Job(self._model, request, arrived, loop)
+        job = _Job(self._model, request, arrived, loop, self._right_of_way)
         self._running += 1
         # A copied context carries the caller's identity to where ZeroGPU looks for it.
         worker = loop.run_in_executor(self._threads, contextvars.copy_context().run, job.run)
@@ -144,8 +151,16 @@ class GenerateEngine:
 class _Job:
     """One request on its way through the worker thread."""
 
-    def __init__(self, model: _Model, request: ChatRequest, arrived: float, loop: asyncio.AbstractEventLoop):
+    def __init__(
+        self,
+        model: _Model,
+        request: ChatRequest,
+        arrived: float,
+        loop: asyncio.AbstractEventLoop,
+        right_of_way: RightOfWay,
+    ):
         self.model, self.request, self.arrived, self.loop = model, request, arrived, loop
+        self.pace = right_of_way.paced()
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.cancelled = threading.Event()
 
@@ -206,15 +221,23 @@ class _Job:
         """Emit the answer while another thread generates it; gives the seconds of the vision encoder."""
         clock = self.model.vision_clock
 
+        def is_over() -> bool:
+            return bool(streamer.output.reason) or self.cancelled.is_set()
+
+        def should_stop() -> bool:
+            self.pace.next(is_over)
+            return is_over()
+
         def work() -> float:
             clock.reset()
+            self.pace.next(is_over)
             try:
                 self.model.run(
                     prompt,
                     sampling,
                     self.model.held(self.request),
                     streamer=streamer,
-                    should_stop=lambda: bool(streamer.output.reason) or self.cancelled.is_set(),
+                    should_stop=should_stop,
                 )
             finally:
                 streamer.end()

@@ -35,6 +35,9 @@ LONGEST_SCHEMA = 65_536
 _FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"}
 _VALUES = {"const", "enum", "default", "examples", "example", "required"}
 _PLACE = re.compile(r"(?:at )?\d+\(\d+\): |failed to compile JSON schema: ")
+# Whole numbers that every program reads as they are written (RFC 8259); a small model writes digits without an end.
+_LARGEST_WHOLE = 2**53 - 1
+_LOW, _HIGH, _CHOSEN = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}, {"enum", "const", "multipleOf"}
 # What opens an object to more members than `properties` names.
 _OPENING = {"additionalProperties", "patternProperties", "unevaluatedProperties", "allOf", "anyOf", "oneOf", "$ref"}
 
@@ -86,7 +89,8 @@ class Grammars:
     def constraint(self, json_schema: str) -> "Constraint":
         """Raises `InvalidRequest` when the schema is not one, or uses what cannot be enforced."""
         try:
-            grammar = llguidance.LLMatcher.grammar_from_json_schema(_loaded(json_schema), defaults=COMPACT)
+            schema = _with_bounds(_loaded(json_schema))
+            grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, defaults=COMPACT)
         except ValueError as error:
             raise _unusable(error) from error
         matcher = llguidance.LLMatcher(self._tokens(), grammar)
@@ -123,7 +127,7 @@ class Grammars:
         ]
         if schema is None:
             return "\n".join(["start: calls", *rules])
-        return "\n".join(["start: calls | answer", f"answer: %json {_json(schema, COMPACT)}", *rules])
+        return "\n".join(["start: calls | answer", f"answer: %json {_json(_with_bounds(schema), COMPACT)}", *rules])
 
     def _mark(self, tag: str) -> str:
         """Where the vocabulary has a token for it, only that token will do."""
@@ -159,7 +163,7 @@ def _head(tool: Tool) -> str:
 
 def _parameters(tool: Tool) -> str:
     """Its schema without members that it does not name, which a small model would invent."""
-    schema = _without_notes(json.loads(tool.parameters)) | {"type": "object"}
+    schema = _with_bounds(_without_notes(json.loads(tool.parameters))) | {"type": "object"}
     if not _OPENING.intersection(schema):
         schema["additionalProperties"] = False
     return _json(schema, AS_TRAINED)
@@ -178,6 +182,26 @@ def _without_notes(schema: Any) -> Any:
         if not (key == "format" and isinstance(value, str) and value not in _FORMATS)
         and not (key == "propertyNames" and value == {"type": "string"})
     }
+
+
+def _with_bounds(schema: Any) -> Any:
+    """With a range for whole numbers that have none, or none on one side."""
+    if isinstance(schema, list):
+        return [_with_bounds(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: value if key in _VALUES else _with_bounds(value) for key, value in schema.items()}
+    types = found.get("type")
+    whole = types == "integer" or (isinstance(types, list) and "integer" in types and "number" not in types)
+    given = [found[key] for key in (_LOW | _HIGH) & set(found)]
+    beyond = not all(isinstance(bound, int | float) and abs(bound) < _LARGEST_WHOLE for bound in given)
+    if not whole or beyond or not _CHOSEN.isdisjoint(found):
+        return found
+    if _LOW.isdisjoint(found):
+        found["minimum"] = -_LARGEST_WHOLE
+    if _HIGH.isdisjoint(found):
+        found["maximum"] = _LARGEST_WHOLE
+    return found
 
 
 def _json(schema: Any, options: Any) -> str:

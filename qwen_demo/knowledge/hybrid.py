@@ -14,13 +14,14 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from qwen_demo.knowledge.answering import LEAST_COVERAGE
-from qwen_demo.knowledge.collection import Collection, StoredPage
+from qwen_demo.knowledge.collection import Collection
 from qwen_demo.knowledge.embedding.choosing import embedder_of
 from qwen_demo.knowledge.embedding.embedder import Embedder, EmbeddingsAway
 from qwen_demo.knowledge.finding import Hit, Weights, find, hit_of
 from qwen_demo.knowledge.looks import Drawing, PageLooks
 from qwen_demo.knowledge.making import Making
 from qwen_demo.knowledge.vectors.choosing import store_of
+from qwen_demo.knowledge.vectors.filling import Filling
 from qwen_demo.knowledge.vectors.sqlite import SqliteStore
 from qwen_demo.knowledge.vectors.store import Vectors, VectorsAway, VectorStore, drop
 from qwen_demo.knowledge.words import asked_words
@@ -28,7 +29,6 @@ from qwen_demo.settings import Settings
 
 RANK_OFFSET = 60  # the paper's constant
 RANKED = 50  # of each ranking
-CATCHING_UP = 32  # pages that get their vectors at once
 PATIENCE_S = 3.0  # that a search waits for vectors of what was just added
 ANSWERS_WITHIN_S = 10.0  # that it waits for its own vector: a model may be loading, or be downloaded
 NEAR = 0.84  # for multilingual-e5-small, see docs/knowledge.md
@@ -62,7 +62,8 @@ class Finder:
         self._embedder, self._store, self._looks = embedder, store or SqliteStore(), looks
         self._near_from, self._patience_s, self._answers_within_s = near, patience_s, answers_within_s
         self._asked: set[asyncio.Task[Any]] = set()
-        self._making = Making(self._embed)
+        self._filling = Filling(embedder, self._store) if embedder else None
+        self._making = Making(self._fill)
 
     @classmethod
     def of(cls, settings: Settings, draw: Drawing) -> Self:
@@ -146,15 +147,9 @@ class Finder:
             self._looks.making.begin(collection)
         return self._making.begin(collection)
 
-    async def _embed(self, collection: Collection) -> None:
-        embedder = self._embedder
-        if embedder is None:
-            return
-        vectors = await asyncio.to_thread(Vectors, collection, self._store, embedder.name)
-        while pages := await asyncio.to_thread(vectors.lacking, CATCHING_UP):
-            found = await asyncio.to_thread(_pages, collection, pages)
-            texts = [" ".join(passage.text for passage in page.passages) if page else "" for page in found]
-            await asyncio.to_thread(vectors.put, pages, await embedder.embed(texts, "passage"))
+    async def _fill(self, collection: Collection) -> None:
+        if self._filling:
+            await self._filling.fill(collection)
 
     async def tidy(self, collection: Collection) -> None:
         """Take vectors of removed pages out of the store; a store that is away is told at the next search."""
@@ -197,7 +192,3 @@ class Finder:
                 coverage = max(hit.coverage, 1.0 if cosines.get(page, 0.0) >= self._near_from else 0.0)
                 hits.append(Hit(hit.page, round(ranks[page] / top, 4), coverage, hit.marked))
         return hits
-
-
-def _pages(collection: Collection, pages: list[int]) -> list[StoredPage | None]:
-    return [collection.page(page) for page in pages]

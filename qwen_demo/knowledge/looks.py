@@ -8,16 +8,18 @@ some thousand pages. It needs no words, so scans are found before or without bei
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from qwen_demo.engines.embedding.process import EmbeddingProcess, EmbeddingSetup
+from qwen_demo.engines.embedding.process import EmbeddingProcess, EmbeddingSetup, EmbeddingsResting
 from qwen_demo.errors import EngineFailed, ModelLoadError
 from qwen_demo.knowledge.collection import Collection, StoredPage
 from qwen_demo.knowledge.embedding.embedder import EmbeddingsAway
 from qwen_demo.knowledge.making import Making
 from qwen_demo.knowledge.schema import changing
+from qwen_demo.knowledge.unmade import IN_A_ROW, Unmade
 from qwen_demo.settings import Settings
 from qwen_demo.types import Image
 
@@ -45,6 +47,7 @@ class LookTable:
                 database.executemany(
                     "INSERT OR REPLACE INTO meta VALUES (?, ?)", [("looks of", model), ("looks to", 0)]
                 )
+            Unmade(collection, "look").forget()
 
     def lacking(self, most: int) -> list[int]:
         """Pages that were not looked at, in order."""
@@ -90,6 +93,7 @@ class PageLooks:
     def __init__(self, setup: EmbeddingSetup, draw: Drawing):
         self._name = f"{setup.model} {setup.revision or ''}"
         self._process, self._draw = EmbeddingProcess(setup), draw
+        self._tried: set[tuple[Path, int]] = set()  # pages that failed since the program started
         self.making = Making(self._make)
 
     @classmethod
@@ -116,18 +120,42 @@ class PageLooks:
 
     async def _make(self, collection: Collection) -> None:
         table = await asyncio.to_thread(LookTable, collection, self._name)
+        unmade = Unmade(collection, "look")
+        failed = 0
+        for page in await asyncio.to_thread(unmade.to_try):
+            if (collection.folder, page) not in self._tried:
+                failed = 0 if await self._made(table, unmade, collection, page) else failed + 1
+                _check(failed)
         while pages := await asyncio.to_thread(table.lacking, _PAGES):
-            for number in pages:
-                page = await asyncio.to_thread(collection.page, number)
-                image = await self._draw(collection, page) if page else None
-                rows = await self._looked(image) if image else None
-                await asyncio.to_thread(table.put, number, rows)
+            for page in pages:
+                failed = 0 if await self._made(table, unmade, collection, page) else failed + 1
+                _check(failed)
 
-    async def _looked(self, image: Image) -> np.ndarray:
+    async def _made(self, table: LookTable, unmade: Unmade, collection: Collection, number: int) -> bool:
+        """Whether the page has its look, or none to have; where the model fails at it, that is noted.
+
+        Raises:
+            EmbeddingsAway: the model cannot be asked at all.
+        """
+        page = await asyncio.to_thread(collection.page, number)
+        image = await self._draw(collection, page) if page else None
         try:
-            return await self._process.embed_page(await asyncio.to_thread(_jpeg, image))
-        except (EngineFailed, ModelLoadError) as error:
+            rows = await self._process.embed_page(await asyncio.to_thread(_jpeg, image)) if image else None
+        except (EmbeddingsResting, ModelLoadError) as error:
             raise EmbeddingsAway(str(error)) from error
+        except EngineFailed as error:
+            self._tried.add((collection.folder, number))
+            await asyncio.to_thread(unmade.note, number, str(error))
+            await asyncio.to_thread(table.put, number, None)
+            return False
+        await asyncio.to_thread(table.put, number, rows)
+        await asyncio.to_thread(unmade.made, number)
+        return True
+
+
+def _check(failed: int) -> None:
+    if failed >= IN_A_ROW:
+        raise EmbeddingsAway("The model of page images fails at every page.")
 
 
 def _jpeg(image: Image) -> bytes:

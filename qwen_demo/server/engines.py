@@ -109,6 +109,8 @@ def build_compared(settings: Settings, first: Engine) -> Service | None:
             "quantization": settings.compare_quantization or settings.quantization,
             "compare_engine": None,
             "compare_quantization": None,
+            "go_first_file": None,
+            "give_way_file": settings.go_first_file or settings.give_way_file,
             "adapters": (),
             "adapters_dir": None,
         }

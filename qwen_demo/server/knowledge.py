@@ -6,17 +6,17 @@ open the same files.
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from qwen_demo.errors import InvalidRequest, QwenDemoError
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
 
 _ACTIONS = (
     "list | add NAME FILE_OR_FOLDER ... | show NAME | search NAME QUESTION | stop NAME | continue NAME | "
-    "rename NAME NEW | remove NAME [FILE]"
+    "rename NAME NEW | remove NAME [FILE] | export NAME FILE | import NAME FILE"
 )
 WATCHED_EVERY_S = 5.0
 _LEFT_OUT = (".", "~$")  # hidden files, and those that Office writes while it has a file open
@@ -96,10 +96,7 @@ async def _add(collections: Any, owner: str, options: Any) -> int:
         words = f"{entry.state}, {entry.pages_done} pages" + (f"  {entry.problem}" if entry.problem else "")
         print(f"[{number}/{len(files)}] {called}: {words}", flush=True)
     if failed < len(files):
-        try:
-            await collections.vectors_made(owner, name)
-        except QwenDemoError as error:
-            print(f"Pages are found by words alone for now: {error}", file=sys.stderr)
+        await _make_vectors(collections, owner, name)
     return 1 if failed else 0
 
 
@@ -162,6 +159,58 @@ async def _remove(collections: Any, owner: str, options: Any) -> int:
     return 0
 
 
+@contextmanager
+def _to_be_written(path: str) -> Iterator[BinaryIO]:
+    """A file that is there once all of it is; - is standard output."""
+    if path == "-":
+        yield sys.stdout.buffer
+        return
+    part = Path(f"{path}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _to_be_read(path: str) -> Iterator[BinaryIO]:
+    """- is standard input. Raises `InvalidRequest` where there is no such file."""
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(path).open("rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise InvalidRequest(f"{path}: there is no such file.") from error
+
+
+async def _export(collections: Any, owner: str, options: Any) -> int:
+    name, path = options.words[:2]
+    with _to_be_written(path) as file:
+        left_out = await collections.moving.out(owner, name, file)
+    for missing in left_out:
+        print(f"{missing}: left out, as the file itself is gone from the disk", file=sys.stderr)
+    return 1 if left_out else 0
+
+
+async def _import(collections: Any, owner: str, options: Any) -> int:
+    name, path = options.words[:2]
+    with _to_be_read(path) as file:
+        await collections.moving.bring(owner, name, file)
+    await _make_vectors(collections, owner, name)
+    return await _show(collections, owner, options)
+
+
+async def _make_vectors(collections: Any, owner: str, name: str) -> None:
+    try:
+        await collections.vectors_made(owner, name)
+    except QwenDemoError as error:
+        print(f"Pages are found by words alone for now: {error}", file=sys.stderr)
+
+
 _Do = Callable[[Any, str, Any], Awaitable[int]]
 _DO: dict[str, tuple[int, _Do]] = {
     "list": (0, _list),
@@ -172,4 +221,6 @@ _DO: dict[str, tuple[int, _Do]] = {
     "continue": (1, _go_on),
     "rename": (2, _rename),
     "remove": (1, _remove),
+    "export": (2, _export),
+    "import": (2, _import),
 }

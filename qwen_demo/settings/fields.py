@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from qwen_demo.settings.adapters import Adapters
 from qwen_demo.settings.choosing import Choosing
 from qwen_demo.settings.knowledge import Documents
+from qwen_demo.settings.sharing import Sharing
 from qwen_demo.settings.uploads import Uploads
 from qwen_demo.settings.usual import on_spaces, usual_host, usual_port, usual_proxies, usual_weights_cache
 from qwen_demo.settings.values import MIB, Bytes, Commas, Origins, RootPath, Usually
@@ -198,6 +199,7 @@ GROUPS: tuple[type[BaseModel], ...] = (
     Serving,
     Access,
     Batching,
+    Sharing,
     Adapters,
     Uploads,
     Documents,
@@ -205,7 +207,9 @@ GROUPS: tuple[type[BaseModel], ...] = (
 )
 
 
-class Settings(Listening, Model, Choosing, Serving, Access, Batching, Adapters, Uploads, Documents, Keys, BaseSettings):
+class Settings(
+    Listening, Model, Choosing, Serving, Access, Batching, Sharing, Adapters, Uploads, Documents, Keys, BaseSettings
+):
     """All of them, as one value that does not change while the program runs."""
 
     model_config = SettingsConfigDict(
@@ -272,6 +276,10 @@ class Settings(Listening, Model, Choosing, Serving, Access, Batching, Adapters, 
             raise ValueError(f"{beside}; with --engine {self.engine} there is none")
         if self.replicas > 1 and (self.compares or not self.holds_model):
             raise ValueError("--replicas is for one engine that has a model here, without --compare-engine or the like")
+        if (self.go_first_file or self.give_way_file) and not self.holds_model:
+            raise ValueError(
+                f"--go-first-file and --give-way-file are for engines that have a model here, not --engine {self.engine}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -33,6 +33,7 @@ HEAD_SCRIPTS: dict[str, dict] = {
     "gradio_internals": texts.ACCESSIBILITY,
     "layout": {},
     "store": {},
+    "corrections": texts.CORRECTIONS,
     "draft": {},
     "kept_settings": {},
     "drop": texts.DROP,

@@ -28,6 +28,8 @@ History = list[dict]
 # at the next yield only, so the second is also the longest time that an orphan runs.
 FLUSH_S = 0.1
 HEARTBEAT_S = 0.5
+# Whether a model is there that was waited for.
+LOOK_EVERY_S = 0.05
 # At each yield Gradio goes through the whole conversation, here and in the browser. So in one with
 # more messages than this the yields come in proportion less often, and the page stays usable.
 MESSAGES_AT_FULL_PACE = 80
@@ -111,11 +113,13 @@ def _closing_note(finished: Finished, choices: Choices, model: ModelInfo, words:
 
 
 async def until_loaded(service: Service, words: Words = texts) -> AsyncGenerator[str, None]:
-    """What the model does that is not there yet, now and then, until loading ended, well or badly."""
-    while (status := service.status()).state == "loading":
-        detail = translate(status.detail, words) or status.detail
-        yield detail or words.MODEL_LOADING
-        await asyncio.wait([asyncio.ensure_future(service.loaded())], timeout=HEARTBEAT_S)
+    """What the model does that is not there yet, or again, now and then, until it is there or will not be."""
+    while service.is_coming:
+        detail = service.status().detail
+        yield translate(detail, words) or detail or words.MODEL_LOADING
+        told_s = time.monotonic()
+        while service.is_coming and time.monotonic() - told_s < HEARTBEAT_S:  # noqa: ASYNC110 it comes in many ways
+            await asyncio.sleep(LOOK_EVERY_S)
 
 
 def _flush_s(history: History) -> float:

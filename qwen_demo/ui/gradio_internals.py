@@ -61,6 +61,9 @@ _URLS = ("http://", "https://", "data:")
 # Options of the page's own events, which are no endpoints of its API. Errors reach the visitor from queued ones alone.
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 UNQUEUED: dict[str, Any] = {**PRIVATE, "queue": False}
+# Of events that a view's script tells, each of which says something of its own: Gradio would drop, without a word, all
+# that come while the first one is answered.
+EACH: dict[str, Any] = {"trigger_mode": "multiple"}
 # Only what stands in the page before anybody asks; a question in a text box is for the model.
 _TRANSLATED = ("label", "info", "placeholder")
 _WITH_WORDS_AS_VALUE = (gr.Button, gr.Markdown)

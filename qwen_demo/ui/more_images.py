@@ -7,7 +7,7 @@ import gradio as gr
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.ui import gradio_internals, render
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.gradio_internals import PRIVATE, event_data
+from qwen_demo.ui.gradio_internals import EACH, PRIVATE, event_data
 from qwen_demo.ui.i18n.languages import words_for
 
 
@@ -35,6 +35,6 @@ def wire(
         return (await add_from_url(asked, str(event_data(event).get("url", "")), request))[0]
 
     camera.input(add, [question, camera], [question, camera], queue=False, **PRIVATE)
-    dropped.address(add_dropped, question, question, **PRIVATE)
+    dropped.address(add_dropped, question, question, **PRIVATE, **EACH)
     for event in (add_url.click, url.submit):
         event(add_from_url, [question, url], [question, url], **PRIVATE)

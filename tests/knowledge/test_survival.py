@@ -13,18 +13,23 @@ from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import DiskFull
 from qwen_demo.knowledge import kept_files
 from qwen_demo.knowledge.collection import Collection
+from qwen_demo.knowledge.finding import find
+from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.media import PageText, Passage
 from tests.conftest import ROOT, until
 from tests.knowledge import files
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 ME = "key:me"
+WORDS = Script(["Words that the model read off this page, all of them"])
 
 # Adds pages one by one, saying so; killed in the middle.
 ADDS = """
 import sys
 from pathlib import Path
 from qwen_demo.knowledge.collection import Collection
+from qwen_demo.knowledge.finding import find
+from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.media import PageText, Passage
 collection = Collection(Path(sys.argv[1]))
 entry = collection.keep("long.txt", b"long")
@@ -60,30 +65,40 @@ async def test_a_kill_at_any_moment_costs_no_page_that_was_told(tmp_path, after)
     collection.close()
 
 
-async def test_reading_goes_on_where_it_was_left_after_a_restart(make):
-    first = await make(Script(["Words that the model read off this page"]), max_waiting=8)
-    first.engine.script = Script(["late"], first_s=60)
-    adding = asyncio.create_task(first.add(ME, "c", "s.pdf", files.scanned_pdf("one", "two")))
-    await until(lambda: first.engine.requests)
+@pytest.mark.parametrize("read", [0, 1, 2])
+async def test_reading_goes_on_where_it_was_left_after_a_restart(make, monkeypatch, read):
+    first = await make(WORDS)
+    whole, stuck = PageReader.read, asyncio.Event()
+
+    async def reads(reader, image, number):
+        if number > read:
+            stuck.set()
+            await asyncio.Event().wait()
+        return await whole(reader, image, number)
+
+    monkeypatch.setattr(PageReader, "read", reads)
+    adding = asyncio.create_task(first.add(ME, "c", "s.pdf", files.scanned_pdf("one", "two", "three")))
+    await stuck.wait()
     await first.close()
     adding.cancel()
-    second = await make(Script(["Words that the model read off this page, all of them"]))
+    monkeypatch.undo()
+    second = await make(WORDS)
     await until(lambda: not second._adding._tasks)
     (state,) = await second.collections(ME)
-    assert [(entry.state, entry.pages_done) for entry in state.files] == [("ready", 2)]
+    assert [(entry.state, entry.pages, entry.pages_done) for entry in state.files] == [("ready", 3, 3)]
+    assert len(second.engine.requests) == 3 - read
 
 
 async def test_what_its_owner_stopped_waits_over_a_restart_and_goes_on_where_it_was(make):
-    words = Script(["Words that the model read off this page, all of them"])
-    first = await make(words)
-    first.engine.script = Script(["late"], first_s=60)
+    first = await make(WORDS)
+    first.engine.script = Script(["late"], first_s=600)
     adding = asyncio.create_task(first.add(ME, "c", "s.pdf", files.scanned_pdf("one", "two")))
     await until(lambda: first.engine.requests)
     await first.stop(ME, "c")
     assert (await adding).state == "stopped"
     assert (await first.collection(ME, "c")).state == "stopped"
     await first.close()
-    second = await make(words)
+    second = await make(WORDS)
     assert not second._adding._tasks
     await second.go_on(ME, "c", to_the_end=True)
     (entry,) = (await second.collection(ME, "c")).files
@@ -91,7 +106,7 @@ async def test_what_its_owner_stopped_waits_over_a_restart_and_goes_on_where_it_
 
 
 async def test_a_stopped_file_that_is_added_again_is_read(make):
-    knowledge = await make(Script(["late"], first_s=60))
+    knowledge = await make(Script(["late"], first_s=600))
     adding = asyncio.create_task(knowledge.add(ME, "c", "s.png", files.scan("one")))
     await until(lambda: knowledge.engine.requests)
     await knowledge.stop(ME, "c")
@@ -174,3 +189,39 @@ async def test_a_database_that_finds_no_room_keeps_what_it_has(tmp_path):
     with sqlite3.connect(tmp_path / "c" / "words.sqlite") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database.close()
+
+
+# A collection as version 1 of its file had it: one page of three was read, and the file called ready.
+VERSION_1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, size INTEGER NOT NULL,
+    state TEXT NOT NULL, pages INTEGER NOT NULL DEFAULT 0, problem TEXT NOT NULL DEFAULT '', added REAL NOT NULL);
+CREATE TABLE pages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    number INTEGER NOT NULL, problem TEXT NOT NULL DEFAULT '', words INTEGER NOT NULL, UNIQUE (file, number));
+CREATE TABLE passages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, page INTEGER NOT NULL REFERENCES pages ON DELETE CASCADE,
+    text TEXT NOT NULL, box TEXT);
+CREATE INDEX passages_of_page ON passages (page);
+CREATE VIRTUAL TABLE words USING fts5 (body, tokenize = "unicode61 remove_diacritics 0", detail = column);
+INSERT INTO files VALUES (1, 'cut.txt', '0', 9, 'ready', 3, '', 1), (2, 'whole.txt', '1', 9, 'ready', 1, '', 1);
+INSERT INTO pages VALUES (1, 1, 1, '', 2), (2, 2, 1, '', 2);
+INSERT INTO passages VALUES (1, 1, 'alpha words', '[0, 0, 1, 0.5]'), (2, 2, 'beta words', NULL);
+INSERT INTO words (rowid, body) VALUES (1, 'alpha word'), (2, 'beta word');
+INSERT INTO meta VALUES ('pages', 2), ('words', 4);
+PRAGMA user_version = 1;
+"""
+
+
+async def test_a_collection_of_an_older_version_is_brought_up_and_what_it_left_unread_is_read(tmp_path):
+    (tmp_path / "c").mkdir()
+    database = sqlite3.connect(tmp_path / "c" / "words.sqlite")
+    database.executescript(VERSION_1)
+    database.close()
+    for _ in range(2):
+        collection = Collection(tmp_path / "c")
+        assert [entry.name for entry in collection.unfinished()] == ["cut.txt"]
+        assert collection.page(1).passages == (Passage("alpha words", (0, 0, 1, 0.5)),)
+        assert [hit.page.file for hit in find(collection, "beta", 3)] == ["whole.txt"]
+        collection.close()

@@ -77,3 +77,23 @@ def test_with_a_model_of_embeddings_a_page_in_other_words_is_found(run, tmp_path
     run("remove", "c", "lease.txt")
     assert "lease.txt" not in run("search", "c", "When does my rental contract run out?")[1]
     assert run("remove", "c")[0] == 0
+
+
+def test_a_collection_goes_through_a_file_or_a_pipe_to_another_place(run, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("The oven is by Miele.")
+    run("add", "one", str(tmp_path / "a.txt"))
+    packed = tmp_path / "one.tar"
+    assert run("export", "one", str(packed)) == (0, "", "")
+    assert run("import", "two", str(packed)) == (0, "a.txt: ready, 1 of 1 pages\n", "")
+    assert "a.txt, page 1" in run("search", "two", "who made the oven?")[1]
+    with packed.open() as piped:
+        monkeypatch.setattr("sys.stdin", piped)
+        assert run("import", "three", "-")[0] == 0
+    before = packed.read_bytes()
+    assert run("export", "nowhere", str(packed))[0] == 1 and packed.read_bytes() == before
+    assert run("import", "two", str(tmp_path / "none.tar"))[::2] == (
+        1, f"error: {tmp_path / 'none.tar'}: there is no such file.\n",
+    )  # fmt: skip
+    packed.write_bytes(before[:700])
+    assert "not all of one: it ends too early" in run("import", "two", str(packed))[2]
+    assert not list(tmp_path.glob("*.part"))

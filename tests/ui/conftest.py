@@ -13,7 +13,8 @@ from tests.conftest import draw
 
 __all__ = ["start"]
 
-expect.set_options(timeout=30_000)
+# Other work may have the processors: what comes at all comes in time, and what does not is told by its absence.
+expect.set_options(timeout=60_000)
 
 SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
 # Says the words of the question, one after the other.
@@ -74,7 +75,7 @@ def opened(request, profile, start):
         page = profile.new_page()
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.problems = []
         page.on("pageerror", lambda error: page.problems.append(str(error)))
         page.on(

@@ -100,14 +100,20 @@ def drawn(page: Page) -> None:
     )
 
 
-def until(page: Page, condition: str) -> None:
+def until(page: Page, condition: str, timeout_s: float = 60) -> None:
     """Until the expression, which may give a promise, is true in the browser."""
-    page.evaluate(
-        """async condition => {
-            while (!(await eval(condition))) await new Promise(done => setTimeout(done, 20));
+    value = page.evaluate(
+        """async ([condition, timeout]) => {
+            const end = performance.now() + timeout;
+            while (!(await eval(condition)) && performance.now() < end) await new Promise(done => setTimeout(done, 20));
+            return await eval(condition);
         }""",
-        condition,
+        [condition, timeout_s * 1000],
     )
+    assert value, f"not within {timeout_s:g} s: {condition}; the browser keeps {page.evaluate(KEPT)}"
+
+
+KEPT = "async () => JSON.stringify(await window.qwenDemo?.store?.all()).slice(0, 2000)"
 
 
 def barrier(page: Page) -> None:

@@ -4,14 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, StrictBool, model_validator
 
-from qwen_demo.api.idle_fields import Strict, Whole
+from qwen_demo.api.idle_fields import A_NUMBER, Strict
 from qwen_demo.knowledge.citations import Citation
 from qwen_demo.knowledge.collection import FileEntry
 from qwen_demo.knowledge.finding import Hit
 from qwen_demo.knowledge.knowledge import MOST_TOP_K, CollectionState
 
 USUAL_TOP_K = 5
-TopK = Annotated[Whole, Field(ge=1, le=MOST_TOP_K)]
+TopK = Annotated[int, Field(ge=1, le=MOST_TOP_K), A_NUMBER]
 
 
 class SearchRequest(Strict):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from qwen_demo.api.idle_fields import (
@@ -11,6 +11,7 @@ from qwen_demo.api.idle_fields import (
     Dropped,
     Flag,
     MessageFields,
+    No,
     NoMembers,
     Nothing,
     Strict,
@@ -36,7 +37,7 @@ class ResponseFields(CommonFields):
     prompt: Stored = None
     # True is the default of OpenAI and of its clients. Nothing is stored either way, and the answer says so.
     store: Dropped[Flag] = None
-    background: Dropped[Literal[False]] = None
+    background: Dropped[No] = None
     truncation: Dropped[Literal["disabled"]] = None
     # Of tools that run on a server; there are none.
     max_tool_calls: Dropped[Whole] = None
@@ -65,19 +66,15 @@ class MessageItemFields(MessageFields):
 class CallFields(ItemFields):
     """Of a call or of what it gave."""
 
-    model_config = ConfigDict(populate_by_name=True)
-
     namespace: Dropped[str] = None
     caller: Dropped[dict[str, Any]] = None
-    awaited: Dropped[Literal[False]] = Field(default=None, alias="async")
+    awaited: Dropped[No] = Field(default=None, alias="async")
 
 
 class FunctionFields(CacheFields):
     """Of a function that may be called."""
 
-    model_config = ConfigDict(populate_by_name=True)
-
     # For tools that are searched, or called by a program of the server's: there is neither.
-    defer_loading: Dropped[Literal[False]] = None
+    defer_loading: Dropped[No] = None
     allowed_callers: Dropped[Annotated[list[Literal["direct"]], Field(max_length=1)]] = None
-    awaited: Dropped[Literal[False]] = Field(default=None, alias="async")
+    awaited: Dropped[No] = Field(default=None, alias="async")

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from qwen_demo.api.idle_fields import Dropped, Flag, OtherServersFields, Strict, Whole
+from qwen_demo.api.idle_fields import AtLeastOne, Dropped, Flag, OtherServersFields, Strict, Whole
 from qwen_demo.api.responses.idle_fields import FunctionFields, ResponseFields
 from qwen_demo.api.responses.items import CallItem, Input, MessageItem, ReasoningItem
 from qwen_demo.api.schemas import PixelBudget, SamplingFields, Stops, StreamOptions, Word, contradiction
@@ -69,8 +69,6 @@ Choice = Annotated[
 
 
 class TextFormat(Strict):
-    model_config = ConfigDict(populate_by_name=True)
-
     type: Literal["text", "json_object", "json_schema"]
     name: Word = "answer"
     description: str | None = None
@@ -96,7 +94,7 @@ class ResponsesRequest(SamplingFields, ResponseFields, OtherServersFields):
     model: str = ""
     input: Input
     instructions: str = ""
-    max_output_tokens: Whole | None = Field(None, ge=1)
+    max_output_tokens: AtLeastOne | None = None
     stop: Stops = Field(default_factory=list)
     text: TextOptions = TextOptions()
     include: list[Included] = Field(default_factory=list)

@@ -23,6 +23,7 @@ from qwen_demo.engines.batching.preprocessor import Preprocessor
 from qwen_demo.engines.batching.runner import ModelRunner
 from qwen_demo.engines.grammar import Constraint, Grammars
 from qwen_demo.engines.output import Output
+from qwen_demo.engines.right_of_way import Rest
 from qwen_demo.engines.tokens import end_ids
 from qwen_demo.errors import AdapterRefused, SettingsError
 from qwen_demo.models import adapters as folders
@@ -50,7 +51,13 @@ class EngineParts(NamedTuple):
     plan: MemoryPlan
 
 
-def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Outbox], None]) -> EngineParts:
+def build(
+    settings: "Settings",
+    loaded: "LoadedModel",
+    *,
+    publish: Callable[[Outbox], None],
+    rest: Rest = lambda worked_s, over: None,
+) -> EngineParts:
     """All parts; no thread runs yet."""
     model, prompts = loaded.model, loaded.prompts
     decoder, vision = _networks(settings, model, loaded.device)
@@ -87,6 +94,7 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
         release=lambda job: preprocessor.release(job),
         decode_text=lambda token: prompts.tokenizer.decode([token]),
         on_thread=partial(_prepare_thread, settings.threads or step_threads, loaded.device, stream),
+        rest=rest,
     )
     preprocessor = Preprocessor(
         prompts=prompts,
@@ -103,6 +111,7 @@ def build(settings: "Settings", loaded: "LoadedModel", *, publish: Callable[[Out
             partial(_prepare_thread, settings.threads or step_threads, loaded.device),
             partial(_prepare_thread, settings.threads or encoder_threads, loaded.device),
         ),
+        rest=rest,
     )
     return EngineParts(loop, preprocessor, plan)
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qwen_demo.engines.batching.job import Job, waited_too_long
+from qwen_demo.engines.right_of_way import RightOfWay
 from qwen_demo.errors import EngineFailed, NotReady, SettingsError
 from qwen_demo.types import ChatRequest, Event, Finished, Health, ModelInfo
 
@@ -53,6 +54,7 @@ class BatchingEngine:
         self._settings, self._loader = settings, loader
         self._state = "starting"
         self._jobs: set[Job] = set()
+        self._right_of_way = RightOfWay()
         self._parts: EngineParts | None = None
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._watchdog: asyncio.Task[None] | None = None
@@ -93,13 +95,15 @@ class BatchingEngine:
         from qwen_demo.engines.batching.memory_plan import cap_allocator, token_bytes
         from qwen_demo.engines.memory_errors import memory_errors
 
+        self._right_of_way = RightOfWay.of(self._settings)
         if self._settings.memory_limit_gib:
             cap_allocator(self._settings.memory_limit_gib)
         loaded = self._loader(self._settings, self._progress)
         self._progress("Planning memory")
         try:
             with memory_errors():
-                self._parts = build.build(self._settings, loaded, publish=self._publish)
+                rest = self._right_of_way.rest
+                self._parts = build.build(self._settings, loaded, publish=self._publish, rest=rest)
         except torch.OutOfMemoryError as error:
             raise SettingsError(
                 f"The weights of {loaded.info.model_id} leave no memory to work in. Use a smaller model or "
@@ -125,14 +129,14 @@ class BatchingEngine:
         detail = failure or self._hang() or self._recovery() or self._state
         if self._parts is None:
             return Health(False, 0, len(self._jobs), detail)
-        running = self.loop.running
+        running = len(self.loop.scheduler.running)
         return Health(
             ready=detail == READY,
             running=running,
             waiting=max(0, len(self._jobs) - running),
             detail=detail,
             slots=self.plan.slots,
-            stats=self.loop.stats(),
+            stats=self.loop.stats() | self._right_of_way.stats(),
             failed=bool(failure),
         )
 
@@ -175,6 +179,7 @@ class BatchingEngine:
         if parts:
             await asyncio.to_thread(parts.preprocessor.join, CLOSE_S / 2)
         self._parts = None
+        self._right_of_way.close()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """As `Engine.stream`. Raises `NotReady`, `ContextTooLong`, `InvalidRequest`, `DeadlineExceeded`,
@@ -184,6 +189,7 @@ class BatchingEngine:
         now = time.perf_counter()
         job = Job(request, now, now + self._settings.request_timeout_s)
         self._jobs.add(job)
+        self._tell_who_waits()
         self.preprocessor.add(job)
         try:
             while True:
@@ -220,6 +226,11 @@ class BatchingEngine:
                 self._forget(job)
             else:
                 job.events.put_nowait(event)
+        self._tell_who_waits()
+
+    def _tell_who_waits(self) -> None:
+        """To those who give way: whether a question has no place yet."""
+        self._right_of_way.tell(any(not job.admitted_s for job in self._jobs))
 
     def _forget(self, job: Job) -> None:
         self._jobs.discard(job)
@@ -245,6 +256,7 @@ class BatchingEngine:
         while True:
             await asyncio.sleep(min(WATCH_EVERY_S, self._settings.step_timeout_s / 4))
             self._end_overdue()
+            self._tell_who_waits()
             trouble = self._failure() or self._hang()
             if trouble and self._jobs:
                 log.error("%s; %d requests are given up", trouble, len(self._jobs))

@@ -22,6 +22,7 @@ from qwen_demo.engines.batching.sampler import SampledTokens
 from qwen_demo.engines.batching.scheduler import Scheduler
 from qwen_demo.engines.batching.shares import StepShares
 from qwen_demo.engines.batching.slots import SlotTable
+from qwen_demo.engines.right_of_way import Rest
 from qwen_demo.errors import EngineFailed
 from qwen_demo.types import Event
 
@@ -47,6 +48,7 @@ class EngineLoop:
         release: called when a prepared job no longer waits.
         decode_text: token id -> its text, for log probabilities.
         on_thread: run first on the loop's thread.
+        rest: pauses after a step that others were slowed down by.
 
     Attributes:
         busy_since: when the step under way began, on the clock of `time.monotonic`.
@@ -67,6 +69,7 @@ class EngineLoop:
         release: Callable[[Job], None],
         decode_text: Callable[[int], str],
         on_thread: Callable[[], None] = lambda: None,
+        rest: Rest = lambda worked_s, over: None,
     ):
         self.runner = runner
         sizes = (plan.slots, plan.slot_tokens, plan.slots * plan.slot_tokens, plan.prefill_tokens)
@@ -75,15 +78,14 @@ class EngineLoop:
         self.slots = SlotTable(plan.slots, runner, reuse=reuse, max_age_s=max_age_s)
         self.passes = PassQueue(runner, self.scheduler, self.slots)
         self._encoder_cache = encoder_cache
-        self._publish, self._release, self._decode_text = publish, release, decode_text
+        self._publish, self._release, self._decode_text, self._rest = publish, release, decode_text, rest
         self._outbox: Outbox = []
         self._prepared: deque[Job] = deque()
         self._wakeup = threading.Event()
         self._closed = False
         self.busy_since: float | None = None
-        self.steps, self.step_s, self.batch = 0, 0.0, 0
+        self.steps, self.step_s, self.batch, self.failures = 0, 0.0, 0, 0
         self.memory = AllocatedMemory()
-        self.failures = 0
         self.healthy, self.broken = True, ""
         self._thread = threading.Thread(target=self._run, args=(on_thread,), name="engine-loop", daemon=True)
 
@@ -109,10 +111,6 @@ class EngineLoop:
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
-    @property
-    def running(self) -> int:
-        return len(self.scheduler.running)
-
     def stats(self) -> dict[str, float]:
         """The newest decode step and what the caches hold, for the metrics."""
         return {
@@ -130,7 +128,7 @@ class EngineLoop:
             if self.scheduler.is_idle and not self.passes:
                 self._wakeup.wait(IDLE_S)
             self._wakeup.clear()
-            self.busy_since = time.monotonic()
+            began = self.busy_since = time.monotonic()
             try:
                 self.step()
             except Exception as error:
@@ -140,6 +138,11 @@ class EngineLoop:
             if self._outbox:
                 outbox, self._outbox = self._outbox, []
                 self._publish(outbox)
+            if not self.scheduler.is_idle:
+                self._rest(time.monotonic() - began, self._somebody_leaves)
+
+    def _somebody_leaves(self) -> bool:
+        return self._closed or any(job.cancelled for job in [*self.scheduler.waiting, *self.scheduler.running])
 
     def step(self) -> None:
         """A chunk of the prompts that wait for it, and a token for every running answer."""
@@ -192,8 +195,7 @@ class EngineLoop:
     def _prefill(self, chunks: Sequence[PrefillChunk[Job]]) -> list[tuple[PrefillChunk[Job], torch.Tensor]]:
         """Compute chunks in one pass; if memory does not suffice for that, one by one.
 
-        Returns:
-            Those that are in the cache now, each with the hidden state of its last token, [1, hidden].
+        Returns those that are in the cache now, each with the hidden state of its last token, [1, hidden].
         """
         if not chunks:
             return []
@@ -261,9 +263,7 @@ class EngineLoop:
     def _end(self, job: Job, error: Exception | None) -> None:
         """A job ends early: cancelled, or with an error. An answer's prefix is as good as ever."""
         self._free(job, keep=not isinstance(error, EngineFailed))
-        if error is not None:
-            self._outbox.append((job, error))
-        self._outbox.append((job, None))
+        self._outbox += [(job, None)] if error is None else [(job, error), (job, None)]
 
     def _free(self, job: Job, *, keep: bool) -> None:
         """Take back what `_allocate` gave, or the place in the queue."""

@@ -22,6 +22,7 @@ from qwen_demo.engines.batching.prefix_cache import prefix_key
 from qwen_demo.engines.grammar import Constraint
 from qwen_demo.engines.memory_errors import is_out_of_memory
 from qwen_demo.engines.output import Output
+from qwen_demo.engines.right_of_way import Rest
 from qwen_demo.errors import ContextTooLong, InvalidRequest, QwenDemoError
 from qwen_demo.models.prompt import PromptBuilder
 from qwen_demo.sentences import Sentence
@@ -46,6 +47,7 @@ class Preprocessor:
         on_failed: receives a job and why it cannot run.
         adapters: where a request's adapter is loaded, and is held until `let_go`; None where nothing has one.
         on_threads: run first on the threads of prompts and grammars, and on that of the encoder.
+        rest: pauses after images that others were slowed down by.
     """
 
     def __init__(
@@ -60,8 +62,9 @@ class Preprocessor:
         on_failed: Callable[[Job, Exception], None],
         on_threads: tuple[Callable[[], None], Callable[[], None]],
         adapters: AdapterTable | None = None,
+        rest: Rest = lambda worked_s, over: None,
     ):
-        self._adapters = adapters
+        self._adapters, self._rest = adapters, rest
         self.prompts, self.encoder, self._slot_tokens = prompts, encoder, slot_tokens
         self._make_output, self._make_constraint = make_output, make_constraint
         self._on_ready, self._on_failed = on_ready, on_failed
@@ -212,9 +215,10 @@ class Preprocessor:
                 if self._closed:
                     return
                 jobs = self._next_built()
-                self._busy_since[name] = time.monotonic()
+                began = self._busy_since[name] = time.monotonic()
             self._encode(jobs)
             del self._busy_since[name]
+            self._rest(time.monotonic() - began, lambda: self._closed or any(job.cancelled for job in [*self._built]))
 
     @property
     def _may_encode(self) -> bool:

@@ -68,8 +68,15 @@ def serve(read: BinaryIO, write: BinaryIO) -> None:
                 answer = packed_rows(embed(asked))
         except QwenDemoError as error:
             answer = packed_error(str(error))
-        write.write(answer)
-        write.flush()
+        except Exception as error:  # what state it leaves a library in, nobody knows: tell it and end
+            _tell(write, packed_error(f"{type(error).__name__}: {error}"))
+            raise
+        _tell(write, answer)
+
+
+def _tell(write: BinaryIO, answer: bytes) -> None:
+    write.write(answer)
+    write.flush()
 
 
 def main() -> None:

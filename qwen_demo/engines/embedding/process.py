@@ -21,6 +21,11 @@ from qwen_demo.settings import environment_without_secrets
 ANSWERS_WITHIN_S = 60.0
 ENDS_WITHIN_S = 2.0
 PAUSE_S = 30.0  # after a model could not be loaded
+IN_A_ROW, REST_S = 3, 600.0  # calls of one kind that fail one after the other, and how long it is left alone then
+
+
+class EmbeddingsResting(EngineFailed):
+    """It was not asked: its last calls of this kind have all failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class EmbeddingProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._failed: ModelLoadError | None = None
         self._tried_s = 0.0
+        self._failures: dict[str, tuple[int, float]] = {}  # by kind of call: how many in a row, and when the last was
 
     async def embed(self, texts: Sequence[str], kind: str) -> np.ndarray:
         """A row for each text; of a model of page images many for the one that there is.
@@ -60,24 +66,34 @@ class EmbeddingProcess:
         Raises:
             ModelLoadError: the model cannot be loaded; for a while, that is remembered.
             EngineFailed: the process ended or gave no answer; the next call starts it again.
+            EmbeddingsResting: that was so too often, and it is not started for a while.
         """
-        return await self._answer({"texts": list(texts), "kind": kind})
+        return await self._answer(kind, {"texts": list(texts), "kind": kind})
 
     async def embed_page(self, image: bytes) -> np.ndarray:
         """Rows of one page. Raises as `embed`."""
-        return await self._answer({"image": base64.b64encode(image).decode()})
+        return await self._answer("page", {"image": base64.b64encode(image).decode()})
 
-    async def _answer(self, asked: dict[str, object]) -> np.ndarray:
+    async def _answer(self, kind: str, asked: dict[str, object]) -> np.ndarray:
         async with self._turn:
+            now = asyncio.get_running_loop().time()
+            failures, last_s = self._failures.get(kind, (0, 0.0))
+            if failures >= IN_A_ROW and now - last_s < REST_S:
+                raise EmbeddingsResting("The model of embeddings has failed too often and is left alone for a while.")
             process = await self._started()
             try:
-                return await asyncio.wait_for(_exchanged(process, packed(asked)), ANSWERS_WITHIN_S)
+                rows = await asyncio.wait_for(_exchanged(process, packed(asked)), ANSWERS_WITHIN_S)
+                if not rows.size or not np.isfinite(rows).all():
+                    raise ValueError("it has no numbers in it")
             except (TimeoutError, OSError, EOFError, ValueError) as error:
                 await self._end()
-                raise EngineFailed(f"The process of embeddings gave no answer: {error!r}") from error
+                self._failures[kind] = (failures + 1, asyncio.get_running_loop().time())
+                raise EngineFailed(f"The process of embeddings gave no answer: {_words(error)}") from error
             except asyncio.CancelledError:
                 await self._end()  # its answer would be taken for the next one's
                 raise
+            self._failures.pop(kind, None)
+            return rows
 
     async def close(self) -> None:
         async with self._turn:
@@ -123,6 +139,12 @@ class EmbeddingProcess:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"it took longer than {ANSWERS_WITHIN_S:.0f} s"
+    return "it ended" if isinstance(error, EOFError) else str(error)
 
 
 async def _exchanged(process: asyncio.subprocess.Process, data: bytes) -> np.ndarray:

@@ -17,6 +17,10 @@ class EmbeddingsAway(QwenDemoError):
     code = "embeddings_away"
 
 
+class TextsRefused(EmbeddingsAway):
+    """It is there, and fails at these texts; it may take others."""
+
+
 class Embedder(Protocol):
     """Attributes:
     name: of place and model: vectors of another one are no neighbours.
@@ -25,7 +29,7 @@ class Embedder(Protocol):
     name: str
 
     async def embed(self, texts: Sequence[str], kind: Kind) -> np.ndarray:
-        """A row of length one for each text, float32. Raises `EmbeddingsAway`."""
+        """A row of length one for each text, float32. Raises `EmbeddingsAway`, or `TextsRefused`."""
 
     async def close(self) -> None: ...
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qwen_demo.engines.embedding.process import EmbeddingProcess, EmbeddingSetup
+from qwen_demo.engines.embedding.process import EmbeddingProcess, EmbeddingSetup, EmbeddingsResting
 from qwen_demo.errors import EngineFailed, ModelLoadError
-from qwen_demo.knowledge.embedding.embedder import EmbeddingsAway, Kind, shortened, unit_rows
+from qwen_demo.knowledge.embedding.embedder import EmbeddingsAway, Kind, TextsRefused, shortened, unit_rows
 
 AT_ONCE = 16  # a question waits for no more
 
@@ -25,6 +25,8 @@ class OwnEmbedder:
         whole = shortened(texts)
         try:
             rows = [await self._process.embed(whole[at : at + AT_ONCE], kind) for at in range(0, len(whole), AT_ONCE)]
-        except (EngineFailed, ModelLoadError) as error:
+        except (EmbeddingsResting, ModelLoadError) as error:
             raise EmbeddingsAway(str(error)) from error
+        except EngineFailed as error:
+            raise TextsRefused(str(error)) from error
         return unit_rows(np.concatenate(rows))

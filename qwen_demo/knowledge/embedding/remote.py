@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 import httpx
 import numpy as np
 
-from qwen_demo.knowledge.embedding.embedder import EmbeddingsAway, Kind, shortened, unit_rows
+from qwen_demo.knowledge.embedding.embedder import EmbeddingsAway, Kind, TextsRefused, shortened, unit_rows
 
 AT_ONCE = 64  # texts in a request
 TIMEOUT_S = 20.0
+REFUSING = (400, 413, 422, 500)  # statuses that may be the fault of a text
 _INPUT_TYPES = {"question": "query", "passage": "passage"}
 
 
@@ -57,6 +58,8 @@ class RemoteEmbedder:
     async def _embedded(self, texts: list[str], kind: Kind) -> list[np.ndarray]:
         try:
             answer = await self._asked(texts, kind)
+            if answer.status_code in REFUSING:
+                raise TextsRefused(f"The server of embeddings refuses it with status {answer.status_code}.")
             answer.raise_for_status()
             data = sorted(answer.json()["data"], key=lambda each: each["index"])
             rows = [np.asarray(each["embedding"], dtype=np.float32) for each in data]
@@ -64,6 +67,8 @@ class RemoteEmbedder:
             raise EmbeddingsAway(f"The server of embeddings does not answer as it should: {error}") from error
         if len(rows) != len(texts) or len({row.shape for row in rows}) != 1 or rows[0].ndim != 1:
             raise EmbeddingsAway("The server of embeddings gave another number of vectors than it was sent texts.")
+        if not all(np.isfinite(row).all() for row in rows):
+            raise TextsRefused("The server of embeddings gave vectors whose numbers are none.")
         return rows
 
     async def _asked(self, texts: list[str], kind: Kind) -> httpx.Response:

@@ -11,6 +11,7 @@ import numpy as np
 from qwen_demo.errors import SettingsError
 from qwen_demo.knowledge.collection import Collection
 from qwen_demo.knowledge.vectors.store import VectorsAway
+from qwen_demo.knowledge.vectors.windows import MOST
 
 FOLDER = "vectors.lance"
 # Each batch is a fragment of its own until they are put together.
@@ -46,24 +47,22 @@ class LanceTable:
     def __init__(self, url: str, name: str):
         self._url, self._name = url, f"pages_{name}"
 
-    def put(self, pages: Sequence[int], vectors: np.ndarray) -> None:
+    def put(self, keys: Sequence[int], vectors: np.ndarray) -> None:
         import pyarrow as pa
 
         width = vectors.shape[1]
         values = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
-        rows = pa.table(
-            {"page": pa.array(pages, pa.int64()), "vector": pa.FixedSizeListArray.from_arrays(values, width)}
-        )
+        rows = pa.table({"key": pa.array(keys, pa.int64()), "vector": pa.FixedSizeListArray.from_arrays(values, width)})
         with _away():
             table = self._connected().create_table(self._name, schema=rows.schema, exist_ok=True)
-            table.merge_insert("page").when_matched_update_all().when_not_matched_insert_all().execute(rows)
+            table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(rows)
             if table.stats()["fragment_stats"]["num_fragments"] > FRAGMENTS:
                 table.optimize(cleanup_older_than=OLD)
 
     def remove(self, pages: Sequence[int]) -> None:
         with _away():
             if table := self._opened():
-                table.delete(f"page IN ({', '.join(str(int(page)) for page in pages)})")
+                table.delete(f"key / {MOST} IN ({', '.join(str(int(page)) for page in pages)})")
                 table.optimize()
                 time.sleep(2 * OLD.total_seconds())  # that the versions before are old, those of `optimize` as well
                 table.optimize(cleanup_older_than=OLD)
@@ -73,9 +72,9 @@ class LanceTable:
             table = self._opened()
             if table is None:
                 return []
-            found = table.search(vector).distance_type("cosine").select(["page", "_distance"]).limit(most).to_arrow()
-        pages, distances = found["page"].to_pylist(), found["_distance"].to_pylist()
-        return [(page, 1 - distance) for page, distance in zip(pages, distances, strict=True)]
+            found = table.search(vector).distance_type("cosine").select(["key", "_distance"]).limit(most).to_arrow()
+        keys, distances = found["key"].to_pylist(), found["_distance"].to_pylist()
+        return [(key, 1 - distance) for key, distance in zip(keys, distances, strict=True)]
 
     def drop(self) -> None:
         with _away():

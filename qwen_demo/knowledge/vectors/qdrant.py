@@ -11,7 +11,7 @@ import numpy as np
 
 from qwen_demo.errors import SettingsError
 from qwen_demo.knowledge.collection import Collection
-from qwen_demo.knowledge.vectors.store import VectorsAway
+from qwen_demo.knowledge.vectors.store import VectorsAway, keys_of
 
 TIMEOUT_S = 20
 CONFLICT = 409
@@ -55,10 +55,10 @@ class QdrantTable:
         self._client, self._name = client, f"qwen-demo-{name}"
         self._known = False
 
-    def put(self, pages: Sequence[int], vectors: np.ndarray) -> None:
+    def put(self, keys: Sequence[int], vectors: np.ndarray) -> None:
         from qdrant_client import models
 
-        points = [models.PointStruct(id=page, vector=row.tolist()) for page, row in zip(pages, vectors, strict=True)]
+        points = [models.PointStruct(id=key, vector=row.tolist()) for key, row in zip(keys, vectors, strict=True)]
         with _away():
             if not self._there():
                 self._make(vectors.shape[1])
@@ -67,9 +67,10 @@ class QdrantTable:
     def remove(self, pages: Sequence[int]) -> None:
         from qdrant_client import models
 
+        keys = [key for page in pages for key in keys_of(page)]
         with _away():
             if self._there():
-                self._client.delete(self._name, models.PointIdsList(points=list(pages)), wait=True)
+                self._client.delete(self._name, models.PointIdsList(points=list(keys)), wait=True)
 
     def nearest(self, vector: np.ndarray, most: int) -> list[tuple[int, float]]:
         with _away():

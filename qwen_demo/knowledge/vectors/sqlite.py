@@ -6,12 +6,12 @@ them piece by piece, so that memory stays bounded.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 
 import numpy as np
 
 from qwen_demo.knowledge.collection import Collection
 from qwen_demo.knowledge.schema import changing
+from qwen_demo.knowledge.vectors.store import page_of
 
 # Multiplied at a time. With more, BLAS starts threads, which on a busy machine take ten times as long as one.
 _ROWS = 400
@@ -39,59 +39,60 @@ class SqliteTable:
         run = self._collection.database.execute
         run(
             f"CREATE TABLE IF NOT EXISTS {self._name} (id INTEGER PRIMARY KEY, last INTEGER NOT NULL, "
-            "file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE, pages BLOB, scales BLOB, vectors BLOB)"
+            "file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE, keys BLOB, scales BLOB, vectors BLOB)"
         )
         run(f"CREATE INDEX IF NOT EXISTS {self._name}_file ON {self._name} (file, last)")
 
-    def put(self, pages: Sequence[int], vectors: np.ndarray) -> None:
+    def put(self, keys: Sequence[int], vectors: np.ndarray) -> None:
         scales = np.maximum(np.abs(vectors).max(1), 1e-9).astype(np.float32) / _LEVELS
         levels = np.rint(vectors / scales[:, None]).astype(np.int8)
-        places = {page: place for place, page in enumerate(pages)}
         with self._collection.lock, changing(self._collection.database):
             self._make()
-            for file, own in groupby(self._files_of(pages), key=lambda each: each[1]):
-                # Those that were removed meanwhile are not among them.
-                kept = [page for page, _ in own]
-                rows = [places[page] for page in kept]
-                self._insert(file, np.array(kept, np.int64), scales[rows], levels[rows])
+            for file, rows in self._rows_of_files(keys).items():
+                self._insert(file, np.array([keys[row] for row in rows], np.int64), scales[rows], levels[rows])
 
-    def _files_of(self, pages: Sequence[int]) -> list[tuple[int, int]]:
-        query = "SELECT id, file FROM pages WHERE id = ?"
-        found = (self._collection.database.execute(query, (page,)).fetchone() for page in pages)
-        return sorted((each for each in found if each), key=lambda each: (each[1], each[0]))
+    def _rows_of_files(self, keys: Sequence[int]) -> dict[int, list[int]]:
+        """Places of keys by the file of their page; those that were removed meanwhile are not among them."""
+        query = "SELECT file FROM pages WHERE id = ?"
+        files = {page: self._collection.database.execute(query, (page,)).fetchone() for page in map(page_of, keys)}
+        found: dict[int, list[int]] = {}
+        for row, key in enumerate(keys):
+            if file := files[page_of(key)]:
+                found.setdefault(file[0], []).append(row)
+        return found
 
-    def _insert(self, file: int, pages: np.ndarray, scales: np.ndarray, levels: np.ndarray) -> None:
+    def _insert(self, file: int, keys: np.ndarray, scales: np.ndarray, levels: np.ndarray) -> None:
         """One block; of a batch that is made again, the old one goes."""
         run = self._collection.database.execute
-        query = f"SELECT id, pages FROM {self._name} WHERE file = ? AND last >= ?"
-        for block, known in run(query, (file, int(pages[0]))).fetchall():
-            if np.isin(np.frombuffer(known, np.int64), pages).any():
+        query = f"SELECT id, keys FROM {self._name} WHERE file = ? AND last >= ?"
+        for block, known in run(query, (file, int(keys[0]))).fetchall():
+            if np.isin(np.frombuffer(known, np.int64), keys).any():
                 run(f"DELETE FROM {self._name} WHERE id = ?", (block,))
         run(
-            f"INSERT INTO {self._name} (last, file, pages, scales, vectors) VALUES (?, ?, ?, ?, ?)",
-            (int(pages[-1]), file, pages.tobytes(), scales.tobytes(), levels.tobytes()),
+            f"INSERT INTO {self._name} (last, file, keys, scales, vectors) VALUES (?, ?, ?, ?, ?)",
+            (int(keys[-1]), file, keys.tobytes(), scales.tobytes(), levels.tobytes()),
         )
 
     def remove(self, pages: Sequence[int]) -> None:
         """They went with their file."""
 
     def nearest(self, vector: np.ndarray, most: int) -> list[tuple[int, float]]:
-        best_pages, best = np.empty(0, np.int64), np.empty(0, np.float32)
+        best_keys, best = np.empty(0, np.int64), np.empty(0, np.float32)
         with self._collection.lock:
             if not self._there():
                 return []
-            cursor = self._collection.database.execute(f"SELECT pages, scales, vectors FROM {self._name}")
+            cursor = self._collection.database.execute(f"SELECT keys, scales, vectors FROM {self._name}")
             for blocks in _pieces(cursor, len(vector)):
-                pages, scales, levels = (b"".join(each) for each in zip(*blocks, strict=True))
+                keys, scales, levels = (b"".join(each) for each in zip(*blocks, strict=True))
                 rows = np.frombuffer(levels, np.int8).reshape(-1, len(vector))
                 cosines = (rows.astype(np.float32) @ vector) * np.frombuffer(scales, np.float32)
-                best_pages = np.append(best_pages, np.frombuffer(pages, np.int64))
+                best_keys = np.append(best_keys, np.frombuffer(keys, np.int64))
                 best = np.append(best, cosines)
                 if len(best) > most:
                     first = np.argpartition(-best, most)[:most]
-                    best_pages, best = best_pages[first], best[first]
+                    best_keys, best = best_keys[first], best[first]
         order = np.argsort(-best, kind="stable")
-        return list(zip(best_pages[order].tolist(), best[order].tolist(), strict=True))
+        return list(zip(best_keys[order].tolist(), best[order].tolist(), strict=True))
 
     def _there(self) -> bool:
         query = "SELECT 1 FROM sqlite_master WHERE name = ?"

@@ -1,7 +1,7 @@
 // The list of conversations: this browser keeps them, see `store.js`. Here they are saved, shown, opened, renamed, exported, deleted.
 
 const root = element.querySelector(".conversations");
-const { store, rows: chatRows } = window.qwenDemo;
+const { store, corrections, rows: chatRows } = window.qwenDemo;
 const CURRENT = "qwen-demo.current", TRIED = "qwen-demo.tried";
 const TYPES = { markdown: ["md", "text/markdown"], json: ["json", "application/json"], html: ["html", "text/html"], training: ["jsonl", "application/jsonl"] };
 const THUMB = 64;
@@ -127,8 +127,8 @@ function open(item, params = null) {
 }
 
 async function bringBack(value) {
-  const item = waiting;
-  if (!item || item.id !== value.id) return;
+  const item = waiting?.id === value.id && (await store.get(value.id));
+  if (!item) return;
   const moved = new Map();
   for (const path of value.gone) {
     const fresh = await store.bringBack(path);
@@ -167,7 +167,17 @@ async function goTo(line) {
 
 // ---- versions, beside the buttons under each message
 
+const correct = (id, line, place, text) => then(async () => {
+  const item = await store.get(id);
+  if (!item) return;
+  await store.put(store.corrected(item, line, place, text));
+  store.tell();
+  await refresh();
+});
+
 function showVersions() {
+  const shown = items.find(({ id }) => id === current);
+  corrections.show(shown, shown ? chatRows(shown.lines[shown.at]) : [], correct);
   for (const old of document.querySelectorAll("#chat .versions")) if (old.dataset.of !== versionsKey()) old.remove();
   const item = items.find(({ id }) => id === current);
   if (!item || item.lines.length < 2) return;
@@ -187,7 +197,7 @@ const versionsKey = () => {
 };
 let planned = false;
 new MutationObserver((changes) => {
-  if (planned || changes.every(({ target, addedNodes }) => target.closest?.(".versions") || [...addedNodes].some((node) => node.className === "versions"))) return;
+  if (planned || changes.every(({ target, addedNodes }) => target.closest?.(".versions") || corrections.owns(target) || [...addedNodes].some((node) => corrections.owns(node) || node.className === "versions"))) return;
   planned = true;
   requestAnimationFrame(() => { planned = false; showVersions(); });
 }).observe(document.querySelector("#chat") ?? document.body, { childList: true, subtree: true });
@@ -200,7 +210,7 @@ const changed = (id, change) => then(async () => {
   store.tell();
   await refresh();
 });
-const wordsOf = (item) => [item.name, ...item.lines.flat().flatMap((message) => message.parts.map((part) => String(part?.text ?? "")))].join("\n").toLowerCase();
+const wordsOf = (item) => [item.name, ...item.lines.flat().flatMap((message) => [...message.parts.map((part) => String(part?.text ?? "")), String(message.corrected ?? "")])].join("\n").toLowerCase();
 
 function rename(id, name) {
   renaming = null;

@@ -19,7 +19,7 @@ from qwen_demo.ui import assets, chat, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
 from qwen_demo.ui.doubt import doubt
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
+from qwen_demo.ui.gradio_internals import EACH, PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.history import export, generation_params, go_on, transcript
 from qwen_demo.ui.history.transcript import File, Turn
 from qwen_demo.ui.i18n import texts
@@ -53,6 +53,7 @@ class KeptMessage(BaseModel):
     params: str = ""
     whole: bool = True
     unsure: bool = False
+    corrected: str = ""
 
 
 _MESSAGES = TypeAdapter(list[KeptMessage])
@@ -145,10 +146,10 @@ def read(value: Any, words: Words = texts) -> list[Turn]:
     except (ValidationError, RecursionError) as error:
         raise render.refusal(words.KEPT_BROKEN) from error
     turns = [
-        Turn(message.role, tuple(map(_read_part, message.parts)), message.params, message.whole, message.unsure)
-        for message in messages
+        Turn(m.role, tuple(map(_read_part, m.parts)), m.params, m.whole, m.unsure, m.corrected.strip())
+        for m in messages
     ]
-    if sum(len(turn.text) + len(turn.params) for turn in turns) > MAX_CHARACTERS:
+    if sum(len(turn.text) + len(turn.params) + len(turn.corrected) for turn in turns) > MAX_CHARACTERS:
         raise render.refusal(words.KEPT_BROKEN)
     if not all(gradio_internals.is_upload(file.path) for turn in turns for file in turn.files):
         raise render.refusal(words.KEPT_FOREIGN)
@@ -230,8 +231,8 @@ def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gal
         text = await export.write(data["kind"], name, read(data.get("messages"), words), gallery, words)
         return {"file": {"kind": data["kind"], "name": name, "text": text}, "nonce": secrets.token_hex(4)}
 
-    reopened = view.reopen(on_reopen, None, [chatbot, question, view], cancels=answering, **UNQUEUED)
-    fresh = view.fresh(on_fresh, None, [chatbot, question, view], cancels=answering, **UNQUEUED)
-    view.look(on_look, None, view, **UNQUEUED)
-    view.export(on_export, None, view, **PRIVATE)
+    reopened = view.reopen(on_reopen, None, [chatbot, question, view], cancels=answering, **UNQUEUED, **EACH)
+    fresh = view.fresh(on_fresh, None, [chatbot, question, view], cancels=answering, **UNQUEUED, **EACH)
+    view.look(on_look, None, view, **UNQUEUED, **EACH)
+    view.export(on_export, None, view, **PRIVATE, **EACH)
     return reopened, fresh

@@ -49,6 +49,8 @@ def markdown(name: str, turns: Sequence[Turn], words: Words) -> str:
             lines += [f"*{_plain(part.name)}*" if isinstance(part, File) else _plain(part), ""]
         if facts := _facts(turn, words):
             lines += [f"*{_plain(facts)}*", ""]
+        if turn.corrected:
+            lines += [f"**{words.CORRECTIONS['corrected']}**", "", _plain(turn.corrected), ""]
     return "\n".join(lines)
 
 
@@ -61,6 +63,7 @@ def as_json(name: str, turns: Sequence[Turn]) -> str:
             {
                 "role": turn.role,
                 "parts": parts,
+                **({"corrected": turn.corrected} if turn.corrected else {}),
                 **({"params": known.model_dump(exclude_defaults=True)} if known else {}),
             }
         )
@@ -68,14 +71,14 @@ def as_json(name: str, turns: Sequence[Turn]) -> str:
 
 
 def as_training(turns: Sequence[Turn]) -> str:
-    """One line that `qwen-demo finetune` reads: the images as they were sent, and beside each answer an empty
-    `corrected` for what should have been said. Other files, and images beyond `MAX_IMAGE_BYTES` in all, are named alone:
-    `finetune` looks for them beside the data."""
+    """One line that `qwen-demo finetune` reads: the images as they were sent, and beside each answer `corrected` for
+    what should have been said, empty where nothing was corrected. Other files, and images beyond `MAX_IMAGE_BYTES` in
+    all, are named alone: `finetune` looks for them beside the data."""
     left = MAX_IMAGE_BYTES
     messages: list[dict] = []
     for turn in turns:
         if turn.role == "assistant":
-            messages.append({"role": turn.role, "content": turn.text, "corrected": ""})
+            messages.append({"role": turn.role, "content": turn.text, "corrected": turn.corrected})
             continue
         parts: list[dict] = []
         for part in turn.parts:
@@ -100,7 +103,9 @@ def html(name: str, turns: Sequence[Turn], images: dict[str, str], words: Words)
     for turn in turns:
         body = "".join(_html_part(part, images) for part in turn.parts)
         facts = f"<small>{escape(_facts(turn, words))}</small>" if _facts(turn, words) else ""
-        rows.append(f"<article><h2>{escape(words.SPEAKERS[turn.role])}</h2>{body}{facts}</article>")
+        mark = escape(words.CORRECTIONS["corrected"])
+        corrected = f"<p><strong>{mark}</strong></p>{_html_part(turn.corrected, {})}" if turn.corrected else ""
+        rows.append(f"<article><h2>{escape(words.SPEAKERS[turn.role])}</h2>{body}{facts}{corrected}</article>")
     return (
         '<!doctype html><html><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'

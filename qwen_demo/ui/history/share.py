@@ -14,7 +14,7 @@ from qwen_demo.types import Sampling
 from qwen_demo.ui import assets, chat, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.gradio_internals import PRIVATE, event_data
+from qwen_demo.ui.gradio_internals import EACH, PRIVATE, event_data
 from qwen_demo.ui.history import bundles, generation_params, snippets, transcript
 from qwen_demo.ui.history.generation_params import GenerationParams
 from qwen_demo.ui.i18n import texts
@@ -134,8 +134,8 @@ def wire(widgets: ShareWidgets, share: ShareHandlers, parts: ChatParts, service:
         return share.code(data, history or [], question, items, budget, sampling, system, words_for(request))
 
     state = [parts.chatbot, parts.question, parts.context, parts.budget, *parts.options]
-    widgets.view.code(copy, state, widgets.view, **PRIVATE)
-    widgets.view.pack(pack, [parts.chatbot, parts.context], widgets.view, **PRIVATE)
+    widgets.view.code(copy, state, widgets.view, **PRIVATE, **EACH)
+    widgets.view.pack(pack, [parts.chatbot, parts.context], widgets.view, **PRIVATE, **EACH)
     outputs = [parts.chatbot, parts.context, parts.budget, *parts.options, widgets.view, parts.question]
     outputs.append(widgets.load)
     return widgets.load.upload(open_bundle, widgets.load, outputs, **PRIVATE)

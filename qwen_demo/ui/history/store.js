@@ -89,8 +89,23 @@ async function prune(spared = window.qwenDemo.draft?.paths() ?? []) {
 const keyOf = (message) => JSON.stringify([message?.role, message?.parts]);
 const begins = (line, longer) => line.length <= longer.length && line.every((key, place) => key === longer[place]);
 
+// `item` with what should have been said at `place` of `line`, in each line that has this answer; an empty text takes it back.
+function corrected(item, line, place, text) {
+  const keys = line.slice(0, place + 1).map(keyOf);
+  const change = ({ corrected, ...said }) => (text ? { ...said, corrected: text } : said);
+  const lines = item.lines.map((other) => (begins(keys, other.map(keyOf)) ? other.map((said, at) => (at === place ? change(said) : said)) : other));
+  return { ...item, lines };
+}
+
+// The server does not know what was corrected here.
+const withCorrections = (item, messages) => messages.map((message, place) => {
+  const same = item.lines.find((line) => line[place]?.corrected && begins(messages.slice(0, place + 1).map(keyOf), line.map(keyOf)));
+  return same ? { ...message, corrected: same[place].corrected } : message;
+});
+
 // `item` after the chat shows `messages`: they go on in the line that is shown, or are a line of their own.
 function grown(item, messages) {
+  messages = withCorrections(item, messages);
   const shown = item.lines[item.at];
   const whole = shown.at(-1)?.whole === false ? shown.slice(0, -1) : shown;
   const lines = [...item.lines];
@@ -121,7 +136,7 @@ function versions(item) {
 }
 
 window.qwenDemo = { ...window.qwenDemo, store: {
-  all, keepFile, bringBack, prune, grown, versions, filesOf, fileUrl,
+  all, keepFile, bringBack, prune, grown, corrected, versions, filesOf, fileUrl,
   put: (item) => put("conversations", item), get: (id) => get("conversations", id), remove: (id) => drop("conversations", id),
   tell: () => channel?.postMessage("changed"), heard: (action) => channel?.addEventListener("message", action),
 } };

@@ -35,6 +35,7 @@ class Turn:
         params: for an answer, the id of the note under it, which keeps how it was generated; see `generation_params`.
         whole: False for an answer that the page left before its end.
         unsure: of an answer that is marked as one not to be trusted.
+        corrected: what a person says should have been answered; the browser alone keeps it, so histories have none.
     """
 
     role: Literal["user", "assistant"]
@@ -42,6 +43,7 @@ class Turn:
     params: str = ""
     whole: bool = True
     unsure: bool = False
+    corrected: str = ""
 
     @property
     def text(self) -> str:

@@ -37,6 +37,14 @@ CONNECTION = {
 }
 EDITING = {"edit": "Edit", "field": "Changed question", "send": "Ask again", "cancel": "Cancel"}
 MODEL_UNAVAILABLE = "The model is not available"
+CORRECTIONS = {
+    "correct": "Correct this answer",
+    "field": "What should have been answered",
+    "hint": "Kept with the conversation in this browser. Saved as training data, a model learns it in place of the answer.",
+    "keep": "Keep",
+    "cancel": "Cancel",
+    "corrected": "Corrected",
+}
 
 
 SAID = {

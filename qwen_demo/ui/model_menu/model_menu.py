@@ -13,7 +13,7 @@ from qwen_demo.models.hub.offers import Offer
 from qwen_demo.service.model_menu import MenuState, ModelMenu
 from qwen_demo.service.switch_status import SwitchStatus
 from qwen_demo.ui import assets
-from qwen_demo.ui.gradio_internals import UNQUEUED, event_data
+from qwen_demo.ui.gradio_internals import EACH, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, translate, words_for
 
@@ -108,7 +108,7 @@ def wire(view: gr.HTML | None, menu: ModelMenu | None, demo: gr.Blocks) -> None:
 
     demo.load(first, None, view, **UNQUEUED)
     view.look(look, None, view, **UNQUEUED)
-    view.act(act, None, view, **UNQUEUED)
+    view.act(act, None, view, **UNQUEUED, **EACH)
 
 
 def _may(menu: ModelMenu, request: gr.Request) -> bool:

@@ -51,6 +51,12 @@ async def answer(
     """Grow one answer. Errors of ours become the last step; closing this ends the request."""
     text, ticket = "", Ticket()
     try:
+        async for said in chat.until_loaded(service, words):
+            yield PanelStep(text, said)
+    except BaseException:
+        request.close()  # nobody will await it
+        raise
+    try:
         async with aclosing(chat.paced(service.answer(request, ticket=ticket), service)) as events:
             async for event in events:
                 if isinstance(event, Finished):

@@ -10,7 +10,7 @@ from gradio.events import Dependency
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.gradio_internals import UNQUEUED, event_data
+from qwen_demo.ui.gradio_internals import EACH, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.panels.camera import camera
@@ -148,6 +148,6 @@ def _wire_tasks(panels: PanelWidgets, chat: ChatWidgets, service: Service) -> De
         return tasks.cards(service, words_for(request))
 
     outputs = [widget for group in groups for widget in group]
-    picked = panels.tasks.pick(pick, None, [panels.tabs, *outputs], **UNQUEUED)
+    picked = panels.tasks.pick(pick, None, [panels.tabs, *outputs], **UNQUEUED, **EACH)
     panels.tasks_tab.select(cards, None, panels.tasks, **UNQUEUED)
     return picked

@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.events import Dependency
 
 from qwen_demo.ui import assets
-from qwen_demo.ui.gradio_internals import UNQUEUED, event_data
+from qwen_demo.ui.gradio_internals import EACH, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.kept_settings import kept_settings
 
@@ -37,7 +37,7 @@ def wire(view: gr.HTML, controls: Mapping[str, Any], setting: Sequence[Dependenc
         name = event_data(event).get("name")
         return [defaults[known] if name in (known, ALL) else gr.skip() for known in names]
 
-    again = view.reset(reset, None, widgets, **UNQUEUED)
+    again = view.reset(reset, None, widgets, **UNQUEUED, **EACH)
     for event in (*setting, again):
         event.then(None, widgets, view, js=show, **UNQUEUED)
     gr.on([widget.change for widget in widgets], None, widgets, view, js=show, **UNQUEUED)

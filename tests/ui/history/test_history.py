@@ -197,6 +197,23 @@ async def test_a_conversation_is_data_that_a_model_learns_once_its_answer_is_cor
     assert corrected.images[0].path.read_bytes() == Path(red).read_bytes()  # noqa: ASYNC240 a small file
 
 
+async def test_what_was_corrected_in_the_browser_is_in_every_file(service, reader):
+    kept = [
+        {"role": "user", "parts": [{"text": "what?"}]},
+        {"role": "assistant", "parts": [{"text": "blue"}], "corrected": " <i>red</i> "},
+    ]
+    turns, gallery = conversations.read(kept), Gallery(reader)
+    assert [turn.corrected for turn in turns] == ["", "<i>red</i>"]
+    answer = {"role": "assistant", "content": "blue", "corrected": "<i>red</i>"}
+    assert json.loads(await export.write("training", "x", turns, gallery))["messages"][1] == answer
+    assert json.loads(await export.write("json", "x", turns, gallery))["messages"][1]["corrected"] == "<i>red</i>"
+    assert "**Corrected**\n\n&lt;i>red&lt;/i>" in await export.write("markdown", "x", turns, gallery)
+    assert "<strong>Corrected</strong></p><p>&lt;i&gt;red&lt;/i&gt;" in await export.write("html", "x", turns, gallery)
+    assert chat.begun(conversations.reopen(turns).history) == "blue"
+    with pytest.raises(gr.Error, match="damaged"):
+        conversations.read([{**kept[1], "corrected": "x" * 1_000_001}])
+
+
 def test_data_to_learn_from_holds_images_and_names_what_is_none(red, tmp_path):
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"a clip")

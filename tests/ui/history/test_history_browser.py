@@ -93,6 +93,7 @@ def test_a_conversation_is_kept_found_renamed_reopened_exported_and_deleted(open
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.slow
 def test_what_others_put_into_the_storage_is_refused(opened, app):
     page = opened(app)
     foreign = {"role": "user", "parts": [{"file": "/etc/passwd"}]}
@@ -164,7 +165,7 @@ def test_an_answer_goes_on_when_its_page_comes_back_with_question_image_words_an
     assert request.sampling.temperature == 0.5
     assert len(stored(page)[0]["messages"]) == 2 and not stored(page)[0].get("asking")
     # What was cut twice without a word between is left to the visitor.
-    app.engine.script = Script([], first_s=60)
+    app.engine.script = Script([], first_s=600)
     ask(page, "and now?")
     until(page, "window.qwenDemo.store.all().then(([item]) => item?.asking && item.lines[0].length === 3)")
     asked = len(app.engine.requests)
@@ -179,7 +180,7 @@ def test_an_answer_goes_on_when_its_page_comes_back_with_question_image_words_an
     assert len(app.engine.requests) == asked + 1
     # What the visitor has left does not go on, neither after New chat nor when it is opened again.
     ask(page, "and then?")
-    until(page, "window.qwenDemo.store.all().then(([item]) => item?.asking && item.lines[0].length > 4)")
+    until(page, "window.qwenDemo.store.all().then(([item]) => item?.asking && item.lines[0].length === 4)")
     page.get_by_role("button", name="New chat").click()
     until(page, "window.qwenDemo.store.all().then(([item]) => item && !item.asking)")
     page.locator(".conversations button.open").click()
@@ -189,6 +190,48 @@ def test_an_answer_goes_on_when_its_page_comes_back_with_question_image_words_an
     expect(page.locator("#chat")).to_contain_text("got no answer")
     settled(page)
     assert len(app.engine.requests) == asked
+
+
+@pytest.mark.slow
+def test_an_answer_is_corrected_while_another_one_comes_and_saved_as_training_data(opened, app, red):
+    app.engine.script = Script(["It is <b>blue</b>."])
+    page = opened(app)
+    ask(page, "what is it?", red)
+    answered(page, 1)
+    app.engine.script = Script(["word "] * 400, gap_s=0.02)
+    ask(page, "and now?")
+    expect(answers(page).nth(1)).to_contain_text("word word")
+    page.get_by_role("button", name="Correct this answer").first.click()
+    field = page.get_by_label("What should have been answered")
+    expect(field).to_have_value("It is <b>blue</b>.")
+    expect(field).to_be_focused()
+    field.fill("It is <b>red</b>.")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    corrected = page.locator("#chat .correction")
+    expect(corrected).to_have_text("CorrectedIt is <b>red</b>.")
+    page.locator("#question .stop-button").click()
+    expect(page.locator("#chat")).to_contain_text("Stopped.")
+    until(page, "window.qwenDemo.store.all().then(([item]) => item?.lines[0].length === 4 && !item.asking)")
+    first, second = stored(page)[0]["messages"][1::2]
+    assert (first["parts"], first["corrected"]) == ([{"text": "It is <b>blue</b>."}], "It is <b>red</b>.")
+    assert "corrected" not in second
+    looked_over(page, "corrected")
+    page.reload()
+    expect(corrected).to_have_text("CorrectedIt is <b>red</b>.")
+    row = page.locator(".conversations li")
+    more(page, row)
+    line = json.loads(saved(page, row.get_by_role("button", name=re.compile("as training data$"))))
+    assert line["messages"][1] == {
+        "role": "assistant",
+        "content": "It is <b>blue</b>.",
+        "corrected": "It is <b>red</b>.",
+    }
+    # Its own words again are no correction.
+    page.get_by_role("button", name="Correct this answer").first.click()
+    field.fill("It is <b>blue</b>.")
+    field.press("Control+Enter")
+    expect(corrected).to_have_count(0)
+    until(page, "window.qwenDemo.store.all().then(([item]) => !('corrected' in item.lines[0][1]))")
 
 
 @pytest.mark.slow
@@ -232,6 +275,29 @@ def test_images_come_back_from_the_browser_when_the_server_has_lost_them(opened,
     sent = app.engine.requests[-1].messages
     assert [type(part).__name__ for part in sent[0].parts] == ["Image", "Text"]
     page.problems.clear()  # the browser complains of the file that the server had lost
+
+
+@pytest.mark.slow
+def test_what_is_added_before_the_draft_is_back_stays(opened, app, red, tmp_path):
+    """The server is asked for the draft's files, which takes as long as it takes."""
+    page = opened(app)
+    draw("blue").save(tmp_path / "blue.png")
+    page.locator("#question input[type=file]").set_input_files(str(tmp_path / "blue.png"))
+    page.locator("#question textarea").fill("a draft of mine")
+    until(page, "JSON.parse(sessionStorage.getItem('qwen-demo.draft'))?.files.length === 1")
+    held = []
+    page.route(re.compile("/file=.*blue"), lambda route: held.append(route))
+    page.reload()
+    images = page.locator("#question img")
+    page.locator("#question input[type=file]").set_input_files(red)
+    expect(images).to_have_count(1)
+    while not held:
+        page.wait_for_timeout(20)
+    # Given back, the route lets all of them through.
+    page.unroute(re.compile("/file=.*blue"))
+    expect(images).to_have_count(2)
+    expect(page.locator("#context .chip")).to_have_count(2)
+    expect(page.locator("#question textarea")).to_have_value("a draft of mine")
 
 
 @pytest.mark.slow

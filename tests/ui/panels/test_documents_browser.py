@@ -1,13 +1,16 @@
 """The Documents panel in a real browser: pages and regions, and documents that mean harm."""
 
+import asyncio
 import json
 import re
+import threading
 
 import pytest
 from playwright.sync_api import expect
 
 from qwen_demo.engines.scripted import Script
 from qwen_demo.ui.examples import FOLDER
+from qwen_demo.ui.panels.documents import documents
 from tests import hostile_pdfs
 from tests.answers.test_documents import HOSTILE, PAGE
 from tests.ui.steps import barrier, looked_over, saved, tab
@@ -88,6 +91,7 @@ def test_a_hostile_document_does_nothing(opened, app, tmp_path):
     page.problems.clear()
 
 
+@pytest.mark.slow
 def test_a_pdf_that_cannot_be_read_is_told(opened, app, tmp_path):
     page = opened(app)
     (tmp_path / "locked.pdf").write_bytes(hostile_pdfs.locked())
@@ -133,3 +137,49 @@ def test_pages_keep_their_readings_and_all_are_read_with_progress_and_stop(opene
     expect(page.locator(".document")).to_contain_text("Save 3 pages as")
     read = [request.messages[0].parts[0].name for request in app.engine.requests]
     assert read == [f"three.pdf, page {number}" for number in (1, 2, 2, 3)]
+
+
+@pytest.mark.slow
+def test_a_quick_visitor_loses_neither_a_turn_nor_a_click(opened, app, tmp_path, monkeypatch):
+    """A page that was turned to may come late, even after the next one: what was pressed meanwhile is done all the same."""
+    arrive = {2: threading.Event(), 3: threading.Event()}
+    turn_page = documents.turn_page
+
+    async def late(path, number, *rest):
+        await asyncio.to_thread(arrive[number].wait, 60)
+        return await turn_page(path, number, *rest)
+
+    page = opened(app)
+    (tmp_path / "three.pdf").write_bytes(hostile_pdfs.pdf(*(hostile_pdfs.words(name) for name in "ABC")))
+    tab(page, "Documents")
+    page.locator("#page-file input[type=file]").set_input_files(str(tmp_path / "three.pdf"))
+    pager, frame = page.locator(".document .pager"), page.frame_locator(".document iframe")
+    expect(pager).to_contain_text("Page 1 of 3")
+    monkeypatch.setattr(documents, "turn_page", late)
+    following = page.get_by_role("button", name="Next page")
+    following.click()
+    following.click()
+    arrive[3].set()
+    expect(pager).to_contain_text("Page 3 of 3")
+    arrive[2].set()
+    barrier(page)
+    expect(pager).to_contain_text("Page 3 of 3")
+    # A page is read while it is still on its way.
+    arrive[2].clear()
+    app.engine.script = Script(["The second."])
+    page.get_by_role("button", name="Previous page").click()
+    page.locator("#page-read").click()
+    expect(page.locator(".document iframe")).to_be_visible()
+    expect(frame.locator("body")).to_contain_text("The second.")
+    arrive[2].set()
+    # So are all pages.
+    arrive[3].clear()
+    expect(page.locator("#page-read")).to_be_enabled()
+    app.engine.script = Script(["Another."])
+    following.click()
+    page.get_by_role("button", name="Read all pages").click()
+    expect(page.locator(".document")).to_contain_text("Save 3 pages as")
+    arrive[3].set()
+    expect(page.locator("#page-read")).to_be_enabled()
+    read = [request.messages[0].parts[0].name for request in app.engine.requests]
+    assert read == [f"three.pdf, page {number}" for number in (2, 1, 3)]

@@ -146,6 +146,7 @@ def test_a_drawn_region_is_asked_about(opened, embedded, scene):
     expect(page.locator("#context .switch[aria-checked=true]")).to_have_count(2)
 
 
+@pytest.mark.slow
 def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, app, scene):
     page = opened(app)
     page.locator("#question input[type=file]").set_input_files(scene)
@@ -166,6 +167,7 @@ def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, app, 
     expect(page.locator("#question textarea")).to_be_focused()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", ["phone"], indirect=True)
 def test_the_pixel_budget_shows_what_is_lost_before_sending(opened, start, scene):
     page = opened(start())  # which has answered nobody, so knows no times
@@ -217,6 +219,7 @@ def test_an_image_that_is_switched_off_is_not_sent(opened, embedded, scene, red)
     looked_over(page, "waterfall")
 
 
+@pytest.mark.slow
 def test_boxes_of_several_images_go_where_the_visitor_says(opened, app, scene, red):
     page = opened(app)
     page.locator("#question input[type=file]").set_input_files([scene, red])

@@ -9,6 +9,8 @@ let opened = null;
 // What was read off each page of this document, by the page's number; the server keeps nothing.
 const readings = new Map();
 let framed = null;
+// The page that the visitor turned to last, which may still be on its way.
+let wanted = null;
 
 const empty = make("p", {}, words.empty);
 const problem = make("p", { class: "problem", role: "alert" });
@@ -18,7 +20,7 @@ const sheet = make("div", { class: "sheet" }, image, regions);
 const counter = make("span", { "aria-live": "polite" });
 const previous = make("button", { type: "button", class: "quiet", onclick: () => turn(-1) }, words.previous);
 const next = make("button", { type: "button", class: "quiet", onclick: () => turn(1) }, words.next);
-const field = make("input", { type: "number", min: "1", step: "1", inputmode: "numeric", "aria-label": words.go_to, onchange: () => goTo(Number(field.value)) });
+const field = make("input", { type: "number", min: "1", step: "1", inputmode: "numeric", "aria-label": words.go_to, onchange: () => turnTo(Number(field.value)) });
 const readAll = make("button", { type: "button", class: "quiet", onclick: () => askForAll() }, words.read_all);
 const pager = make("div", { class: "row pager" }, previous, counter, next, make("label", {}, make("span", {}, words.go_to), field), readAll);
 const bar = make("progress", {});
@@ -40,17 +42,31 @@ const right = make("div", { class: "right" }, make("h4", {}, words.reading), pro
 const columns = make("div", { class: "columns" }, left, right);
 root.append(make("section", {}, empty, columns));
 
-function turn(step) {
+const at = () => wanted ?? props.value?.page?.number;
+const turn = (step) => turnTo(at() + step);
+
+// Each turn goes off at once, however quickly they come; what comes back may do so in another order.
+function turnTo(number) {
   const page = props.value?.page;
-  if (page) trigger("turn", { page: page.number + step });
+  if (!page || !number) return;
+  const inside = Math.min(Math.max(Math.round(number), 1), page.pages);
+  field.value = inside;
+  if (inside === at()) return;
+  wanted = inside;
+  sendTurn();
 }
 
-function goTo(wanted) {
-  const page = props.value?.page;
-  if (!page || !wanted) return;
-  const inside = Math.min(Math.max(Math.round(wanted), 1), page.pages);
-  field.value = inside;
-  if (inside !== page.number) trigger("turn", { page: inside });
+function sendTurn() {
+  props.value = { ...props.value, turning: wanted };
+  trigger("turn", { page: wanted });
+}
+
+// What is read is what is shown. A page that was turned to before the last one, and came after it, is not.
+function follow() {
+  const value = props.value ?? {};
+  if (!value.page || (value.opened && value.opened !== opened)) wanted = null;
+  else if (value.running) wanted = value.page.number;
+  else if (wanted !== null && (value.turned ?? wanted) !== wanted && value.turning !== wanted) sendTurn();
 }
 
 // Those that were not read yet; where all were, all of them again.
@@ -58,8 +74,7 @@ function askForAll() {
   const { pages } = props.value.page;
   const all = Array.from({ length: pages }, (_, index) => index + 1);
   const unread = all.filter((number) => !readings.get(number)?.frame);
-  props.value = { ...props.value, wanted: unread.length ? unread : all };
-  trigger("read_all", {});
+  trigger("read_all", { pages: unread.length ? unread : all });
 }
 
 // A page that was read before comes back with its reading.
@@ -119,7 +134,7 @@ function showPage(page) {
   sheet.style.setProperty("--ratio", page.width / page.height);
   counter.textContent = fill(words.page, page);
   pager.hidden = page.pages < 2;
-  if (document.activeElement !== field) field.value = page.number;
+  if (document.activeElement !== field) field.value = at();
   field.max = page.pages;
   field.disabled = readAll.disabled = Boolean(props.value.running);
   const { all, running } = props.value;
@@ -128,8 +143,8 @@ function showPage(page) {
     Object.assign(bar, { max: all.of, value: all.done });
     told.textContent = fill(words.progress, all);
   }
-  previous.disabled = page.number <= 1 || Boolean(props.value.running);
-  next.disabled = page.number >= page.pages || Boolean(props.value.running);
+  previous.disabled = at() <= 1 || Boolean(props.value.running);
+  next.disabled = at() >= page.pages || Boolean(props.value.running);
 }
 
 function showDocument(value) {
@@ -163,6 +178,7 @@ function showDocument(value) {
 }
 
 function update() {
+  follow();
   remember();
   const value = props.value ?? {};
   empty.hidden = Boolean(value.page || value.problem || value.running);

@@ -23,7 +23,7 @@ from qwen_demo.ui import assets, render
 from qwen_demo.ui.attachments import MAX_VIEW_SIDE, Attachment, save_jpeg
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.file_types import DOCUMENT_FILES
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
+from qwen_demo.ui.gradio_internals import EACH, PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
 from qwen_demo.ui.panels import answering
@@ -44,6 +44,7 @@ class DocumentWidgets:
     note: gr.Markdown
     view: gr.HTML
     formulas: gr.Markdown
+    wanted: gr.JSON
 
 
 def draw() -> DocumentWidgets:
@@ -71,7 +72,9 @@ def draw() -> DocumentWidgets:
         formulas = gr.Markdown(
             "", latex_delimiters=[{"left": "$$", "right": "$$", "display": True}], elem_id="formulas-text"
         )
-    return DocumentWidgets(file, task, prompt, read, stop, note, view, formulas)
+    return DocumentWidgets(
+        file, task, prompt, read, stop, note, view, formulas, gr.JSON(visible="hidden", label="wanted pages")
+    )
 
 
 async def turn_page(path: str | None, number: int, reader: Reader, words: Words = texts) -> dict:
@@ -142,11 +145,11 @@ async def read_pages(
             return
 
 
-def wanted_in(value: Any, most: int) -> list[int]:
-    """Numbers of the pages that the view asks for, at most `most`; they come back from the browser."""
-    wanted = value.get("wanted") if isinstance(value, dict) else None
-    numbers = wanted if isinstance(wanted, list) else []
-    return sorted({number for number in numbers[:most] if type(number) is int and 0 < number < 1_000_000})
+def wanted_in(data: Any, most: int) -> list[int]:
+    """Numbers of the pages that the view asks for, at most `most`; a browser may send anything."""
+    numbers = data.get("pages") if isinstance(data, dict) else None
+    numbers = numbers[:most] if isinstance(numbers, list) else []
+    return sorted({number for number in numbers if type(number) is int and 0 < number < 1_000_000})
 
 
 def read_document(text: str, page: Page, path: str, service: Service) -> dict:
@@ -202,9 +205,11 @@ def formulas_of(value: Any) -> str:
 
 
 def number_in(value: Any) -> int:
-    """The page that the view shows; it comes back from the browser."""
-    number = ((value if isinstance(value, dict) else {}).get("page") or {}).get("number", 1)
-    return number if isinstance(number, int) and 0 < number < 1_000_000 else 1
+    """The page that the view shows, or that is on its way to it; it comes back from the browser."""
+    known = value if isinstance(value, dict) else {}
+    page = known.get("page")
+    number = known.get("turning") or (page.get("number") if isinstance(page, dict) else None)
+    return number if type(number) is int and 0 < number < 1_000_000 else 1
 
 
 def wire(widgets: DocumentWidgets, service: Service, reader: Reader) -> None:
@@ -214,7 +219,7 @@ def wire(widgets: DocumentWidgets, service: Service, reader: Reader) -> None:
     async def turn(path, value, event: gr.EventData, request: gr.Request):
         number = event_data(event).get("page")
         number = number if isinstance(number, int) else 1
-        return await turn_page(path, number, reader, words_for(request)) if path else value
+        return {**await turn_page(path, number, reader, words_for(request)), "turned": number} if path else value
 
     def choose(task, request: gr.Request):
         return words_for(request).DOCUMENT_PROMPTS.get(task)
@@ -224,6 +229,10 @@ def wire(widgets: DocumentWidgets, service: Service, reader: Reader) -> None:
             words = words_for(request)
             raise render.refusal(words.NO_DOCUMENT if not path else words.EMPTY_QUESTION)
         return answering.busy(True)
+
+    def begin_all(path, prompt, event: gr.EventData, request: gr.Request):
+        wanted = wanted_in(event_data(event), service.settings.max_pdf_pages)
+        return (*begin(path, prompt, request), {"pages": wanted})
 
     def note(value, request: gr.Request):
         return answering.note_stop(value, words_for(request))
@@ -235,22 +244,27 @@ def wire(widgets: DocumentWidgets, service: Service, reader: Reader) -> None:
             async for step in values:
                 yield {**({"page": value["page"]} if value and value.get("page") else {}), **step}
 
-    async def read_all(path, prompt, value, request: gr.Request) -> AsyncGenerator:
+    async def read_all(path, prompt, value, wanted, request: gr.Request) -> AsyncGenerator:
         sampling = Sampling(max_new_tokens=service.settings.max_new_tokens)
-        numbers, words = wanted_in(value, service.settings.max_pdf_pages), words_for(request)
+        numbers = wanted_in(wanted, service.settings.max_pdf_pages) or [number_in(value)]
+        words = words_for(request)
         async with aclosing(read_pages(path, numbers, prompt, sampling, service, reader, words)) as values:
             async for step in values:
                 yield step
 
-    buttons = [widgets.read, widgets.stop]
-    widgets.view.turn(turn, [widgets.file, widgets.view], widgets.view, **PRIVATE)
+    buttons, inputs = [widgets.read, widgets.stop], [widgets.file, widgets.prompt, widgets.view]
+    widgets.view.turn(turn, [widgets.file, widgets.view], widgets.view, **PRIVATE, **EACH)
     widgets.task.input(choose, widgets.task, widgets.prompt, **UNQUEUED)
-    reading = []
-    for event, handler in ((widgets.read.click, read), (widgets.view.read_all, read_all)):
-        begun = event(begin, [widgets.file, widgets.prompt], buttons, **PRIVATE)
-        inputs = [widgets.file, widgets.prompt, widgets.view]
-        reading.append(begun.success(handler, inputs, widgets.view, **PRIVATE, concurrency_id="answers"))
-        reading[-1].then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
+    begun = widgets.read.click(begin, [widgets.file, widgets.prompt], buttons, **PRIVATE)
+    begun_all = widgets.view.read_all(begin_all, [widgets.file, widgets.prompt], [*buttons, widgets.wanted], **PRIVATE)
+    answers: dict[str, Any] = {**PRIVATE, "concurrency_id": "answers"}
+    reading = [
+        begun.success(read, inputs, widgets.view, **answers),
+        # What is wanted is kept apart from the view, which another page may come into meanwhile.
+        begun_all.success(read_all, [*inputs, widgets.wanted], widgets.view, **answers),
+    ]
+    for event in reading:
+        event.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
     # Another file ends what is read of the last one.
     opened = widgets.file.change(open_file, widgets.file, widgets.view, cancels=reading, **PRIVATE)
     opened.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)

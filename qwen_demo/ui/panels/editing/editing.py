@@ -10,7 +10,7 @@ import gradio as gr
 
 from qwen_demo.ui import assets, chat
 from qwen_demo.ui.chat import History
-from qwen_demo.ui.gradio_internals import UNQUEUED, event_data
+from qwen_demo.ui.gradio_internals import EACH, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 
 
@@ -45,5 +45,5 @@ def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, bus
             return gr.skip(), gr.skip()
         return busy(), chat.edit(history, index, str(data.get("text", "")))
 
-    view.begin(begin, chatbot, view, **UNQUEUED)
+    view.begin(begin, chatbot, view, **UNQUEUED, **EACH)
     return view.edit(edit, chatbot, [question, chatbot], **UNQUEUED)

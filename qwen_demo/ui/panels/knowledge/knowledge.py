@@ -15,7 +15,7 @@ from qwen_demo.media import Passage
 from qwen_demo.ui import assets, render
 from qwen_demo.ui.attachments import MAX_VIEW_SIDE, save_jpeg
 from qwen_demo.ui.conversation import Reader
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
+from qwen_demo.ui.gradio_internals import EACH, PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
 
@@ -102,7 +102,7 @@ async def page_value(
     value: dict[str, Any] = {"file": page.file, "number": page.number, "boxes": boxes}
     drawn = await knowledge.page_image(owner, *place)
     if drawn is None:
-        return value | {"text": "\n\n".join(passage.text for passage in page.passages)}
+        return value | {"text": "\n\n".join(passage.told for passage in page.passages)}
     image = drawn.image.pixels.copy()
     image.thumbnail((MAX_VIEW_SIDE, MAX_VIEW_SIDE), PIL.Image.Resampling.LANCZOS)
     view = await asyncio.to_thread(save_jpeg, image, "page.jpg")
@@ -211,7 +211,7 @@ def wire(widgets: KnowledgeWidgets, knowledge: Knowledge, reader: Reader, tab: g
     widgets.files.upload(add, [widgets.files, widgets.name, widgets.view], [widgets.files, *outputs], **PRIVATE)
     for event in (widgets.search.click, widgets.query.submit):
         event(find, [widgets.query, widgets.name, widgets.view], widgets.view, **PRIVATE)
-    widgets.view.open(open_page, widgets.view, widgets.view, **PRIVATE)
-    widgets.view.remove(remove, widgets.view, widgets.view, **PRIVATE)
-    widgets.view.stop(stop, widgets.view, outputs, **PRIVATE)
-    widgets.view.go_on(go_on, widgets.view, outputs, **PRIVATE)
+    widgets.view.open(open_page, widgets.view, widgets.view, **PRIVATE, **EACH)
+    widgets.view.remove(remove, widgets.view, widgets.view, **PRIVATE, **EACH)
+    widgets.view.stop(stop, widgets.view, outputs, **PRIVATE, **EACH)
+    widgets.view.go_on(go_on, widgets.view, outputs, **PRIVATE, **EACH)

@@ -12,7 +12,7 @@ from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
 from qwen_demo.types import ChatRequest, Event
 from qwen_demo.ui import assets
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
+from qwen_demo.ui.gradio_internals import EACH, PRIVATE, UNQUEUED
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.kept_settings import kept_settings
@@ -89,4 +89,4 @@ def wire(switch: gr.Dropdown, view: gr.HTML, knowledge: Knowledge, *refresh: Any
     for event in refresh:
         event(offered, view, switch, js=kept_settings.COLLECTION, **UNQUEUED)
     switch.input(None, switch, None, js=kept_settings.KEEP_COLLECTION, **UNQUEUED)
-    view.open(open_page, [view, switch], view, **PRIVATE)
+    view.open(open_page, [view, switch], view, **PRIVATE, **EACH)

@@ -24,7 +24,7 @@ from qwen_demo.ui import render, space
 from qwen_demo.ui.attachments import save_png, sheet
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.file_types import MODELS
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
+from qwen_demo.ui.gradio_internals import EACH, PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Problem, Words, words_for
 from qwen_demo.ui.panels import answering
@@ -265,7 +265,7 @@ def wire_turn(widgets: PointsWidgets, tabs: gr.Tabs, viewer: gr.HTML, reader: Re
             raise render.refusal(words.NO_POINTS)
         return gr.Tabs(selected="points"), file
 
-    viewer.turn(turn, None, [tabs, widgets.file], **PRIVATE)
+    viewer.turn(turn, None, [tabs, widgets.file], **PRIVATE, **EACH)
 
 
 def _saved(image: PIL.Image.Image | None) -> str | None:

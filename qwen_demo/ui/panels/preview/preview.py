@@ -16,7 +16,7 @@ from qwen_demo.ui import chat, render, space
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
 from qwen_demo.ui.draft import draft
-from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED, event_data
+from qwen_demo.ui.gradio_internals import EACH, PRIVATE, UNQUEUED, event_data
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words, words_for
 from qwen_demo.ui.panels.context import context
@@ -252,19 +252,21 @@ def wire(widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot, questio
     widgets.budget.change(
         _refresh(preview, keep=True, as_seen=True), state, views, trigger_mode="always_last", **UNQUEUED
     )
-    widgets.context.toggle(_refresh(preview, keep=True), state, views, **UNQUEUED)
-    widgets.context.pick(pick_of_all, state, widgets.viewer, **UNQUEUED)
-    widgets.viewer.pick(pick, state, widgets.viewer, **UNQUEUED)
-    widgets.viewer.look(look, state, widgets.viewer, **UNQUEUED)
+    widgets.context.toggle(_refresh(preview, keep=True), state, views, **UNQUEUED, **EACH)
+    widgets.context.pick(pick_of_all, state, widgets.viewer, **UNQUEUED, **EACH)
+    widgets.viewer.pick(pick, state, widgets.viewer, **UNQUEUED, **EACH)
+    widgets.viewer.look(look, state, widgets.viewer, **UNQUEUED, **EACH)
     widgets.viewer.export(
         export,
         [chatbot, widgets.attached, widgets.context, widgets.viewer],
         widgets.viewer,
         **PRIVATE,
+        **EACH,
     )
     widgets.viewer.region(
         ask_about,
         [question, widgets.budget, widgets.context, widgets.viewer],
         [question, widgets.context],
         **PRIVATE,
+        **EACH,
     )
