@@ -264,10 +264,10 @@ def _wire_chat(
     # The note comes after the cancelling, or an update under way would write over it.
     stopping = page.question.stop(None, None, None, cancels=[*answering, pressed], **UNQUEUED)
     stopping.then(stop, [page.chatbot, page.collection, page.options.schema], [*both, page.kept], **UNQUEUED)
-    undone = page.chatbot.undo(undo, page.chatbot, [*both, page.kept], cancels=answering, **UNQUEUED)
-    fresh = [page.question, page.kept]
-    cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, fresh, cancels=answering, **UNQUEUED)
     opened = conversations.wire(page.kept, page.chatbot, page.question, gallery, answering)
+    undone = page.chatbot.undo(undo, page.chatbot, [*both, page.kept], **UNQUEUED)
+    emptied = [page.question, page.kept]
+    cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, emptied, **UNQUEUED)
     # A schema would stick to a conversation that it was not meant for.
     freed = [event.then(lambda: "", None, page.options.schema, **UNQUEUED) for event in (cleared, opened[1])]
     share.judge_after(answering[begun.index(replayed)], page.share, sharing, page.chatbot)
