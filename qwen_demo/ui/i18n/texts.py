@@ -166,6 +166,10 @@ VIEWER = {
     "coco": "COCO",
     "csv": "CSV",
     "png": "PNG",
+    "copy": "Copy",
+    "copied": "Copied, in pixels of the image itself.",
+    "copy_failed": "The browser does not let this page copy. Save it as JSON instead.",
+    "own_pixels": "In pixels of the image itself, {width} × {height}.",
     "pick": "These boxes belong to",
     "show": "Show",
     "nth": "Image {number}",
@@ -516,6 +520,7 @@ def bundle_too_long(wanted: int, longest: int) -> str:
 ACCESSIBILITY = {
     "enlarge": "Show the image larger",
     "error": "Error",
+    "model_pixels": "Places in the image as the model saw it. The panel beside it has those in the image itself.",
     "no_webgl": "This browser cannot turn 3D models (it has no WebGL). The still views show what the model sees.",
     "names": {},
 }

@@ -278,6 +278,29 @@ def test_images_come_back_from_the_browser_when_the_server_has_lost_them(opened,
 
 
 @pytest.mark.slow
+def test_what_is_added_before_the_draft_is_back_stays(opened, app, red, tmp_path):
+    """The server is asked for the draft's files, which takes as long as it takes."""
+    page = opened(app)
+    draw("blue").save(tmp_path / "blue.png")
+    page.locator("#question input[type=file]").set_input_files(str(tmp_path / "blue.png"))
+    page.locator("#question textarea").fill("a draft of mine")
+    until(page, "JSON.parse(sessionStorage.getItem('qwen-demo.draft'))?.files.length === 1")
+    held = []
+    page.route(re.compile("/file=.*blue"), lambda route: held.append(route))
+    page.reload()
+    images = page.locator("#question img")
+    page.locator("#question input[type=file]").set_input_files(red)
+    expect(images).to_have_count(1)
+    while not held:
+        page.wait_for_timeout(20)
+    # Given back, the route lets all of them through.
+    page.unroute(re.compile("/file=.*blue"))
+    expect(images).to_have_count(2)
+    expect(page.locator("#context .chip")).to_have_count(2)
+    expect(page.locator("#question textarea")).to_have_value("a draft of mine")
+
+
+@pytest.mark.slow
 def test_code_is_copied_and_a_bundle_is_asked_again(opened, app, red, tmp_path):
     app.engine.script = Script(["<b>Red</b>", " it is."])
     page = opened(app)
