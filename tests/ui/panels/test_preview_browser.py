@@ -252,7 +252,7 @@ def test_hostile_answers_neither_break_the_page_nor_run(opened, app, scene, red)
     expect(detections(page)).to_have_count(5)
     labels = page.locator("#viewer ol.labels button")
     expect(labels.first).to_contain_text("<img/src=x/onerror=window.hacked=1>")
-    expect(page.locator("#viewer")).to_contain_text("1 of 6 lie outside")
+    expect(page.locator("#viewer")).to_contain_text("without area: 1 of 6")
     assert page.evaluate("window.hacked") is None
     assert page.locator("#viewer img, #viewer script").count() == 0
     page.problems[:] = [problem for problem in page.problems if "/x" not in problem]

@@ -82,7 +82,7 @@ function describe(current) {
   const [seenWidth, seenHeight] = current.seen;
   const { views } = current;
   caption.replaceChildren(views
-    ? fill(words.views, { count: views, width: current.view_size[0], height: current.view_size[1] })
+    ? fill(views === 1 ? words.one_view : words.views, { count: views, width: current.view_size[0], height: current.view_size[1] })
     : fill(words.original, { width, height }) +
       (seenWidth ? " · " + fill(words.seen_at, { width: seenWidth, height: seenHeight }) : ""));
   // Regions belong to images: a part of a sheet of views is none.
