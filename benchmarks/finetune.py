@@ -55,27 +55,23 @@ def processor_s() -> float:
 
 
 def asked_anew(out: Path, adapter: Path) -> dict[str, Any]:
-    """Exact answers about signs that were drawn after the lesson."""
+    """Share of exact answers about signs that were drawn after the lesson."""
     from PIL import Image
 
     data = [json.loads(line) for line in signs.write(out / "new", ASKED, 2).read_text().splitlines()]
     model = finetune_kept.evaluated(adapter)
-    found = {}
-    for name, way in (("before", model.model.disable_adapter()), ("after", contextlib.nullcontext())):
-        with way:
-            right = 0
-            for row in data:
-                content = [{"type": "image"}, {"type": "text", "text": row["question"]}]
-                text = model.processor.apply_chat_template(
-                    [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-                )
-                image = Image.open(out / "new" / row["image"])
-                inputs = model.processor(text=[text], images=[image], return_tensors="pt")
-                ids = model.model.generate(**inputs, max_new_tokens=24, do_sample=False)[
-                    :, inputs["input_ids"].shape[1] :
-                ]
-                right += model.processor.batch_decode(ids, skip_special_tokens=True)[0].strip() == row["answer"]
-            found[name] = right / len(data)
+    right = {"before": 0, "after": 0}
+    for row in data:
+        content = [{"type": "image"}, {"type": "text", "text": row["question"]}]
+        text = model.processor.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+        inputs = model.processor(text=[text], images=[Image.open(out / "new" / row["image"])], return_tensors="pt")
+        wanted = model.processor.tokenizer(row["answer"] + "<|im_end|>")["input_ids"]
+        for name, way in (("before", model.model.disable_adapter()), ("after", contextlib.nullcontext())):
+            with way:
+                right[name] += finetune_kept.would_say(model, inputs, wanted)
+    found = {name: count / len(data) for name, count in right.items()}
     print(f"{ASKED} new signs: {found}", file=sys.stderr)
     return {"rows": len(data), **found}
 

@@ -72,7 +72,7 @@ def kept(adapter: Path, limit: int, answers: Path) -> dict[str, Any]:
             if number == len(before):
                 with model.model.disable_adapter():
                     before.append(_said(model, inputs))
-            after = before[number] if _still(model, inputs, before[number]) else _said(model, inputs)
+            after = before[number] if would_say(model, inputs, before[number]) else _said(model, inputs)
             pairs.append((_score(model, question, before[number]), _score(model, question, after)))
         answers.write_text(json.dumps(known))
         old, new = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
@@ -101,8 +101,8 @@ def _said(model: Any, inputs: Any) -> list[int]:
     return made[0, inputs["input_ids"].shape[1] :].tolist()
 
 
-def _still(model: Any, inputs: Any, said: list[int]) -> bool:
-    """Whether each token of `said` is the likeliest after those before it."""
+def would_say(model: Any, inputs: Any, said: list[int]) -> bool:
+    """Whether each token of `said` is the likeliest after those before it: whether that is the answer at temperature 0."""
     import torch
 
     length, more = inputs["input_ids"].shape[1], torch.tensor([said[:-1]], dtype=torch.long)

@@ -33,6 +33,7 @@ _IN_MEMORY, _CHUNK = 8 << 20, 1 << 20
 
 State = Literal["ready", "failed", "stopped"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Part = Annotated[float, Field(ge=0, le=1)]
 Place = tuple[Number, Number, Number, Number]
 _Read = TypeVar("_Read", bound=BaseModel)
 
@@ -61,7 +62,7 @@ class _PageLine(_Strict):
     number: int = Field(ge=1)
     problem: str
     passages: list[tuple[str, Place | None, Literal["", "figure"]]]
-    figures: list[tuple[Place, bool]] = Field(max_length=MOST_FIGURES)
+    figures: list[tuple[tuple[Part, Part, Part, Part], bool]] = Field(max_length=MOST_FIGURES)
 
 
 class NoArchive(InvalidRequest):
@@ -167,7 +168,7 @@ def _pages(lines: IO[bytes], most: int) -> Iterator[PageText]:
         if page.number > most:
             raise NoArchive(f"a file has more than {most} pages (--max-knowledge-pages)")
         passages = tuple(Passage(text, box, kind) for text, box, kind in page.passages)
-        figures = tuple(Figure(box, table) for box, table in page.figures)
+        figures = tuple(Figure(box, table) for box, table in page.figures if box[0] < box[2] and box[1] < box[3])
         yield PageText(page.number, passages, page.problem, figures)
 
 

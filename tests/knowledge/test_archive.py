@@ -272,3 +272,10 @@ async def test_before_its_end_nothing_is_changed(make, tmp_path, monkeypatch):
     assert [each.name for each in (await there.collection(ME, "home")).files] == ["old.txt"]
     assert [each.name for each in await there.collections(ME)] == ["home", "more"]
     assert list((tmp_path / "knowledge" / shelf._INCOMING).iterdir()) == []
+
+
+@pytest.mark.parametrize("figures", [[[[0, 0, 2, 1], False]], [[[0, 0, 1, 1], False]] * 7, [[[0, 0, 1], False]], ["x"]])
+def test_figures_that_are_none_are_refused(figures):
+    line = json.dumps({"number": 1, "problem": "", "passages": [], "figures": figures}).encode()
+    with pytest.raises(NoArchive):
+        list(archive._pages(io.BytesIO(line + b"\n"), 9))

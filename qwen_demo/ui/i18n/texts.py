@@ -415,6 +415,7 @@ COMPARE = {
     "own_budget": "image size left to the model",
     "max_tokens": "up to {value} tokens",
     "seed": "seed {value}",
+    "adapter": "adapter {value}",
     "same": "The answers are the same.",
     "different": "The answers differ.",
     "sooner": "{side} was done first, by {by}.",
@@ -619,11 +620,15 @@ CHIPS = {
     "seed": "Seed {value}",
     "system": "System: {value}",
     "schema": "JSON: {value}",
+    "adapter": "Adapter {value}",
     "budget": "Images up to {value} tokens",
     "change": "Change it in the settings",
     "reset": "Back to the default: {text}",
     "all": "Reset all",
 }
+# Low-rank adapters beside the model.
+ADAPTER = "Adapter"
+NO_ADAPTER = "None: the model alone"
 SETTINGS_STAY = "This browser keeps what you set, for new chats too. A JSON schema ends with its chat."
 SETTINGS_RESET = "All settings back to the defaults"
 DROP = {"drop": "Drop it here to ask about it"}
