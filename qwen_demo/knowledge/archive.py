@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.knowledge.collection import DATABASE, Collection
 from qwen_demo.knowledge.kept_files import MOST_NAME_CHARACTERS, file_name
-from qwen_demo.media import PageText, Passage
+from qwen_demo.media import Figure, PageText, Passage
+from qwen_demo.media.texts import MOST_FIGURES
 from qwen_demo.settings import Settings
 
 MOST_JSON_BYTES = 1 << 16
@@ -32,6 +33,8 @@ _IN_MEMORY, _CHUNK = 8 << 20, 1 << 20
 
 State = Literal["ready", "failed", "stopped"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Part = Annotated[float, Field(ge=0, le=1)]
+Place = tuple[Number, Number, Number, Number]
 _Read = TypeVar("_Read", bound=BaseModel)
 
 
@@ -58,7 +61,8 @@ class _Document(_Strict):
 class _PageLine(_Strict):
     number: int = Field(ge=1)
     problem: str
-    passages: list[tuple[str, tuple[Number, Number, Number, Number] | None]]
+    passages: list[tuple[str, Place | None, Literal["", "figure"]]]
+    figures: list[tuple[tuple[Part, Part, Part, Part], bool]] = Field(max_length=MOST_FIGURES)
 
 
 class NoArchive(InvalidRequest):
@@ -105,9 +109,11 @@ def _add_pages(archive: tarfile.TarFile, name: str, database: sqlite3.Connection
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as lines:
         pages = database.execute("SELECT id, number, problem FROM pages WHERE file = ? ORDER BY number", (file,))
         for page, number, problem in pages.fetchall():
-            found = database.execute("SELECT text, box FROM passages WHERE page = ? ORDER BY id", (page,))
-            passages = [(text, json.loads(box) if box else None) for text, box in found]
-            line = {"number": number, "problem": problem, "passages": passages}
+            found = database.execute("SELECT text, box, kind FROM passages WHERE page = ? ORDER BY id", (page,))
+            passages = [(text, json.loads(box) if box else None, kind) for text, box, kind in found]
+            found = database.execute("SELECT box, is_table FROM figures WHERE page = ? ORDER BY id", (page,))
+            figures = [(json.loads(box), bool(table)) for box, table in found]
+            line = {"number": number, "problem": problem, "passages": passages, "figures": figures}
             lines.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         size = lines.tell()
         lines.seek(0)
@@ -161,7 +167,9 @@ def _pages(lines: IO[bytes], most: int) -> Iterator[PageText]:
         page = _parsed(_PageLine, line)
         if page.number > most:
             raise NoArchive(f"a file has more than {most} pages (--max-knowledge-pages)")
-        yield PageText(page.number, tuple(Passage(text, box) for text, box in page.passages), page.problem)
+        passages = tuple(Passage(text, box, kind) for text, box, kind in page.passages)
+        figures = tuple(Figure(box, table) for box, table in page.figures if box[0] < box[2] and box[1] < box[3])
+        yield PageText(page.number, passages, page.problem, figures)
 
 
 def _checked_name(name: str) -> str:

@@ -60,7 +60,11 @@ def add_data_flags(parser: FlagParser) -> None:
     parser.add_argument("--held-out-data", type=Path, metavar="DATA", help="a file or folder of its own for that")
 
 
-def add_recipe_flags(parser: FlagParser) -> None:
+def add_recipe_flags(parser: FlagParser, remember: int = 48) -> None:
+    """
+    Args:
+        remember: default of `--remember`.
+    """
     parser.add_argument("--base", metavar="MODEL", help="embedded, a folder or a hub id; as --model")
     parser.add_argument("--out", type=Path, metavar="ADAPTER", help="a new folder")
     parser.add_argument("--plan", action="store_true", help="say what it would take, and teach nothing")
@@ -74,9 +78,9 @@ def add_recipe_flags(parser: FlagParser) -> None:
     parser.add_argument(
         "--remember",
         type=int,
-        default=0,
+        default=remember,
         metavar="N",
-        help="answers of the base itself that are learnt along; none by default",
+        help=f"answers of the base itself that it is held to, {remember} by default",
     )
     parser.add_argument("--seed", type=int, metavar="N")
     for flag, field, value in (

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
@@ -53,6 +55,19 @@ def test_a_misspelt_field_would_be_noticed():
     made["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(made, "1.37", strict=True)
+
+
+def follows(schema: str, path: Path) -> bool:
+    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", path]
+    return subprocess.run(words, capture_output=True).returncode == 0
+
+
+def test_files_for_compose_and_github_follow_their_schemas(tmp_path):
+    assert follows("compose-spec", DEPLOY / "compose" / "compose.yml")
+    assert follows("github-workflows", ROOT / ".github" / "workflows" / "test.yml")
+    misspelt = tmp_path / "compose.yml"
+    misspelt.write_text((DEPLOY / "compose" / "compose.yml").read_text().replace("healthcheck:", "healthchek:"))
+    assert not follows("compose-spec", misspelt)
 
 
 def test_every_selector_finds_the_pods_and_the_autoscaler_its_deployment():

@@ -12,7 +12,7 @@ from qwen_demo.errors import DiskFull, InvalidRequest, MediaRefused
 from qwen_demo.knowledge import archive, kept_files, shelf
 from qwen_demo.knowledge.archive import NoArchive
 from qwen_demo.knowledge.collection import Collection
-from qwen_demo.media import PageText, Passage
+from qwen_demo.media import Figure, PageText, Passage
 from qwen_demo.settings import MIB, Settings
 from tests.knowledge import files
 
@@ -21,7 +21,12 @@ LIMITS = Settings(max_knowledge_bytes=4 * MIB, max_knowledge_file_bytes=MIB, max
 
 
 def of(number: int, words: str = "") -> PageText:
-    return PageText(number, (Passage(words or f"word{number} of page", (0.1, 0.2, 0.3, 0.4)), Passage("and no place")))
+    passages = (
+        Passage(words or f"word{number} of page", (0.1, 0.2, 0.3, 0.4)),
+        Passage("and no place"),
+        Passage("a chart", (0.0, 0.0, 0.5, 0.5), "figure"),
+    )
+    return PageText(number, passages, figures=(Figure((0.0, 0.5, 1.0, 1.0), table=True),))
 
 
 def taken_out(collection: Collection) -> bytes:
@@ -70,6 +75,8 @@ def told(collection: Collection) -> list[tuple]:
 def test_it_comes_out_as_it_went_in_and_is_found_by_its_words(whole, tmp_path):
     made = brought_in(taken_out(whole), tmp_path / "made")
     assert told(made) == told(whole) and made.counts() == whole.counts()
+    figures = "SELECT box, is_table FROM figures ORDER BY id"
+    assert list(made.database.execute(figures)) == list(whole.database.execute(figures)) != []
     query = "SELECT rowid FROM words WHERE words MATCH 'word2'"
     assert len(list(made.database.execute(query))) == len(list(whole.database.execute(query))) == 2
     assert made.path_of(made.file("a/lease.txt").digest).read_bytes() == b"a/lease.txt" * 100
@@ -114,7 +121,7 @@ def test_a_file_that_is_gone_from_the_disk_is_left_out_by_name(whole, tmp_path):
 
 
 ENTRY = {"name": "a.txt", "digest": hashlib.sha256(b"a").hexdigest(), "state": "ready", "pages": 1, "problem": ""}
-PAGE = {"number": 1, "problem": "", "passages": [["words", None]]}
+PAGE = {"number": 1, "problem": "", "passages": [["words", None, ""]], "figures": []}
 
 
 def packed(entry=ENTRY, pages=(PAGE,), data: bytes = b"a", head=None, end=None, more=()) -> bytes:
@@ -169,14 +176,16 @@ HOSTILE = {
     "pages in words": packed({**ENTRY, "pages": "1"}),
     "pages below none": packed({**ENTRY, "pages": -1}),
     "half a character": packed(
-        json.loads('{"x": 0}') | ENTRY, pages=['{"number":1,"problem":"\\ud800","passages":[]}']
+        json.loads('{"x": 0}') | ENTRY, pages=['{"number":1,"problem":"\\ud800","passages":[],"figures":[]}']
     ),
     "a page of no number": packed(pages=[{**PAGE, "number": 0}]),
     "a page beyond all": packed(pages=[{**PAGE, "number": 51}]),
     "a page that is no JSON": packed(pages=["{"]),
     "a page that is a list": packed(pages=["[]"]),
-    "a place that is no number": packed(pages=[{**PAGE, "passages": [["w", [0, 0, 1, float("nan")]]]}]),
-    "a place with three sides": packed(pages=[{**PAGE, "passages": [["w", [0, 0, 1]]]}]),
+    "a place that is no number": packed(pages=[{**PAGE, "passages": [["w", [0, 0, 1, float("nan")], ""]]}]),
+    "a place with three sides": packed(pages=[{**PAGE, "passages": [["w", [0, 0, 1], ""]]}]),
+    "words of a kind of its own": packed(pages=[{**PAGE, "passages": [["w", None, "system"]]}]),
+    "figures beyond all": packed(pages=[{**PAGE, "figures": [[[0, 0, 1, 1], True]] * 7}]),
     "a deep page": packed(pages=["[" * 100_000]),
     "another count": packed(end={"files": 2}),
     "the same name twice": packed(
@@ -263,3 +272,10 @@ async def test_before_its_end_nothing_is_changed(make, tmp_path, monkeypatch):
     assert [each.name for each in (await there.collection(ME, "home")).files] == ["old.txt"]
     assert [each.name for each in await there.collections(ME)] == ["home", "more"]
     assert list((tmp_path / "knowledge" / shelf._INCOMING).iterdir()) == []
+
+
+@pytest.mark.parametrize("figures", [[[[0, 0, 2, 1], False]], [[[0, 0, 1, 1], False]] * 7, [[[0, 0, 1], False]], ["x"]])
+def test_figures_that_are_none_are_refused(figures):
+    line = json.dumps({"number": 1, "problem": "", "passages": [], "figures": figures}).encode()
+    with pytest.raises(NoArchive):
+        list(archive._pages(io.BytesIO(line + b"\n"), 9))

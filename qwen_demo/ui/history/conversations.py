@@ -190,7 +190,7 @@ def reopen(turns: list[Turn], words: Words = texts) -> Reopened:
             interrupted = [*history, render.note(words.INTERRUPTED)]
             history = go_on.with_button(interrupted, words, turn.params) if turn.params else interrupted
         elif known := generation_params.decode(turn.params):
-            note = render.note(render.behind_clock(words.kept_answer(known.model, known.temperature)))
+            note = render.note(render.behind_clock(words.kept_answer(known.answered_by, known.temperature)))
             # Boxes of the answer are scaled by the budget in it.
             note["metadata"]["id"] = f"max_pixels={known.max_pixels or 0};{turn.params.partition(';')[2]}"
             history.append(note)
