@@ -94,7 +94,7 @@ def _recall(search: Callable[[str], Sequence[Place]], facts: Sequence[Fact]) -> 
     }
 
 
-def measured(folder: Path, count: int, peer: Callable[[int], Callable[[str], list[Place]]] | None) -> dict[str, Any]:
+def measured(folder: Path, count: int, *, peer: bool) -> dict[str, Any]:
     asked = facts_of(count)
     with Growth() as filling:
         collection, pages_per_s = filled(folder, count)

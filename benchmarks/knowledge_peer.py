@@ -79,4 +79,4 @@ def _model(embed: Embedding) -> Any:
         def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
             return embed(texts, False)
 
-    return Model(model_name="the same", embed_batch_size=16)
+    return Model(model_name="the same", embed_batch_size=4)

@@ -23,7 +23,7 @@ class Server:
     url: str = ""
     lines: list[str] = field(default_factory=list)
 
-    def wait_for(self, pattern: str, timeout_s: float = 120, after: int = 0) -> re.Match:
+    def wait_for(self, pattern: str, timeout_s: float = 300, after: int = 0) -> re.Match:
         """The first printed line with `pattern`, of those after the first `after`."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

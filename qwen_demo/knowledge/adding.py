@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from qwen_demo.errors import DiskFull, MediaRefused, Overloaded, QwenDemoError
+from qwen_demo.errors import DiskFull, MediaRefused, NotReady, Overloaded, QwenDemoError
 from qwen_demo.knowledge import page_problems
 from qwen_demo.knowledge.collection import UNFINISHED, Collection, FileEntry
 from qwen_demo.knowledge.figure_reader import FigureReader
@@ -110,10 +110,11 @@ class Adding:
         if not await asyncio.to_thread(collection.begin_reading, entry.id):
             return
         done = await asyncio.to_thread(collection.numbers_done, entry.id)
-        async for count, pages in self._pages(collection, entry, done):
-            await asyncio.to_thread(collection.add_pages, entry.id, entry.name, pages)
-            if not await asyncio.to_thread(collection.still_reading, entry.id, count):
-                return  # another process was told to leave off
+        if not entry.pages or len(done) < entry.pages:
+            async for count, pages in self._pages(collection, entry, done):
+                await asyncio.to_thread(collection.add_pages, entry.id, entry.name, pages)
+                if not await asyncio.to_thread(collection.still_reading, entry.id, count):
+                    return  # another process was told to leave off
         if not await self._look_at_figures(collection, entry):
             return
         problem = await asyncio.to_thread(page_problems.unread, collection, entry.id)
@@ -124,21 +125,25 @@ class Adding:
         """Once the words of all pages are there. False where it was told to leave off."""
         table, failed = FigureTable(collection), 0
         waiting = await asyncio.to_thread(table.pages, entry.id)
-        with contextlib.suppress(QwenDemoError):  # without a model its words are found all the same
+        try:
             waiting = waiting if waiting and await self._figures.wanted() else []
+        except QwenDemoError:  # there will be no model: the words are found all the same
+            return True
         for page in waiting:
             if not await asyncio.to_thread(collection.begin_reading, entry.id):
                 return False
             try:
                 await self._look_at_page(collection, entry, table, page)
                 failed = 0
+            except DiskFull:
+                raise
+            except (NotReady, Overloaded, FileNotFoundError):
+                break  # no page is to blame: they wait until reading is told to go on
             except QwenDemoError as error:
-                if isinstance(error, DiskFull):
-                    raise
                 await asyncio.to_thread(table.unmade.note, page, str(error))
                 failed += 1
             if failed == IN_A_ROW:
-                break  # the model is to blame, not the pages
+                break
         return True
 
     async def _look_at_page(self, collection: Collection, entry: FileEntry, table: FigureTable, page: int) -> None:

@@ -18,6 +18,7 @@ from qwen_demo.knowledge.figure_reader import FigureReader
 from qwen_demo.knowledge.finding import Hit
 from qwen_demo.knowledge.hybrid import Finder
 from qwen_demo.knowledge.kept_files import file_name
+from qwen_demo.knowledge.moving import Moving
 from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.knowledge.second_look import looked_at
 from qwen_demo.knowledge.shelf import NoFile, Shelf
@@ -72,6 +73,7 @@ class Knowledge:
         reader = PageReader(self._answer, lambda: self.model, model_there or service.loaded)
         figures = FigureReader.of(settings, reader)
         self._adding = Adding(self._shelf, self._loader, reader, figures, self._finder.embed)
+        self.moving = Moving(settings, self._shelf, self._adding, self._finder)
 
     @property
     def model(self) -> ModelInfo:

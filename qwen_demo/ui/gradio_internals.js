@@ -54,6 +54,12 @@ const REPAIRS = {
   "#chat .md :is([id], [name]):not(svg, svg *)": (node) => { node.removeAttribute("id"); node.removeAttribute("name"); },
   // Fields of an answer, whose own style could show them again.
   "#chat .md :is(input, textarea, select, dialog)[style]": (node) => node.removeAttribute("style"),
+  // Places as the model wrote them are not those of the panel beside it.
+  "#chat .bot .message-content > .md": (node) => {
+    const told = node.parentNode.querySelector(":scope > .model-pixels");
+    if (!/"(bbox|point)_2d"/.test(node.textContent)) return told?.remove();
+    if (!told) node.after(Object.assign(document.createElement("p"), { className: "model-pixels", textContent: words.model_pixels }));
+  },
   // A model that is to be turned, in a browser that cannot draw it: Gradio leaves the place empty.
   ":is(#points-model, #chat .model3D) canvas": (canvas) => {
     if (canvas.hidden || draws3d()) return;

@@ -6,7 +6,7 @@ import pypdfium2
 import pytest
 
 from qwen_demo.engines.scripted import Script
-from qwen_demo.errors import EngineFailed
+from qwen_demo.errors import EngineFailed, ModelLoadError
 from qwen_demo.knowledge.figure_reader import FigureReader, is_quick
 from qwen_demo.media import PageText, Passage
 from qwen_demo.media.pdf_text_decoder import _read
@@ -97,6 +97,32 @@ async def test_the_embedded_model_and_none_are_not_asked_unless_told_to_and_late
     assert len(second.engine.requests) == 2
     assert [hit.page.number for hit in await second.search(ME, "c", "herring", 3)] == [1, 2]
     assert (await second.collection(ME, "c")).files[0].pages_done == 2
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_file_that_is_gone_from_the_disk_stays_found_when_reading_goes_on(make, tmp_path):
+    knowledge = await make(LINE)
+    entry = await knowledge.add(ME, "c", "report.pdf", document(1))
+    (path,) = tmp_path.rglob(entry.digest)
+    path.unlink()
+    again = await make(LINE, knowledge_figures="always")
+    await again.go_on(ME, "c", to_the_end=True)
+    assert (await again.file(ME, "c", "report.pdf")).state == "ready"
+    assert len(await again.search(ME, "c", "report", 3)) == 1
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_model_that_is_away_costs_the_lines_and_not_the_words(make, monkeypatch):
+    knowledge = await make(LINE, knowledge_figures="always")
+
+    async def away(reader):
+        raise ModelLoadError("there is none")
+
+    monkeypatch.setattr(FigureReader, "wanted", away)
+    assert (await knowledge.add(ME, "c", "report.pdf", document(1))).state == "ready"
+    monkeypatch.undo()
+    await knowledge.go_on(ME, "c", to_the_end=True)
+    assert len(knowledge.engine.requests) == 1
 
 
 def test_auto_is_a_full_model_on_a_gpu_or_another_server():

@@ -78,6 +78,11 @@ def note_stop(value: Any, words: Words = texts) -> dict:
     return {**kept, "running": False, "note": words.STOPPED_HERE}
 
 
+# The pair of Ask and Stop while nothing is answered, as the browser itself says it at once: from the server it could
+# come after the next question, whose buttons these are by then.
+IDLE = "{ __type__: 'update', interactive: true }, { __type__: 'update', interactive: false }"
+
+
 def busy(running: bool) -> tuple[gr.Button, gr.Button]:
     """The pair of Ask and Stop."""
     return gr.Button(interactive=not running), gr.Button(interactive=running)

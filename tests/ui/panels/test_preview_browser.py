@@ -69,6 +69,14 @@ def test_from_upload_to_export(opened, embedded, scene):
     for name, true in {"red circle": (50, 75, 200, 225), "blue square": (330, 230, 480, 380)}.items():
         assert all(abs(a - b) < 12 for a, b in zip(drawn[name], true, strict=True)), (name, drawn)
     looked_over(page, "preview-boxes")
+    # The answer's own numbers are others, and that is said beneath them.
+    expect(page.locator("#chat .model-pixels")).to_have_text(re.compile("as the model saw it"))
+    expect(page.locator("#viewer .found")).to_contain_text("In pixels of the image itself, 560 × 420.")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#viewer").get_by_role("button", name="Copy", exact=True).click()
+    expect(page.locator("#viewer .copied")).to_contain_text("Copied")
+    for place in json.loads(page.evaluate("navigator.clipboard.readText()")):
+        assert place["bbox_2d"] == pytest.approx(drawn[place["label"]], abs=0.51)
     # Exports are in the same pixels.
     content = json.loads(saved(page, "JSON"))
     assert (content["width"], content["height"]) == (560, 420)
@@ -244,7 +252,7 @@ def test_hostile_answers_neither_break_the_page_nor_run(opened, app, scene, red)
     expect(detections(page)).to_have_count(5)
     labels = page.locator("#viewer ol.labels button")
     expect(labels.first).to_contain_text("<img/src=x/onerror=window.hacked=1>")
-    expect(page.locator("#viewer")).to_contain_text("1 of 6 lie outside")
+    expect(page.locator("#viewer")).to_contain_text("without area: 1 of 6")
     assert page.evaluate("window.hacked") is None
     assert page.locator("#viewer img, #viewer script").count() == 0
     page.problems[:] = [problem for problem in page.problems if "/x" not in problem]
