@@ -13,7 +13,7 @@ WORTH_PACKING = 0.2  # share of filling from which on rows are packed
 HELD_TO = 2  # rows that are learnt for one answer of the base's own that is held to in the same update
 # Every linear layer of the language model's layers, and with the vision encoder those of its blocks and of the merger.
 LANGUAGE = r"model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
-VISION = r"model\.visual\.(blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(gate|up|down)_proj)|merger\.mlp\.\d+)"
+VISION = r"model\.visual\.(blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(gate|up|down)_proj)|merger\.mlp\.[02])"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Packed or side by side, from features or from patches: the loss is the same."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -87,3 +89,10 @@ async def test_an_adapter_in_float32_learns_on_a_base_of_either_dtype(base, taug
         updates.zero_grad()
         losses.append(float(loss.detach()))
     assert losses[2] < losses[1] < losses[0]
+
+
+def test_every_linear_layer_is_taught_and_nothing_else(model):
+    linear = {name for name, each in model.named_modules() if isinstance(each, torch.nn.Linear) and name != "lm_head"}
+    given = {"rank": 4, "vision": True}
+    targets = recipe_for(Gathered(), given, small=True).targets
+    assert {name for name, _ in model.named_modules() if re.fullmatch(targets, name)} == linear
