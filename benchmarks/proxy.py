@@ -5,9 +5,8 @@ where nginx keeps its files. Everything else is the configuration as it is deplo
 """
 
 import contextlib
-import itertools
-import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -103,12 +102,11 @@ def free_ports(count: int) -> list[int]:
     """Of those that systems give to no connection by themselves: nobody gets one before it is used here."""
     with contextlib.ExitStack() as stack:
         found: list[int] = []
-        for port in itertools.count(20_000 + os.getpid() * 37 % 10_000):
+        while len(found) < count:
+            port = 20_000 + secrets.randbelow(10_000)
             with contextlib.suppress(OSError):
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))
                 found.append(port)
-            if len(found) == count:
-                break
         return found
 
 
