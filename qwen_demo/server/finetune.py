@@ -1,4 +1,4 @@
-"""`qwen-demo finetune`: check data, and teach a model from it."""
+"""`qwen-demo finetune`: check data, teach a model from it, and merge what was learnt into its base."""
 
 import asyncio
 import sys
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.server.merge import merged
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
 
 if TYPE_CHECKING:
     from qwen_demo.finetune.data import Asked
 
-_USAGE = "[check] DATA [--base MODEL --out ADAPTER] [settings]"
+_USAGE = "[check] DATA [--base MODEL --out ADAPTER] [settings]; merge ADAPTER --base MODEL --out FOLDER"
 RECIPE = ("rank", "learning_rate", "epochs", "batch", "micro_batch", "patience", "seed")
 
 
@@ -22,12 +23,17 @@ def finetune(argv: Sequence[str], prog: str) -> int:
     parser = parser_of(prog)
     given, options = parser.read(argv)
     words = list(options.words)
-    checks = words[:1] == ["check"]
-    if len(words) != 1 + checks:
+    checks, merges = words[:1] == ["check"], words[:1] == ["merge"]
+    if len(words) != 1 + (checks or merges):
         raise InvalidRequest(f"{prog} takes one file or folder: {_USAGE}")
     if not checks and options.out is None:
-        raise InvalidRequest("Where is the adapter to be written? Give --out FOLDER.")
+        raise InvalidRequest("Where is the result to be written? Give --out FOLDER.")
+    if merges and options.base is None:
+        raise InvalidRequest("Which model was the adapter learnt on? Give --base MODEL.")
     settings = settings_of(given, options.base)
+    if merges:
+        merged(Path(words[-1]), settings, options.out, tell)
+        return 0
     asked = asked_of(options, Path(words[-1]))
     apply_environment(process_environment())
     if checks:

@@ -151,6 +151,8 @@ def launch(
     """
     from gradio import http_server
 
+    running: list[Any] = []
+
     class Running:
         """What Gradio asks of its own server."""
 
@@ -158,6 +160,7 @@ def launch(
             self.server = server
             self.thread = threading.Thread(target=run, args=(server,), name="server", daemon=True)
             self.thread.start()
+            running.append(self)
             while not server.started:
                 if not self.thread.is_alive():
                     raise RuntimeError("the server ended while it began; the log has the cause")
@@ -172,7 +175,12 @@ def launch(
         return server_name, server_port, f"http://{host}:{server_port}/", Running(whole(app))
 
     http_server.start_server = start_server  # type: ignore[assignment]  # Gradio leaves no other way
-    page.launch(**options)
+    try:
+        page.launch(**options)
+    except KeyboardInterrupt:  # before Gradio waited for it, but after people could ask
+        if not running:
+            raise
+        running[0].close()
 
 
 # ---- what Gradio prints

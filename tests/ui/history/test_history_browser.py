@@ -61,7 +61,7 @@ def test_a_conversation_is_kept_found_renamed_reopened_exported_and_deleted(open
     expect(rows).to_have_count(1)
     more(page, rows)
     rows.get_by_role("button", name=re.compile("^Rename")).click()
-    page.locator(".conversations input.name").fill("A <i>name</i>")
+    page.locator(".conversations input.name").fill("A <i>name</i>.")
     page.keyboard.press("Enter")
     search.fill("")
     renamed = rows.filter(has_text="A <i>name</i>")
@@ -81,7 +81,7 @@ def test_a_conversation_is_kept_found_renamed_reopened_exported_and_deleted(open
     ask(page, "and now?")
     expect(rows.first.locator("button.open")).to_have_attribute("title", re.compile("4 messages"))
     expect(rows).to_have_count(2)
-    expect(rows.first.locator(".name")).to_have_text("A <i>name</i>")
+    expect(rows.first.locator(".name")).to_have_text("A <i>name</i>.")
     assert [len(item["messages"]) for item in stored(page)] == [4, 2]
     assert len(app.engine.requests[-1].messages) == 3
     more(page, rows.nth(1))
