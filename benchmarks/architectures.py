@@ -118,6 +118,8 @@ def settings(**changes) -> SimpleNamespace:
         "device_map": None,
         "compares": False,
         "has_adapters": False,
+        "go_first_file": None,
+        "give_way_file": None,
         "min_pixels": None,
         "max_pixels": None,
     }

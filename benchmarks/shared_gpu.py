@@ -2,7 +2,7 @@
 
     python -m benchmarks.random_checkpoint --architecture 7b --out 7B; python -m benchmarks.random_checkpoint …
     python -m benchmarks.shared_gpu --model 7b=7B:20 --model 3b=3B:12 --kind nf4
-    python -m benchmarks.shared_gpu --give-way --caller-share 1 --slots 4 --kind none --column 8x4,448x448,64 --model …
+    python -m benchmarks.shared_gpu --give-way --slots 4 --kind none --column 8x4,448x448,64 --model …
     python -m benchmarks.shared_gpu --show benchmarks/results/shared-gpu-….json
 
 A model is NAME=CHECKPOINT:GIB, the last being its `--memory-limit-gib`. Both are started at once and stay: who is asked
@@ -39,7 +39,7 @@ from benchmarks.checkouts import commit
 from benchmarks.closed_loop import Column, arrived, one_after_the_other
 from benchmarks.load import quantile
 from benchmarks.over_http import SERVERS, nvidia_smi
-from benchmarks.running import ROOT, serving
+from benchmarks.running import CROWD, ROOT, serving
 from benchmarks.users import Outcome
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -104,7 +104,12 @@ def start(stack: ExitStack, options: argparse.Namespace, settings: list[str], ca
         flags = ["--memory-limit-gib", str(model.limit_gib), *settings]
         if options.give_way:
             flags += [("--go-first-file", "--give-way-file")[number], str(cache / FILE)]
-        variables = {"HF_HUB_OFFLINE": "1", "TRITON_CACHE_DIR": str(cache / model.name), "PYTHONUNBUFFERED": "1"}
+        variables = {
+            **CROWD,
+            "HF_HUB_OFFLINE": "1",
+            "TRITON_CACHE_DIR": str(cache / model.name),
+            "PYTHONUNBUFFERED": "1",
+        }
         server = serving(
             [*command, *flags],
             log_variable=f"SHARED_GPU_LOG_{number + 1}",

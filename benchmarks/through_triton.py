@@ -3,14 +3,16 @@
     deploy/triton/serve.sh --port 8001 -- --engine batching --model embedded
     python app.py --port 8080 --model embedded
     python -m benchmarks.through_triton --triton 127.0.0.1:8001 --remote http://127.0.0.1:8080/v1
+    python -m benchmarks.through_triton --show benchmarks/results/through-triton-….json
 
 Both servers hold the same engine and are asked in turn from here, by the engines of a front. The users of a row ask at
 once, each with an image of its own; every other round begins with the other server, and a row has the middle of its
-rounds.
+rounds. `--show` prints what docs/deploy-triton.md says of a result.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import statistics
 import sys
@@ -81,15 +83,44 @@ async def measure(engines: dict[str, Engine], options: argparse.Namespace) -> li
     return rows
 
 
+def figure(value: float) -> str:
+    """Two digits."""
+    return f"{value:.0f}" if value >= 10 else f"{value:#.2g}"
+
+
+def show(record: dict) -> list[str]:
+    """The page's table and what it says of it."""
+    lines, ratios = [], []
+    for users in dict.fromkeys(row["users"] for row in record["rows"]):
+        sides = {row["engine"]: row for row in record["rows"] if row["users"] == users}
+        triton, remote = sides["triton"], sides["remote"]
+        ratios.append(triton["tokens/s"] / remote["tokens/s"])
+        cells = [f"{side[name]:.0f}" if name == "tokens/s" else figure(side[name])
+                 for side in (triton, remote) for name in ("tokens/s", "first token p50 s")]  # fmt: skip
+        lines.append(f"| {users} | {' | '.join(cells)} |")
+    return [
+        *lines,
+        f"Through Triton there are {min(ratios):.1f} to {max(ratios):.1f} times the tokens",
+        f"load average {record['load_average_before']:.0f} at the start",
+        *([f"{record['load_average_after']:.0f} at the end"] if "load_average_after" in record else []),
+    ]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--triton", required=True, help="host:port of Triton's gRPC")
-    parser.add_argument("--remote", required=True, help="address of a copy of the program, ending in /v1")
+    parser.add_argument("--triton", help="host:port of Triton's gRPC")
+    parser.add_argument("--remote", help="address of a copy of the program, ending in /v1")
+    parser.add_argument("--show", type=Path, help="only say what the page says of this result")
     parser.add_argument("--users", default="1,8,32")
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--out", type=Path, help="folder of the result, benchmarks/results if left out")
     parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args(argv)
+    if options.show:
+        print("\n".join(show(json.loads(options.show.read_text()))))
+        return 0
+    if not (options.triton and options.remote):
+        parser.error("--triton and --remote are needed")
     engines = {
         "triton": build_engine(Settings(engine="triton", base_url=(options.triton,))),
         "remote": build_engine(Settings(engine="remote", base_url=(options.remote,))),
@@ -99,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(machine.table(rows))
     asked = {"users": options.users, "tokens": options.tokens, "rounds": options.rounds}
     told = {"label": "embedded", "asked": asked, "rows": rows, "load_average_before": load}
+    told["load_average_after"] = os.getloadavg()[0]
     print(machine.write("through-triton", told, options.out))
     return 0
 

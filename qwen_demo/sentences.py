@@ -19,3 +19,12 @@ class Sentence(str):
 
     def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
         return (self.template,), self.values
+
+
+def counted(count: int, one: str, more: str = "") -> str:
+    """The number and what there is so many of, for the terminal and the log: `1 page`, `1,200 pages`.
+
+    Args:
+        more: of several; else `one` with an s.
+    """
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

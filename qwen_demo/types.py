@@ -466,6 +466,7 @@ class Health:
         slots: requests that it can work on at once.
         failed: it will not recover by itself.
         loading: it has worked, and reads another model now.
+        restarting: it has ended, and is started again by itself until it answers or has failed.
         stats: numbers that only this engine knows, by name, for the metrics.
     """
 
@@ -477,6 +478,7 @@ class Health:
     stats: Mapping[str, float] = field(default_factory=dict)
     failed: bool = False
     loading: bool = False
+    restarting: bool = False
 
 
 @runtime_checkable

@@ -103,7 +103,7 @@ def question(text: str, *images: Image, **sampling) -> ChatRequest:
     return ChatRequest((Message("user", (*images, Text(text))),), Sampling(**{"max_new_tokens": 32, **sampling}))
 
 
-async def until(condition, timeout_s: float = 20.0) -> None:
+async def until(condition, timeout_s: float = 60.0) -> None:
     """Wait for a condition that another task or thread brings about."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 the other side may be a thread

@@ -23,7 +23,7 @@ class Server:
     url: str = ""
     lines: list[str] = field(default_factory=list)
 
-    def wait_for(self, pattern: str, timeout_s: float = 60, after: int = 0) -> re.Match:
+    def wait_for(self, pattern: str, timeout_s: float = 300, after: int = 0) -> re.Match:
         """The first printed line with `pattern`, of those after the first `after`."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -46,7 +46,7 @@ class Server:
         self.process.stdout.close()
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=30) as response:
+        with urllib.request.urlopen(self.url + path, timeout=60) as response:
             return response.read().decode()
 
 
@@ -77,7 +77,7 @@ def running(*flags: str, ready: bool = True, **environment: str) -> Iterator[Ser
     finally:
         process.terminate()
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
@@ -92,7 +92,7 @@ class SharedServer:
     url: str
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=30) as response:
+        with urllib.request.urlopen(self.url + path, timeout=60) as response:
             return response.read().decode()
 
 

@@ -174,6 +174,21 @@ def test_the_token_is_not_shown():
     assert "hf_secret" not in repr(settings) + str(settings)
 
 
+SEVERAL = [name for name, field in Settings.model_fields.items() if field.annotation == tuple[str, ...]]
+TWO_OF = {
+    "adapters": "forms=/a,parts=/b",
+    "base_url": "http://a/v1,http://b/v1",
+    "cors_origins": "https://a.org,https://b.org",
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_whatever_may_be_several_is_given_with_commas_on_the_command_line(name):
+    two = TWO_OF.get(name, "a.org,b.org")
+    settings = load_settings([f"--{name.replace('_', '-')}", two.replace(",", ", ")])
+    assert getattr(settings, name) == tuple(two.split(","))
+
+
 def test_hosts_are_given_with_commas_or_one_by_one():
     assert load_settings(["--fetch-hosts", "A.org, b.org"]).fetch_hosts == ("a.org", "b.org")
     assert load_settings(["--fetch-hosts", "A.org", "--fetch-hosts", "b.org"]).fetch_hosts == ("a.org", "b.org")

@@ -14,6 +14,7 @@ from training.metrics import best_overlaps
 from training.questions import Question, Task
 from training.world import chat, documents, drawings, everyday, plots, screens, signs
 from training.world.sample import Sample, plain
+from training.world.sheets import UNKNOWN
 from training.world.world import World
 
 SEED = 880_000
@@ -143,7 +144,7 @@ def refuses(turn, answer):
     if answer in (everyday.NO_VALUES, chat.NO_TEXT, chat.NO_CHART):
         return answer == plain(turn.answer)
     found = REFUSES.match(answer)
-    return bool(found) and (turn.seen is None or found["noun"].lower() in _nouns(turn))
+    return bool(found) and (turn.seen is None or found["noun"].lower() in (*_nouns(turn), UNKNOWN.lower()))
 
 
 def _nouns(turn):

@@ -19,6 +19,7 @@ from qwen_demo.finetune.encoding import Encoded, Unfit, encoded, opened
 from qwen_demo.finetune.reading import Images, files_of, read
 from qwen_demo.finetune.rows import Row, RowProblem
 from qwen_demo.media import MediaLoader
+from qwen_demo.sentences import counted
 from qwen_demo.types import Image
 
 HELD_OUT = 0.15  # of the images, where the data does not say which are held out
@@ -188,14 +189,14 @@ def told(found: Gathered, asked: Asked, base: Base, *, most: int = 200) -> str:
     words = {"original": "pixels of the images as they are", "processed": "pixels that the model sees"}
     kinds = Counter("refused" if problem.fatal else "warned of" for problem in found.problems)
     lines += [
-        f"{found.lines} lines: {len(found.train)} to learn, {len(found.held_out)} held out, "
-        f"{kinds['refused']} refused, {kinds['warned of']} warnings; {found.images} different images.",
+        f"{counted(found.lines, 'line')}: {len(found.train)} to learn, {len(found.held_out)} held out, "
+        f"{kinds['refused']} refused, {counted(kinds['warned of'], 'warning')}; {counted(found.images, 'different image')}.",
         f"Tokens a row: {lengths[0]} to {lengths[-1]}, median {lengths[len(lengths) // 2]}, "
         f"{sum(lengths):,} in all; {base.name} reads {base.info.context_tokens:,}. Longest answer: {found.longest_answer}.",
     ]
     if found.with_boxes:
         lines.append(
-            f"{found.with_boxes} answers hold boxes or points, read as "
+            f"{counted(found.with_boxes, 'answer')} with boxes or points, read as "
             f"{words.get(asked.boxes, 'thousandths of a side')} (--boxes {asked.boxes}) and learnt in pixels that "
             "the model sees."
         )

@@ -18,6 +18,7 @@ from qwen_demo.finetune.boxes import has_places, outside, rescaled
 from qwen_demo.finetune.judging import judged
 from qwen_demo.media import MediaLoader
 from qwen_demo.models.pixels import PixelBounds
+from qwen_demo.sentences import counted
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Engine, Image, Message, Sampling, Text, collect
 
@@ -76,7 +77,7 @@ async def write_answers(
                         row = {"image": str(path.resolve()), "question": question, "answer": answer}
                         file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 if number % 20 == 0:
-                    tell(f"asked about {number} of {len(images)} images; {counts['kept']} answers kept")
+                    tell(f"asked about {number} of {len(images)} images; {counted(counts['kept'], 'answer')} kept")
     tell("Teacher: " + ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) + ".")
     if not counts["kept"]:
         partial.unlink()

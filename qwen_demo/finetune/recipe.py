@@ -10,9 +10,10 @@ from qwen_demo.finetune.data import Gathered
 MAX_RANK = 64  # what is served beside others
 GIB = 1 << 30
 WORTH_PACKING = 0.2  # share of filling from which on rows are packed
+HELD_TO = 2  # rows that are learnt for one answer of the base's own that is held to in the same update
 # Every linear layer of the language model's layers, and with the vision encoder those of its blocks and of the merger.
 LANGUAGE = r"model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
-VISION = r"model\.visual\.(blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(gate|up|down)_proj)|merger\.mlp\.\d+)"
+VISION = r"model\.visual\.(blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(gate|up|down)_proj)|merger\.mlp\.[02])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +41,27 @@ class Recipe:
     seed: int = 1
 
     @property
+    def remembered(self) -> int:
+        """Answers of the base's own that are held to, beside each micro-batch."""
+        return max(1, self.micro_batch // HELD_TO)
+
+    @property
     def targets(self) -> str:
         """A regular expression over names of modules."""
         return f"({LANGUAGE}|{VISION})" if self.vision else LANGUAGE
 
 
-def recipe_for(
-    found: Gathered, given: dict[str, Any], *, small: bool, processes: int = 1, remembered: int = 0
-) -> Recipe:
+def recipe_for(found: Gathered, given: dict[str, Any], *, small: bool, processes: int = 1) -> Recipe:
     """
     Args:
         given: fields of `Recipe` that somebody chose; None is as good as not there.
         small: a model of the embedded one's kind.
         processes: devices that share a batch.
-        remembered: rows of what the base says itself that are learnt along.
 
     Raises:
         SettingsError: a value that cannot work.
     """
-    rows = max(1, len(found.train) + remembered)
+    rows = max(1, len(found.train))
     longest = max(found.lengths or [1])
     chosen = {key: value for key, value in given.items() if value is not None}
     rank = chosen.get("rank", 16)

@@ -13,7 +13,7 @@ import PIL.Image
 import torch
 
 from qwen_demo.errors import InvalidRequest, ModelLoadError
-from qwen_demo.finetune import beside, data, judging, recipe, remembering, report, training
+from qwen_demo.finetune import beside, data, judging, recipe, remembering, report, settling, training, watching
 from qwen_demo.finetune.base import Base, trainable
 from qwen_demo.finetune.batches import Features, PixelStore
 from qwen_demo.finetune.encoding import Encoded
@@ -21,7 +21,7 @@ from qwen_demo.models import adapters
 from qwen_demo.models.choose import is_small
 from qwen_demo.settings import launched_place
 
-Tell = training.Tell
+Tell = watching.Tell
 ASKED_AT_MOST = 200  # held-out rows that are answered for the report
 ORDER = "order.json"
 _Read = tuple[data.Gathered, list[Encoded]]  # and questions that the base answers itself
@@ -34,7 +34,7 @@ class Order:
         out: the adapter's folder, which must not be there yet.
         given: fields of `Recipe` that were chosen.
         plan_only: measure and say what it would take, and teach nothing.
-        remember: rows of what the base says itself that are learnt along.
+        remember: answers of the base itself that it is held to.
         own_images: that it is asked about for them, beside those of the data.
     """
 
@@ -42,7 +42,7 @@ class Order:
     out: Path
     given: dict[str, Any] = field(default_factory=dict)
     plan_only: bool = False
-    remember: int = 0
+    remember: int = remembering.ANSWERS
     own_images: tuple[Path, ...] = ()
 
     @property
@@ -81,7 +81,7 @@ def is_first() -> bool:
 def _taught(order: Order, base: Base, read: _Read, store: PixelStore, tell: Tell) -> dict[str, Any]:
     found, known = read
     small = is_small(base.folder)
-    chosen = recipe.recipe_for(found, order.given, small=small, processes=launched_place()[2], remembered=len(known))
+    chosen = recipe.recipe_for(found, order.given, small=small, processes=launched_place()[2])
     _place_device()
     frozen = trainable(base, tell)
     beside.give_way(frozen, base.settings)
@@ -89,23 +89,25 @@ def _taught(order: Order, base: Base, read: _Read, store: PixelStore, tell: Tell
     weights = training.taught_weights(model)
     features = None if chosen.vision else Features(model.get_base_model(), store)
     model.eval()
-    remembered = remembering.answered(model, known, store, features, base)
-    learnt = [*found.train, *remembered]
-    if remembered:
-        tell(f"{len(remembered)} answers of the base itself are learnt along, so that it keeps what it knew.")
-    summary = recipe.told(chosen, len(learnt), sum(int(np.prod(shape)) for shape in weights.values()))
+    summary = recipe.told(chosen, len(found.train), sum(int(np.prod(shape)) for shape in weights.values()))
     tell(summary)
+    memory = _memory(model, known, store, features, base, chosen)
+    if memory:
+        tell(f"It is held to {len(memory.known)} answers of the base itself, so that it keeps what it knew.")
     if chosen.checkpointing:
         model.enable_input_require_grads()
     model.train()
-    cost = training.measured(model, learnt, chosen, store, features)
-    tell(cost.told(-(-len(learnt) // chosen.batch) * chosen.epochs))
+    cost = training.measured(model, found.train, chosen, store, features, memory)
+    tell(cost.told(-(-len(found.train) // chosen.batch) * chosen.epochs))
     if order.plan_only:
         return {}
-    result = training.train(model, (learnt, found.held_out), chosen, store, features, tell)
+    result = training.train(model, (found.train, found.held_out), chosen, store, features, tell, memory)
     if not is_first():
         return {}
     model.eval()
+    share = settling.settle(model, found.held_out[:ASKED_AT_MOST], chosen.micro_batch, store, features)
+    if share < 1:
+        tell(f"{share:.0%} of what was learnt answers the held-out part as well as all of it, and is what is kept.")
     facts = {
         "base": base.name,
         "revision": base.choice.revision,
@@ -115,7 +117,8 @@ def _taught(order: Order, base: Base, read: _Read, store: PixelStore, tell: Tell
         "min_pixels": base.info.min_pixels,
         "boxes": order.asked.boxes,
         "rows": len(found.train),
-        "remembered": len(remembered),
+        "remembered": len(memory.known) if memory else 0,
+        "share": share,
         "update_s": round(cost.update_s, 3),
         "memory_gib": round(cost.memory_bytes / recipe.GIB, 2),
         "recipe": asdict(chosen),
@@ -128,6 +131,12 @@ def _taught(order: Order, base: Base, read: _Read, store: PixelStore, tell: Tell
     _write(order, base, model, weights, facts, cases, store)
     tell(gained(facts))
     return facts
+
+
+def _memory(model: Any, rows: list[Encoded], store: Any, features: Any, base: Base, chosen: recipe.Recipe) -> Any:
+    """What it is held to; None where the base has said nothing."""
+    known = remembering.answered(model, rows, store, features, base)
+    return remembering.Memory.of(model, known, store, features, chosen.seed) if known else None
 
 
 def compared(model: Any, rows: Sequence[Encoded], store: PixelStore, features: Any, prompts: Any) -> list[report.Case]:
@@ -168,7 +177,7 @@ def _write(order: Order, base: Base, model: Any, weights: Any, facts: Any, cases
     (made / "README.md").write_text(report.card(facts, order.out.name), encoding="utf-8")
     check_whole(made, weights)
     for path in made.iterdir():
-        training.to_disk(path)
+        watching.to_disk(path)
     os.rename(made, order.out)
     shutil.rmtree(order.work)
 

@@ -4,28 +4,24 @@ Checkpoints lie in a working folder beside the adapter; one counts only with a m
 power cut in the middle of writing costs that one alone. The adapter's folder appears whole, by one rename.
 """
 
-import os
+import shutil
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from qwen_demo.errors import ModelLoadError, OutOfMemory
 from qwen_demo.finetune.batches import Collator, Features, PixelStore, loss_of, model_inputs
 from qwen_demo.finetune.encoding import Encoded
 from qwen_demo.finetune.recipe import GIB, Recipe
+from qwen_demo.finetune.remembering import Memory
+from qwen_demo.finetune.watching import MARK, Tell, callbacks, duration
 from qwen_demo.settings import launched_place
-
-MARK = "complete"
-SAVED_EVERY_S = 600.0
-BETTER_BY = 0.005  # of the held-out loss, in nats a token: less is no gain
-PROGRESS_EVERY_S = 5.0
-Tell = Callable[[str], None]
 
 
 def with_adapter(model: Any, recipe: Recipe) -> Any:
@@ -55,11 +51,24 @@ def taught_weights(model: Any) -> dict[str, tuple[int, ...]]:
 
 
 class AdapterTrainer(Trainer):
-    """Computes the loss of learnt tokens alone, from features while the vision encoder is frozen."""
+    """Computes the loss of learnt tokens alone, from features while the vision encoder is frozen.
 
-    def __init__(self, *args: Any, store: PixelStore, features: Features | None, **kwargs: Any):
+    Args:
+        memory: what is held to in each update, `remembered` answers for each of its parts; None for nothing.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        store: PixelStore,
+        features: Features | None,
+        memory: Memory | None,
+        remembered: int,
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
-        self._store, self._features = store, features
+        self._store, self._features, self._memory, self._remembered = store, features, memory, remembered
+        self._part = 0
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -69,6 +78,13 @@ class AdapterTrainer(Trainer):
         loss = loss_of(model, model_inputs(inputs, core, self._store, self._features), labels, count)
         if num_items_in_batch is not None and self.args.world_size > 1:
             loss = loss * self.args.world_size  # gradients are averaged over devices
+        if self._memory and model.training:
+            parts = self.args.gradient_accumulation_steps
+            turn = (
+                self.state.global_step * parts + self._part % parts
+            ) * self.args.world_size + self.args.process_index
+            self._part += 1
+            loss = loss + self._memory.drift(model, turn, self._remembered) / parts
         return (loss, {}) if return_outputs else loss
 
 
@@ -84,7 +100,14 @@ class Cost:
         return f"An update takes {self.update_s:.2f} s{memory}: about {duration(self.update_s * updates)} in all."
 
 
-def measured(model: Any, rows: Sequence[Encoded], recipe: Recipe, store: PixelStore, features: Features | None) -> Cost:
+def measured(
+    model: Any,
+    rows: Sequence[Encoded],
+    recipe: Recipe,
+    store: PixelStore,
+    features: Features | None,
+    memory: Memory | None = None,
+) -> Cost:
     """Of the longest rows, so that what is said is the most. Weights stay as they are.
 
     Raises:
@@ -101,7 +124,10 @@ def measured(model: Any, rows: Sequence[Encoded], recipe: Recipe, store: PixelSt
     try:
         for _ in range(2):  # the first warms up, and encodes images
             began = time.perf_counter()
-            loss_of(model, model_inputs(batch, core, store, features), batch["labels"], 1).backward()
+            loss = loss_of(model, model_inputs(batch, core, store, features), batch["labels"], 1)
+            if memory:
+                loss = loss + memory.drift(model, 0, recipe.remembered)
+            loss.backward()
             if cuda:
                 torch.cuda.synchronize()
             seconds = time.perf_counter() - began
@@ -112,8 +138,8 @@ def measured(model: Any, rows: Sequence[Encoded], recipe: Recipe, store: PixelSt
         ) from error
     model.zero_grad(set_to_none=True)
     torch.set_rng_state(state)
-    memory = torch.cuda.max_memory_allocated() if cuda else 0
-    return Cost(seconds * -(-min(recipe.batch, len(rows)) // recipe.micro_batch), memory)
+    taken = torch.cuda.max_memory_allocated() if cuda else 0
+    return Cost(seconds * -(-min(recipe.batch, len(rows)) // recipe.micro_batch), taken)
 
 
 def train(
@@ -123,6 +149,7 @@ def train(
     store: PixelStore,
     features: Features | None,
     tell: Tell,
+    memory: Memory | None = None,
 ) -> dict[str, Any]:
     """Learn `parts[0]`, watch `parts[1]`; the model ends with the weights that did best there.
 
@@ -137,9 +164,11 @@ def train(
         data_collator=Collator(recipe.packed),
         train_dataset=list(learnt),
         eval_dataset=list(held_out) or None,
-        callbacks=_callbacks(recipe, bool(held_out), tell),
+        callbacks=callbacks(recipe, bool(held_out), tell),
         store=store,
         features=features,
+        memory=memory,
+        remembered=recipe.remembered,
     )
     for shown in ("PrinterCallback", "ProgressCallback"):
         for callback in [c for c in trainer.callback_handler.callbacks if type(c).__name__ == shown]:
@@ -164,8 +193,6 @@ def train(
 
 def last_complete(folder: Path) -> Path | None:
     """The newest checkpoint that was written whole; others are removed."""
-    import shutil
-
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     for path in found:
         if not (path / MARK).exists():
@@ -209,76 +236,3 @@ def _arguments(folder: Path, recipe: Recipe, watched: bool) -> TrainingArguments
         data_seed=recipe.seed,
         ddp_find_unused_parameters=False,
     )
-
-
-def _callbacks(recipe: Recipe, watched: bool, tell: Tell) -> list[TrainerCallback]:
-    callbacks: list[TrainerCallback] = [_Marks(), _Tells(tell)]
-    if watched and recipe.patience:
-        callbacks.append(EarlyStoppingCallback(recipe.patience, BETTER_BY))
-    return callbacks
-
-
-class _Marks(TrainerCallback):
-    """Saves every few minutes of a long epoch, and marks a checkpoint once all of it is on the disk."""
-
-    def __init__(self) -> None:
-        self._saved_at = time.monotonic()
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if args.eval_strategy == "no" and time.monotonic() - self._saved_at > SAVED_EVERY_S:
-            control.should_save = True
-        return control
-
-    def on_save(self, args, state, control, **kwargs):
-        self._saved_at = time.monotonic()
-        if not state.is_world_process_zero:
-            return
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        for path in [*folder.rglob("*")]:
-            if path.is_file():
-                to_disk(path)
-        (folder / MARK).touch()
-        to_disk(folder / MARK)
-
-
-class _Tells(TrainerCallback):
-    """A line with loss and time left, every few seconds."""
-
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
-        self._began = self._told = 0.0
-        self._first = 0
-        self._loss = self._held_out = float("nan")
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self._began, self._first = time.monotonic(), state.global_step
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        self._loss = (logs or {}).get("loss", self._loss)
-
-    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
-        self._held_out = (metrics or {}).get("eval_loss", self._held_out)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        now = time.monotonic()
-        if now - self._told < PROGRESS_EVERY_S or not state.is_world_process_zero:
-            return
-        self._told = now
-        each = (now - self._began) / max(1, state.global_step - self._first)
-        left = duration(each * (state.max_steps - state.global_step))
-        self._tell(
-            f"update {state.global_step}/{state.max_steps}, epoch {state.epoch:.1f}, loss {self._loss:.3f}, "
-            f"held out {self._held_out:.3f}, {each:.2f} s an update, {left} left at most"
-        )
-
-
-def to_disk(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.2 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

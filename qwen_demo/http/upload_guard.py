@@ -20,6 +20,7 @@ from qwen_demo.errors import DiskFull, QwenDemoError
 from qwen_demo.fairness import Tally, current_account
 from qwen_demo.http.errors import body, describe
 from qwen_demo.http.uploads import Disk
+from qwen_demo.sentences import counted
 
 # Of one address. Pages send the files of one choice together.
 AT_ONCE = 8
@@ -90,7 +91,7 @@ class _Parts:
             raise _Refused(400, "An upload has files alone, no texts.")
         self._files += 1
         if self._files > self._max_files:
-            raise _Refused(413, f"An upload may have {self._max_files} files.")
+            raise _Refused(413, f"An upload may have {counted(self._max_files, 'file')}.")
 
 
 class _Upload:

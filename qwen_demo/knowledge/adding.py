@@ -13,10 +13,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from qwen_demo.errors import DiskFull, MediaRefused, Overloaded, QwenDemoError
+from qwen_demo.errors import DiskFull, MediaRefused, NotReady, Overloaded, QwenDemoError
+from qwen_demo.knowledge import page_problems
 from qwen_demo.knowledge.collection import UNFINISHED, Collection, FileEntry
+from qwen_demo.knowledge.figure_reader import FigureReader
+from qwen_demo.knowledge.figures import FigureTable
 from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.knowledge.shelf import Shelf
+from qwen_demo.knowledge.unmade import IN_A_ROW
 from qwen_demo.media import MediaLoader, PageText, is_pdf, pages_of_text
 from qwen_demo.media.content import HEAD_BYTES
 
@@ -34,11 +38,19 @@ class Adding:
     Args:
         loader: with limits that suit documents.
         reader: for pages without words.
+        figures: for figures of other pages.
         on_read: told of each collection that got pages.
     """
 
-    def __init__(self, shelf: Shelf, loader: MediaLoader, reader: PageReader, on_read: Callable[[Collection], object]):
-        self._shelf, self._loader, self._reader, self._on_read = shelf, loader, reader, on_read
+    def __init__(
+        self,
+        shelf: Shelf,
+        loader: MediaLoader,
+        reader: PageReader,
+        figures: FigureReader,
+        on_read: Callable[[Collection], object],
+    ):
+        self._shelf, self._loader, self._reader, self._figures, self._on_read = shelf, loader, reader, figures, on_read
         self._tasks: dict[tuple[Path, int], asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(FILES_AT_ONCE)
 
@@ -98,15 +110,52 @@ class Adding:
         if not await asyncio.to_thread(collection.begin_reading, entry.id):
             return
         done = await asyncio.to_thread(collection.numbers_done, entry.id)
-        async for count, pages in self._pages(collection, entry, done):
-            await asyncio.to_thread(collection.add_pages, entry.id, entry.name, pages)
-            if not await asyncio.to_thread(collection.still_reading, entry.id, count):
-                return  # another process was told to leave off
-        problems = await asyncio.to_thread(collection.problems, entry.id)
-        words = "; ".join(f"page {number}: {problem}" for number, problem in problems[:5])
-        more = f" (and {len(problems) - 5} more pages)" if len(problems) > 5 else ""
-        await asyncio.to_thread(collection.set_state, entry.id, "ready", problem=words + more)
+        if not entry.pages or len(done) < entry.pages:
+            async for count, pages in self._pages(collection, entry, done):
+                await asyncio.to_thread(collection.add_pages, entry.id, entry.name, pages)
+                if not await asyncio.to_thread(collection.still_reading, entry.id, count):
+                    return  # another process was told to leave off
+        if not await self._look_at_figures(collection, entry):
+            return
+        problem = await asyncio.to_thread(page_problems.unread, collection, entry.id)
+        await asyncio.to_thread(collection.set_state, entry.id, "ready", problem=problem)
         self._on_read(collection)
+
+    async def _look_at_figures(self, collection: Collection, entry: FileEntry) -> bool:
+        """Once the words of all pages are there. False where it was told to leave off."""
+        table, failed = FigureTable(collection), 0
+        waiting = await asyncio.to_thread(table.pages, entry.id)
+        try:
+            waiting = waiting if waiting and await self._figures.wanted() else []
+        except QwenDemoError:  # there will be no model: the words are found all the same
+            return True
+        for page in waiting:
+            if not await asyncio.to_thread(collection.begin_reading, entry.id):
+                return False
+            try:
+                await self._look_at_page(collection, entry, table, page)
+                failed = 0
+            except DiskFull:
+                raise
+            except (NotReady, Overloaded, FileNotFoundError):
+                break  # no page is to blame: they wait until reading is told to go on
+            except QwenDemoError as error:
+                await asyncio.to_thread(table.unmade.note, page, str(error))
+                failed += 1
+            if failed == IN_A_ROW:
+                break
+        return True
+
+    async def _look_at_page(self, collection: Collection, entry: FileEntry, table: FigureTable, page: int) -> None:
+        stored = await asyncio.to_thread(collection.page, page)
+        if stored:
+            path = collection.path_of(entry.digest)
+            drawn = await self._loader.load_page(
+                path, allowed_roots=[path.parent], number=stored.number, name=entry.name
+            )
+            figures = await asyncio.to_thread(table.of, page)
+            lines = await self._figures.lines(drawn.image, stored.passages, figures)
+            await asyncio.to_thread(table.told, page, lines)
 
     async def _pages(
         self, collection: Collection, entry: FileEntry, done: set[int]

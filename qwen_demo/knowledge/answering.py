@@ -109,7 +109,7 @@ def grounded(request: ChatRequest, evidence: Sequence[Evidence], model: ModelInf
 
 def page_words(hit: Hit, most: int) -> str:
     """The page's words where they fit, else those that were found and what stands around them."""
-    whole = "\n".join(passage.text for passage in hit.page.passages)
+    whole = "\n".join(passage.told for passage in hit.page.passages)
     if len(whole) <= most:
         return whole
     return f"{hit.text[: most * 2 // 3]}\n…\n{whole[: most // 3]}"

@@ -25,7 +25,7 @@ class Citation:
 
     @property
     def text(self) -> str:
-        return "\n".join(passage.text for passage in self.marked)
+        return "\n".join(passage.told for passage in self.marked)
 
     @property
     def boxes(self) -> list[list[float]]:

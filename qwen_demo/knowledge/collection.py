@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from qwen_demo.knowledge import page_problems
 from qwen_demo.knowledge.kept_files import write_whole
 from qwen_demo.knowledge.schema import changing, disk_full_in_words, open_database
-from qwen_demo.knowledge.words import words_of
+from qwen_demo.knowledge.words import indexed
 from qwen_demo.media import PageText, Passage
 
 DATABASE = "words.sqlite"
@@ -48,7 +49,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredPage:
-    """A page with its words. `file`: the name of its file; `words`: how many words were indexed of it."""
+    """A page with its words. `file`: the name of its file."""
 
     id: int
     file: str
@@ -81,8 +82,6 @@ class Collection:
     def close(self) -> None:
         with self.lock:
             self.database.close()
-
-    # What lies on the disk.
 
     def _put_aside(self) -> None:
         """A damaged database stays for whoever can mend it."""
@@ -166,23 +165,11 @@ class Collection:
         )
         with self.lock:
             found = [FileEntry(*row) for row in self.database.execute(query, values)]
-            lacking = self._lacking() if found else {}
+            lacking = page_problems.unmade(self.database) if found else {}
         for entry in found:
             missing = not self.path_of(entry.digest).exists()
             problem = " ".join(filter(None, (entry.problem, lacking.get(entry.id), _MISSING if missing else "")))
             yield replace(entry, problem=problem)
-
-    def _lacking(self) -> dict[int, str]:
-        """Of each file what of its pages could not be made, in words."""
-        query = (
-            "SELECT p.file, u.what, count(*), min(p.number), u.reason FROM unmade u JOIN pages p ON p.id = u.page "
-            "GROUP BY p.file, u.what ORDER BY u.what"
-        )
-        found: dict[int, str] = {}
-        for file, what, count, number, reason in self.database.execute(query):
-            more = f" (and {count - 1} more pages)" if count > 1 else ""
-            found[file] = f"{found.get(file, '')} Page {number}{more} has no {what}: {reason}".strip()
-        return found
 
     def set_state(self, file: int, state: str, *, pages: int | None = None, problem: str | None = None) -> None:
         change = "UPDATE files SET state = ?, pages = coalesce(?, pages), problem = coalesce(?, problem) WHERE id = ?"
@@ -202,8 +189,11 @@ class Collection:
         self._changes("UPDATE files SET state = 'stopped' WHERE state IN (?, ?)", *UNFINISHED)
 
     def go_on(self) -> list[FileEntry]:
-        """Those that were stopped, to be read from where they were left."""
-        self._changes("UPDATE files SET state = 'waiting' WHERE state = 'stopped'")
+        """Those that were stopped, to be read from where they were left; and those with figures that wait for a model."""
+        self._changes(
+            "UPDATE files SET state = 'waiting' WHERE state = 'stopped' OR (state = 'ready' AND id IN "
+            "(SELECT p.file FROM pages p JOIN figures f ON f.page = p.id))"
+        )
         return self.unfinished()
 
     def _changes(self, change: str, *values: str | int | None) -> bool:
@@ -233,7 +223,7 @@ class Collection:
         pages, words = self.database.execute(
             "SELECT count(*), coalesce(sum(words), 0) FROM pages WHERE file = ?", (file,)
         ).fetchone()
-        self._count(-pages, -words)
+        self.count_more(-pages, -words)
         self.database.execute("DELETE FROM files WHERE id = ?", (file,))
 
     # Pages.
@@ -244,14 +234,15 @@ class Collection:
 
     def add_pages(self, file: int, name: str, pages: Sequence[PageText]) -> list[int]:
         """In one transaction; ids of those that are new."""
-        prepared = [(page, _indexed(name, page)) for page in pages]
+        prepared = [(page, indexed(name, page)) for page in pages]
         with self.lock, changing(self.database) as database:
             if not database.execute("SELECT 1 FROM files WHERE id = ?", (file,)).fetchone():
                 return []
-            made = [self._insert(file, page, words) for page, words in prepared]
+            made = [self.insert_page(file, page, words) for page, words in prepared]
         return [page for page in made if page]
 
-    def _insert(self, file: int, page: PageText, words: list[str]) -> int:
+    def insert_page(self, file: int, page: PageText, words: list[str]) -> int:
+        """Inside a transaction; its id, or 0 where it is there."""
         cursor = self.database.execute(
             "INSERT OR IGNORE INTO pages (file, number, problem, words) VALUES (?, ?, ?, ?)",
             (file, page.number, page.problem, len(words)),
@@ -261,14 +252,19 @@ class Collection:
         made = cursor.lastrowid
         assert made
         self.database.executemany(
-            "INSERT INTO passages (page, text, box) VALUES (?, ?, ?)",
-            [(made, each.text, json.dumps(each.box) if each.box else None) for each in page.passages],
+            "INSERT INTO passages (page, text, box, kind) VALUES (?, ?, ?, ?)",
+            [(made, each.text, json.dumps(each.box) if each.box else None, each.kind) for each in page.passages],
+        )
+        self.database.executemany(
+            "INSERT INTO figures (page, box, is_table) VALUES (?, ?, ?)",
+            [(made, json.dumps(each.box), each.table) for each in page.figures],
         )
         self.database.execute("INSERT INTO words (rowid, body) VALUES (?, ?)", (made, " ".join(words)))
-        self._count(1, len(words))
+        self.count_more(1, len(words))
         return made
 
-    def _count(self, pages: int, words: int) -> None:
+    def count_more(self, pages: int, words: int) -> None:
+        """Inside a transaction."""
         for key, value in (("pages", pages), ("words", words)):
             self.database.execute(
                 "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = value + excluded.value",
@@ -281,22 +277,18 @@ class Collection:
             found = dict(self.database.execute("SELECT key, value FROM meta"))
         return found.get("pages", 0), found.get("words", 0)
 
-    def problems(self, file: int) -> list[tuple[int, str]]:
-        """Numbers of its pages that could not be read, and why."""
-        with self.lock:
-            query = "SELECT number, problem FROM pages WHERE file = ? AND problem != '' ORDER BY number"
-            return list(self.database.execute(query, (file,)))
-
     def page(self, page: int) -> StoredPage | None:
         """Its words and places, by its id."""
         with self.lock:
             head = self.database.execute(
                 "SELECT p.id, f.name, f.id, p.number FROM pages p JOIN files f ON f.id = p.file WHERE p.id = ?", (page,)
             ).fetchone()
-            rows = list(self.database.execute("SELECT text, box FROM passages WHERE page = ? ORDER BY id", (page,)))
+            rows = list(
+                self.database.execute("SELECT text, box, kind FROM passages WHERE page = ? ORDER BY id", (page,))
+            )
         if head is None:
             return None
-        passages = tuple(Passage(text, tuple(json.loads(box)) if box else None) for text, box in rows)
+        passages = tuple(Passage(text, tuple(json.loads(box)) if box else None, kind) for text, box, kind in rows)
         return StoredPage(head[0], head[1], head[2], head[3], passages)
 
     def page_of(self, name: str, number: int) -> StoredPage | None:
@@ -304,9 +296,3 @@ class Collection:
         with self.lock:
             row = self.database.execute(query, (name, number)).fetchone()
         return self.page(row[0]) if row else None
-
-
-def _indexed(name: str, page: PageText) -> list[str]:
-    """The name of a file belongs to what its pages are about."""
-    stem = name.rpartition("/")[2].rpartition(".")[0]
-    return words_of(stem) + [word for passage in page.passages for word in words_of(passage.text)]

@@ -40,7 +40,7 @@ class Hit:
 
     @property
     def text(self) -> str:
-        return "\n".join(passage.text for passage in self.marked)
+        return "\n".join(passage.told for passage in self.marked)
 
 
 class Weights:

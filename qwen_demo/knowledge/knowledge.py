@@ -14,9 +14,11 @@ from qwen_demo.knowledge import answering
 from qwen_demo.knowledge.adding import Adding, kind_of
 from qwen_demo.knowledge.answering import CitedAnswer, Evidence
 from qwen_demo.knowledge.collection import Collection, FileEntry, StoredPage
+from qwen_demo.knowledge.figure_reader import FigureReader
 from qwen_demo.knowledge.finding import Hit
 from qwen_demo.knowledge.hybrid import Finder
 from qwen_demo.knowledge.kept_files import file_name
+from qwen_demo.knowledge.moving import Moving
 from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.knowledge.second_look import looked_at
 from qwen_demo.knowledge.shelf import NoFile, Shelf
@@ -69,7 +71,9 @@ class Knowledge:
         self._loader = MediaLoader(_limits(settings), loader.budget, loader.decoders)
         self._finder = Finder.of(settings, self._draw)
         reader = PageReader(self._answer, lambda: self.model, model_there or service.loaded)
-        self._adding = Adding(self._shelf, self._loader, reader, self._finder.embed)
+        figures = FigureReader.of(settings, reader)
+        self._adding = Adding(self._shelf, self._loader, reader, figures, self._finder.embed)
+        self.moving = Moving(settings, self._shelf, self._adding, self._finder)
 
     @property
     def model(self) -> ModelInfo:

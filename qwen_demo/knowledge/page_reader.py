@@ -40,7 +40,7 @@ class PageReader:
         try:
             passages = await self._elements(image)
             if len("".join(passage.text for passage in passages)) < 40 or not _all_words(passages):
-                line = await self._ask(image, DESCRIBING, 96)
+                line = await self.ask(image, DESCRIBING, 96)
                 passages += [Passage(line, (0.0, 0.0, 1.0, 1.0))] if line else []
         except (InvalidRequest, NotReady, Overloaded, QwenDemoError) as error:
             return PageText(number, (), f"The model could not read this page: {error}")
@@ -48,7 +48,7 @@ class PageReader:
         return PageText(number, tuple(passages), problem)
 
     async def _elements(self, image: Image) -> list[Passage]:
-        text = await self._ask(image, READING_EMBEDDED if self.model().embedded else READING, MOST_TOKENS)
+        text = await self.ask(image, READING_EMBEDDED if self.model().embedded else READING, MOST_TOKENS)
         seen = PixelBounds.of(self.model()).seen(*image.size)
         found = []
         for element in documents.parse(text).scaled(seen, seen).elements:
@@ -60,7 +60,7 @@ class PageReader:
                 found.append(Passage(element.text.strip(), box))
         return found
 
-    async def _ask(self, image: Image, prompt: str, tokens: int) -> str:
+    async def ask(self, image: Image, prompt: str, tokens: int) -> str:
         """Words about an image; "" where the answer only gives the question back."""
         request = ChatRequest((Message("user", (image, Text(prompt))),), Sampling(tokens))
         for left in range(TRIES, -1, -1):

@@ -23,19 +23,24 @@ CREATE TABLE IF NOT EXISTS pages (
     number INTEGER NOT NULL, problem TEXT NOT NULL DEFAULT '', words INTEGER NOT NULL, UNIQUE (file, number));
 CREATE TABLE IF NOT EXISTS passages (
     id INTEGER PRIMARY KEY AUTOINCREMENT, page INTEGER NOT NULL REFERENCES pages ON DELETE CASCADE,
-    text TEXT NOT NULL, box TEXT);
+    text TEXT NOT NULL, box TEXT, kind TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS passages_of_page ON passages (page);
+CREATE TABLE IF NOT EXISTS figures (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, page INTEGER NOT NULL REFERENCES pages ON DELETE CASCADE,
+    box TEXT NOT NULL, is_table INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS figures_of_page ON figures (page);
 CREATE TABLE IF NOT EXISTS unmade (
     what TEXT NOT NULL, page INTEGER NOT NULL REFERENCES pages ON DELETE CASCADE, tries INTEGER NOT NULL,
     reason TEXT NOT NULL, PRIMARY KEY (what, page)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unmade_of_page ON unmade (page);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (body, tokenize = "unicode61 remove_diacritics 0", detail = column);
 """
-# Of version 1, which called files ready of which it had read the first page alone.
-_UNREAD = (
-    "UPDATE files SET state = 'waiting' "
-    "WHERE state = 'ready' AND pages > (SELECT count(*) FROM pages p WHERE p.file = files.id);"
-)
+# Version 1 called files ready of which it had read the first page alone.
+_FROM_1 = """
+ALTER TABLE passages ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+UPDATE files SET state = 'waiting'
+    WHERE state = 'ready' AND pages > (SELECT count(*) FROM pages p WHERE p.file = files.id);
+"""
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -52,15 +57,29 @@ def open_database(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA foreign_keys = ON")
         database.execute("PRAGMA cache_size = -16384")
-        found = database.execute("PRAGMA user_version").fetchone()[0]
+        found = _version(database)
         if found > VERSION:
             raise EngineFailed("This collection was made by a newer version of this program.")
         if found < VERSION:
-            database.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_UNREAD} PRAGMA user_version = {VERSION}; COMMIT;")
+            _bring_up(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _version(database: sqlite3.Connection) -> int:
+    found: int = database.execute("PRAGMA user_version").fetchone()[0]
+    return found
+
+
+def _bring_up(database: sqlite3.Connection) -> None:
+    """Make its tables, or from an older version what it lacks; another process may do so at the same time."""
+    with changing(database):
+        found = _version(database)
+        for statement in (_FROM_1 if found == 1 else "").split(";") + (_TABLES if found < VERSION else "").split(";"):
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {VERSION}")
 
 
 @contextlib.contextmanager

@@ -23,7 +23,8 @@ from qwen_demo.knowledge.schema import changing, disk_full_in_words
 _NAME = re.compile(r"[^\W_](?:[\w .()+-]{0,62}[\w)+-])?")
 _LIST = "collections.sqlite"
 _OPEN = 64  # collections whose database stays open
-_SWEPT_AFTER_S = 60.0
+_SWEPT_AFTER_S, _LEFT_AFTER_S = 60.0, 86_400.0
+_INCOMING = "incoming"
 
 
 class NoCollection(NotFound):
@@ -100,7 +101,43 @@ class Shelf:
                 raise NoCollection(name)
             with changing(names):
                 names.execute("DELETE FROM collections WHERE name = ?", (name,))
-        folder = self._home(owner) / row[0]
+        self._discard(self._home(owner) / row[0])
+
+    def aside(self) -> Collection:
+        """A new collection in a place that nobody sees, for `put` or `throw_away`."""
+        incoming = self.folder / _INCOMING
+        with disk_full_in_words():
+            incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for path in incoming.iterdir():  # what a kill has left
+                if time.time() - path.stat().st_mtime > _LEFT_AFTER_S:
+                    shutil.rmtree(path, ignore_errors=True)
+            return Collection(incoming / secrets.token_hex(8))
+
+    @staticmethod
+    def throw_away(collection: Collection) -> None:
+        """What was made aside; nothing where it was put."""
+        collection.close()
+        shutil.rmtree(collection.folder, ignore_errors=True)
+
+    def put(self, owner: str, name: str, collection: Collection) -> None:
+        """What was made aside is the collection of this name at once; one that had the name is gone.
+
+        Raises:
+            InvalidRequest: what is no name.
+        """
+        check_name(name)
+        collection.close()
+        place = f"{int(time.time()):x}-{secrets.token_hex(8)}"
+        with disk_full_in_words():
+            self._home(owner).mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._listed(owner) as names, changing(names):
+                old = names.execute("SELECT folder FROM collections WHERE name = ?", (name,)).fetchone()
+                names.execute("INSERT OR REPLACE INTO collections VALUES (?, ?)", (name, place))
+                collection.folder.rename(self._home(owner) / place)
+        if old:
+            self._discard(self._home(owner) / old[0])
+
+    def _discard(self, folder: Path) -> None:
         with self._lock:
             if collection := self._open.pop(folder, None):
                 collection.close()

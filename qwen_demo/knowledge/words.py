@@ -11,6 +11,8 @@ import unicodedata
 
 import snowballstemmer
 
+from qwen_demo.media import PageText
+
 _DENSE = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_DENSE}]+|[^\W_{_DENSE}]+")
 _DENSE_START = re.compile(rf"[{_DENSE}]")
@@ -65,3 +67,9 @@ def asked_words(question: str) -> list[str]:
 
 
 MOST_WORDS = 48
+
+
+def indexed(name: str, page: PageText) -> list[str]:
+    """The name of a file belongs to what its pages are about."""
+    stem = name.rpartition("/")[2].rpartition(".")[0]
+    return words_of(stem) + [word for passage in page.passages for word in words_of(passage.text)]

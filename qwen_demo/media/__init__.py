@@ -14,7 +14,7 @@ from qwen_demo.media.memory_budget import MemoryBudget
 from qwen_demo.media.pdf import Page, is_pdf
 from qwen_demo.media.points import MOST_VIEWS, Viewing
 from qwen_demo.media.sniff import IMAGE_FORMATS, POINTS_FORMATS, VIDEO_FORMATS, Kind
-from qwen_demo.media.texts import PageText, PageTexts, Passage, pages_of_text
+from qwen_demo.media.texts import Figure, PageText, PageTexts, Passage, pages_of_text
 from qwen_demo.media.videos import Clip
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "VIDEO_FORMATS",
     "Clip",
     "DecoderPool",
+    "Figure",
     "Kind",
     "MediaLoader",
     "MemoryBudget",

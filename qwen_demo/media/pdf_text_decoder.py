@@ -12,6 +12,7 @@ import pypdfium2
 
 from qwen_demo.media.exchange import Exchange, Refused, read_whole
 from qwen_demo.media.pdf_decoder import DAMAGE, opened
+from qwen_demo.media.pdf_figures import Box, Places, figures
 from qwen_demo.media.text_answer import Answering
 
 __all__ = ["DAMAGE", "decode"]
@@ -25,7 +26,7 @@ def decode(job: dict[str, Any], file: int, exchange: Exchange) -> dict[str, Any]
 
     Returns:
         `count` of all pages, and `pages`: of each its `passages`, texts with their box in parts of the page's width
-        and height, and a `problem` where it cannot be read.
+        and height, its `figures`, and a `problem` where it cannot be read.
 
     Raises:
         Refused: over a limit, or locked.
@@ -40,7 +41,7 @@ def decode(job: dict[str, Any], file: int, exchange: Exchange) -> dict[str, Any]
     answer = Answering(count)
     for number in range(job["first"], count):
         try:
-            page: dict[str, Any] = {"passages": _passages(document[number])}
+            page = _read(document[number])
         except DAMAGE:
             page = {"passages": [], "problem": "damaged"}
         if not answer.takes(page):
@@ -48,28 +49,30 @@ def decode(job: dict[str, Any], file: int, exchange: Exchange) -> dict[str, Any]
     return answer.whole()
 
 
-def _passages(page: pypdfium2.PdfPage) -> list[dict[str, Any]]:
-    """Its lines, joined where one follows the other closely."""
+def _read(page: pypdfium2.PdfPage) -> dict[str, Any]:
+    """Its lines, joined where one follows the other closely, and its figures."""
     width, height = page.get_size()
     if not (0 < width < math.inf and 0 < height < math.inf):
-        return []
-    left, bottom, _, _ = page.get_mediabox() if page.get_rotation() == 0 else (0.0, 0.0, 0.0, 0.0)
-    lines = [
-        (words, (x1 - left, height - (y2 - bottom), x2 - left, height - (y1 - bottom)))
-        for words, (x1, y1, x2, y2) in _lines(page.get_textpage())
-    ]
-    return [
+        return {"passages": []}
+    places = Places(page)
+    lines = []
+    for words, corners in _lines(page.get_textpage()):
+        x1, y1, x2, y2 = places.part(*corners) if corners else (0.0, 0.0, 0.0, 0.0)
+        lines.append((words, (x1 * width, y1 * height, x2 * width, y2 * height)))
+    passages = [
         {"text": words, "box": [round(box[0] / width, 4), round(box[1] / height, 4), round(box[2] / width, 4),
                                 round(box[3] / height, 4)]}
         for words, box in _joined(_rows(lines))
     ]  # fmt: skip
+    # Of a page without words the whole is looked at.
+    return {"passages": passages, "figures": figures(page, (width, height), places) if passages else []}
 
 
-_Line = tuple[str, tuple[float, float, float, float]]
+_Line = tuple[str, Box]
 
 
-def _lines(text: pypdfium2.PdfTextPage) -> Iterator[_Line]:
-    """As PDFium breaks them, with the box around each in points from the lower left corner."""
+def _lines(text: pypdfium2.PdfTextPage) -> Iterator[tuple[str, Box | None]]:
+    """As PDFium breaks them, with the box around each in the page's own coordinates."""
     at, whole = 0, text.get_text_range()
     for count, line in enumerate(whole.splitlines(keepends=True)):
         words = " ".join(line.split())
@@ -79,7 +82,7 @@ def _lines(text: pypdfium2.PdfTextPage) -> Iterator[_Line]:
             x1, y1, x2, y2 = zip(*boxes, strict=True)
             yield words, (min(x1), min(y1), max(x2), max(y2))
         elif words:
-            yield words, (0.0, 0.0, 0.0, 0.0)
+            yield words, None
         at += len(line)
 
 

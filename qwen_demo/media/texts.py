@@ -19,6 +19,7 @@ from qwen_demo.settings import MIB, Settings
 
 DECODER_MEMORY = 768 * MIB
 PAGE_CHARACTERS = 3_000
+MOST_FIGURES = 6  # of a page
 TextKind = Literal["pdf", "office"]
 _DECODERS = {"pdf": "pdf text", "office": "office"}
 Box = tuple[float, float, float, float]
@@ -26,19 +27,44 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Some words of a page, and their place: x1, y1, x2, y2 in parts of its width and height, where that is known."""
+    """Some words of a page, and their place.
+
+    Attributes:
+        box: x1, y1, x2, y2 in parts of its width and height, where that is known.
+        kind: `figure` where the words are a model's about what is there; else they stand there themselves.
+    """
 
     text: str
     box: Box | None = None
+    kind: str = ""
+
+    @property
+    def told(self) -> str:
+        """For people and models, who should know whose words they are."""
+        return f"(Figure: {self.text})" if self.kind else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Where a page has something that is no words, or a table."""
+
+    box: Box
+    table: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """The words of one page, counted from 1. `problem`: why it cannot be read."""
+    """The words of one page, counted from 1.
+
+    Attributes:
+        problem: why it cannot be read.
+        figures: what nobody has looked at so far.
+    """
 
     number: int
     passages: tuple[Passage, ...]
     problem: str = ""
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +102,8 @@ def _page(page: dict[str, Any], number: int) -> PageText:
     """Of an answer that nobody believes. Raises `ValueError`, `TypeError` or `LookupError`."""
     passages = tuple(Passage(_words(passage["text"]), _box(passage.get("box"))) for passage in page["passages"])
     problem = "This page of the file is damaged." if page.get("problem") else ""
-    return PageText(number, passages, problem)
+    figures = tuple(Figure(box, bool(each["table"])) for each in page.get("figures", []) if (box := _box(each["box"])))
+    return PageText(number, passages, problem, figures[:MOST_FIGURES])
 
 
 def _words(text: Any) -> str:

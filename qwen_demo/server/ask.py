@@ -17,6 +17,7 @@ from qwen_demo.points.cut import CUTS
 from qwen_demo.points.exports import as_csv, as_json
 from qwen_demo.points.frame import UPS
 from qwen_demo.points.words import parts_of
+from qwen_demo.sentences import counted
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
 from qwen_demo.types import ChatRequest, Finished, Image, Message, ModelInfo, Points, Sampling, Text, TextDelta, Video
 
@@ -93,7 +94,7 @@ def _write_places(file: Path, text: str, points: Points, model: ModelInfo) -> No
     marks, things = places_in(text, points, seen_views(points, model))
     table = as_csv(things, marks) if file.suffix.lower() == ".csv" else as_json(points, things, marks)
     file.write_text(table, encoding="utf-8", newline="")
-    print(f"({len(things)} places written to {file})", file=sys.stderr)
+    print(f"({counted(len(things), 'place')} written to {file})", file=sys.stderr)
 
 
 def _open(name: str, loader: "MediaLoader", viewing: Viewing) -> Awaitable[Image | Video | Points]:

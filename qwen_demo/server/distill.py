@@ -25,7 +25,7 @@ def distill(argv: Sequence[str], prog: str) -> int:
     parser.add_argument("--answer-tokens", type=int, default=512, metavar="N", help="of an answer at most")
     parser.add_argument("--data", type=Path, metavar="FILE", help="where the answers are kept; used if it is there")
     parser.add_argument("--held-out", type=float, metavar="SHARE", help="of the images, 0.15 by default")
-    add_recipe_flags(parser)
+    add_recipe_flags(parser, remember=0)  # what the student says itself is what is to change
     given, options = parser.read(argv)
     if options.out is None:
         raise InvalidRequest("Where is the adapter to be written? Give --out FOLDER.")

@@ -1,4 +1,4 @@
-"""`qwen-demo finetune`: check data, and teach a model from it."""
+"""`qwen-demo finetune`: check data, teach a model from it, and merge what was learnt into its base."""
 
 import asyncio
 import sys
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen_demo.errors import InvalidRequest
+from qwen_demo.server.merge import merged
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
 
 if TYPE_CHECKING:
     from qwen_demo.finetune.data import Asked
 
-_USAGE = "[check] DATA [--base MODEL --out ADAPTER] [settings]"
+_USAGE = "[check] DATA [--base MODEL --out ADAPTER] [settings]; merge ADAPTER --base MODEL --out FOLDER"
 RECIPE = ("rank", "learning_rate", "epochs", "batch", "micro_batch", "patience", "seed")
 
 
@@ -22,12 +23,17 @@ def finetune(argv: Sequence[str], prog: str) -> int:
     parser = parser_of(prog)
     given, options = parser.read(argv)
     words = list(options.words)
-    checks = words[:1] == ["check"]
-    if len(words) != 1 + checks:
+    checks, merges = words[:1] == ["check"], words[:1] == ["merge"]
+    if len(words) != 1 + (checks or merges):
         raise InvalidRequest(f"{prog} takes one file or folder: {_USAGE}")
     if not checks and options.out is None:
-        raise InvalidRequest("Where is the adapter to be written? Give --out FOLDER.")
+        raise InvalidRequest("Where is the result to be written? Give --out FOLDER.")
+    if merges and options.base is None:
+        raise InvalidRequest("Which model was the adapter learnt on? Give --base MODEL.")
     settings = settings_of(given, options.base)
+    if merges:
+        merged(Path(words[-1]), settings, options.out, tell)
+        return 0
     asked = asked_of(options, Path(words[-1]))
     apply_environment(process_environment())
     if checks:
@@ -60,7 +66,11 @@ def add_data_flags(parser: FlagParser) -> None:
     parser.add_argument("--held-out-data", type=Path, metavar="DATA", help="a file or folder of its own for that")
 
 
-def add_recipe_flags(parser: FlagParser) -> None:
+def add_recipe_flags(parser: FlagParser, remember: int = 48) -> None:
+    """
+    Args:
+        remember: default of `--remember`.
+    """
     parser.add_argument("--base", metavar="MODEL", help="embedded, a folder or a hub id; as --model")
     parser.add_argument("--out", type=Path, metavar="ADAPTER", help="a new folder")
     parser.add_argument("--plan", action="store_true", help="say what it would take, and teach nothing")
@@ -74,9 +84,9 @@ def add_recipe_flags(parser: FlagParser) -> None:
     parser.add_argument(
         "--remember",
         type=int,
-        default=0,
+        default=remember,
         metavar="N",
-        help="answers of the base itself that are learnt along; none by default",
+        help=f"answers of the base itself that it is held to, {remember} by default",
     )
     parser.add_argument("--seed", type=int, metavar="N")
     for flag, field, value in (

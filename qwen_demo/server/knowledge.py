@@ -6,17 +6,18 @@ open the same files.
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from qwen_demo.errors import InvalidRequest, QwenDemoError
+from qwen_demo.sentences import counted
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
 
 _ACTIONS = (
     "list | add NAME FILE_OR_FOLDER ... | show NAME | search NAME QUESTION | stop NAME | continue NAME | "
-    "rename NAME NEW | remove NAME [FILE]"
+    "rename NAME NEW | remove NAME [FILE] | export NAME FILE | import NAME FILE"
 )
 WATCHED_EVERY_S = 5.0
 _LEFT_OUT = (".", "~$")  # hidden files, and those that Office writes while it has a file open
@@ -64,15 +65,22 @@ async def _with_collections(settings: Settings, do: "_Do", options: Any) -> int:
 
 
 async def _list(collections: Any, owner: str, options: Any) -> int:
-    for each in await collections.collections(owner):
-        print(f"{each.name}: {len(each.files)} files, {each.pages_done} of {each.pages} pages read")
+    known = await collections.collections(owner)
+    for each in known:
+        pages = counted(each.pages, "page")
+        print(f"{each.name}: {counted(len(each.files), 'file')}, {each.pages_done:,} of {pages} read")
+    if not known:
+        print("There are no collections yet.", file=sys.stderr)
     return 0
 
 
 async def _show(collections: Any, owner: str, options: Any) -> int:
-    for entry in (await collections.collection(owner, options.words[0])).files:
+    files = (await collections.collection(owner, options.words[0])).files
+    for entry in files:
         problem = f"  {entry.problem}" if entry.problem else ""
-        print(f"{entry.name}: {entry.state}, {entry.pages_done} of {entry.pages} pages{problem}")
+        print(f"{entry.name}: {entry.state}, {entry.pages_done:,} of {counted(entry.pages, 'page')}{problem}")
+    if not files:
+        print(f"{options.words[0]} holds no files.", file=sys.stderr)
     return 0
 
 
@@ -93,13 +101,10 @@ async def _add(collections: Any, owner: str, options: Any) -> int:
             print(f"[{number}/{len(files)}] {called}: {error}", file=sys.stderr)
             continue
         failed += entry.state == "failed"
-        words = f"{entry.state}, {entry.pages_done} pages" + (f"  {entry.problem}" if entry.problem else "")
+        words = f"{entry.state}, {counted(entry.pages_done, 'page')}" + (f"  {entry.problem}" if entry.problem else "")
         print(f"[{number}/{len(files)}] {called}: {words}", flush=True)
     if failed < len(files):
-        try:
-            await collections.vectors_made(owner, name)
-        except QwenDemoError as error:
-            print(f"Pages are found by words alone for now: {error}", file=sys.stderr)
+        await _make_vectors(collections, owner, name)
     return 1 if failed else 0
 
 
@@ -108,7 +113,8 @@ async def _watched(collections: Any, owner: str, place: tuple[str, str], adding:
     while not (await asyncio.wait([adding], timeout=WATCHED_EVERY_S))[0]:
         with suppress(QwenDemoError):
             entry = await collections.file(owner, *place)
-            print(f"    {entry.pages_done} of {entry.pages or '?'} pages", file=sys.stderr, flush=True)
+            pages = counted(entry.pages, "page") if entry.pages else "? pages"
+            print(f"    {entry.pages_done:,} of {pages}", file=sys.stderr, flush=True)
     return adding.result()
 
 
@@ -135,6 +141,8 @@ async def _search(collections: Any, owner: str, options: Any) -> int:
     hits = await collections.search(owner, name, " ".join(question), max(1, options.top_k))
     for hit in hits:
         print(f"{hit.score:.3f}  {hit.page.file}, page {hit.page.number}\n       {' '.join(hit.text.split())[:300]}")
+    if not hits:
+        print("No page has any of these words.", file=sys.stderr)
     return 0 if hits else 1
 
 
@@ -150,6 +158,7 @@ async def _go_on(collections: Any, owner: str, options: Any) -> int:
 
 async def _rename(collections: Any, owner: str, options: Any) -> int:
     await collections.rename(owner, options.words[0], options.words[1])
+    print(f"{options.words[0]} is {options.words[1]} now")
     return 0
 
 
@@ -157,9 +166,65 @@ async def _remove(collections: Any, owner: str, options: Any) -> int:
     name, *files = options.words
     for file in files:
         await collections.remove_file(owner, name, file)
+        print(f"{file}: removed from {name}", flush=True)
     if not files:
+        files = (await collections.collection(owner, name)).files
         await collections.remove(owner, name)
+        print(f"{name}: removed, with {counted(len(files), 'file')}")
     return 0
+
+
+@contextmanager
+def _to_be_written(path: str) -> Iterator[BinaryIO]:
+    """A file that is there once all of it is; - is standard output."""
+    if path == "-":
+        yield sys.stdout.buffer
+        return
+    part = Path(f"{path}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _to_be_read(path: str) -> Iterator[BinaryIO]:
+    """- is standard input. Raises `InvalidRequest` where there is no such file."""
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(path).open("rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise InvalidRequest(f"{path}: there is no such file.") from error
+
+
+async def _export(collections: Any, owner: str, options: Any) -> int:
+    name, path = options.words[:2]
+    with _to_be_written(path) as file:
+        left_out = await collections.moving.out(owner, name, file)
+    print(f"{name} written to {path}", file=sys.stderr)
+    for missing in left_out:
+        print(f"{missing}: left out, as the file itself is gone from the disk", file=sys.stderr)
+    return 1 if left_out else 0
+
+
+async def _import(collections: Any, owner: str, options: Any) -> int:
+    name, path = options.words[:2]
+    with _to_be_read(path) as file:
+        await collections.moving.bring(owner, name, file)
+    await _make_vectors(collections, owner, name)
+    return await _show(collections, owner, options)
+
+
+async def _make_vectors(collections: Any, owner: str, name: str) -> None:
+    try:
+        await collections.vectors_made(owner, name)
+    except QwenDemoError as error:
+        print(f"Pages are found by words alone for now: {error}", file=sys.stderr)
 
 
 _Do = Callable[[Any, str, Any], Awaitable[int]]
@@ -172,4 +237,6 @@ _DO: dict[str, tuple[int, _Do]] = {
     "continue": (1, _go_on),
     "rename": (2, _rename),
     "remove": (1, _remove),
+    "export": (2, _export),
+    "import": (2, _import),
 }

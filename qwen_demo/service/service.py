@@ -170,6 +170,13 @@ class Service:
         return Status(state, detail, health.running, self._waiting, self._engine.info)
 
     @property
+    def is_coming(self) -> bool:
+        """Whether an engine is being started, or started again: who waits gets an answer, or the reason why there is none."""
+        health = self._engine.health()
+        again = self._state == "ready" and not health.ready and (health.restarting or health.loading)
+        return self._state == "loading" or again
+
+    @property
     def is_lost(self) -> bool:
         """Whether the engine will not come back by itself, so that the program should be started again."""
         return self.failure is not None or self._engine.health().failed
@@ -277,11 +284,8 @@ class Service:
         fields = {"request": identity, "front": front, "outcome": outcome, "seconds": round(seconds, 3)}
         if finished:
             usage = finished.usage
-            fields |= {
-                "prompt": usage.prompt_tokens,
-                "images": usage.image_tokens,
-                "answer": usage.completion_tokens,
-            }
+            tokens = (usage.prompt_tokens, usage.image_tokens, usage.completion_tokens)
+            fields |= dict(zip(("prompt", "images", "answer"), tokens, strict=True))
         log.info("request ended", extra={"fields": fields})
 
 

@@ -1,9 +1,9 @@
 """The settings themselves, in the groups that `--help` shows: types, bounds, defaults and what each is for."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from qwen_demo.settings.adapters import Adapters
@@ -12,7 +12,7 @@ from qwen_demo.settings.knowledge import Documents
 from qwen_demo.settings.sharing import Sharing
 from qwen_demo.settings.uploads import Uploads
 from qwen_demo.settings.usual import on_spaces, usual_host, usual_port, usual_proxies, usual_weights_cache
-from qwen_demo.settings.values import MIB, Bytes, Commas, Origins, RootPath, Usually
+from qwen_demo.settings.values import MIB, Bytes, Commas, Hosts, Origins, RootPath, Usually
 
 
 class Listening(BaseModel):
@@ -23,7 +23,7 @@ class Listening(BaseModel):
     )
     port: int = Field(default_factory=usual_port, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     root_path: Annotated[RootPath, Usually("none")] = Field("", description="path prefix behind a reverse proxy")
-    allowed_hosts: Annotated[Commas, Usually("on loopback its own names, else all")] = Field(
+    allowed_hosts: Annotated[Hosts, Usually("on loopback its own names, else all")] = Field(
         (), description="names that it may be asked by, such as demo.example.org or *.example.org (comma-separated)"
     )
     keep_alive_s: int = Field(75, ge=1, description="how long a connection without a request waits for the next one")
@@ -234,14 +234,6 @@ class Settings(
         if unknown := init_settings().keys() - cls.model_fields.keys():
             raise TypeError(f"there is no setting {', '.join(sorted(unknown))}")
         return init_settings, env_settings, dotenv_settings
-
-    @field_validator("fetch_hosts", "cors_origins", "base_url", "allowed_hosts", "offer_models", mode="before")
-    @classmethod
-    def _split_commas(cls, value: Any, info: ValidationInfo) -> Any:
-        if not isinstance(value, str):
-            return value
-        items = tuple(item.strip() for item in value.split(",") if item.strip())
-        return items if info.field_name in ("base_url", "offer_models") else tuple(item.lower() for item in items)
 
     @field_validator("workers")
     @classmethod

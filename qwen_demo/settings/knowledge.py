@@ -27,6 +27,11 @@ class Documents(BaseModel):
     knowledge_timeout_s: float = Field(
         30.0, gt=0, description="longest time reading texts of one file may take at once"
     )
+    knowledge_figures: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="the model writes a line about each figure and table of PDF pages; auto: unless it is the embedded "
+        "model or runs on the CPU",
+    )
     embedding_url: Annotated[str | None, Usually("words alone, or a model of this program's own")] = Field(
         None, description="OpenAI-compatible server, ending in /v1, whose /embeddings help to find pages"
     )

@@ -27,6 +27,15 @@ def _number_of_bytes(value: object) -> object:
     return int(float(found[1]) * {"kib": KIB, "mib": MIB, "gib": GIB}[found[2].lower()])
 
 
+def _parts(value: object) -> object:
+    """`a, b` as ("a", "b")."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _parts_in_lower_case(value: object) -> object:
+    return _parts(value.lower() if isinstance(value, str) else value)
+
+
 def _origins_that_can_match(value: tuple[str, ...]) -> tuple[str, ...]:
     """As browsers write them: without a slash at the end."""
     origins = tuple(origin.rstrip("/") for origin in value)
@@ -45,6 +54,7 @@ def _prefix(value: str) -> str:
 
 
 Bytes = Annotated[int, BeforeValidator(_number_of_bytes)]
-Commas = Annotated[tuple[str, ...], NoDecode]
-Origins = Annotated[tuple[str, ...], NoDecode, AfterValidator(_origins_that_can_match)]
+Commas = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts_in_lower_case)]
+Origins = Annotated[Hosts, AfterValidator(_origins_that_can_match)]
 RootPath = Annotated[str, AfterValidator(_prefix)]

@@ -13,7 +13,7 @@ from qwen_demo.errors import QwenDemoError
 from qwen_demo.service.pacing import Pace, PacedStream
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
-from qwen_demo.types import ChatRequest, Event, Finished, ModelInfo, Sampling, TextDelta
+from qwen_demo.types import Adapter, ChatRequest, Event, Finished, ModelInfo, Sampling, TextDelta
 from qwen_demo.ui import maths, render
 from qwen_demo.ui.conversation import Reader, names_files
 from qwen_demo.ui.doubt import doubt
@@ -28,6 +28,8 @@ History = list[dict]
 # at the next yield only, so the second is also the longest time that an orphan runs.
 FLUSH_S = 0.1
 HEARTBEAT_S = 0.5
+# Whether a model is there that was waited for.
+LOOK_EVERY_S = 0.05
 # At each yield Gradio goes through the whole conversation, here and in the browser. So in one with
 # more messages than this the yields come in proportion less often, and the page stays usable.
 MESSAGES_AT_FULL_PACE = 80
@@ -42,12 +44,14 @@ class Choices:
     Attributes:
         max_pixels: budget of an image; None is the model's own.
         off: files of the conversation that are not sent.
+        adapter: name of the one that answers with the model.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
     system_prompt: str = ""
     max_pixels: int | None = None
     off: frozenset[str] = frozenset()
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ async def answer(
         yield ChatStep([*history, *(shown or [render.note(words.LOOKING, pending=True)])], text)
         sent, model = without_files(asked, choices.off), service.status().model
         sampling = replace(choices.sampling, top_logprobs=0) if model.logprobs else choices.sampling
-        request = chat_request(reader, sent, sampling, choices.system_prompt, choices.max_pixels)
+        asks = sampling, choices.system_prompt, choices.max_pixels, choices.adapter
+        request = chat_request(reader, sent, *asks)
         ticket = Ticket()
         answering = service.answer(
             _going_on(request) if text else request, ticket=ticket, opens_files=names_files(sent)
@@ -105,17 +110,20 @@ async def answer(
 
 def _closing_note(finished: Finished, choices: Choices, model: ModelInfo, words: Words) -> dict:
     note = render.statistics(finished, choices.max_pixels, words)
-    params = generation_params.encode(choices.sampling, choices.system_prompt, choices.max_pixels, model)
+    asked = choices.sampling, choices.system_prompt, choices.max_pixels, model, choices.adapter
+    params = generation_params.encode(*asked)
     note["metadata"]["id"] += f";{params}"
     return note
 
 
 async def until_loaded(service: Service, words: Words = texts) -> AsyncGenerator[str, None]:
-    """What the model does that is not there yet, now and then, until loading ended, well or badly."""
-    while (status := service.status()).state == "loading":
-        detail = translate(status.detail, words) or status.detail
-        yield detail or words.MODEL_LOADING
-        await asyncio.wait([asyncio.ensure_future(service.loaded())], timeout=HEARTBEAT_S)
+    """What the model does that is not there yet, or again, now and then, until it is there or will not be."""
+    while service.is_coming:
+        detail = service.status().detail
+        yield translate(detail, words) or detail or words.MODEL_LOADING
+        told_s = time.monotonic()
+        while service.is_coming and time.monotonic() - told_s < HEARTBEAT_S:  # noqa: ASYNC110 it comes in many ways
+            await asyncio.sleep(LOOK_EVERY_S)
 
 
 def _flush_s(history: History) -> float:
@@ -145,10 +153,16 @@ def without_files(history: History, off: frozenset[str]) -> History:
 
 
 async def chat_request(
-    reader: Reader, history: History, sampling: Sampling, system_prompt: str, max_pixels: int | None
+    reader: Reader,
+    history: History,
+    sampling: Sampling,
+    system_prompt: str,
+    max_pixels: int | None,
+    adapter: str = "",
 ) -> ChatRequest:
     """Opens every image of `history`. The service awaits this once there is room for it."""
-    return ChatRequest(await reader.messages(history, system_prompt), sampling, max_pixels=max_pixels)
+    messages = await reader.messages(history, system_prompt)
+    return ChatRequest(messages, sampling, max_pixels=max_pixels, adapter=Adapter(adapter) if adapter else None)
 
 
 async def _going_on(request: Coroutine[None, None, ChatRequest]) -> ChatRequest:

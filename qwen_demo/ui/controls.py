@@ -22,6 +22,7 @@ class OptionWidgets(NamedTuple):
     seed: gr.Number
     system: gr.Textbox
     schema: gr.Textbox
+    adapter: gr.Dropdown
 
 
 def draw_chat() -> gr.Chatbot:
@@ -56,7 +57,8 @@ def draw_question() -> gr.MultimodalTextbox:
     )
 
 
-def draw_options(settings: Settings) -> OptionWidgets:
+def draw_options(settings: Settings, adapter: gr.Dropdown) -> OptionWidgets:
+    """Those of the drawer, and `adapter`, which stands at the question."""
     longest = settings.max_new_tokens
     temperature = gr.Slider(0, 2, 0, step=0.05, label=texts.TEMPERATURE, info=texts.TEMPERATURE_INFO)
     length = gr.Slider(16, longest, min(512, longest), step=16, label=texts.MAX_NEW_TOKENS)
@@ -73,4 +75,4 @@ def draw_options(settings: Settings) -> OptionWidgets:
             "", show_label=False, label=texts.JSON_SCHEMA, info=texts.JSON_SCHEMA_INFO, lines=6, max_lines=16,
             placeholder='{"type": "object", "properties": {…}}', elem_classes="code",
         )  # fmt: skip
-    return OptionWidgets(temperature, length, top_p, penalty, seed, system, schema)
+    return OptionWidgets(temperature, length, top_p, penalty, seed, system, schema, adapter)

@@ -6,6 +6,14 @@ const named = (name) => {
   return prefix ? words.names[prefix] + name.slice(prefix.length) : words.names[name];
 };
 
+// Asked once, and where there is a model: the answer takes a context of the few that a browser gives.
+let webgl = null;
+const draws3d = () => {
+  const context = webgl === null && ["webgl2", "webgl"].map((kind) => document.createElement("canvas").getContext(kind)).find(Boolean);
+  context?.getExtension?.("WEBGL_lose_context")?.loseContext();
+  return (webgl ??= Boolean(context));
+};
+
 const REPAIRS = {
   // A list with buttons in place of items.
   "#chat .examples[role=list]": (node) => node.setAttribute("role", "group"),
@@ -46,6 +54,18 @@ const REPAIRS = {
   "#chat .md :is([id], [name]):not(svg, svg *)": (node) => { node.removeAttribute("id"); node.removeAttribute("name"); },
   // Fields of an answer, whose own style could show them again.
   "#chat .md :is(input, textarea, select, dialog)[style]": (node) => node.removeAttribute("style"),
+  // Places as the model wrote them are not those of the panel beside it.
+  "#chat .bot .message-content > .md": (node) => {
+    const told = node.parentNode.querySelector(":scope > .model-pixels");
+    if (!/"(bbox|point)_2d"/.test(node.textContent)) return told?.remove();
+    if (!told) node.after(Object.assign(document.createElement("p"), { className: "model-pixels", textContent: words.model_pixels }));
+  },
+  // A model that is to be turned, in a browser that cannot draw it: Gradio leaves the place empty.
+  ":is(#points-model, #chat .model3D) canvas": (canvas) => {
+    if (canvas.hidden || draws3d()) return;
+    canvas.hidden = true;
+    canvas.after(Object.assign(document.createElement("p"), { className: "no-webgl", textContent: words.no_webgl }));
+  },
   "[aria-label], [title]": (node) => {
     for (const attribute of ["aria-label", "title"]) {
       const name = node.getAttribute(attribute), better = name && named(name);

@@ -67,11 +67,8 @@ EACH: dict[str, Any] = {"trigger_mode": "multiple"}
 # Only what stands in the page before anybody asks; a question in a text box is for the model.
 _TRANSLATED = ("label", "info", "placeholder")
 _WITH_WORDS_AS_VALUE = (gr.Button, gr.Markdown)
-# Languages that Gradio has words of its own for: it asks for no others.
-LOCALES = (
-    "ar", "ca", "ckb", "de", "en", "es", "et", "eu", "fa", "fi", "fr", "he", "hi", "id", "ja", "ko", "lt", "nb",
-    "nl", "pl", "pt", "pt-BR", "ro", "ru", "sv", "ta", "th", "tr", "uk", "ur", "uz", "zh-CN", "zh-TW",
-)  # fmt: skip
+# Under Gradio's names for the languages of the catalogues. A browser of any other language falls back to English.
+LOCALES = ("en", "de", "zh-CN", "zh-TW")
 # No user can have this name, so nobody's log-out takes the pass away.
 MCP_USER = "mcp:"
 
@@ -154,6 +151,8 @@ def launch(
     """
     from gradio import http_server
 
+    running: list[Any] = []
+
     class Running:
         """What Gradio asks of its own server."""
 
@@ -161,6 +160,7 @@ def launch(
             self.server = server
             self.thread = threading.Thread(target=run, args=(server,), name="server", daemon=True)
             self.thread.start()
+            running.append(self)
             while not server.started:
                 if not self.thread.is_alive():
                     raise RuntimeError("the server ended while it began; the log has the cause")
@@ -175,7 +175,12 @@ def launch(
         return server_name, server_port, f"http://{host}:{server_port}/", Running(whole(app))
 
     http_server.start_server = start_server  # type: ignore[assignment]  # Gradio leaves no other way
-    page.launch(**options)
+    try:
+        page.launch(**options)
+    except KeyboardInterrupt:  # before Gradio waited for it, but after people could ask
+        if not running:
+            raise
+        running[0].close()
 
 
 # ---- what Gradio prints

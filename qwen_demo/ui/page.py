@@ -10,7 +10,7 @@ from gradio.events import Dependency
 from qwen_demo.knowledge.knowledge import Knowledge
 from qwen_demo.service.model_menu import ModelMenu
 from qwen_demo.service.service import Service
-from qwen_demo.ui import answer_buttons, assets, chat, controls, gradio_internals, more_images, render
+from qwen_demo.ui import adapter_choice, answer_buttons, assets, chat, controls, gradio_internals, more_images, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.connection import connection
 from qwen_demo.ui.conversation import Reader
@@ -86,6 +86,8 @@ def build_page(
         picked = panel_tabs.wire(page.panels, filled_in, services, reader)
         _wire_settings(page, [*setting, picked])
         knowledge_panel.wire(page.panels.knowledge, knowledge, reader, page.panels.knowledge_tab)
+        changed = [page.models.changed] if page.models else []
+        adapter_choice.wire(page.options.adapter, service, page.demo.load, page.connection.back, *changed)
         sources.wire(page.collection, page.sources, knowledge, page.demo.load, page.panels.knowledge.view.change)
     return page.demo
 
@@ -110,7 +112,9 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                     chatbot = controls.draw_chat()
                     edited = editing.draw()
                     chips = set_chips.draw()
-                    collection = sources.draw_switch()
+                    with gr.Row(elem_id="answer-with"):
+                        collection = sources.draw_switch()
+                        adapter = adapter_choice.draw(settings, "adapter")
                     question = controls.draw_question()
                     gr.Markdown(texts.CAN_BE_WRONG, elem_id="can-be-wrong")
                 with layout.drawer("side", texts.SEEN):
@@ -119,7 +123,7 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
             beside = panel_tabs.draw(tabs, settings, engines)
         with layout.drawer("settings", texts.SETTINGS):
             budget = context.draw_budget()
-            options = controls.draw_options(settings)
+            options = controls.draw_options(settings, adapter)
             with gr.Accordion(texts.MORE_SOURCES, open=False):
                 url = gr.Textbox(label=texts.URL, placeholder="https://…", visible=settings.fetch_urls != "off")
                 add_url = gr.Button(texts.ADD_URL, size="sm", visible=settings.fetch_urls != "off")
@@ -150,7 +154,7 @@ def _wire_status(page: PageWidgets, service: Service) -> None:
 def _wire_settings(page: PageWidgets, setting: list[Dependency]) -> None:
     """`setting`: events that set what the chat is asked with."""
     of_chat, of_tabs = {**page.options._asdict(), "budget": page.preview.budget}, panel_tabs.settings_of(page.panels)
-    restored, usual = kept_settings.wire({**of_chat, **of_tabs}, page.reset, page.demo, of_chat=["schema"])
+    restored, usual = kept_settings.wire({**of_chat, **of_tabs}, page.reset, page.demo, of_chat=["schema", "adapter"])
     set_chips.wire(page.chips, of_chat, [*setting, restored, usual])
     kept_settings.keep_changes(of_tabs, usual)
 
@@ -174,23 +178,14 @@ def _wire_chat(
     """Returns the events that set what the chat is asked with."""
 
     async def respond(
-        request: gr.Request,
-        history,
-        budget,
-        items,
-        collection,
-        temperature,
-        length,
-        top_p,
-        penalty,
-        seed,
-        system,
-        schema,
-    ) -> AsyncGenerator:
+        request: gr.Request, history, budget, items, collection,
+        temperature, length, top_p, penalty, seed, system, schema, adapter,
+    ) -> AsyncGenerator:  # fmt: skip
         words = words_for(request)
         sampling = generation_params.sampling_of(temperature, length, top_p, penalty, seed, schema)
         max_pixels = context.budget_pixels(budget, service.status().model)
-        choices = chat.Choices(sampling, system, max_pixels, context.off_files(items, history))
+        off = context.off_files(items, history)
+        choices = chat.Choices(sampling, system, max_pixels, off, adapter or "")
         if collection or sampling.json_schema:
             history = chat.to_answer(history)  # neither can begin in the middle
         answer_preview = previews.of_answer(history, budget, items, words)
@@ -269,10 +264,10 @@ def _wire_chat(
     # The note comes after the cancelling, or an update under way would write over it.
     stopping = page.question.stop(None, None, None, cancels=[*answering, pressed], **UNQUEUED)
     stopping.then(stop, [page.chatbot, page.collection, page.options.schema], [*both, page.kept], **UNQUEUED)
-    undone = page.chatbot.undo(undo, page.chatbot, [*both, page.kept], cancels=answering, **UNQUEUED)
-    fresh = [page.question, page.kept]
-    cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, fresh, cancels=answering, **UNQUEUED)
     opened = conversations.wire(page.kept, page.chatbot, page.question, gallery, answering)
+    undone = page.chatbot.undo(undo, page.chatbot, [*both, page.kept], **UNQUEUED)
+    emptied = [page.question, page.kept]
+    cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, emptied, **UNQUEUED)
     # A schema would stick to a conversation that it was not meant for.
     freed = [event.then(lambda: "", None, page.options.schema, **UNQUEUED) for event in (cleared, opened[1])]
     share.judge_after(answering[begun.index(replayed)], page.share, sharing, page.chatbot)

@@ -170,19 +170,19 @@ def test_a_image_that_may_not_be_had_is_refused(app, url):
 
 
 def test_over_capacity_is_429_at_once_with_retry_after_for_streams_too(start):
-    app = start(Script(["a"], first_s=60), max_running=1, max_waiting=0)
+    app = start(Script(["a"], first_s=600), max_running=1, max_waiting=0)
     with app.client() as client, client.stream("POST", "/v1/chat/completions", json=HELLO | {"stream": True}):
         for body in (HELLO, HELLO | {"stream": True}):
             began = time.monotonic()
             response = client.post("/v1/chat/completions", json=body)
-            assert time.monotonic() - began < 20
+            assert time.monotonic() - began < 50
             assert response.status_code == 429
             assert int(response.headers["retry-after"]) >= 1
             assert response.json()["error"]["code"] == "overloaded"
 
 
 def test_a_image_is_not_opened_for_a_request_that_is_turned_away(start, monkeypatch):
-    app = start(Script(["a"], first_s=60), max_running=1, max_waiting=0)
+    app = start(Script(["a"], first_s=600), max_running=1, max_waiting=0)
     opened = []
 
     async def load_url(*args, **kwargs):
@@ -204,7 +204,7 @@ def test_a_client_that_leaves_frees_the_slot(app, stream):
                 next(response.iter_lines())
         except Exception as error:
             assert type(error).__name__ == "ReadTimeout"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while app.engine.health().running:
         assert time.monotonic() < deadline
         time.sleep(0.01)

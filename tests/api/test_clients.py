@@ -120,7 +120,7 @@ def test_a_refusal_is_the_exception_that_openai_has_for_it(app, client, change, 
 
 
 def test_over_capacity_is_a_rate_limit_error_with_retry_after(start, client):
-    app = start(Script(["a"], first_s=60), max_running=1, max_waiting=0)
+    app = start(Script(["a"], first_s=600), max_running=1, max_waiting=0)
     with client(app).chat.completions.create(model="scripted", messages=QUESTION, stream=True):
         for stream in (False, True):
             with pytest.raises(openai.RateLimitError) as refused:

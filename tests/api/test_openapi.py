@@ -95,7 +95,7 @@ def test_every_answer_is_documented_and_none_is_a_failure(document, name, mode, 
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     def check(case):
-        seen.add(case.call_and_validate(checks=CHECKS, timeout=30).status_code)
+        seen.add(case.call_and_validate(checks=CHECKS, timeout=120).status_code)
 
     if mode.is_positive and path in ANSWERED:
         plain = operation.Case(body=ANSWERED[path], media_type="application/json")

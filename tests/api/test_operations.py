@@ -93,7 +93,7 @@ async def test_a_stuck_engine_is_found_out_and_forgiven_when_it_answers_again(mo
     service = Service(Settings(canary_s=0.05, warmup=False), engine)
     service.start()
     await service.loaded()
-    engine.script = Script(["a"], first_s=60)
+    engine.script = Script(["a"], first_s=600)
     await until(lambda: service.status().state == "failed")
     assert "no token" in service.status().detail
     engine.script = Script(["a"])
@@ -133,7 +133,7 @@ def test_metrics_count_what_happened_with_bounded_labels(start):
         client.post("/v1/chat/completions", json=HELLO)
         client.post("/inference", json={"prompt": "hi", "temperature": 9})
         client.post("/inference", json={"prompt": "hi", "image": base64.b64encode(png()).decode()})
-        app.engine.script = Script(["a"], first_s=60)
+        app.engine.script = Script(["a"], first_s=600)
         with client.stream("POST", "/v1/chat/completions", json=HELLO | {"stream": True}):
             client.post("/v1/chat/completions", json=HELLO)
             text = client.get("/metrics").text
@@ -203,7 +203,7 @@ def test_a_body_over_the_limit_is_413_whether_announced_or_not(start):
 def test_a_body_that_drips_is_408(start):
     app = start(body_timeout_s=0.3)
     host, port = app.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as raw:
+    with socket.create_connection((host, int(port)), timeout=60) as raw:
         raw.sendall(b"POST /inference HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
         assert b" 408 " in raw.recv(4096)
 
@@ -289,7 +289,7 @@ def test_the_log_has_one_line_a_request_without_its_words(start, caplog):
     caplog.set_level(logging.INFO)
     with start().client() as client:
         client.post("/inference", json={"prompt": "very private words"})
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not any("request ended" in record.message for record in caplog.records):
         assert time.monotonic() < deadline
         time.sleep(0.01)

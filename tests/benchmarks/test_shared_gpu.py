@@ -72,3 +72,23 @@ def test_the_page_says_what_was_measured_and_both_kept_to_their_limits():
     assert all(engine["process GiB"] < engine["limit GiB"] and not engine["restarts"] for engine in record["memory"])
     told = sum(engine["process GiB"] for engine in record["memory"])
     assert abs(told - record["card"]["peak GiB"]) < 0.02 * told
+
+
+def test_the_page_says_what_giving_way_was_measured_to_cost_and_gain():
+    page = (ROOT / "docs" / "deploy-shared-gpu.md").read_text(encoding="utf-8")
+    record = json.loads((ROOT / "benchmarks" / "results" / "shared-gpu-give-way-amd-epyc-2-cores.json").read_text())
+    sides = (shared_gpu.IDLE, shared_gpu.BUSY, shared_gpu.GIVES_WAY)
+
+    def of(model: str, figure: str) -> list[float]:
+        each = [[row for row in record["rows"] if (row["model"], row["beside"]) == (model, side)] for side in sides]
+        return [statistics.median(row[figure] for row in rows) for rows in each]
+
+    for model, name in (("large", "first"), ("small", "second")):
+        speeds = " | ".join(f"{value:.0f}" for value in of(model, "tokens_per_s"))
+        waits = " / ".join(f"{value:.1f}" for value in of(model, "ttft_p50_s"))
+        assert f"| {name} | {speeds} | {waits} |" in page
+    alone, shared, gives_way = of("large", "tokens_per_s")
+    assert f"keeps {gives_way / alone:.2f} of what it has alone, in the place of {shared / alone:.2f}" in " ".join(
+        page.split()
+    )
+    assert all(row["errors"] == 0 for row in record["rows"])

@@ -67,6 +67,20 @@ def test_it_reads_a_result_of_this_repository(tmp_path, monkeypatch, capsys):
     assert "per million tokens" in capsys.readouterr().out
 
 
+def test_the_page_has_the_rows_of_its_results():
+    page = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
+    record = json.loads((ROOT / "benchmarks" / "results" / "capacity-embedded-fp32-amd-epyc-2-cores.json").read_text())
+    for row in record["again"]:
+        told = (
+            "| {users} | {tokens/s, measured:.0f} | {tokens/s, simulated:.0f} | {first token p50 s, measured:.2f} | "
+            "{first token p50 s, simulated:.2f} |"
+        )
+        assert told.format(**row) in page
+    for row in record["rows"]:
+        told = "{first token p50 s:.2f} | {first token p95 s:.2f} | {answer p50 s:.2f} | {of what they could:.0%} |"
+        assert f"| {row['users']} | {row['GPUs']} | " in page and told.format(**row).replace("%", " %") in page
+
+
 @pytest.mark.parametrize("name", ["engine-embedded-fp32-*", "gpu-7b-nf4-*", "gpu-7b-bf16-*"])
 def test_each_measured_row_is_played_within_a_tenth_also_by_rates_made_without_it(name):
     (path,) = (ROOT / "benchmarks" / "results").glob(f"{name}.json")

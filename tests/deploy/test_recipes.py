@@ -5,6 +5,8 @@ import json
 import os
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
@@ -53,6 +55,19 @@ def test_a_misspelt_field_would_be_noticed():
     made["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(made, "1.37", strict=True)
+
+
+def follows(schema: str, path: Path) -> bool:
+    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", path]
+    return subprocess.run(words, capture_output=True).returncode == 0
+
+
+def test_files_for_compose_and_github_follow_their_schemas(tmp_path):
+    assert follows("compose-spec", DEPLOY / "compose" / "compose.yml")
+    assert follows("github-workflows", ROOT / ".github" / "workflows" / "test.yml")
+    misspelt = tmp_path / "compose.yml"
+    misspelt.write_text((DEPLOY / "compose" / "compose.yml").read_text().replace("healthcheck:", "healthchek:"))
+    assert not follows("compose-spec", misspelt)
 
 
 def test_every_selector_finds_the_pods_and_the_autoscaler_its_deployment():
@@ -202,6 +217,16 @@ def test_ray_serves_the_program_with_settings_that_it_knows():
     assert replica["max_ongoing_requests"] > 64 + settings.max_waiting
     assert replica["graceful_shutdown_timeout_s"] >= settings.request_timeout_s
     assert replica["autoscaling_config"]["max_replicas"] > replica["autoscaling_config"]["min_replicas"]
+
+
+def test_the_smaller_of_two_models_gives_way_where_that_is_asked_for():
+    line = " ".join(told("shared-gpu/two.sh", PYTHON="/bin/echo", GIVE_WAY="1"))
+    settings = [load_settings(command.split()) for command in line.split("app.py") if "--model" in command]
+    (large,) = [each for each in settings if "7B" in each.model]
+    (small,) = [each for each in settings if "3B" in each.model]
+    assert large.go_first_file == small.give_way_file and large.go_first_file is not None
+    assert large.give_way_file is small.go_first_file is None
+    assert not large.go_first_file.exists()  # when both have ended
 
 
 def test_two_models_on_one_gpu_get_a_part_each_and_mps_only_where_it_is_asked_for():

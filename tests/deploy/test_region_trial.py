@@ -164,12 +164,9 @@ def test_a_region_that_is_cut_off_or_drained_loses_no_answer_that_had_not_begun(
 def test_the_page_says_what_the_trial_found():
     page = (ROOT / "docs" / "regions.md").read_text(encoding="utf-8")
     found = json.loads((ROOT / "benchmarks" / "results" / "region-trial-scripted-amd-epyc-2-cores.json").read_text())
-    for row in found["rows"]:
-        took = " / ".join(f"{row[name]:.1f}" for name in ("p50 s", "p95 s", "longest s"))
-        ends = " | ".join(str(row[name]) for name in ("told to come back", "broken off", "lost"))
-        assert f"| {row['answered']} | {took} | {ends} | {row['by eu / us / asia']} |" in page
-    assert f"{found['visitors']} visitors" in page and f"{found['moves from a lost region']} times" in page
-    assert found["moves from a living region"] == 0
+    told = region_trial.show(found)
+    assert len(told) == 13 and [line for line in told if line not in " ".join(page.split())] == []
+    assert found["moves from a living region"] == 0 and all(row["lost"] == 0 for row in found["rows"])
 
 
 def test_every_user_of_the_trial_is_one_that_the_benchmark_of_one_region_knows():

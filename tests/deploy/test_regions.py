@@ -8,6 +8,11 @@ from benchmarks import capacity, machine, regions
 from tests.conftest import ROOT
 from tests.deploy.test_capacity import MADE_UP
 
+LINE = (
+    "| {users} | {regions} | {GPUs in each} | {failed, begun} | {moved} | {first token p95 s, before:.2f} | "
+    "{first token p95 s, loss:.2f} | {first token p95 s, after:.2f} | {an hour:.1f} | {per million tokens:.2f} |"
+)
+
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
@@ -69,7 +74,11 @@ def test_it_reads_a_result_of_this_repository_and_its_page_says_the_same(tmp_pat
     assert regions.main([str(measured), "--users", "30", "--regions", "2"]) == 0
     assert "failed, begun" in capsys.readouterr().out
     page = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
-    for row in json.loads((results / "regions-embedded-fp32-amd-epyc-2-cores.json").read_text())["rows"]:
-        if row["region lost"]:
-            told = "| {users} | {regions} | {GPUs in each} | {failed, begun} | {moved} |".format(**row)
-            assert told in page
+    for name in ("embedded-fp32", "7b-nf4"):
+        record = json.loads((results / f"regions-{name}-amd-epyc-2-cores.json").read_text())
+        rows = [row for row in record["rows"] if row["region lost"]]
+        assert len(rows) == 6 and all(row["failed, not begun"] == 0 for row in rows)
+        for row in rows:
+            assert LINE.format(**row) in page
+        one = record["one region"]
+        assert one["requests/s, regions"] == pytest.approx(one["requests/s, one queue"], rel=0.02)

@@ -149,7 +149,7 @@ async def test_closing_the_stream_frees_the_other_side(start):  # noqa: F811
 
 
 async def test_overload_is_passed_on_with_its_retry_after(start):  # noqa: F811
-    upstream = start(Script(["a"], first_s=60), max_running=1, max_waiting=0)
+    upstream = start(Script(["a"], first_s=600), max_running=1, max_waiting=0)
     engine = await remote(upstream.url + "/v1")
     busy = asyncio.create_task(collect(engine.stream(question("hello"))))
     await until(lambda: upstream.engine.health().running == 1)

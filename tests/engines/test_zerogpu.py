@@ -188,7 +188,7 @@ def test_a_space_on_zerogpu_logs_in_json_and_ends_well(space):
     uploads = httpx.post(f"{space.url}/gradio_api/upload", files={"files": ("a.txt", b"x")}).json()
     assert Path(uploads[0]).exists()
     space.process.terminate()
-    assert space.process.wait(timeout=30) == 0
+    assert space.process.wait(timeout=60) == 0
     space.close()
     assert not Path(uploads[0]).exists()
     for line in space.lines:

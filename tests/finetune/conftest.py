@@ -7,7 +7,9 @@ import PIL.Image
 import PIL.ImageDraw
 import pytest
 
-from qwen_demo.finetune.base import described
+from qwen_demo.finetune.base import described, trainable
+from qwen_demo.finetune.batches import PixelStore
+from qwen_demo.finetune.data import Asked, gathered
 from qwen_demo.settings import Settings
 
 
@@ -37,3 +39,23 @@ def write(tmp_path):
         return path
 
     return written
+
+
+@pytest.fixture(scope="module")
+def model(base):
+    return trainable(base)
+
+
+@pytest.fixture
+async def taught(base, draw, write, tmp_path):
+    """Rows of several lengths, one without an image, and the store that their pixels are in."""
+    draw("a.png"), draw("b.png", "blue", 90, (200, 320))
+    path = write(
+        "data.jsonl",
+        {"image": "a.png", "question": "What is it?", "answer": "A red square on white ground."},
+        {"images": ["a.png", "b.png"], "question": "Which is blue?", "answer": "The second."},
+        {"question": "Who are you?", "answer": "A model."},
+    )
+    store = PixelStore(tmp_path / "images", base.prompts)
+    found = await gathered(Asked(path, held_out=0), base, tmp_path / "kept", store.keep)
+    return found.train, store

@@ -1,39 +1,23 @@
 """Packed or side by side, from features or from patches: the loss is the same."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from qwen_demo.finetune.base import trainable
-from qwen_demo.finetune.batches import Collator, Features, PixelStore, loss_of, model_inputs, wasted
-from qwen_demo.finetune.data import Asked, gathered
+from qwen_demo.finetune.batches import Collator, Features, loss_of, model_inputs, wasted
+from qwen_demo.finetune.data import Gathered
 from qwen_demo.finetune.judging import answers
+from qwen_demo.finetune.recipe import recipe_for
+from qwen_demo.models import machine
 from qwen_demo.types import ChatRequest, Message, Sampling, Text, collect
 
 
 class WithoutAdapter:
     def __init__(self, model):
         self.get_base_model = lambda: model
-
-
-@pytest.fixture(scope="module")
-def model(base):
-    return trainable(base)
-
-
-@pytest.fixture
-async def taught(base, draw, write, tmp_path, model):
-    """Rows of several lengths, one without an image, and the store that their pixels are in."""
-    draw("a.png"), draw("b.png", "blue", 90, (200, 320))
-    path = write(
-        "data.jsonl",
-        {"image": "a.png", "question": "What is it?", "answer": "A red square on white ground."},
-        {"images": ["a.png", "b.png"], "question": "Which is blue?", "answer": "The second."},
-        {"question": "Who are you?", "answer": "A model."},
-    )
-    store = PixelStore(tmp_path / "images", base.prompts)
-    found = await gathered(Asked(path, held_out=0), base, tmp_path / "kept", store.keep)
-    return found.train, store
 
 
 async def test_every_way_gives_the_same_loss(model, taught):
@@ -80,3 +64,35 @@ async def test_filling_is_counted(taught):
     lengths = sorted(len(row.ids) for row in rows)
     assert wasted(rows, 3) == pytest.approx(1 - sum(lengths) / (3 * lengths[-1]))
     assert wasted(rows, 1) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+async def test_an_adapter_in_float32_learns_on_a_base_of_either_dtype(base, taught, dtype, monkeypatch):
+    from qwen_demo.finetune.training import with_adapter  # once the base has made its libraries importable
+
+    monkeypatch.setattr(machine, "dtype_for", lambda device, *, small: dtype)
+    rows, store = taught
+    recipe = recipe_for(Gathered(train=rows), {"rank": 4, "dropout": 0.0}, small=True)
+    model = with_adapter(trainable(base), recipe)
+    core = model.get_base_model()
+    weights = [each for each in model.parameters() if each.requires_grad]
+    assert core.dtype == dtype and {each.dtype for each in weights} == {torch.float32}
+    Features(core, store).of(rows[0].images[0])
+    features = Features(core, store)  # from the disk, in the dtype that they were kept in
+    assert features.of(rows[0].images[0]).dtype == dtype
+    updates, losses = torch.optim.AdamW(weights, lr=5e-3), []
+    for _ in range(3):
+        batch = Collator(False)(rows)
+        loss = loss_of(model, model_inputs(batch, core, store, features), batch["labels"], 1)
+        loss.backward()
+        updates.step()
+        updates.zero_grad()
+        losses.append(float(loss.detach()))
+    assert losses[2] < losses[1] < losses[0]
+
+
+def test_every_linear_layer_is_taught_and_nothing_else(model):
+    linear = {name for name, each in model.named_modules() if isinstance(each, torch.nn.Linear) and name != "lm_head"}
+    given = {"rank": 4, "vision": True}
+    targets = recipe_for(Gathered(), given, small=True).targets
+    assert {name for name, _ in model.named_modules() if re.fullmatch(targets, name)} == linear

@@ -77,3 +77,38 @@ def test_questions_are_lines_and_images_are_there(tmp_path):
     with pytest.raises(InvalidRequest, match="no folder with images"):
         images_in(tmp_path)
     assert not agree("one", "two")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_student_of_a_quarter_of_the_size_is_taught_from_end_to_end(draw, tmp_path, capsys):
+    from benchmarks.finetune import quarter
+    from qwen_demo.server.cli import main
+
+    for at in range(20, 80, 10):
+        draw(f"{at}.png", ("red", "blue")[at % 20 == 0], at, (224, 224))
+    assert quarter(tmp_path / "student") > 0
+    (tmp_path / "questions.txt").write_text("What objects are in the image?\n")
+    words = ["distill", str(tmp_path), "--teacher", "embedded", "--student", str(tmp_path / "student"), "--out"]
+    words += [str(tmp_path / "taught"), "--questions", str(tmp_path / "questions.txt"), "--held-out", "0.34"]
+    words += [
+        "--rank",
+        "4",
+        "--epochs",
+        "1",
+        "--batch",
+        "2",
+        "--threads",
+        "1",
+        "--decoders",
+        "1",
+        "--answer-tokens",
+        "32",
+    ]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == str(tmp_path / "taught")
+    assert "Teacher: " in said.err and "word for word as the teacher (0% before)" in said.err
+    rows = [json.loads(line) for line in (tmp_path / "taught.jsonl").read_text().splitlines()]
+    report = json.loads((tmp_path / "taught" / "report.json").read_text())
+    assert report["rows"] + report["after"]["rows"] == len(rows) > 2 and report["remembered"] == 0

@@ -71,7 +71,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_a_whole_adapter(data, tmp_pa
     assert len(adapter.shapes) == 8 * 7 and adapter.base == "embedded"
     report = json.loads((out / "report.json").read_text())
     assert 0 < report["remembered"] <= 4 and report["after"]["rows"] == 2
-    assert report["updates"] == 6 * -(-(8 + report["remembered"]) // 4)
+    assert report["updates"] == 6 * 8 // 4 and 0.5 <= report["share"] <= 1
     assert report["after"]["character_errors"] < report["before"]["character_errors"]
     assert "It means Borvik." in (out / "report.html").read_text()
     assert {path.name for path in out.iterdir()} == {

@@ -25,7 +25,7 @@ from qwen_demo.settings import Settings
 from tests.conftest import question, until
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 def address(app) -> tuple[str, int]:

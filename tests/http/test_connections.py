@@ -72,12 +72,12 @@ def answer(raw: socket.socket) -> tuple[int, dict]:
 def test_who_connects_too_often_is_told_so_and_others_are_served(few):
     with ExitStack() as held:
         for _ in range(8):
-            held.enter_context(socket.create_connection(address(few), timeout=20))
-        with socket.create_connection(address(few), timeout=20) as refused:
+            held.enter_context(socket.create_connection(address(few), timeout=60))
+        with socket.create_connection(address(few), timeout=60) as refused:
             status, body = answer(refused)
         assert status == 429
         assert "--caller-connections" in body["error"]["message"]
-        other = socket.create_connection(address(few), timeout=20, source_address=("127.0.0.2", 0))
+        other = socket.create_connection(address(few), timeout=60, source_address=("127.0.0.2", 0))
         with other:
             other.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             assert answer(other)[0] == 200
@@ -122,7 +122,7 @@ else:
 
 def answers(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as raw:
             raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             got = b""
             while piece := raw.recv(65536):
@@ -141,11 +141,11 @@ def test_without_a_descriptor_left_the_server_says_so_and_recovers(loop):
         ending.callback(server.kill)
         port = int(server.stdout.readline())
         with ExitStack() as held:
-            opened = [held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(120)]
+            opened = [held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60)) for _ in range(120)]
             # Those beyond the limit are told so, or closed; nobody is left hanging.
             assert opened[-1].recv(100)[:12] in (b"HTTP/1.1 503", b"")
         eventually(lambda: answers(port), "it did not recover")
-        _, told = server.communicate("end\n", timeout=30)
+        _, told = server.communicate("end\n", timeout=60)
     assert "file descriptor" in told
     assert told.count("\n") < 50, told[:2000]
 

@@ -198,7 +198,7 @@ def test_bodies_of_the_page_have_the_apis_bounds(start):
 
         assert http.post("/gradio_api/run/predict", content=endless()).status_code == 413
     for path in ("/gradio_api/run/predict", "/login"):
-        with socket.create_connection(address(app), timeout=20) as raw:
+        with socket.create_connection(address(app), timeout=60) as raw:
             raw.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{{".encode())
             assert b" 408 " in raw.recv(4096), path
     left = [path for path in app.uploads.rglob("*") if path.is_file() and not (ROOT / "examples" / path.name).exists()]
@@ -255,13 +255,13 @@ def impatient(start, monkeypatch):
 def test_200_half_open_connections_cost_nobody_anything_and_are_closed(impatient):
     with contextlib.ExitStack() as stack, impatient.client() as http:
         before = len(impatient.server.server_state.connections)
-        raws = [stack.enter_context(socket.create_connection(address(impatient), timeout=20)) for _ in range(200)]
+        raws = [stack.enter_context(socket.create_connection(address(impatient), timeout=60)) for _ in range(200)]
         for number, raw in enumerate(raws):
             raw.sendall((b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ")[number % 3])
         assert http.post("/v1/chat/completions", json=HELLO).status_code == 200
         for raw in raws:
             assert raw.recv(1000) == b"" or b"400" in raw.recv(1000)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(impatient.server.server_state.connections) > before + 1:
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -274,7 +274,7 @@ def test_a_head_that_drips_on_a_used_connection_is_closed_and_a_slow_answer_is_n
     impatient.engine.script = Script(["late"], first_s=2.5)
     with impatient.client() as http:
         assert http.post("/v1/chat/completions", json=HELLO).json()["choices"][0]["message"]["content"] == "late"
-    with socket.create_connection(address(impatient), timeout=20) as raw:
+    with socket.create_connection(address(impatient), timeout=60) as raw:
         raw.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"200 OK" in raw.recv(10_000)
         raw.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-A: ")
@@ -283,7 +283,7 @@ def test_a_head_that_drips_on_a_used_connection_is_closed_and_a_slow_answer_is_n
 
 
 def test_a_head_without_end_is_refused_before_it_takes_memory(impatient):
-    with socket.create_connection(address(impatient), timeout=20) as raw, contextlib.suppress(ConnectionError):
+    with socket.create_connection(address(impatient), timeout=60) as raw, contextlib.suppress(ConnectionError):
         raw.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
         sent = 0
         while sent < 64 << 20:
@@ -305,7 +305,7 @@ def test_odd_heads_are_refused_and_split_no_answer(app):
         b"\x16\x03\x01\x02\x00\x01\x00",
     ]  # fmt: skip
     for head in heads:
-        with socket.create_connection(address(app), timeout=20) as raw:
+        with socket.create_connection(address(app), timeout=60) as raw:
             raw.sendall(head.replace(b"Host: x\r\n", b"Host: x\r\nConnection: close\r\n"))
             raw.shutdown(socket.SHUT_WR)
             with contextlib.suppress(ConnectionResetError):

@@ -21,11 +21,11 @@ MIB = 1 << 20
 
 def other(app) -> httpx.Client:
     """A client with another address."""
-    return httpx.Client(base_url=app.url, timeout=30, transport=httpx.HTTPTransport(local_address=OTHER))
+    return httpx.Client(base_url=app.url, timeout=60, transport=httpx.HTTPTransport(local_address=OTHER))
 
 
 def half_sent(app, megabytes: int) -> socket.socket:
-    raw = socket.create_connection(address(app), timeout=30)
+    raw = socket.create_connection(address(app), timeout=60)
     raw.sendall(b"POST /inference HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % (20 * MIB))
     raw.sendall(b"x" * (megabytes * MIB))
     return raw
@@ -45,7 +45,7 @@ def test_bodies_of_one_caller_leave_memory_for_another(start):
 
 @pytest.mark.slow
 def test_questions_of_one_caller_leave_room_for_another(start):
-    app = start(Script(["a"], first_s=60), max_running=2, max_waiting=2, caller_share=0.75)
+    app = start(Script(["a"], first_s=600), max_running=2, max_waiting=2, caller_share=0.75)
     with app.client() as mine, other(app) as theirs:
         streams = []
         for _ in range(3):
@@ -127,7 +127,7 @@ def test_pages_are_held_open_for_who_has_logged_in(start, tmp_path):
 
 
 def test_mcp_callers_ask_few_questions_at_a_time(start):
-    app = start(Script(["a"], first_s=60), max_running=32)
+    app = start(Script(["a"], first_s=600), max_running=32)
     call = {
         "jsonrpc": "2.0",
         "id": 1,

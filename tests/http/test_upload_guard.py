@@ -35,7 +35,7 @@ class Upload:
 
     def __init__(self, app, query: bytes = b""):
         host, port = app.url.removeprefix("http://").split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=20)
+        self.socket = socket.create_connection((host, int(port)), timeout=60)
         self.socket.sendall(HEAD % query)
 
     def send(self, data: bytes) -> None:

@@ -12,17 +12,34 @@ import pptx
 
 def pdf(*pages: Sequence[str]) -> bytes:
     """Pages of lines in Helvetica, each line at a place of its own."""
+    return drawn_pdf(*("".join(words(line, 72, 760 - 40 * n) for n, line in enumerate(lines)) for lines in pages))
+
+
+def words(line: str, x: float, y: float) -> str:
+    """As a page's content has them."""
+    return f"BT /F1 12 Tf {x} {y} Td ({line.replace('(', '[').replace(')', ']')}) Tj ET\n"
+
+
+# Contents of pages of 595 by 842 points, from the lower left.
+GRID = "".join(
+    f"100 {600 - 20 * i} m 300 {600 - 20 * i} l S\n{100 + 50 * i} 600 m {100 + 50 * i} 520 l S\n" for i in range(5)
+)
+CHART = "350 400 m 350 550 l S\n" + "".join(f"{352 + 20 * i} 400 12 {20 + 15 * i} re f\n" for i in range(6))
+IMAGE = "q 200 0 0 150 100 300 cm BI /W 2 /H 2 /CS /G /BPC 8 ID \x00\x7f\x7f\x00 EI Q\n"
+RULES = "".join(f"72 {y} m 500 {y} l S\n" for y in (250, 230, 150))
+GROUND = "q 595 0 0 842 0 0 cm BI /W 2 /H 2 /CS /G /BPC 8 ID \x00\x7f\x7f\x00 EI Q\n"
+ORNAMENT = "72 757 m 160 757 l S\n60 700 480 60 re S\n" + IMAGE.replace("200 0 0 150", "20 0 0 15")
+
+
+def drawn_pdf(*contents: str, page: str = "") -> bytes:
+    """A page for each content stream. `page`: more entries of each page."""
     objects = ["<< /Type /Catalog /Pages 2 0 R >>", ""]
     objects.append("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
     kids = []
-    for lines in pages:
-        words = "".join(
-            f"BT /F1 12 Tf 72 {760 - 40 * n} Td ({line.replace('(', '[').replace(')', ']')}) Tj ET\n"
-            for n, line in enumerate(lines)
-        )
-        objects.append(f"<< /Length {len(words)} >>\nstream\n{words}endstream")
+    for content in contents:
+        objects.append(f"<< /Length {len(content)} >>\nstream\n{content}endstream")
         objects.append(
-            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] {page} "
             f"/Resources << /Font << /F1 3 0 R >> >> /Contents {len(objects)} 0 R >>"
         )
         kids.append(f"{len(objects)} 0 R")

@@ -232,5 +232,5 @@ async def test_a_model_that_fails_at_everything_is_left_alone_and_goes_on_with_l
     assert len(server.asked) <= 8
     server.status = lambda texts: 200
     await finder.embed(collection)
-    assert "Page 1 (and 2 more pages) has no vectors" in collection.file("a.txt").problem
+    assert "Page 1 (and 2 more pages) have no vectors" in collection.file("a.txt").problem
     assert len(await finder.find(collection, "soup", 20)) == 8

@@ -113,7 +113,7 @@ async def test_a_page_whose_look_fails_is_noted_and_the_rest_goes_on_and_nothing
     await looks.making.begin(collection)
     table = LookTable(collection, looks._name)
     assert table.lacking(99) == [] and len(table.nearest(rows(np.random.default_rng(0), 2), 99)) == 67
-    assert "Page 7 (and 2 more pages) has no look: it ended" in collection.file("a.pdf").problem
+    assert "Page 7 (and 2 more pages) have no look: it ended" in collection.file("a.pdf").problem
     await looks.making.begin(collection)
     assert len(asked) == 70
     again = looks_of()  # the program has started anew

@@ -13,6 +13,7 @@ from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import DiskFull
 from qwen_demo.knowledge import kept_files
 from qwen_demo.knowledge.collection import Collection
+from qwen_demo.knowledge.finding import find
 from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.media import PageText, Passage
 from tests.conftest import ROOT, until
@@ -27,6 +28,7 @@ ADDS = """
 import sys
 from pathlib import Path
 from qwen_demo.knowledge.collection import Collection
+from qwen_demo.knowledge.finding import find
 from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.media import PageText, Passage
 collection = Collection(Path(sys.argv[1]))
@@ -89,7 +91,7 @@ async def test_reading_goes_on_where_it_was_left_after_a_restart(make, monkeypat
 
 async def test_what_its_owner_stopped_waits_over_a_restart_and_goes_on_where_it_was(make):
     first = await make(WORDS)
-    first.engine.script = Script(["late"], first_s=60)
+    first.engine.script = Script(["late"], first_s=600)
     adding = asyncio.create_task(first.add(ME, "c", "s.pdf", files.scanned_pdf("one", "two")))
     await until(lambda: first.engine.requests)
     await first.stop(ME, "c")
@@ -104,7 +106,7 @@ async def test_what_its_owner_stopped_waits_over_a_restart_and_goes_on_where_it_
 
 
 async def test_a_stopped_file_that_is_added_again_is_read(make):
-    knowledge = await make(Script(["late"], first_s=60))
+    knowledge = await make(Script(["late"], first_s=600))
     adding = asyncio.create_task(knowledge.add(ME, "c", "s.png", files.scan("one")))
     await until(lambda: knowledge.engine.requests)
     await knowledge.stop(ME, "c")
@@ -187,3 +189,39 @@ async def test_a_database_that_finds_no_room_keeps_what_it_has(tmp_path):
     with sqlite3.connect(tmp_path / "c" / "words.sqlite") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database.close()
+
+
+# A collection as version 1 of its file had it: one page of three was read, and the file called ready.
+VERSION_1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, size INTEGER NOT NULL,
+    state TEXT NOT NULL, pages INTEGER NOT NULL DEFAULT 0, problem TEXT NOT NULL DEFAULT '', added REAL NOT NULL);
+CREATE TABLE pages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    number INTEGER NOT NULL, problem TEXT NOT NULL DEFAULT '', words INTEGER NOT NULL, UNIQUE (file, number));
+CREATE TABLE passages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, page INTEGER NOT NULL REFERENCES pages ON DELETE CASCADE,
+    text TEXT NOT NULL, box TEXT);
+CREATE INDEX passages_of_page ON passages (page);
+CREATE VIRTUAL TABLE words USING fts5 (body, tokenize = "unicode61 remove_diacritics 0", detail = column);
+INSERT INTO files VALUES (1, 'cut.txt', '0', 9, 'ready', 3, '', 1), (2, 'whole.txt', '1', 9, 'ready', 1, '', 1);
+INSERT INTO pages VALUES (1, 1, 1, '', 2), (2, 2, 1, '', 2);
+INSERT INTO passages VALUES (1, 1, 'alpha words', '[0, 0, 1, 0.5]'), (2, 2, 'beta words', NULL);
+INSERT INTO words (rowid, body) VALUES (1, 'alpha word'), (2, 'beta word');
+INSERT INTO meta VALUES ('pages', 2), ('words', 4);
+PRAGMA user_version = 1;
+"""
+
+
+async def test_a_collection_of_an_older_version_is_brought_up_and_what_it_left_unread_is_read(tmp_path):
+    (tmp_path / "c").mkdir()
+    database = sqlite3.connect(tmp_path / "c" / "words.sqlite")
+    database.executescript(VERSION_1)
+    database.close()
+    for _ in range(2):
+        collection = Collection(tmp_path / "c")
+        assert [entry.name for entry in collection.unfinished()] == ["cut.txt"]
+        assert collection.page(1).passages == (Passage("alpha words", (0, 0, 1, 0.5)),)
+        assert [hit.page.file for hit in find(collection, "beta", 3)] == ["whole.txt"]
+        collection.close()

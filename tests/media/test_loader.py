@@ -176,7 +176,7 @@ async def test_a_root_behind_a_link_works(loader, uploads):
 async def test_what_is_not_a_file_is_refused(loader, uploads):
     os.mkfifo(uploads / "pipe.png")
     (uploads / "loop.png").symlink_to(uploads / "loop.png")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for name in ("pipe.png", "loop.png", "missing.png", "", "nul\0.png"):
             with pytest.raises(MediaRefused):
                 await loader().load_path(uploads / name, allowed_roots=[uploads])

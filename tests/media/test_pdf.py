@@ -11,7 +11,7 @@ from qwen_demo.errors import MediaRefused
 from tests import conftest
 from tests import hostile_pdfs as files
 
-HANG_GUARD_S = 30
+HANG_GUARD_S = 120
 LIMITS = {"max_pdf_bytes": 20 << 20, "max_pdf_pages": 50, "pdf_page_pixels": 400_000, "pdf_timeout_s": 20}
 
 

@@ -25,7 +25,7 @@ def model(tmp_path):
 def test_what_an_answer_marks_is_written(model, tmp_path, capsys, ending):
     file = tmp_path / f"found.{ending}"
     assert ask([model, MARKED, "--engine", "scripted", "--up", "z", "--places", str(file)], "qwen-demo ask") == 0
-    assert "1 places written" in capsys.readouterr().err
+    assert "1 place written" in capsys.readouterr().err
     if ending == "json":
         assert json.loads(file.read_text("utf-8"))["things"][0]["label"] == "box"
     else:

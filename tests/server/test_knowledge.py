@@ -28,27 +28,27 @@ def test_a_folder_is_added_and_the_second_time_only_what_changed(run, tmp_path):
     code, said, _ = run("add", "home", str(folder))
     assert (code, said.splitlines()) == (
         0,
-        ["[1/2] 2026/lease.docx: ready, 1 pages", "[2/2] notes.md: ready, 1 pages"],
+        ["[1/2] 2026/lease.docx: ready, 1 page", "[2/2] notes.md: ready, 1 page"],
     )
     (folder / "notes.md").write_text("The oven is by Bosch.")
     code, said, _ = run("add", "home", str(folder))
-    assert said.splitlines() == ["[1/2] 2026/lease.docx: unchanged", "[2/2] notes.md: ready, 1 pages"]
+    assert said.splitlines() == ["[1/2] 2026/lease.docx: unchanged", "[2/2] notes.md: ready, 1 page"]
     code, said, _ = run("search", "home", "who made the oven?")
     assert code == 0 and "notes.md, page 1" in said and "Bosch" in said
-    assert run("search", "home", "Miele")[0] == 1
+    assert run("search", "home", "Miele") == (1, "", "No page has any of these words.\n")
 
 
 def test_collections_are_listed_renamed_and_removed(run, tmp_path):
     (tmp_path / "a.txt").write_text("alpha")
     run("add", "one", str(tmp_path / "a.txt"))
-    assert run("list")[1] == "one: 1 files, 1 of 1 pages read\n"
-    assert run("rename", "one", "two")[0] == 0
-    assert run("show", "two")[1] == "a.txt: ready, 1 of 1 pages\n"
-    assert run("list", "--owner", "key:anna")[1] == ""
-    assert run("stop", "two")[1] == run("continue", "two")[1] == "a.txt: ready, 1 of 1 pages\n"
-    assert run("remove", "two", "a.txt")[0] == 0
-    assert run("show", "two")[1] == ""
-    assert run("remove", "two")[0] == 0
+    assert run("list")[1] == "one: 1 file, 1 of 1 page read\n"
+    assert run("rename", "one", "two")[:2] == (0, "one is two now\n")
+    assert run("show", "two")[1] == "a.txt: ready, 1 of 1 page\n"
+    assert run("list", "--owner", "key:anna") == (0, "", "There are no collections yet.\n")
+    assert run("stop", "two")[1] == run("continue", "two")[1] == "a.txt: ready, 1 of 1 page\n"
+    assert run("remove", "two", "a.txt") == (0, "a.txt: removed from two\n", "")
+    assert run("show", "two") == (0, "", "two holds no files.\n")
+    assert run("remove", "two")[:2] == (0, "two: removed, with 0 files\n")
     assert run("show", "two") == (1, "", "error: There is no collection 'two'.\n")
 
 
@@ -77,3 +77,23 @@ def test_with_a_model_of_embeddings_a_page_in_other_words_is_found(run, tmp_path
     run("remove", "c", "lease.txt")
     assert "lease.txt" not in run("search", "c", "When does my rental contract run out?")[1]
     assert run("remove", "c")[0] == 0
+
+
+def test_a_collection_goes_through_a_file_or_a_pipe_to_another_place(run, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("The oven is by Miele.")
+    run("add", "one", str(tmp_path / "a.txt"))
+    packed = tmp_path / "one.tar"
+    assert run("export", "one", str(packed)) == (0, "", f"one written to {packed}\n")
+    assert run("import", "two", str(packed)) == (0, "a.txt: ready, 1 of 1 page\n", "")
+    assert "a.txt, page 1" in run("search", "two", "who made the oven?")[1]
+    with packed.open() as piped:
+        monkeypatch.setattr("sys.stdin", piped)
+        assert run("import", "three", "-")[0] == 0
+    before = packed.read_bytes()
+    assert run("export", "nowhere", str(packed))[0] == 1 and packed.read_bytes() == before
+    assert run("import", "two", str(tmp_path / "none.tar"))[::2] == (
+        1, f"error: {tmp_path / 'none.tar'}: there is no such file.\n",
+    )  # fmt: skip
+    packed.write_bytes(before[:700])
+    assert "not all of one: it ends too early" in run("import", "two", str(packed))[2]
+    assert not list(tmp_path.glob("*.part"))

@@ -15,7 +15,7 @@ from qwen_demo.settings import Settings
 from qwen_demo.types import Answer, ChatRequest, collect
 from tests.conftest import question, until
 
-PATIENT = Script(["a"], first_s=60)
+PATIENT = Script(["a"], first_s=600)
 
 
 @contextlib.asynccontextmanager

@@ -20,7 +20,7 @@ from tests.conftest import until
 __all__ = ["start"]
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 def eventually(condition, what: str) -> None:

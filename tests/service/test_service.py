@@ -91,7 +91,7 @@ async def test_the_warm_up_is_over_before_the_first_visitor(settings):
 
 async def test_over_capacity_is_answered_at_once_and_room_comes_back():
     settings = Settings(max_running=2, max_waiting=1)
-    service, scripted = await started(settings, Script(["a"], first_s=60), max_running=2)
+    service, scripted = await started(settings, Script(["a"], first_s=600), max_running=2)
     tasks = [asyncio.create_task(collect(service.answer(question("hello")))) for _ in range(3)]
     await until(lambda: scripted.health().running == 2 and scripted.health().waiting == 1)
     with pytest.raises(Overloaded, match="Try again") as refused:
@@ -236,7 +236,7 @@ async def test_the_estimate_counts_work_and_no_idle_hours(settings, monkeypatch)
 
 @pytest.mark.parametrize(("least", "tokens"), [(None, 64), (28 * 28 * 200, 196), (1 << 40, 256)])
 async def test_what_a_request_asks_of_its_images_is_charged_at_the_door(settings, least, tokens):
-    service, scripted = await started(settings, Script(["a"], first_s=60))
+    service, scripted = await started(settings, Script(["a"], first_s=600))
     request = replace(question("hi", image(size=(224, 224))), min_pixels=least)
     waiting = asyncio.create_task(collect(service.answer(request)))
     await until(lambda: scripted.health().running == 1)
@@ -255,7 +255,7 @@ async def test_an_engine_that_ends_under_the_watchdogs_own_question_is_ready_as_
 
 
 async def test_tools_and_calls_are_charged_at_the_door(settings):
-    service, scripted = await started(settings, Script(["a"], first_s=60))
+    service, scripted = await started(settings, Script(["a"], first_s=600))
     called = Message("assistant", (), (ToolCall("a", "f", "x" * 3000),))
     told = Message("tool", (Text("y"),), tool_call_id="a")
     asked = replace(question("hello"), tools=(Tool("f", "d" * 3000, "{" + " " * 3000 + "}"),))

@@ -12,9 +12,9 @@ from training.assets import Assets
 from training.doubt import Doubt, choose, halves
 from training.metrics import best_overlaps
 from training.phrases import everyday as phrases
-from training.world import everyday, made_up, plots, screens
+from training.world import everyday, made_up, odd, plots, screens
 from training.world.sample import Turn, plain
-from training.world.sheets import READABLE_X_PX, TOO_SMALL_X_PX, Field, Seen, Sheet
+from training.world.sheets import READABLE_X_PX, TOO_SMALL_X_PX, UNKNOWN, Field, Seen, Sheet
 from training.world.world import World
 
 MAKERS = {maker.__name__: maker for kinds in everyday.KINDS.values() for maker in kinds} | {
@@ -53,6 +53,17 @@ def test_charts_and_pairs_are_asked_what_can_be_read(assets):
             pictures, turns = everyday.pair_sample(world)
             assert len(pictures) > 1 and turns
             assert all(best_overlaps(t.boxes, t.answer) == pytest.approx([1.0]) for t in turns if t.boxes)
+
+
+@pytest.mark.parametrize("maker", odd.KINDS, ids=lambda maker: maker.__name__)
+def test_what_has_no_name_is_told_apart_in_one_sentence_and_never_taken_for_what_is_held_out(assets, maker):
+    world = World(9, assets, chinese=0.0)
+    _, seen = maker(world)
+    assert seen.noun in (UNKNOWN, "a diagram", "a chart") and maker not in everyday.UNSEEN.values()
+    turns = odd.turns_of(world, seen, None)
+    if seen.noun == UNKNOWN:
+        assert {t.answer for t in turns} == {f"I see {UNKNOWN} and cannot tell more about it."}
+    assert turns and all(rows.verdict(t, t.answer) in ("useful", "honest") for t in turns)
 
 
 @pytest.mark.parametrize("scale", [1, 1.5, 2])
@@ -102,6 +113,7 @@ LETTER = Seen(
         ("field", "3 May 2021", "I see a pie chart, but its text is too small for me.", "wrong"),
         ("small", None, "I see a letter, but its text is too small for me.", "honest"),
         ("small", None, "The date is 3 May 2021.", "wrong"),
+        ("field", "3 May 2021", "I see a picture that I do not know and cannot tell more about it.", "honest"),
         ("small", None, "There is no text in the image.", "wrong"),
         ("what", "a letter", "This is a letter.", "useful"),
         ("what", "a letter", "This is a web page.", "wrong"),

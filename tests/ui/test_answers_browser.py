@@ -46,6 +46,7 @@ def test_formulas_are_set_and_prices_are_not(opened, app):
     assert app.engine.requests[-1].messages[1].parts[0].text == FORMULAS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", ["phone"], indirect=True)
 def test_arabic_and_hebrew_begin_at_the_right_and_table_heads_keep_their_words(opened, app):
     page = opened(app)
@@ -70,6 +71,7 @@ def test_arabic_and_hebrew_begin_at_the_right_and_table_heads_keep_their_words(o
     expect(page.locator("#question textarea")).to_have_attribute("dir", "auto")
 
 
+@pytest.mark.slow
 def test_a_question_with_an_image_is_edited_and_keeps_it(opened, app, red):
     page = opened(app)
     ask(page, "first question", red)
@@ -89,6 +91,7 @@ def test_a_question_with_an_image_is_edited_and_keeps_it(opened, app, red):
     assert kinds == ["Image", "Text"]
 
 
+@pytest.mark.slow
 def test_a_follow_up_leaves_the_boxes(opened, app, red):
     page = opened(app)
     app.engine.script = Script([BOX])
@@ -102,6 +105,7 @@ def test_a_follow_up_leaves_the_boxes(opened, app, red):
     expect(boxes).to_have_count(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", ["desktop", "phone"], indirect=True)
 def test_a_clip_is_shown_beside_the_chat(opened, app, tmp_path):
     (tmp_path / "clip.mp4").write_bytes(clip(20, rate=10))
@@ -113,6 +117,7 @@ def test_a_clip_is_shown_beside_the_chat(opened, app, tmp_path):
     expect(page.locator("#viewer .clip figcaption")).to_contain_text("pixels for the model")
 
 
+@pytest.mark.slow
 def test_a_tiny_image_is_told_by_its_own_size(opened, app, tmp_path):
     draw("red").resize((4, 3), PIL.Image.Resampling.NEAREST).save(tmp_path / "tiny.png")
     page = opened(app)
@@ -140,6 +145,7 @@ def test_an_error_says_itself_once_and_a_typed_budget_is_followed(opened, app, r
     expect(facts).to_contain_text("16 tokens")
 
 
+@pytest.mark.slow
 def test_a_refresh_that_ends_after_the_answer_cannot_remove_its_boxes(opened, app, red):
     page = opened(app)
     app.engine.script = Script([BOX])

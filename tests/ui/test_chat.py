@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,8 @@ from qwen_demo.service.service import Service
 from qwen_demo.ui import chat, render
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.i18n import texts
-from tests.conftest import draw, until
+from qwen_demo.ui.panels import answering
+from tests.conftest import draw, question, until
 
 
 @pytest.fixture
@@ -43,6 +45,49 @@ def words(message) -> str:
 async def histories(service, reader, history, **choices) -> list[list[dict]]:
     async with aclosing(chat.answer(history, chat.Choices(**choices), service, reader)) as grown:
         return [step.history async for step in grown]
+
+
+@pytest.fixture
+def fallen(service, monkeypatch):
+    """The engine has ended; each string that is taken out of the list is what it says next, and with the last it is back."""
+    healthy, said = service.engine.health, ["It ended; it is being started again", "reading weights"]
+    down = {"ready": False, "restarting": True}
+    monkeypatch.setattr(
+        service.engine, "health", lambda: replace(healthy(), **down, detail=said[0]) if said else healthy()
+    )
+    monkeypatch.setattr(chat, "HEARTBEAT_S", 0.02)
+    return said
+
+
+async def test_a_question_that_is_asked_while_the_engine_is_started_again_waits_and_is_answered(
+    service, reader, fallen
+):
+    shown = []
+    async with aclosing(chat.answer([user("say it")], chat.Choices(), service, reader)) as grown:
+        async for step in grown:
+            assert service.status().state == ("restarting" if fallen else "ready")
+            shown.append(str(step.history))
+            del fallen[:1]
+    assert "is being started again" in shown[0] and "reading weights" in shown[1]
+    assert "one two" in shown[-1] and "⚠" not in shown[-1]
+
+
+async def test_so_does_a_panel_and_what_is_closed_meanwhile_asks_nothing(service, fallen):
+    async def request():
+        return question("say it")
+
+    async with aclosing(answering.answer(request(), service)) as steps:
+        assert "is being started again" in (await anext(steps)).note
+    async with aclosing(answering.answer(request(), service)) as steps:
+        last = [(fallen.clear(), step) async for step in steps][-1][1]
+    assert (last.text, len(service.engine.requests)) == ("one two", 1)
+
+
+async def test_an_engine_that_is_not_started_again_is_told_with_the_reason(service, reader, fallen, monkeypatch):
+    ended = replace(service.engine.health(), restarting=False, failed=True, detail="It failed 3 times in a row")
+    monkeypatch.setattr(service.engine, "health", lambda: ended)
+    last = (await histories(service, reader, [user("say it")]))[-1]
+    assert "3 times in a row" in str(last[-1]) and "⚠" in str(last[-1])
 
 
 async def test_a_long_conversation_is_drawn_anew_less_often(service, reader, monkeypatch):

@@ -2,11 +2,11 @@
 
 import re
 import signal
-import socket
 
 import pytest
 from playwright.sync_api import expect
 
+from benchmarks.proxy import free_ports
 from tests.servers import running
 from tests.ui.steps import answered, answers, ask, settled, until
 
@@ -34,10 +34,7 @@ def test_a_lost_server_is_said_and_one_that_was_started_again_does_not_load_the_
 @pytest.mark.slow
 def test_an_open_page_outlives_a_restart_of_its_server(opened, red, tmp_path):
     """Its answer goes on, its image is sent anew, and what was typed meanwhile can be asked."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    flags = ("--port", port, "--engine", "scripted")
+    flags = ("--port", str(free_ports(1)[0]), "--engine", "scripted")
     with running(*flags) as server:
         page = opened(server)
         ask(page, "word " * 1000, red)

@@ -17,6 +17,7 @@ READABLE_X_PX, TOO_SMALL_X_PX = 7.0, 6.0  # between them either answer is right:
 MONO = ("Mono", "mono", "Code", "Courier", "Hack", "Inconsolata", "cmuntb", "cmuntt", "cursor", "Hermit", "Cascadia")
 HAND = ("Dancing", "Kaushan", "Yusei", "Klee", "ComicNeue", "Leckerli", "chorus", "Lobster")
 FANCY = (*HAND, "CherryBomb", "Stick", "DotGothic", "PoiretOne", "cyklop", "AlphaSlab", "Jura", "Algol", "RocknRoll")
+UNKNOWN = "a picture that I do not know"  # the noun of what has none here
 X_HEIGHTS = {}  # key of a font in a size -> pixels
 
 

@@ -14,6 +14,7 @@ from training.world.clips import clip_sample
 from training.world.everyday import pair_sample, plot_sample, sheet_sample
 from training.world.groups import group_sample
 from training.world.made_up import MadeUp
+from training.world.odd import odd_sample
 from training.world.photos import photo_sample
 from training.world.phrasing import Speaker
 from training.world.posters import poster_sample
@@ -42,6 +43,7 @@ MIX = {
     "sign": 8,
     "drawing": 16,
     "pair": 6,
+    "odd": 12,
 }
 SYSTEMS = [
     "You are a helpful assistant.",
@@ -154,6 +156,9 @@ class World:
 
     def _plot(self):
         return self._single(plot_sample)
+
+    def _odd(self):
+        return self._single(odd_sample)
 
     def _pair(self):
         pictures, turns = pair_sample(self)

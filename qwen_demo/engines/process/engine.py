@@ -94,8 +94,11 @@ class ProcessEngine:
         if process and process.resident_bytes:
             stats["process_resident_bytes"] = float(process.resident_bytes)
         if self._supervisor.state != "ready":
-            failed = self._supervisor.state == "failed"
-            return Health(False, 0, len(calls), self._describe(), self._snapshot.slots, stats, failed)
+            state = self._supervisor.state
+            return Health(
+                False, 0, len(calls), self._describe(), self._snapshot.slots, stats,
+                failed=state == "failed", restarting=state == "restarting",
+            )  # fmt: skip
         # A snapshot is up to a tenth of a second old; what came and went since is known here.
         running = min(len(calls), max(self._snapshot.running, sum(call.begun for call in calls)))
         return replace(self._snapshot, running=running, waiting=len(calls) - running, stats=stats, failed=False)

@@ -74,6 +74,7 @@ class ReplicatedEngine:
             slots=sum(health.slots for health in taking or [health for _, health in each]),
             stats=self._stats(each),
             failed=all(health.failed for seat, health in each if seat.stage in ("serving", "loading")),
+            restarting=any(health.restarting for seat, health in each if seat.stage == "serving"),
         )
 
     def _look(self) -> list[tuple[Seat, Health]]:

@@ -16,10 +16,10 @@ from qwen_demo.errors import QwenDemoError
 from qwen_demo.knowledge.collection import Collection
 from qwen_demo.knowledge.schema import changing
 from qwen_demo.knowledge.unmade import Unmade
-from qwen_demo.knowledge.vectors.windows import MOST, WINDOW
+from qwen_demo.knowledge.vectors.windows import HEAD, MOST, WIDE, WINDOW
 
 # Vectors of other windows are made anew, as those of another model are.
-_KIND = f"windows of {WINDOW}"
+_KIND = f"{MOST} windows of {WINDOW}, {WIDE}, {HEAD}"
 _GONE_AT_ONCE = 1_000
 # Pages go with their file; a store elsewhere hears of it by this list.
 _TABLES = (

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 
 from qwen_demo.media import Passage
 
-WINDOW = 1_600  # letters, see `length`
+WINDOW = 800  # letters, see `length`
 MOST = 32  # windows of a page
-WIDE = 3  # letters that a wide character counts for: models make a token of each, or nearly
-_HEAD = 100  # letters of the page's beginning that each window repeats: what it is about
+WIDE = 6  # letters that a wide character counts for: so much it says
+HEAD = 100  # letters of the page's beginning that each window repeats: what it is about
 
 
 def windows(passages: Sequence[Passage]) -> list[str]:
@@ -29,7 +29,7 @@ def windows(passages: Sequence[Passage]) -> list[str]:
             found.append(piece)
             taken = size
     if len(found) > 1:
-        head = _cut(found[0], _HEAD)
+        head = _cut(found[0], HEAD)
         found[1:] = [f"{head} {each}" for each in found[1:]]
     return found or [""]
 

@@ -32,13 +32,13 @@ setInterval(keepWords, EVERY_MS);
 addEventListener("pagehide", keepWords);
 
 // Paths of the question's files, as JSON.
-function keepFiles(files) {
-  const found = (files ?? []).filter(isFile);
+function keepFiles(files, text = typed()) {
+  const there = (files ?? []).filter(isFile);
   if (restored) {
-    keep({ text: typed(), files: found });
-    for (const { path } of found) store.keepFile(path).catch(() => {});
+    keep({ text, files: there });
+    for (const { path } of there) store.keepFile(path).catch(() => {});
   }
-  return JSON.stringify(found.map(({ path }) => path));
+  return JSON.stringify(there.map(({ path }) => path));
 }
 
 // A file that the server has deleted since is uploaded again, as far as this browser has it.
@@ -51,23 +51,26 @@ async function alive(file) {
     return null;
   }
 }
-const allAlive = async (files) => (await Promise.all(files.map(alive))).filter(Boolean);
+// What was looked for, by its path; asking the server takes a while, and what the visitor adds meanwhile must stay. So
+// that is a step of its own, and the next one takes the question as it is then.
+const found = new Map();
+const lookFor = async (files) => {
+  await Promise.all((files ?? []).filter(isFile).map(async (file) => found.set(file.path, await alive(file))));
+};
+const lookForDraft = () => lookFor(read()?.files);
+const asFound = (files) => (files ?? []).filter(isFile).map((file) => (found.has(file.path) ? found.get(file.path) : file)).filter(Boolean);
 
 // Words may be typed before Gradio is there, into a box that began with those of the draft, see `early.js`.
-async function restore() {
-  const draft = read();
-  const files = await allAlive(draft?.files ?? []);
+function restore(question) {
+  const draft = read(), files = [...asFound(draft?.files), ...(question?.files ?? []).filter(isFile)];
   const text = document.querySelector("#early textarea")?.value ?? (typed() || draft?.text || "");
-  keep({ text, files });
   restored = true;
+  keepFiles(files, text);
   dispatchEvent(new Event("qwen-demo-restored"));
   return { text, files };
 }
 
 // The question with files that a server that was started again can open.
-async function revive(question) {
-  const files = await allAlive((question?.files ?? []).filter(isFile));
-  return { text: typed(), files };
-}
+const revive = (question) => ({ text: typed(), files: asFound(question?.files) });
 
-window.qwenDemo = { ...window.qwenDemo, draft: { keepFiles, restore, revive, paths: () => (read()?.files ?? []).map(({ path }) => path) } };
+window.qwenDemo = { ...window.qwenDemo, draft: { keepFiles, lookFor, lookForDraft, restore, revive, paths: () => (read()?.files ?? []).map(({ path }) => path) } };

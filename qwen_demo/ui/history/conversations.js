@@ -278,7 +278,7 @@ function show(focus = null) {
 }
 
 // A name for a file on any system.
-const fileName = (name) => name.replace(/[\s\\/:*?"<>|\u0000-\u001f]+/g, " ").trim().slice(0, 60) || "conversation";
+const fileName = (name) => name.replace(/[\s\\/:*?"<>|\u0000-\u001f]+/g, " ").slice(0, 60).replace(/^[ .]+|[ .]+$/g, "") || "conversation";
 
 function update() {
   const value = props.value ?? {};

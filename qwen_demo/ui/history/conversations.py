@@ -190,7 +190,7 @@ def reopen(turns: list[Turn], words: Words = texts) -> Reopened:
             interrupted = [*history, render.note(words.INTERRUPTED)]
             history = go_on.with_button(interrupted, words, turn.params) if turn.params else interrupted
         elif known := generation_params.decode(turn.params):
-            note = render.note(render.behind_clock(words.kept_answer(known.model, known.temperature)))
+            note = render.note(render.behind_clock(words.kept_answer(known.answered_by, known.temperature)))
             # Boxes of the answer are scaled by the budget in it.
             note["metadata"]["id"] = f"max_pixels={known.max_pixels or 0};{turn.params.partition(';')[2]}"
             history.append(note)
@@ -202,7 +202,7 @@ def draw() -> gr.HTML:
 
 
 def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gallery: Gallery, answering: list):
-    """Returns the events that change the conversation in the chat; they cancel the events in `answering`."""
+    """Returns the events that open another conversation. Whatever changes the one in the chat cancels `answering`."""
 
     def on_look(event: gr.EventData):
         data = event_data(event)
@@ -231,8 +231,11 @@ def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gal
         text = await export.write(data["kind"], name, read(data.get("messages"), words), gallery, words)
         return {"file": {"kind": data["kind"], "name": name, "text": text}, "nonce": secrets.token_hex(4)}
 
-    reopened = view.reopen(on_reopen, None, [chatbot, question, view], cancels=answering, **UNQUEUED, **EACH)
-    fresh = view.fresh(on_fresh, None, [chatbot, question, view], cancels=answering, **UNQUEUED, **EACH)
+    # First, and in the browser: a question that is asked while the server answers to these is not meant.
+    for event in (view.reopen, view.fresh, chatbot.undo, chatbot.clear):
+        event(None, None, None, cancels=answering, **UNQUEUED)
+    reopened = view.reopen(on_reopen, None, [chatbot, question, view], **UNQUEUED, **EACH)
+    fresh = view.fresh(on_fresh, None, [chatbot, question, view], **UNQUEUED, **EACH)
     view.look(on_look, None, view, **UNQUEUED, **EACH)
     view.export(on_export, None, view, **PRIVATE, **EACH)
     return reopened, fresh

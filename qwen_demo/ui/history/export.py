@@ -146,7 +146,7 @@ def _read(path: str, most: int) -> bytes:
 
 def _facts(turn: Turn, words: Words) -> str:
     known = generation_params.decode(turn.params)
-    return words.kept_answer(known.model, known.temperature) if known else ""
+    return words.kept_answer(known.answered_by, known.temperature) if known else ""
 
 
 def _plain(text: str) -> str:

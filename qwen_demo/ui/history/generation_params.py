@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from qwen_demo.types import ModelInfo, Sampling
 
-CONTROLS = 7  # options of `sampling_of`, system prompt and schema
+CONTROLS = 8  # options of `sampling_of`, system prompt, schema and adapter
 FRESH_SEED = -1  # on the page: a new seed for each answer
 _Name = Annotated[str, StringConstraints(max_length=300)]
 
@@ -31,6 +31,12 @@ class GenerationParams(BaseModel):
     json_schema: Annotated[str, StringConstraints(max_length=50_000)] | None = None
     system_prompt: Annotated[str, StringConstraints(max_length=50_000)] = ""
     max_pixels: int | None = Field(None, ge=28 * 28, le=1 << 26)
+    adapter: _Name = ""
+
+    @property
+    def answered_by(self) -> str:
+        """For people: the model, and the adapter beside it."""
+        return f"{self.model} + {self.adapter}" if self.adapter else self.model
 
     @property
     def sampling(self) -> Sampling:
@@ -44,7 +50,7 @@ class GenerationParams(BaseModel):
         )
 
 
-def encode(sampling: Sampling, system_prompt: str, max_pixels: int | None, model: ModelInfo) -> str:
+def encode(sampling: Sampling, system_prompt: str, max_pixels: int | None, model: ModelInfo, adapter: str = "") -> str:
     """As the note's id has it; "" where the values are beyond the page's controls."""
     try:
         params = GenerationParams(
@@ -59,6 +65,7 @@ def encode(sampling: Sampling, system_prompt: str, max_pixels: int | None, model
             json_schema=sampling.json_schema,
             system_prompt=system_prompt.strip(),
             max_pixels=max_pixels,
+            adapter=adapter,
         )
     except ValidationError:
         return ""
@@ -74,7 +81,7 @@ def decode(note_id: str) -> GenerationParams | None:
 
 
 def control_values(params: GenerationParams, length: int, model: ModelInfo) -> list:
-    """What budget and options are set to: in the order of `sampling_of`, then system prompt and schema.
+    """What budget and options are set to: in the order of `sampling_of`, then system prompt, schema and adapter.
 
     Args:
         length: of the longest answer that this server gives.
@@ -82,7 +89,7 @@ def control_values(params: GenerationParams, length: int, model: ModelInfo) -> l
     budget = (params.max_pixels or 0) // model.patch_pixels**2
     seed = FRESH_SEED if params.seed is None else params.seed
     sampling = [params.temperature, length, params.top_p, params.repetition_penalty, seed]
-    return [budget, *sampling, params.system_prompt, params.json_schema or ""]
+    return [budget, *sampling, params.system_prompt, params.json_schema or "", params.adapter]
 
 
 def seed_of(value: float | None) -> int | None:

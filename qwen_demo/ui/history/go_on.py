@@ -33,7 +33,8 @@ def with_button(history: History, words: Words = texts, params: str = "") -> His
 def params_of(choices: chat.Choices, service: Service) -> str:
     """What an answer is asked with, for the browser that may have to go on with it."""
     model = service.status().model
-    return ";" + generation_params.encode(choices.sampling, choices.system_prompt, choices.max_pixels, model)
+    asked = choices.sampling, choices.system_prompt, choices.max_pixels, model, choices.adapter
+    return ";" + generation_params.encode(*asked)
 
 
 def controls_of(params: str, service: Service) -> list:

@@ -41,7 +41,7 @@ class ChatParts:
     """Parts of the page that the panel reads and fills in.
 
     Attributes:
-        options: controls in the order of `generation_params.sampling_of`, then system prompt and schema.
+        options: controls in the order of `generation_params.sampling_of`, then system prompt, schema and adapter.
     """
 
     chatbot: gr.Chatbot
@@ -57,7 +57,7 @@ class ShareHandlers:
     def __init__(self, service: Service, reader: Reader, gallery: Gallery):
         self._service, self._reader, self._gallery = service, reader, gallery
 
-    def code(self, data: dict, history, question, items, budget, sampling: Sampling, system: str,
+    def code(self, data: dict, history, question, items, budget, sampling: Sampling, system: str, adapter: str,
              words: Words = texts) -> dict:  # fmt: skip
         """The view's value."""
         settings, model = self._service.settings, self._service.status().model
@@ -68,6 +68,7 @@ class ShareHandlers:
             sampling,
             snippets.address_of(data.get("address")),
             model.model_id,
+            adapter or "",
             (system or "").strip(),
             context.budget_pixels(budget, model),
             bool(settings.api_keys_file),
@@ -127,11 +128,12 @@ def wire(widgets: ShareWidgets, share: ShareHandlers, parts: ChatParts, service:
 
     def copy(
         request: gr.Request, event: gr.EventData,
-        history, question, items, budget, temperature, length, top_p, penalty, seed, system, schema,
+        history, question, items, budget, temperature, length, top_p, penalty, seed, system, schema, adapter,
     ):  # fmt: skip
         data = event_data(event)
         sampling = generation_params.sampling_of(temperature, length, top_p, penalty, seed, schema)
-        return share.code(data, history or [], question, items, budget, sampling, system, words_for(request))
+        asked = question, items, budget, sampling, system, adapter
+        return share.code(data, history or [], *asked, words_for(request))
 
     state = [parts.chatbot, parts.question, parts.context, parts.budget, *parts.options]
     widgets.view.code(copy, state, widgets.view, **PRIVATE, **EACH)

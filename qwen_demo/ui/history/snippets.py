@@ -40,6 +40,7 @@ class Question:
     sampling: Sampling
     address: str
     model: str = ""
+    adapter: str = ""
     system_prompt: str = ""
     max_pixels: int | None = None
     needs_key: bool = False
@@ -115,7 +116,7 @@ def openai(question: Question) -> str:
 
 
 def gradio_client(question: Question) -> str:
-    """The page's own API. It knows no JSON schema, and the code says so."""
+    """The page's own API. It knows no JSON schema and no adapter, and the code says so."""
     files = any(turn.files for turn in question.turns)
     arguments = {"messages": [_gradio_message(turn) for turn in question.turns], **_changed(question.sampling)}
     arguments["max_new_tokens"] = question.sampling.max_new_tokens
@@ -125,7 +126,8 @@ def gradio_client(question: Question) -> str:
         arguments["system_prompt"] = question.system_prompt
     arguments["api_name"] = "/chat"
     login = ', auth=("name", "password")' if question.has_login else ""
-    note = ["# This API takes no JSON schema; use the OpenAI API for it."] if question.sampling.json_schema else []
+    lacks = {"JSON schema": question.sampling.json_schema, "adapter": question.adapter}
+    note = [f"# This API takes no {what}; use the OpenAI API for it." for what, asked in lacks.items() if asked]
     lines = [
         f"from gradio_client import Client{', handle_file' if files else ''}",
         "",
@@ -147,7 +149,12 @@ def _body(question: Question, url) -> dict:
     if question.system_prompt:
         messages = [{"role": "system", "content": question.system_prompt}, *messages]
     sampling = question.sampling
-    body = {"model": question.model, "messages": messages, **_changed(sampling), "max_tokens": sampling.max_new_tokens}
+    body = {
+        "model": question.adapter or question.model,
+        "messages": messages,
+        **_changed(sampling),
+        "max_tokens": sampling.max_new_tokens,
+    }
     if question.max_pixels:
         body["mm_processor_kwargs"] = {"max_pixels": question.max_pixels}
     if sampling.json_schema:

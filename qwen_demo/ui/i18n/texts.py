@@ -142,6 +142,7 @@ VIEWER = {
     "clip_unknown": "{frames} frames of it",
     "seen_at": "{width} × {height} pixels for the model",
     "original": "{width} × {height} pixels",
+    "one_view": "1 view, {width} × {height} pixels for the model",
     "views": "{count} views, each {width} × {height} pixels for the model",
     "turn": "Turn it in the 3D tab",
     "in_space": "Place and size of each, in the data's own unit; its box is drawn into every view.",
@@ -158,7 +159,7 @@ VIEWER = {
     "detections": "Where the model points",
     "unnamed": "unnamed",
     "capped": "The first {count} are shown.",
-    "outside": "{count} of {found} lie outside the image or have no area.",
+    "outside": "Outside the image or without area: {count} of {found}.",
     "zoom": "Zoom to {label}",
     "whole": "Whole image",
     "export": "Save as",
@@ -166,6 +167,10 @@ VIEWER = {
     "coco": "COCO",
     "csv": "CSV",
     "png": "PNG",
+    "copy": "Copy",
+    "copied": "Copied, in pixels of the image itself.",
+    "copy_failed": "The browser does not let this page copy. Save it as JSON instead.",
+    "own_pixels": "In pixels of the image itself, {width} × {height}.",
     "pick": "These boxes belong to",
     "show": "Show",
     "nth": "Image {number}",
@@ -293,7 +298,7 @@ DOCUMENT = {
     "go_to": "Go to page",
     "read_all": "Read all pages",
     "progress": "{done} of {of} pages read",
-    "export_all": "Save {count} pages as",
+    "export_all": "Save what was read as (pages: {count})",
     "previous": "Previous page",
     "next": "Next page",
     "image": "Page {number} of {name}",
@@ -360,6 +365,8 @@ NO_POINTS = "Choose a point cloud or 3D model first."
 
 
 POINTS_NOTE = {
+    "point": "1 point{rest}. The views cost {tokens:,} tokens.",
+    "triangle": "1 triangle{rest}. The views cost {tokens:,} tokens.",
     "points": "{count:,} points{rest}. The views cost {tokens:,} tokens.",
     "triangles": "{count:,} triangles{rest}. The views cost {tokens:,} tokens.",
     "left_out": "; {left_out:,} that were no numbers or lay far off are left out",
@@ -368,9 +375,8 @@ POINTS_NOTE = {
 
 def points_note(points: int, triangles: int, left_out: int, tokens: int) -> str:
     rest = POINTS_NOTE["left_out"].format(left_out=left_out) if left_out else ""
-    return POINTS_NOTE["triangles" if triangles else "points"].format(
-        count=triangles or points, rest=rest, tokens=tokens
-    )
+    count, kind = triangles or points, "triangle" if triangles else "point"
+    return POINTS_NOTE[kind if count == 1 else kind + "s"].format(count=count, rest=rest, tokens=tokens)
 
 
 NO_TASK = "There is no such task."
@@ -409,6 +415,7 @@ COMPARE = {
     "own_budget": "image size left to the model",
     "max_tokens": "up to {value} tokens",
     "seed": "seed {value}",
+    "adapter": "adapter {value}",
     "same": "The answers are the same.",
     "different": "The answers differ.",
     "sooner": "{side} was done first, by {by}.",
@@ -516,6 +523,8 @@ def bundle_too_long(wanted: int, longest: int) -> str:
 ACCESSIBILITY = {
     "enlarge": "Show the image larger",
     "error": "Error",
+    "model_pixels": "Places in the image as the model saw it. The panel beside it has those in the image itself.",
+    "no_webgl": "This browser cannot turn 3D models (it has no WebGL). The still views show what the model sees.",
     "names": {},
 }
 LANGUAGE = {"title": "Language"}
@@ -611,11 +620,15 @@ CHIPS = {
     "seed": "Seed {value}",
     "system": "System: {value}",
     "schema": "JSON: {value}",
+    "adapter": "Adapter {value}",
     "budget": "Images up to {value} tokens",
     "change": "Change it in the settings",
     "reset": "Back to the default: {text}",
     "all": "Reset all",
 }
+# Low-rank adapters beside the model.
+ADAPTER = "Adapter"
+NO_ADAPTER = "None: the model alone"
 SETTINGS_STAY = "This browser keeps what you set, for new chats too. A JSON schema ends with its chat."
 SETTINGS_RESET = "All settings back to the defaults"
 DROP = {"drop": "Drop it here to ask about it"}

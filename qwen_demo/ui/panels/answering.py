@@ -51,6 +51,12 @@ async def answer(
     """Grow one answer. Errors of ours become the last step; closing this ends the request."""
     text, ticket = "", Ticket()
     try:
+        async for said in chat.until_loaded(service, words):
+            yield PanelStep(text, said)
+    except BaseException:
+        request.close()  # nobody will await it
+        raise
+    try:
         async with aclosing(chat.paced(service.answer(request, ticket=ticket), service)) as events:
             async for event in events:
                 if isinstance(event, Finished):
@@ -70,6 +76,11 @@ def note_stop(value: Any, words: Words = texts) -> dict:
     """A view's value after Stop: what was written stays. It comes back from the browser."""
     kept = value if isinstance(value, dict) else {}
     return {**kept, "running": False, "note": words.STOPPED_HERE}
+
+
+# The pair of Ask and Stop while nothing is answered, as the browser itself says it at once: from the server it could
+# come after the next question, whose buttons these are by then.
+IDLE = "{ __type__: 'update', interactive: true }, { __type__: 'update', interactive: false }"
 
 
 def busy(running: bool) -> tuple[gr.Button, gr.Button]:

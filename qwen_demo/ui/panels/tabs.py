@@ -107,7 +107,7 @@ def wire(panels: PanelWidgets, chat: ChatWidgets, services: Sequence[Service], r
     picked = _wire_tasks(panels, chat, service)
     # Which model answers is known when a tab is opened, not when the page is drawn.
     panels.documents_tab.select(lambda: documents.note(service), None, panels.documents.note, **UNQUEUED)
-    choices = [control for side in panels.compare.sides for control in (side.engine, side.budget)]
+    choices = [control for side in panels.compare.sides for control in (side.engine, side.budget, side.adapter)]
 
     def opened(request: gr.Request) -> list:
         words = words_for(request)

@@ -164,7 +164,8 @@ def test_an_adapter_of_another_base_is_refused_with_both_names(folders, tmp_path
 
 
 async def test_an_adapter_of_the_vision_encoder_is_refused_by_name(loaded, tmp_path, started, settings_of):
-    folder = save(loaded.model, tmp_path / "eyes", 5, targets=r".*visual\.blocks\.0\.attn\.proj")
+    both = r".*(visual\.blocks\.0\.attn\.proj|language_model\.layers\.0\.self_attn\.q_proj)"
+    folder = save(loaded.model, tmp_path / "eyes", 5, targets=both)
     async with started(**settings_of) as engine:
-        with pytest.raises(AdapterRefused, match=r"model\.visual\.blocks\.0\.attn\.proj"):
+        with pytest.raises(AdapterRefused, match=r"1 of its 2 layers, model\.visual\.blocks\.0\.attn\.proj"):
             await collect(engine.stream(question("Hello", known(9, folder))))

@@ -25,7 +25,7 @@ from qwen_demo.server.app import build_app
 from qwen_demo.settings import Settings
 from tests.conftest import draw, until
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 class App:

@@ -40,7 +40,7 @@ async def eight_streams(engine: ProcessEngine) -> list[asyncio.Task]:
 
 
 async def ends_of(tasks: list[asyncio.Task]) -> list[BaseException]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         return await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -110,7 +110,7 @@ async def test_closing_a_stream_of_a_process_that_is_gone_returns():
         stream = engine.stream(question("Count", max_new_tokens=400))
         await anext(stream)
         os.kill(await pid_of(engine), signal.SIGSTOP)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await stream.aclose()
         await until(lambda: not engine.health().ready)
 
@@ -162,7 +162,7 @@ async def test_it_can_be_closed_while_it_is_down():
     async with started(bounds=PATIENT) as engine:
         with pytest.raises(EngineFailed):
             await said(engine, "exit 3")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await engine.close()
         assert engine.health().detail == "closed"
 

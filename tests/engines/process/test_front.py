@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.engines.process.test_faults import running
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 # A front with a process, which it tells of, and an answer that is being written.
 FRONT = """
 import asyncio

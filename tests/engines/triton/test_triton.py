@@ -10,6 +10,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from benchmarks import through_triton
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.engines.triton import wire
 from qwen_demo.engines.triton.engine import Lost, TritonEngine
@@ -219,3 +220,10 @@ def test_tritons_vllm_gets_the_flags_that_vllm_itself_is_started_with():
     flags = {name.replace("-", "_"): value.strip() for name, value in re.findall(r"--(\S+)((?: (?!--)\S+)*)", started)}
     for name, value in engine.items():
         assert flags[name] == (value if isinstance(value, str) else "" if value is True else json.dumps(value))
+
+
+def test_the_page_says_what_was_measured():
+    page = " ".join((ROOT / "docs" / "deploy-triton.md").read_text(encoding="utf-8").split())
+    path = ROOT / "benchmarks" / "results" / "through-triton-embedded-amd-epyc-2-cores.json"
+    told = through_triton.show(json.loads(path.read_text()))
+    assert len(told) >= 5 and [line for line in told if line not in page] == []

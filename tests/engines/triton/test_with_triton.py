@@ -3,13 +3,13 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import urllib.request
 from dataclasses import replace
 
 import pytest
 
+from benchmarks.proxy import free_ports
 from qwen_demo.engines.triton.engine import CONTROL, MODEL, TritonEngine
 from qwen_demo.errors import ModelLoadError
 from qwen_demo.settings import Settings
@@ -20,18 +20,12 @@ from tests.tools import ToolMissing
 STARTS_S = 240.0  # the first time with an installation
 
 
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory):
     """Ports of gRPC, HTTP and metrics of a server of its own."""
     if not os.access("/usr/bin/python3.11", os.X_OK):
         raise ToolMissing("Triton needs Debian's Python 3.11: apt-get install python3.11-venv libpython3.11")
-    found = [free_port() for _ in range(3)]
+    found = free_ports(3)
     names = ("--port", "--http-port", "--metrics-port")
     flags = [word for name, port in zip(names, found, strict=True) for word in (name, str(port))]
     said = (tmp_path_factory.mktemp("triton") / "log").open("w+")
@@ -61,7 +55,7 @@ async def started(address: str, server: subprocess.Popen, said) -> TritonEngine:
 
 def asked(url: str, body: dict | None = None) -> bytes:
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data), timeout=20) as reply:
+    with urllib.request.urlopen(urllib.request.Request(url, data), timeout=60) as reply:
         return reply.read()
 
 

@@ -35,6 +35,7 @@ def dropped(page: Page, files: list, target: str) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", ["desktop", "phone"], indirect=True)
 @pytest.mark.parametrize("target", ["#chat", "#header", "body"])
 def test_several_images_dropped_anywhere_go_into_the_question(opened, app, images, target):
@@ -46,6 +47,7 @@ def test_several_images_dropped_anywhere_go_into_the_question(opened, app, image
     assert [type(part).__name__ for part in app.engine.requests[-1].messages[0].parts] == ["Image", "Image", "Text"]
 
 
+@pytest.mark.slow
 def test_an_image_dropped_while_another_tab_is_open_is_asked_about_in_the_chat(opened, app, images):
     page = opened(app)
     tab(page, "Tasks")
@@ -62,6 +64,7 @@ def test_a_pdf_leads_to_documents_wherever_it_is_dropped(opened, app, target):
     expect(page.locator("#page-file")).to_contain_text("letter")
 
 
+@pytest.mark.slow
 def test_a_file_of_a_kind_that_nobody_knows_is_told_and_never_opens(opened, app):
     page = opened(app)
     assert dropped(page, [["notes.qqq", "application/x-unknown", [1, 2, 3]]], "#chat")
@@ -94,6 +97,7 @@ def test_an_image_pasted_anywhere_goes_into_the_question(opened, app, images):
     expect(page.locator("#question img")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_an_address_dropped_from_another_tab_goes_the_way_of_addresses(opened, app):
     page = opened(app)
     page.locator("#chat").evaluate(

@@ -78,7 +78,7 @@ def buttons(history) -> list[str]:
 
 
 async def test_what_the_browser_keeps_of_an_answer_that_was_cut_lets_it_go_on_as_it_was_asked(service):
-    choices = chat.Choices(Sampling(64, temperature=0.5), "Be short.", 78400)
+    choices = chat.Choices(Sampling(64, temperature=0.5), "Be short.", 78400, adapter="forms")
     params = go_on.params_of(choices, service)
     history = [*chat.ask([], {"text": "count"}), render.answer("one ")]
     kept = conversations.Saver(history, params).update(chat.ChatStep(history, ""))["save"]
@@ -87,7 +87,7 @@ async def test_what_the_browser_keeps_of_an_answer_that_was_cut_lets_it_go_on_as
     found = conversations.reopen(conversations.read(kept["messages"])).history
     assert buttons(found) == [go_on.GO_ON + params]
     assert chat.begun(chat.without_notes(found)) == "one "
-    assert go_on.controls_of(buttons(found)[0], service) == [100, 0.5, 64, 1.0, 1.0, -1, "Be short.", ""]
+    assert go_on.controls_of(buttons(found)[0], service) == [100, 0.5, 64, 1.0, 1.0, -1, "Be short.", "", "forms"]
     assert "asking" not in conversations.save(history)["save"]
 
 
@@ -99,7 +99,7 @@ def test_an_answer_without_what_it_was_asked_with_can_only_be_asked_again():
 
 @pytest.mark.parametrize("params", ["", ";", ";{}x", ';{"temperature": 9}', "go-on;[]"])
 async def test_what_a_browser_makes_up_as_parameters_changes_no_control(service, params):
-    assert [value.get("__type__") for value in go_on.controls_of(params, service)] == ["update"] * 8
+    assert [value.get("__type__") for value in go_on.controls_of(params, service)] == ["update"] * 9
 
 
 def test_the_mark_of_an_unsure_answer_stays_with_it():

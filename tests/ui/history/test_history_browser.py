@@ -61,7 +61,7 @@ def test_a_conversation_is_kept_found_renamed_reopened_exported_and_deleted(open
     expect(rows).to_have_count(1)
     more(page, rows)
     rows.get_by_role("button", name=re.compile("^Rename")).click()
-    page.locator(".conversations input.name").fill("A <i>name</i>")
+    page.locator(".conversations input.name").fill("A <i>name</i>.")
     page.keyboard.press("Enter")
     search.fill("")
     renamed = rows.filter(has_text="A <i>name</i>")
@@ -81,7 +81,7 @@ def test_a_conversation_is_kept_found_renamed_reopened_exported_and_deleted(open
     ask(page, "and now?")
     expect(rows.first.locator("button.open")).to_have_attribute("title", re.compile("4 messages"))
     expect(rows).to_have_count(2)
-    expect(rows.first.locator(".name")).to_have_text("A <i>name</i>")
+    expect(rows.first.locator(".name")).to_have_text("A <i>name</i>.")
     assert [len(item["messages"]) for item in stored(page)] == [4, 2]
     assert len(app.engine.requests[-1].messages) == 3
     more(page, rows.nth(1))
@@ -93,6 +93,7 @@ def test_a_conversation_is_kept_found_renamed_reopened_exported_and_deleted(open
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.slow
 def test_what_others_put_into_the_storage_is_refused(opened, app):
     page = opened(app)
     foreign = {"role": "user", "parts": [{"file": "/etc/passwd"}]}
@@ -164,7 +165,7 @@ def test_an_answer_goes_on_when_its_page_comes_back_with_question_image_words_an
     assert request.sampling.temperature == 0.5
     assert len(stored(page)[0]["messages"]) == 2 and not stored(page)[0].get("asking")
     # What was cut twice without a word between is left to the visitor.
-    app.engine.script = Script([], first_s=60)
+    app.engine.script = Script([], first_s=600)
     ask(page, "and now?")
     until(page, "window.qwenDemo.store.all().then(([item]) => item?.asking && item.lines[0].length === 3)")
     asked = len(app.engine.requests)
@@ -274,6 +275,29 @@ def test_images_come_back_from_the_browser_when_the_server_has_lost_them(opened,
     sent = app.engine.requests[-1].messages
     assert [type(part).__name__ for part in sent[0].parts] == ["Image", "Text"]
     page.problems.clear()  # the browser complains of the file that the server had lost
+
+
+@pytest.mark.slow
+def test_what_is_added_before_the_draft_is_back_stays(opened, app, red, tmp_path):
+    """The server is asked for the draft's files, which takes as long as it takes."""
+    page = opened(app)
+    draw("blue").save(tmp_path / "blue.png")
+    page.locator("#question input[type=file]").set_input_files(str(tmp_path / "blue.png"))
+    page.locator("#question textarea").fill("a draft of mine")
+    until(page, "JSON.parse(sessionStorage.getItem('qwen-demo.draft'))?.files.length === 1")
+    held = []
+    page.route(re.compile("/file=.*blue"), lambda route: held.append(route))
+    page.reload()
+    images = page.locator("#question img")
+    page.locator("#question input[type=file]").set_input_files(red)
+    expect(images).to_have_count(1)
+    while not held:
+        page.wait_for_timeout(20)
+    # Given back, the route lets all of them through.
+    page.unroute(re.compile("/file=.*blue"))
+    expect(images).to_have_count(2)
+    expect(page.locator("#context .chip")).to_have_count(2)
+    expect(page.locator("#question textarea")).to_have_value("a draft of mine")
 
 
 @pytest.mark.slow

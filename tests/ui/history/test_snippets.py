@@ -64,6 +64,9 @@ def test_keys_logins_and_schemas_are_told():
     codes = snippets.all_of(Question(CONVERSATION, sampling, "http://h:1", needs_key=True, has_login=True))
     assert "Bearer $QWEN_DEMO_API_KEY" in codes["curl"] and 'os.environ["QWEN_DEMO_API_KEY"]' in codes["openai"]
     assert "auth=" in codes["gradio_client"] and "takes no JSON schema" in codes["gradio_client"]
+    asked = snippets.all_of(Question(CONVERSATION, Sampling(), "http://h:1", "base", "forms"))
+    assert '"model": "forms"' in asked["curl"] and "model='forms'" in asked["openai"]
+    assert "takes no adapter" in asked["gradio_client"]
     assert "'nullable': True" in codes["openai"] and '"nullable": true' in codes["curl"]
 
 

@@ -38,6 +38,7 @@ def readable_text(page) -> str:
     )
 
 
+@pytest.mark.slow
 def test_the_page_speaks_chinese_where_the_browser_does_of_whatever_region(chromium, app):
     page = page_in(chromium, app, "zh-TW")
     expect(page.locator("#question textarea")).to_have_attribute("placeholder", ZH.PLACEHOLDER)

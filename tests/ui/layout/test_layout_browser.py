@@ -40,6 +40,7 @@ def test_the_conversation_fills_the_window_with_the_newest_in_view_above_the_que
     assert box(page, "#chat")["height"] > 0.6 * window["height"]
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_welcome_starts_at_its_top_with_large_examples(opened, app):
     page = opened(app)
@@ -51,6 +52,7 @@ def test_the_welcome_starts_at_its_top_with_large_examples(opened, app):
     expect(page.locator("footer")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_the_side_panel_is_there_while_there_is_something_to_see_and_closes(opened, app, red):
     page = opened(app)
     side = page.locator("#side")
@@ -65,6 +67,7 @@ def test_the_side_panel_is_there_while_there_is_something_to_see_and_closes(open
     expect(side).to_be_hidden()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", ["phone"], indirect=True)
 def test_on_a_phone_chats_and_side_panel_come_over_the_conversation_on_demand(opened, app, red):
     page = opened(app)
@@ -84,6 +87,7 @@ def test_on_a_phone_chats_and_side_panel_come_over_the_conversation_on_demand(op
     expect(page.locator(".tasks")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_rail_folds_away_and_stays_so(opened, app):
     page = opened(app)
     expect(page.locator("#rail")).to_be_visible()
@@ -115,6 +119,7 @@ def test_however_much_is_open_the_conversation_keeps_a_width_to_read_in(opened, 
     expect(page.locator("#settings")).to_be_hidden()
 
 
+@pytest.mark.slow
 @BOTH
 def test_what_is_set_is_a_chip_at_the_question_which_takes_it_back(opened, app):
     page = opened(app)

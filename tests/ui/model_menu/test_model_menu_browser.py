@@ -93,6 +93,7 @@ def test_a_model_is_fetched_paused_resumed_and_takes_over(app, opened, hub, monk
     assert app.models.remembered.read() == OTHER
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", ["phone"], indirect=True)
 def test_on_a_phone_the_header_has_room_for_the_menu_and_all_its_buttons(app, opened):
     page = opened(app)

@@ -12,6 +12,7 @@ def in_view(page: Page, *places: Locator) -> None:
         expect(place).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", ["desktop", "phone"], indirect=True)
 def test_answers_and_buttons_of_compare_and_camera_are_in_view(opened, app):
     page = opened(app)

@@ -126,3 +126,30 @@ def test_a_model_in_the_chat_is_marked_in_space_and_turned_in_its_panel(opened, 
     page.get_by_role("button", name="Turn it in the 3D tab").click()
     expect(page.locator("#points-file")).to_contain_text("room")
     expect(page.locator("#points-note")).to_contain_text("1,536 tokens")
+
+
+WITHOUT_WEBGL = """
+const given = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+  return /webgl/.test(kind) ? null : given.call(this, kind, ...rest);
+};
+"""
+
+
+@pytest.mark.slow
+def test_a_browser_without_webgl_says_so_and_shows_the_still_views(opened, app):
+    page = opened(app)
+    page.add_init_script(WITHOUT_WEBGL)
+    page.reload()
+    settled(page)
+    assert dropped(page, [file_of(ROOM)], "#chat")
+    expect(page.locator("#question").get_by_label("Remove file")).to_be_visible()
+    ask(page, "Where is everything?")
+    expect(page.locator("#chat .no-webgl")).to_contain_text("no WebGL")
+    expect(page.locator("#viewer .caption")).to_contain_text("6 views")
+    settled(page)
+    page.get_by_role("button", name="Turn it in the 3D tab").click()
+    expect(page.locator("#points-model .no-webgl")).to_contain_text("The still views show what the model sees")
+    expect(page.locator("#points-views img")).to_be_visible()
+    # Gradio's own, which draws on whether it can or not.
+    page.problems = [problem for problem in page.problems if problem != "WebGL not supported"]

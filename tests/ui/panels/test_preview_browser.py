@@ -69,6 +69,14 @@ def test_from_upload_to_export(opened, embedded, scene):
     for name, true in {"red circle": (50, 75, 200, 225), "blue square": (330, 230, 480, 380)}.items():
         assert all(abs(a - b) < 12 for a, b in zip(drawn[name], true, strict=True)), (name, drawn)
     looked_over(page, "preview-boxes")
+    # The answer's own numbers are others, and that is said beneath them.
+    expect(page.locator("#chat .model-pixels")).to_have_text(re.compile("as the model saw it"))
+    expect(page.locator("#viewer .found")).to_contain_text("In pixels of the image itself, 560 × 420.")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#viewer").get_by_role("button", name="Copy", exact=True).click()
+    expect(page.locator("#viewer .copied")).to_contain_text("Copied")
+    for place in json.loads(page.evaluate("navigator.clipboard.readText()")):
+        assert place["bbox_2d"] == pytest.approx(drawn[place["label"]], abs=0.51)
     # Exports are in the same pixels.
     content = json.loads(saved(page, "JSON"))
     assert (content["width"], content["height"]) == (560, 420)
@@ -138,6 +146,7 @@ def test_a_drawn_region_is_asked_about(opened, embedded, scene):
     expect(page.locator("#context .switch[aria-checked=true]")).to_have_count(2)
 
 
+@pytest.mark.slow
 def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, app, scene):
     page = opened(app)
     page.locator("#question input[type=file]").set_input_files(scene)
@@ -158,6 +167,7 @@ def test_the_keyboard_alone_draws_a_region_and_asks_in_coordinates(opened, app, 
     expect(page.locator("#question textarea")).to_be_focused()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", ["phone"], indirect=True)
 def test_the_pixel_budget_shows_what_is_lost_before_sending(opened, start, scene):
     page = opened(start())  # which has answered nobody, so knows no times
@@ -209,6 +219,7 @@ def test_an_image_that_is_switched_off_is_not_sent(opened, embedded, scene, red)
     looked_over(page, "waterfall")
 
 
+@pytest.mark.slow
 def test_boxes_of_several_images_go_where_the_visitor_says(opened, app, scene, red):
     page = opened(app)
     page.locator("#question input[type=file]").set_input_files([scene, red])
@@ -241,7 +252,7 @@ def test_hostile_answers_neither_break_the_page_nor_run(opened, app, scene, red)
     expect(detections(page)).to_have_count(5)
     labels = page.locator("#viewer ol.labels button")
     expect(labels.first).to_contain_text("<img/src=x/onerror=window.hacked=1>")
-    expect(page.locator("#viewer")).to_contain_text("1 of 6 lie outside")
+    expect(page.locator("#viewer")).to_contain_text("without area: 1 of 6")
     assert page.evaluate("window.hacked") is None
     assert page.locator("#viewer img, #viewer script").count() == 0
     page.problems[:] = [problem for problem in page.problems if "/x" not in problem]

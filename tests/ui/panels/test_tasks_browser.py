@@ -48,6 +48,7 @@ def test_a_preset_fills_in_image_question_and_controls(opened, app):
     expect(page.locator(".frames .frame").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_schema_reaches_the_engine(opened, app):
     page = opened(app)
     opened_part(page, "settings")

@@ -1,12 +1,15 @@
 """The Video panel in a real browser: uploaded, recorded, asked about, exported."""
 
+import asyncio
 import re
+import threading
 
 import pytest
 from playwright.sync_api import expect
 
 from qwen_demo.engines.scripted import Script
 from qwen_demo.ui.examples import FOLDER
+from qwen_demo.ui.panels.video import video
 from tests.ui.steps import looked_over, saved, tab
 
 
@@ -51,6 +54,31 @@ def test_a_video_from_upload_to_export(opened, app):
     page.locator("#clip-stop").click()
     expect(page.locator(".timestamps .note")).to_contain_text("Stopped")
     expect(page.locator("#clip-ask")).to_be_enabled()
+
+
+@pytest.mark.slow
+def test_a_question_that_is_asked_before_the_frames_are_shown_is_answered(opened, app, monkeypatch):
+    shown, preview = threading.Event(), video.preview
+
+    async def late(*asked):
+        await asyncio.to_thread(shown.wait, 60)
+        return await preview(*asked)
+
+    monkeypatch.setattr(video, "preview", late)
+    page = opened(app)
+    app.engine.script = Script(["It falls ", *["on "] * 500], gap_s=0.02)
+    tab(page, "Video")
+    page.locator("#clip input[type=file]").set_input_files(str(FOLDER / "clip.mp4"))
+    expect(page.locator("#clip video")).to_be_visible()
+    page.locator("#clip-question textarea").fill("what falls?")
+    page.locator("#clip-ask").click()
+    expect(page.locator(".timestamps .answer-text")).to_contain_text("It falls on on")
+    shown.set()
+    expect(page.locator(".frames .frame")).to_have_count(8)
+    expect(page.locator("#clip-stop")).to_be_enabled()
+    page.locator("#clip-stop").click()
+    expect(page.locator(".timestamps .note")).to_contain_text("Stopped")
+    expect(page.locator(".timestamps .answer-text")).to_contain_text("It falls on on")
 
 
 RECORDER = """() => {

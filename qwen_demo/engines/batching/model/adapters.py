@@ -226,8 +226,9 @@ class AdapterTable:
         self._check_base(found)
         if found.vision:
             raise AdapterRefused(
-                f"{found.folder} changes the vision encoder ({found.vision[0]} first), which all requests share. Learn it "
-                "with the language model's layers alone."
+                f"{found.folder} changes the vision encoder ({len(found.vision)} of its {len(found.shapes)} layers, "
+                f"{found.vision[0]} first), which all requests share. Learn it with the language model's layers alone, or "
+                "merge it into its base (qwen-demo finetune merge)."
             )
         folders.check_fits(found, self._shapes)
         if found.rank > self.rank:

@@ -21,6 +21,7 @@ root.append(make("section", { "aria-label": words.title }, empty, columns, verdi
 function describe(settings) {
   return [
     settings.engine,
+    settings.adapter && fill(words.adapter, { value: settings.adapter }),
     fill(words.temperature, { value: settings.temperature }),
     settings.budget ? fill(words.budget, { value: number(settings.budget) }) : words.own_budget,
     fill(words.max_tokens, { value: number(settings.max_tokens) }),

@@ -15,7 +15,7 @@ import gradio as gr
 from qwen_demo.service.service import Service, Status
 from qwen_demo.settings import Settings
 from qwen_demo.types import Sampling
-from qwen_demo.ui import assets, chat, render
+from qwen_demo.ui import adapter_choice, assets, chat, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.difference import difference
@@ -39,6 +39,7 @@ class SideWidgets:
     """CompareWidgets of one side. `model_inputs` shows the images as its model will see them."""
 
     engine: gr.Radio
+    adapter: gr.Dropdown
     temperature: gr.Slider
     budget: gr.Slider
     length: gr.Slider
@@ -48,7 +49,7 @@ class SideWidgets:
     @property
     def controls(self) -> list[gr.components.Component]:
         """In the order of `SideChoice`'s attributes."""
-        return [self.engine, self.temperature, self.budget, self.length, self.seed]
+        return [self.engine, self.temperature, self.budget, self.length, self.seed, self.adapter]
 
 
 @dataclass
@@ -81,6 +82,7 @@ class SideChoice:
     budget: float = 0
     length: float = DEFAULT_MAX_TOKENS
     seed: float | None = 0
+    adapter: str = adapter_choice.NONE
 
     @property
     def sampling(self) -> Sampling:
@@ -123,7 +125,8 @@ def _draw_side(number: int, settings: Settings, engines: int) -> SideWidgets:
             label=texts.COMPARE_ENGINE,
             visible=engines > 1,
         )
-        usual = CONTRAST_TEMPERATURE if number and engines == 1 else 0
+        adapter = adapter_choice.draw(settings, f"compare-adapter-{name}", number=number)
+        usual = CONTRAST_TEMPERATURE if number and engines == 1 and not settings.adapters else 0
         temperature = gr.Slider(0, 2, usual, step=0.05, label=texts.TEMPERATURE, info=texts.TEMPERATURE_INFO)
         budget = context.draw_budget(f"compare-budget-{name}")
         model_inputs = assets.view("model_inputs", {}, texts.CONTEXT, elem_id=f"compare-inputs-{name}")
@@ -132,7 +135,7 @@ def _draw_side(number: int, settings: Settings, engines: int) -> SideWidgets:
                 16, longest, min(DEFAULT_MAX_TOKENS, longest), step=16, label=texts.MAX_NEW_TOKENS, min_width=150
             )
             seed = gr.Number(0, label=texts.SEED, precision=0, minimum=generation_params.FRESH_SEED, min_width=150)
-    return SideWidgets(engine, temperature, budget, length, seed, model_inputs)
+    return SideWidgets(engine, adapter, temperature, budget, length, seed, model_inputs)
 
 
 async def answers(
@@ -143,7 +146,9 @@ async def answers(
     for choice in choices:
         service = _service(choice, services)
         max_pixels = context.budget_pixels(choice.budget, service.status().model)
-        request = chat.chat_request(reader, chat.ask([], question), choice.sampling, "", max_pixels)
+        request = chat.chat_request(
+            reader, chat.ask([], question), choice.sampling, "", max_pixels, choice.adapter or ""
+        )
         streams.append(answering.answer(request, service, words))
         sides.append({"settings": _settings(choice, service, services, words), "running": True, "note": words.LOOKING})
     yield {"sides": sides}
@@ -203,6 +208,7 @@ def _settings(choice: SideChoice, service: Service, services: Sequence[Service],
         "max_tokens": int(choice.length),
         "seed": choice.sampling.seed,
         "engine": label(service.status(), words) if len(services) > 1 else "",
+        "adapter": choice.adapter or "",
     }
 
 
@@ -269,7 +275,7 @@ def _wire_previews(widgets: CompareWidgets, services: Sequence[Service], gallery
 
 
 def fill_choices(services: Sequence[Service], words: Words = texts) -> list:
-    """What answers is known when the tab is opened: choices and pixel budgets of both sides."""
+    """What answers is known when the tab is opened: choices, pixel budgets and adapters of both sides."""
     labels = [(label(service.status(), words), key) for service, key in zip(services, ENGINES, strict=False)]
     slider = context.fitted_budget(services[0].status().model)
-    return [gr.Radio(choices=labels), slider] * len(SIDES)
+    return [gr.Radio(choices=labels), slider, adapter_choice.offered(services[0], words)] * len(SIDES)

@@ -266,8 +266,8 @@ def wire(widgets: DocumentWidgets, service: Service, reader: Reader) -> None:
     for event in reading:
         event.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
     # Another file ends what is read of the last one.
-    opened = widgets.file.change(open_file, widgets.file, widgets.view, cancels=reading, **PRIVATE)
-    opened.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
+    widgets.file.change(None, None, buttons, js=f"() => [{answering.IDLE}]", cancels=reading, **UNQUEUED)
+    widgets.file.change(open_file, widgets.file, widgets.view, **PRIVATE)
     widgets.view.change(formulas_of, widgets.view, widgets.formulas, **UNQUEUED)
     # In two steps: what was on its way when the answer was cancelled must not come after the note.
     stopping = widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=reading, **UNQUEUED)

@@ -102,7 +102,7 @@ async def page_value(
     value: dict[str, Any] = {"file": page.file, "number": page.number, "boxes": boxes}
     drawn = await knowledge.page_image(owner, *place)
     if drawn is None:
-        return value | {"text": "\n\n".join(passage.text for passage in page.passages)}
+        return value | {"text": "\n\n".join(passage.told for passage in page.passages)}
     image = drawn.image.pixels.copy()
     image.thumbnail((MAX_VIEW_SIDE, MAX_VIEW_SIDE), PIL.Image.Resampling.LANCZOS)
     view = await asyncio.to_thread(save_jpeg, image, "page.jpg")

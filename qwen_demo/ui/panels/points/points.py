@@ -225,8 +225,6 @@ def wire(widgets: PointsWidgets, service: Service, reader: Reader) -> None:
     buttons = [widgets.ask, widgets.stop]
     outputs = [widgets.answer, widgets.things, widgets.sheet, widgets.files, widgets.model]
     shown = [widgets.sheet, widgets.note, widgets.model]
-    for event in (widgets.file.change, *(control.change for control in widgets.controls)):
-        event(show, [widgets.file, *widgets.controls], shown, **PRIVATE, trigger_mode="always_last")
     begun = gr.on(
         [widgets.ask.click, widgets.question.submit],
         begin,
@@ -238,14 +236,14 @@ def wire(widgets: PointsWidgets, service: Service, reader: Reader) -> None:
         ask, [widgets.file, widgets.question, *widgets.controls], outputs, **PRIVATE, concurrency_id="answers"
     )
     asking.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
-    # Another file ends the answer about the last one.
+    # Another file ends the answer about the last one. Before it is drawn: events go one after the other, and a
+    # question that is asked meanwhile is about this file.
     widgets.file.change(
-        lambda: (*answering.busy(False), "", [], None),
-        None,
-        [*buttons, widgets.answer, widgets.things, widgets.files],
-        cancels=[asking],
-        **UNQUEUED,
+        None, None, [*buttons, widgets.answer], js=f"() => [{answering.IDLE}, '']", cancels=[asking], **UNQUEUED
     )
+    widgets.file.change(lambda: ([], None), None, [widgets.things, widgets.files], **UNQUEUED)
+    for event in (widgets.file.change, *(control.change for control in widgets.controls)):
+        event(show, [widgets.file, *widgets.controls], shown, **PRIVATE, trigger_mode="always_last")
     widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[asking], **UNQUEUED)
 
 

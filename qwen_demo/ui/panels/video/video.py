@@ -190,8 +190,6 @@ def wire(widgets: VideoWidgets, service: Service, reader: Reader) -> None:
 
     buttons = [widgets.ask, widgets.stop]
     decoding = {**PRIVATE, "trigger_mode": "always_last"}
-    for event in (widgets.player.change, *(control.change for control in widgets.controls)):
-        event(show, [widgets.player, *widgets.controls], widgets.frames_view, **decoding)
     begun = gr.on(
         [widgets.ask.click, widgets.question.submit], begin, [widgets.player, widgets.question], buttons, **PRIVATE
     )
@@ -203,10 +201,13 @@ def wire(widgets: VideoWidgets, service: Service, reader: Reader) -> None:
         concurrency_id="answers",
     )
     asking.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
-    # Another clip ends the answer about the last one.
+    # Another clip ends the answer about the last one. Before its frames are shown: events go one after the other, and
+    # a question that is asked meanwhile is about this clip.
     widgets.player.change(
-        lambda: (*answering.busy(False), {}), None, [*buttons, widgets.answer], cancels=[asking], **UNQUEUED
+        None, None, [*buttons, widgets.answer], js=f"() => [{answering.IDLE}, {{}}]", cancels=[asking], **UNQUEUED
     )
+    for event in (widgets.player.change, *(control.change for control in widgets.controls)):
+        event(show, [widgets.player, *widgets.controls], widgets.frames_view, **decoding)
     # In two steps: what was on its way when the answer was cancelled must not come after the note.
     stopping = widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[asking], **UNQUEUED)
     stopping.then(note, widgets.answer, widgets.answer, **UNQUEUED)

@@ -36,9 +36,11 @@ const regionBar = make("div", { class: "region-bar", hidden: true },
 const choices = make("div", { class: "choices row", role: "group", "aria-label": words.pick });
 const list = make("ol", { class: "labels" });
 const notes = make("p", { class: "hint" });
+const copied = make("span", { class: "copied", role: "status" });
+const copy = make("button", { type: "button", class: "quiet copy", onclick: () => toClipboard() }, words.copy);
 const exports_ = make("div", { class: "row exports", role: "group", "aria-label": words.export }, make("span", {}, words.export),
   ...["json", "coco", "csv", "png"].map((kind) =>
-    make("button", { type: "button", class: `quiet ${kind}`, onclick: () => trigger("export", { kind }) }, words[kind])));
+    make("button", { type: "button", class: `quiet ${kind}`, onclick: () => trigger("export", { kind }) }, words[kind])), copy, copied);
 const turn = make("button", { type: "button", class: "quiet", hidden: true, onclick: () => trigger("turn", { id: image().id }) }, words.turn);
 const found = make("div", { class: "found" }, make("h3", {}, words.detections), list, notes, exports_);
 const earlier = make("p", { class: "earlier", hidden: true }, make("span", {}),
@@ -80,7 +82,7 @@ function describe(current) {
   const [seenWidth, seenHeight] = current.seen;
   const { views } = current;
   caption.replaceChildren(views
-    ? fill(words.views, { count: views, width: current.view_size[0], height: current.view_size[1] })
+    ? fill(views === 1 ? words.one_view : words.views, { count: views, width: current.view_size[0], height: current.view_size[1] })
     : fill(words.original, { width, height }) +
       (seenWidth ? " · " + fill(words.seen_at, { width: seenWidth, height: seenHeight }) : ""));
   // Regions belong to images: a part of a sheet of views is none.
@@ -133,14 +135,27 @@ function showDetections() {
   found.hidden = !(props.value?.found > 0);
   const lost = props.value.found - detections().length;
   notes.replaceChildren(
-    [image().views && detections().some(({ spot }) => spot) && words.in_space,
+    [!image().views && detections().length && fill(words.own_pixels, { width: image().size[0], height: image().size[1] }),
+      image().views && detections().some(({ spot }) => spot) && words.in_space,
       props.value.capped && fill(words.capped, { count: number(props.value.found) }),
       lost > 0 && fill(words.outside, { count: lost, found: props.value.found })].filter(Boolean).join(" "));
   // Of a growing answer about views, places in space come at its end, and so do files of them.
   exports_.hidden = !detections().length || (image().views > 0 && !detections()[0].spot);
-  exports_.querySelector(".coco").hidden = Boolean(image().views);
+  exports_.querySelector(".coco").hidden = copy.hidden = Boolean(image().views);
+  copied.textContent = "";
   if (state.zoomed !== null && !detections()[state.zoomed]) zoom(null);
   arrangeLabels();
+}
+
+// In the model's own format, but in the image's pixels.
+async function toClipboard() {
+  const places = detections().map(({ at, label }) => ({ [at.length === 2 ? "point_2d" : "bbox_2d"]: at.map((value) => Math.round(value)), label }));
+  try {
+    await navigator.clipboard.writeText(JSON.stringify(places, null, 2));
+    copied.textContent = words.copied;
+  } catch {
+    copied.textContent = words.copy_failed;
+  }
 }
 
 function shapeOf(detection, index) {
