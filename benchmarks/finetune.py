@@ -118,6 +118,7 @@ def distilled(out: Path) -> dict[str, Any]:
         code = main(words)
     assert code == 0, "it failed; why is said above"
     report = json.loads((out / "distilled" / "report.json").read_text())
+    report["base"] = Path(report["base"]).name  # no path of this machine
     return {
         "label": "distill",
         "seconds": time.perf_counter() - began,
