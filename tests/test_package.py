@@ -146,7 +146,7 @@ def test_every_test_is_run_in_one_stage_and_none_in_two():
         r"^(test\S*):.*\n(?:\t.*\n)*?\t\$\(PYTEST\) (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE
     )
     assert recipes == [("test", '-m "not slow" $(ARGS)'), ("test-slow", "-m slow $(ARGS)")]
-    assert re.findall(r"^make (.*)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE) == ["test", "test-slow"]
+    assert re.findall(r"^stage (.*)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE) == ["test", "test-slow"]
 
 
 def test_the_hooks_before_a_commit_need_nothing_but_the_environment():
