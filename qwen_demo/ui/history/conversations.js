@@ -212,9 +212,12 @@ const changed = (id, change) => then(async () => {
 });
 const wordsOf = (item) => [item.name, ...item.lines.flat().flatMap((message) => [...message.parts.map((part) => String(part?.text ?? "")), String(message.corrected ?? "")])].join("\n").toLowerCase();
 
+// Who has gone on to something else keeps the focus there.
+const isFree = () => document.activeElement === document.body || list.contains(document.activeElement);
+
 function rename(id, name) {
   renaming = null;
-  if (name.trim()) changed(id, { name: name.trim().slice(0, 120), named: true }).then(() => show(`more ${id}`));
+  if (name.trim()) changed(id, { name: name.trim().slice(0, 120), named: true }).then(() => show(isFree() ? `more ${id}` : null));
   else show(`more ${id}`);
 }
 
@@ -225,7 +228,7 @@ function remove(id) {
   }
   sure = null;
   if (current === id) begin();
-  then(async () => { await store.remove(id); await store.prune(); store.tell(); await refresh(); search.focus(); });
+  then(async () => { await store.remove(id); await store.prune(); store.tell(); await refresh(); if (isFree()) search.focus(); });
 }
 
 const button = (key, text, label, action) => make("button", { type: "button", "data-key": key, "aria-label": label, onclick: action }, text);
