@@ -18,7 +18,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import statistics
 import subprocess
 import sys
@@ -33,12 +32,11 @@ from typing import Any
 from uvicorn.loops.auto import auto_loop_factory
 
 from benchmarks import machine
-from benchmarks.checkouts import commit
 from benchmarks.closed_loop import Column
 from benchmarks.finetune_gpu import data
-from benchmarks.over_http import SERVERS, nvidia_smi
+from benchmarks.over_http import SERVERS
 from benchmarks.running import CROWD, ROOT, serving
-from benchmarks.shared_gpu import FIGURES, FILE, Model, Running, card_peak, engine_memory, kept_from, turn
+from benchmarks.shared_gpu import FIGURES, FILE, Model, Running, card_peak, engine_memory, kept_from, recorded, turn
 from benchmarks.shared_gpu import GIVES_WAY as KEPT_FREE
 
 ALONE, BUSY, GIVES_WAY = "alone", "beside a training", "beside a training that gives way"
@@ -192,19 +190,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.show:
         print(show(json.loads(options.show.read_text())))
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     found: dict[str, Any] = {"rows": [], "memory": [], "training": {"updates_per_s": None}, "card": {}}
-    try:
-        measure(options, settings, found)
-    finally:
-        record = {
-            "label": options.label or f"{options.server.name}-{options.taught.name}-{options.kind}",
-            "card_name": nvidia_smi("name,driver_version,memory.total,power.limit,compute_mode,mig.mode.current"),
-            "commit": commit(ROOT),
-            "asked": {"column": options.column.name, "rows": options.rows, "side": options.side, "settings": settings},
-            **found,
-        }
-        print(machine.write("beside_training", record, options.out))
+    about = {
+        "label": options.label or f"{options.server.name}-{options.taught.name}-{options.kind}",
+        "asked": {"column": options.column.name, "rows": options.rows, "side": options.side, "settings": settings},
+    }
+    record = recorded("beside_training", options.out, about, found, lambda: measure(options, settings, found))
     print(show(record))
     return int(any(row["errors"] for row in found["rows"]))
 

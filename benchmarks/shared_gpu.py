@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
@@ -249,24 +249,35 @@ def show(record: dict[str, Any]) -> str:
     return "\n\n".join([machine.table(lines), machine.table(record["memory"]), share, said, *wrong])
 
 
+def recorded(
+    benchmark: str, out: Path | None, about: dict[str, Any], found: dict[str, Any], take: Callable[[], object]
+) -> dict[str, Any]:
+    """What `take` puts into `found` with all `about` it, written also where it is cut short."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    try:
+        take()
+    finally:
+        record = {
+            **about,
+            "card_name": nvidia_smi("name,driver_version,memory.total,power.limit,compute_mode,mig.mode.current"),
+            "commit": commit(ROOT),
+            **found,
+        }
+        print(machine.write(benchmark, record, out))
+    return record
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     options, settings = arguments(argv)
     if options.show:
         print(show(json.loads(options.show.read_text())))
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     found: dict[str, Any] = {"rows": [], "memory": [], "card": {}}
-    try:
-        measure(options, settings, found)
-    finally:
-        record = {
-            "label": options.label or "-".join([*(model.name for model in options.model), options.kind]),
-            "card_name": nvidia_smi("name,driver_version,memory.total,power.limit,compute_mode,mig.mode.current"),
-            "commit": commit(ROOT),
-            "asked": {"column": options.column.name, "kind": options.kind, "settings": settings},
-            **found,
-        }
-        print(machine.write("shared_gpu", record, options.out))
+    about = {
+        "label": options.label or "-".join([*(model.name for model in options.model), options.kind]),
+        "asked": {"column": options.column.name, "kind": options.kind, "settings": settings},
+    }
+    record = recorded("shared_gpu", options.out, about, found, lambda: measure(options, settings, found))
     print(show(record))
     return int(any(row["errors"] for row in found["rows"]) or any(row["restarts"] for row in found["memory"]))
 

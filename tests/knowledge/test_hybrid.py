@@ -103,16 +103,24 @@ async def test_prefixes_of_the_settings_stand_before_texts(server):
     await embedder.close()
 
 
-async def test_a_search_does_not_wait_for_all_vectors(collection, server):
-    embedder = RemoteEmbedder("http://embeddings/v1", "m", "k", transport=httpx.MockTransport(server))
-    go, passages = asyncio.Event(), embedder.embed
+def held_up(embedder, until) -> asyncio.Event:
+    """Embeds passages after `until` alone; set once somebody wants that."""
+    begun, passages = asyncio.Event(), embedder.embed
 
     async def slow(texts, kind):
         if kind == "passage":
-            await go.wait()
+            begun.set()
+            await until.wait()
         return await passages(texts, kind)
 
     embedder.embed = slow
+    return begun
+
+
+async def test_a_search_does_not_wait_for_all_vectors(collection, server):
+    embedder = RemoteEmbedder("http://embeddings/v1", "m", "k", transport=httpx.MockTransport(server))
+    go = asyncio.Event()
+    held_up(embedder, go)
     finder = Finder(embedder, patience_s=0.01)
     assert [hit.page.number for hit in await finder.find(collection, "puppy", 3)] == [1]
     go.set()
@@ -173,15 +181,7 @@ async def test_what_lies_in_a_store_is_dropped_with_its_collection_whatever_mode
 
 async def test_a_search_ends_whole_when_its_collection_is_removed_meanwhile(collection, server):
     embedder = RemoteEmbedder("http://embeddings/v1", "m", "k", transport=httpx.MockTransport(server))
-    begun, passages = asyncio.Event(), embedder.embed
-
-    async def slow(texts, kind):
-        if kind == "passage":
-            begun.set()
-            await asyncio.Event().wait()
-        return await passages(texts, kind)
-
-    embedder.embed = slow
+    begun = held_up(embedder, asyncio.Event())
     finder = Finder(embedder, patience_s=60)
     search = asyncio.create_task(finder.find(collection, "puppy", 3))
     await begun.wait()
