@@ -65,7 +65,7 @@ def kept(turns: int) -> list[dict]:
     messages = []
     for turn in range(turns):
         answer = (
-            f"**Answer {turn}.** " + "It has words, `code` and a list.\n\n- one\n- two\n\n" + "and more words " * 20
+            f"**Answer {turn}.** " + "It has words, `code` and a list.\n\n- one\n- two\n\n" + "and more words " * 10
         )
         messages += [
             {"role": "user", "parts": [{"text": f"Question {turn} about something?"}]},

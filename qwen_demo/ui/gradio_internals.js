@@ -74,19 +74,32 @@ const REPAIRS = {
   },
 };
 
-// For each of the chat's messages, without the page's notes, the place for buttons under it; null where it is not drawn.
+// When a visitor scrolled last.
+const GESTURE_MS = 1500;
+let moved = -GESTURE_MS;
+
+// For each of the conversation's messages, without the page's notes, the place for buttons under it; null where it is not drawn.
 function rows(messages) {
   const there = [...document.querySelectorAll("#chat .message-wrap > .message-row")];
   const users = there.filter((row) => row.classList.contains("user-row"));
-  let asked = -1;
+  let asked = -1 - window.qwenDemo.longChat.held().asked;
   return messages.map(({ role }) => {
     if (role === "user") asked += 1;
-    const row = role === "user" ? users[asked] : there[there.indexOf(users[asked]) + 1];
+    const question = users[asked], row = role === "user" || !question ? question : there[there.indexOf(question) + 1];
     const right = row && row.classList.contains(role === "user" ? "user-row" : "bot-row");
     return right && row.nextElementSibling?.classList.contains("message-buttons") ? row.nextElementSibling : null;
   });
 }
-window.qwenDemo = { ...window.qwenDemo, rows };
+
+// Buttons of ours in such a place stand in one order, whichever is drawn first.
+const ORDER = ["look", "correct", "versions", "correction"];
+const rankOf = (node) => ORDER.findIndex((name) => node.classList?.contains(name));
+function place(host, node) {
+  const rank = rankOf(node);
+  host.insertBefore(node, [...host.children].find((other) => rankOf(other) > rank) ?? null);
+}
+
+window.qwenDemo = { ...window.qwenDemo, rows, place, repairs: REPAIRS, gestured: () => performance.now() - moved < GESTURE_MS };
 
 // New elements are looked through; what they stand in is looked at, as its name may be another one now.
 const MANY = 60;
@@ -111,8 +124,6 @@ new MutationObserver((changes) => {
 }).observe(document, { childList: true, subtree: true });
 
 // An empty chat begins at its top; Gradio scrolls it to its end whenever it is drawn.
-const GESTURE_MS = 1500;
-let moved = -GESTURE_MS;
 for (const gesture of ["wheel", "touchmove", "keydown"]) document.addEventListener(gesture, () => { moved = performance.now(); }, { capture: true, passive: true });
 // On the scroll bar itself.
 document.addEventListener("pointerdown", ({ target }) => { if (target.matches?.(".bubble-wrap")) moved = Infinity; }, true);

@@ -527,6 +527,7 @@ ACCESSIBILITY = {
     "no_webgl": "This browser cannot turn 3D models (it has no WebGL). The still views show what the model sees.",
     "names": {},
 }
+EARLIER = {"one": "Show 1 earlier question", "many": "Show {count} earlier questions"}
 LANGUAGE = {"title": "Language"}
 # Cards of an empty chat: a title, and what happens. The same words in both places are the key.
 EXAMPLE_TITLES = {

@@ -393,16 +393,17 @@ const follows = (node, other) => Boolean(node.compareDocumentPosition(other) & N
 
 function look(bar) {
   const asked = [...document.querySelectorAll("#chat .message-wrap > .user-row")];
-  trigger("look", { turn: asked.filter((row) => follows(row, bar)).length - 1 });
+  trigger("look", { turn: window.qwenDemo.longChat.held().asked + asked.filter((row) => follows(row, bar)).length - 1 });
   window.qwenDemo.frame.change("side", true);
 }
 
 function addLooks() {
   const first = document.querySelector("#chat .message-wrap > .user-row :is(img, video)");
-  if (!first) return;
+  const all = window.qwenDemo.longChat.held().files;
+  if (!first && !all) return;
   for (const bar of document.querySelectorAll("#chat .message-wrap > .bot-row + .message-buttons:not(:has(> .look))")) {
-    if (!follows(first, bar)) continue;
-    bar.append(make("button", { type: "button", class: "look", title: words.look, "aria-label": words.look, onclick: () => look(bar) },
+    if (!all && !follows(first, bar)) continue;
+    window.qwenDemo.place(bar, make("button", { type: "button", class: "look", title: words.look, "aria-label": words.look, onclick: () => look(bar) },
       draw("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, draw("path", { d: EYE }))));
   }
 }
