@@ -95,7 +95,7 @@ def view(name: str, value: Any, words: Mapping[str, Any], elem_id: str = "") -> 
         html_template=f'<div class="{name}"></div>',
         # Gradio runs it once, as a function's body. The words stand in it, as Gradio goes through all properties of a
         # view whenever its value may have changed.
-        js_on_load=f"const known = {_json(labels.in_all(words))};\n{source('views')}\n{source(name)}",
+        js_on_load=f"const inAll = {_json(labels.in_all(words))};\n{source('views')}\n{source(name)}",
         apply_default_css=False,
         elem_id=elem_id or name,
     )

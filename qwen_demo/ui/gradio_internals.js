@@ -74,10 +74,6 @@ const REPAIRS = {
   },
 };
 
-// When a visitor scrolled last.
-const GESTURE_MS = 1500;
-let moved = -GESTURE_MS;
-
 // For each of the conversation's messages, without the page's notes, the place for buttons under it; null where it is not drawn.
 function rows(messages) {
   const there = [...document.querySelectorAll("#chat .message-wrap > .message-row")];
@@ -99,7 +95,7 @@ function place(host, node) {
   host.insertBefore(node, [...host.children].find((other) => rankOf(other) > rank) ?? null);
 }
 
-window.qwenDemo = { ...window.qwenDemo, rows, place, repairs: REPAIRS, gestured: () => performance.now() - moved < GESTURE_MS };
+window.qwenDemo = { ...window.qwenDemo, rows, place, repairs: REPAIRS };
 
 // New elements are looked through; what they stand in is looked at, as its name may be another one now.
 const MANY = 60;
@@ -124,6 +120,8 @@ new MutationObserver((changes) => {
 }).observe(document, { childList: true, subtree: true });
 
 // An empty chat begins at its top; Gradio scrolls it to its end whenever it is drawn.
+const GESTURE_MS = 1500;
+let moved = -GESTURE_MS;
 for (const gesture of ["wheel", "touchmove", "keydown"]) document.addEventListener(gesture, () => { moved = performance.now(); }, { capture: true, passive: true });
 // On the scroll bar itself.
 document.addEventListener("pointerdown", ({ target }) => { if (target.matches?.(".bubble-wrap")) moved = Infinity; }, true);

@@ -206,7 +206,13 @@ def _wire_chat(
         if not (step.finished and step.finished.reason != "length") and not (collection or sampling.json_schema):
             history = go_on.with_button(history, words)
         cited = asked.sources() if isinstance(asked, sources.FromCollection) else {}
-        yield growing.of(history), *views, conversations.save(step.history), *_status_after_answer(service, words), cited
+        yield (
+            growing.of(history),
+            *views,
+            conversations.save(step.history),
+            *_status_after_answer(service, words),
+            cited,
+        )
 
     def take(question, history, request: gr.Request):
         asked = chat.ask(history, question)

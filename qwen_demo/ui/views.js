@@ -13,8 +13,8 @@ const make = (tag, attributes = {}, ...children) => add(document.createElement(t
 const draw = (tag, attributes = {}, ...children) =>
   add(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-const language = Object.keys(known).find((tag) => tag.slice(0, 2) === navigator.language.toLowerCase().slice(0, 2)) ?? "en";
-const words = known[language];
+const language = Object.keys(inAll).find((tag) => tag.slice(0, 2) === navigator.language.toLowerCase().slice(0, 2)) ?? "en";
+const words = inAll[language];
 // "{width} pixels" with {width: 3} -> "3 pixels".
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 const number = (value) => Number(value).toLocaleString("en");

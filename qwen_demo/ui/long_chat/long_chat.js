@@ -38,14 +38,16 @@ function hold(below, frames) {
   if (!box) return;
   box.scrollTop = box.scrollHeight - below;
   if (frames) requestAnimationFrame(() => hold(below, frames - 1));
-  else opening = false;
+  else {
+    opening = false;
+    if (wanted) open();
+  }
 }
 
 let opening = false, wanted = false;
 function open() {
-  if (opening || !head()) return;
-  wanted = isAnswering();
-  if (wanted) return;
+  wanted = Boolean(head()) && (opening || isAnswering());
+  if (wanted || !head()) return;
   opening = true;
   const box = log(), below = box.scrollHeight - box.scrollTop, before = held().asked, focused = title().contains(document.activeElement);
   dispatchEvent(new CustomEvent("qwen-demo-earlier"));
@@ -65,8 +67,14 @@ const press = (event) => {
 };
 document.addEventListener("click", press, true);
 document.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") press(event); }, true);
+
+// Who scrolls up himself; Gradio and browsers scroll as well.
+const GESTURE_MS = 1500, UP = ["PageUp", "Home", "ArrowUp"];
+let up = -GESTURE_MS;
+const isUp = ({ type, deltaY, key, target }) => type === "wheel" ? deltaY < 0 : type !== "keydown" || (UP.includes(key) && !target.matches?.("textarea, input"));
+for (const gesture of ["wheel", "touchmove", "keydown"]) document.addEventListener(gesture, (event) => { if (isUp(event)) up = performance.now(); }, { capture: true, passive: true });
 document.addEventListener("scroll", ({ target }) => {
-  if (target.matches?.("#chat .bubble-wrap") && target.scrollTop < 8 && window.qwenDemo.gestured()) open();
+  if (target.matches?.("#chat .bubble-wrap") && target.scrollTop < 8 && performance.now() - up < GESTURE_MS && !opening) open();
 }, { capture: true, passive: true });
 
 Object.assign(window.qwenDemo.repairs, {
@@ -74,6 +82,7 @@ Object.assign(window.qwenDemo.repairs, {
     const count = held().asked;
     node.textContent = count === 1 ? words.one : words.many.replace("{count}", count);
   },
+  "#chat .title[aria-busy]:has(.earlier)": (node) => node.removeAttribute("aria-busy"),
   "#question .submit-button": () => { if (wanted) open(); },
 });
 window.qwenDemo = { ...window.qwenDemo, longChat: { held, opened } };

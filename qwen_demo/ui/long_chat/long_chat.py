@@ -39,7 +39,7 @@ class Chatbot(gr.Chatbot, metaclass=gradio_internals.NoInterfaceFile):
     def get_block_name(self) -> str:
         return "chatbot"
 
-    def preprocess(self, payload: ChatbotDataMessages | None) -> Whole:  # type: ignore[override]  # a list as well
+    def preprocess(self, payload: ChatbotDataMessages | None) -> Whole:
         """Raises `gr.Error` where the earlier messages are none, or name files that are no uploads."""
         shown = payload.root if payload else []
         if not (shown and _is_head(shown[0])):
@@ -56,7 +56,9 @@ class Chatbot(gr.Chatbot, metaclass=gradio_internals.NoInterfaceFile):
         """The message that holds them."""
         messages = super().postprocess(list(earlier)).root
         files = " files" if any(part.type == "file" for message in messages for part in message.content) else ""
-        title = f'<span class="earlier asked-{len(_questions(earlier))}{files}"></span>'  # Gradio leaves the class alone
+        title = (
+            f'<span class="earlier asked-{len(_questions(earlier))}{files}"></span>'  # Gradio leaves the class alone
+        )
         held = PREFIX + _MESSAGES.dump_json(messages).decode()
         return Message(
             role="assistant", content=[TextMessage(text="")], metadata={"title": title, "id": held, "status": "done"}
