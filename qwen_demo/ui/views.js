@@ -17,6 +17,8 @@ const language = Object.keys(inAll).find((tag) => tag.slice(0, 2) === navigator.
 const words = inAll[language];
 // "{width} pixels" with {width: 3} -> "3 pixels".
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+// The same for a count: `one_NAME` of the words where that is 1.
+const counted = (name, count, values) => fill(words[count === 1 ? `one_${name}` : name], values);
 const number = (value) => Number(value).toLocaleString("en");
 const percent = (share) => (share > 0 && share < 0.01 ? "< 1 %" : `${Math.round(share * 100)} %`);
 // A problem in the visitor's language; where that says less, the server's own words stand beneath.

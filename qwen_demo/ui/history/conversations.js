@@ -247,7 +247,7 @@ function more(item) {
 
 function row(item) {
   const { id, name } = item;
-  const about = [new Date(item.time).toLocaleString(language), item.lines[item.at].length === 1 ? words.message : fill(words.messages, { count: item.lines[item.at].length })].join(" · ");
+  const about = [new Date(item.time).toLocaleString(language), counted("messages", item.lines[item.at].length, { count: item.lines[item.at].length })].join(" · ");
   const title = renaming === id
     ? make("input", { class: "name", "data-key": `name ${id}`, "aria-label": words.name, value: name, maxlength: "120",
       onkeydown: (event) => {

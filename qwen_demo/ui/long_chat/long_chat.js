@@ -80,7 +80,7 @@ document.addEventListener("scroll", ({ target }) => {
 Object.assign(window.qwenDemo.repairs, {
   "#chat .earlier:empty": (node) => {
     const count = held().asked;
-    node.textContent = count === 1 ? words.one : words.many.replace("{count}", count);
+    node.textContent = count === 1 ? words.one_more : words.more.replace("{count}", count);
   },
   "#chat .title[aria-busy]:has(.earlier)": (node) => node.removeAttribute("aria-busy"),
   "#question .submit-button": () => { if (wanted) open(); },

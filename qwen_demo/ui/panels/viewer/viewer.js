@@ -82,7 +82,7 @@ function describe(current) {
   const [seenWidth, seenHeight] = current.seen;
   const { views } = current;
   caption.replaceChildren(views
-    ? fill(views === 1 ? words.one_view : words.views, { count: views, width: current.view_size[0], height: current.view_size[1] })
+    ? counted("views", views, { count: views, width: current.view_size[0], height: current.view_size[1] })
     : fill(words.original, { width, height }) +
       (seenWidth ? " · " + fill(words.seen_at, { width: seenWidth, height: seenHeight }) : ""));
   // Regions belong to images: a part of a sheet of views is none.
@@ -378,7 +378,7 @@ function showClip() {
   if (film.getAttribute("src") !== url) Object.assign(film, { src: url, poster: fileUrl(current.view) });
   film.setAttribute("aria-label", current.name);
   const [width, height] = current.seen;
-  clip.lastChild.textContent = fill(width ? words.clip : words.clip_unknown, { frames: current.frames, width, height });
+  clip.lastChild.textContent = counted(width ? "clip" : "clip_unknown", current.frames, { frames: current.frames, width, height });
 }
 
 function showEarlier() {
