@@ -207,13 +207,8 @@ def _wire_chat(
         if not (step.finished and step.finished.reason != "length") and not (collection or sampling.json_schema):
             history = go_on.with_button(history, words)
         cited = asked.sources() if isinstance(asked, sources.FromCollection) else {}
-        yield (
-            growing.of(history),
-            *views,
-            conversations.save(step.history),
-            *_status_after_answer(service, words),
-            cited,
-        )
+        shown, kept = growing.of(history), conversations.save(step.history)
+        yield shown, *views, kept, *_status_after_answer(service, words), cited
 
     def take(question, history, request: gr.Request):
         asked = chat.ask(history, question)
@@ -224,8 +219,7 @@ def _wire_chat(
 
     def take_example(selected: gr.SelectData, history, request: gr.Request):
         # By its number: what the browser says is in it could be any file of the machine.
-        index = selected.index
-        example = EXAMPLES[index[0] if isinstance(index, list | tuple) else index]
+        example = EXAMPLES[long_chat.index_of([], selected.index)]
         question = languages.question(example.question, words_for(request))
         return _busy(), chat.ask(history, {"text": question, "files": example.paths})
 
@@ -234,7 +228,7 @@ def _wire_chat(
 
     def undo(history, event: gr.UndoData):
         index = long_chat.index_of(history, event.index)
-        asked = gr.MultimodalTextbox(value=chat.question_of(history, index))
+        asked = chat.question_of(history, index)
         return asked, chat.before(history, index), conversations.left()
 
     def stop(history, collection, schema, request: gr.Request):
