@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from qwen_demo.engines.batching.kv_cache import KVCache, PrefillView
+from qwen_demo.engines.batching.model.adapter_rows import Masked
 from qwen_demo.engines.batching.model.decoder import LeanDecoder
 from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
 from qwen_demo.engines.batching.model.linear import Fp8, FusedNf4, Plain
 
 if TYPE_CHECKING:
-    from qwen_demo.engines.batching.model.adapters import AdapterTable, Site
+    from qwen_demo.engines.batching.model.adapter_sites import GpuSite
+    from qwen_demo.engines.batching.model.adapters import AdapterTable
 
 
 class MixedRows(NamedTuple):
@@ -130,12 +132,13 @@ class KernelStep:
             )
 
         adapters = decoder.adapters
-        rows = None if adapters is None else adapters.rows(slots, single=False)
+        rows = None if adapters is None else adapters.rows(slots)
 
         def beside(name: str, index: int, made: torch.Tensor, x: Any) -> torch.Tensor:
             if adapters is None or rows is None:
                 return made
-            site: Site = getattr(adapters.layers[index], name)
+            assert isinstance(rows, Masked), "the kernels' passes are a GPU's"
+            site: GpuSite = getattr(adapters.layers[index], name)
             return site.add(made, x, rows, deinterleaved=product)
 
         for index, layer in enumerate(decoder.layers):
