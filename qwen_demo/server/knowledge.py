@@ -20,7 +20,6 @@ _ACTIONS = (
     "rename NAME NEW | remove NAME [FILE] | export NAME FILE | import NAME FILE"
 )
 WATCHED_EVERY_S = 5.0
-MOST_HITS = 50
 _LEFT_OUT = (".", "~$")  # hidden files, and those that Office writes while it has a file open
 
 
@@ -37,8 +36,6 @@ def knowledge(argv: Sequence[str], prog: str) -> int:
         raise InvalidRequest(f"{options.action} takes more words: {_ACTIONS}")
     if options.owner and not options.owner.startswith(("key:", "user:")):
         raise InvalidRequest(f"--owner {options.owner}: say key:NAME or user:NAME.")
-    if not 1 <= options.top_k <= MOST_HITS:
-        raise InvalidRequest(f"--top-k {options.top_k}: it may be 1 to {MOST_HITS}.")
     settings = read_settings(given)
     apply_environment(process_environment())
     return asyncio.run(_with_collections(settings, do, options))
@@ -143,7 +140,11 @@ def _digest(path: Path) -> str:
 
 
 async def _search(collections: Any, owner: str, options: Any) -> int:
+    from qwen_demo.knowledge.knowledge import MOST_TOP_K
+
     name, *question = options.words
+    if not 1 <= options.top_k <= MOST_TOP_K:
+        raise InvalidRequest(f"--top-k {options.top_k}: it may be 1 to {MOST_TOP_K}.")
     hits = await collections.search(owner, name, " ".join(question), options.top_k)
     for hit in hits:
         text = printable(" ".join(hit.text.split())[:300])
