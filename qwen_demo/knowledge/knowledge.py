@@ -172,6 +172,7 @@ class Knowledge:
 
     async def _check_room(self, owner: str, file: str, size: int) -> None:
         self.check_size(file, size)
+        await asyncio.to_thread(self._shelf.check_room, size)
         limits = self._settings
         if size + await asyncio.to_thread(self._shelf.owned_bytes, owner) > limits.max_knowledge_bytes:
             raise MediaRefused(
