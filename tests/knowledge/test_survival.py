@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from qwen_demo.engines.scripted import Script
-from qwen_demo.errors import DiskFull, InvalidRequest
+from qwen_demo.errors import DiskFull, EngineFailed, InvalidRequest
 from qwen_demo.knowledge import kept_files, shelf
 from qwen_demo.knowledge.collection import Collection
 from qwen_demo.knowledge.finding import find
@@ -267,3 +267,11 @@ async def test_a_collection_of_an_older_version_is_brought_up_and_what_it_left_u
         assert collection.page(1).passages == (Passage("alpha words", (0, 0, 1, 0.5)),)
         assert [hit.page.file for hit in find(collection, "beta", 3)] == ["whole.txt"]
         collection.close()
+
+
+async def test_a_folder_where_nothing_can_be_kept_is_told_with_its_setting(make, tmp_path):
+    (tmp_path / "knowledge").touch()
+    knowledge = await make()
+    assert await knowledge.collections(ME) == []
+    with pytest.raises(EngineFailed, match=r"Not a directory \(--knowledge-dir\)"):
+        await knowledge.add(ME, "c", "a.txt", b"words")
