@@ -69,7 +69,7 @@ def load(settings: Settings, progress: Progress = lambda stage: None) -> LoadedM
         raise
     except Exception as error:  # the libraries that read a checkpoint have no common base for what they raise
         raise ModelLoadError(
-            f"{choice.model_id} could not be loaded: {error} {_remedy(error, choice, torch)}"
+            f"{choice.model_id} could not be loaded: {str(error).rstrip('. ')}. {_remedy(error, choice, settings)}"
         ) from error
 
 
@@ -214,8 +214,10 @@ def _attention(settings: Settings, device: str) -> str:
     return "flash_attention_2" if fast else "sdpa"
 
 
-def _remedy(error: Exception, choice: Choice, torch) -> str:
+def _remedy(error: Exception, choice: Choice, settings: Settings) -> str:
     """What to do about it. Types first; a few libraries tell their causes by name of a package alone."""
+    import torch
+
     if isinstance(error, torch.OutOfMemoryError):
         return (
             "Use a smaller model, --quantization nf4 or nf4-vision, --device-map auto to spread it over several GPUs, or a "
@@ -223,11 +225,15 @@ def _remedy(error: Exception, choice: Choice, torch) -> str:
         )
     if isinstance(error, ImportError):
         missing = error.name or ""
-        if "flash" in missing or "flash" in str(error):
+        if "flash" in missing or "flash" in str(error).lower():
             return "Install flash-attn, or use --attention sdpa."
         return "Install what is missing (pip install -r requirements.txt)."
+    if settings.device_map:
+        return f"Is --device-map {settings.device_map} right for this machine?"
     if choice.embedded:
         return "The embedded model's files are damaged; check them with sha256sum -c SHA256SUMS in its folder."
+    if Path(choice.source).is_dir():
+        return "Its files are damaged or not all there: copy or fetch the folder again."
     return (
         "Check the name, the revision and the network (or QWEN_DEMO_HF_TOKEN for a private model); "
         "--model embedded works without any of them."
