@@ -100,14 +100,16 @@ class AdapterTable:
                     return number
             free = [number for number, place in enumerate(self._places, 1) if not place.users]
             if not free:
-                raise Overloaded(
-                    Sentence(
-                        "All {count} places for adapters answer with others. Try again when those answers have ended "
-                        "(an operator can raise --max-adapters).",
-                        count=len(self._places),
-                    ),
-                    retry_after_s=1.0,
+                one = Sentence(
+                    "The only place for an adapter answers with another one. Try again when those answers have ended "
+                    "(an operator can raise --max-adapters)."
                 )
+                more = Sentence(
+                    "All {count} places for adapters answer with others. Try again when those answers have ended "
+                    "(an operator can raise --max-adapters).",
+                    count=len(self._places),
+                )
+                raise Overloaded(one if len(self._places) == 1 else more, retry_after_s=1.0)
             halves = self._read(adapter)
             number = min(free, key=lambda each: (bool(self._places[each - 1].digest), self._places[each - 1].used_s))
             self._places[number - 1] = _Place(users=1)
