@@ -10,7 +10,7 @@ RUN apt-get update \
         ca-certificates curl gcc libc6-dev python3 python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 10001 demo \
-    && install -d -o demo -g demo /srv/demo /srv/venv /models
+    && install -d -o demo -g demo /srv/demo /srv/venv /models /data
 
 USER 10001
 WORKDIR /srv/demo
@@ -19,7 +19,9 @@ WORKDIR /srv/demo
 ENV PATH=/srv/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HF_HOME=/models \
-    QWEN_DEMO_HOST=0.0.0.0
+    QWEN_DEMO_HOST=0.0.0.0 \
+    QWEN_DEMO_KNOWLEDGE_DIR=/data/knowledge \
+    QWEN_DEMO_STATE_DIR=/data/state
 
 # Requirements first: this layer is built again only when they change.
 COPY --chown=10001:10001 requirements.txt .
@@ -30,7 +32,8 @@ COPY --chown=10001:10001 app.py ./
 COPY --chown=10001:10001 examples examples
 COPY --chown=10001:10001 qwen_demo qwen_demo
 
-VOLUME /models
+# Weights, which can be fetched again; what people keep, which cannot.
+VOLUME ["/models", "/data"]
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s --retries=3 \
     CMD ["curl", "--fail", "--silent", "--output", "/dev/null", "http://127.0.0.1:7860/health"]

@@ -28,3 +28,13 @@ def counted(count: int, one: str, more: str = "") -> str:
         more: of several; else `one` with an s.
     """
     return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def printable(text: str) -> str:
+    """Words of strangers for a terminal: what would steer it, or turn the line around, stands there as `?`."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def told_bytes(count: int) -> str:
+    """`20.0 MiB`, `1,234 bytes`."""
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 // 10 else f"{count:,} bytes"

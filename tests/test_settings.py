@@ -76,6 +76,9 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_env_file(m
         (["--go-first-file", "a", "--give-way-file", "a"], "--give-way-file.*itself"),
         (["--engine", "scripted", "--compare-quantization", "nf4"], "--compare-quantization"),
         (["hello"], "^'hello' is not expected here"),
+        (["--fetch-hosts", "a.org,https://b.org"], "^--fetch-hosts: https://b.org is no name of a host"),
+        (["--fetch-hosts", "*.b.org"], "^--fetch-hosts: .* is no full name of one host"),
+        (["--allowed-hosts", "b.org:443"], "^--allowed-hosts: b.org:443 is no name of a host"),
     ],
 )
 def test_a_bad_value_is_named(argv, named):

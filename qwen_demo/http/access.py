@@ -9,7 +9,7 @@ from fastapi import Request
 from qwen_demo.errors import Overloaded, SettingsError
 from qwen_demo.fairness import also_on
 from qwen_demo.http.arrival import RELAYED
-from qwen_demo.http.credentials import hash_of_key, read_pairs
+from qwen_demo.http.credentials import hash_of_key, read_keys
 from qwen_demo.http.errors import ApiError
 from qwen_demo.http.rates import Rate
 from qwen_demo.media.callers import current_caller
@@ -59,7 +59,7 @@ class ApiAccess:
     """Lets callers in to the API's routes, or not: a FastAPI dependency."""
 
     def __init__(self, settings: Settings):
-        self._hashes = read_pairs(settings.api_keys_file) if settings.api_keys_file else {}
+        self._hashes = read_keys(settings.api_keys_file) if settings.api_keys_file else {}
         self.needs_key = settings.api_keys_file is not None
         self._rate = _parse(settings.rate_limit)
         self._wrong_keys = Rate(WRONG_KEYS)
@@ -109,6 +109,9 @@ def _too_often(rate: Rate, wait_s: float) -> Overloaded:
 
 def _parse(text: str) -> Rate | None:
     try:
-        return Rate(text) if text else None
+        rate = Rate(text) if text else None
     except ValueError as error:
         raise SettingsError(f"--rate-limit {text}: write it as 60/minute or 5/second.") from error
+    if rate and not rate.most:
+        raise SettingsError(f"--rate-limit {text}: nobody could ask anything; write it as 60/minute or 5/second.")
+    return rate

@@ -69,7 +69,9 @@ def field_of(error: dict[str, Any]) -> str:
     """Where pydantic found it, as the caller wrote it: `messages.0.content.0.image_url`. Empty for the whole body."""
     if error["type"] == "json_invalid":
         return ""  # FastAPI puts the number of a character there
-    place = [part for part in error["loc"] if part not in ("body", "query") and part not in TAGS]
+    # Where it came in stands first; a field may have that name, too.
+    inside = error["loc"][1:] if error["loc"][:1] in (("body",), ("query",)) else error["loc"]
+    place = [part for part in inside if part not in TAGS]
     place.append("type" if error["type"] == "unknown_part" else error.get("ctx", {}).get("field", ""))
     return ".".join(str(part) for part in place if part != "")[:200]
 

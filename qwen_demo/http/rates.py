@@ -16,11 +16,14 @@ class Rate:
 
     Args:
         text: such as `60/minute` or `5/second`. Raises `ValueError` where it is none.
+
+    Attributes:
+        most: how many times.
     """
 
     def __init__(self, text: str):
         item: RateLimitItem = parse(text)
-        self._text, self._most, self._window_s = str(item), item.amount, float(item.get_expiry())
+        self._text, self.most, self._window_s = str(item), item.amount, float(item.get_expiry())
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def __str__(self) -> str:
@@ -29,15 +32,15 @@ class Rate:
     def wait_s(self, name: str) -> float:
         """Seconds until `name` may do it again; 0 when it may now."""
         times = self._times.get(name, ())
-        if len(times) < self._most:
+        if len(times) < self.most:
             return 0.0
-        return max(0.0, times[-self._most] + self._window_s - time.monotonic())
+        return max(0.0, times[-self.most] + self._window_s - time.monotonic())
 
     def hit(self, name: str) -> float:
         """As `wait_s`, and where that is 0 it is counted."""
         if wait_s := self.wait_s(name):
             return wait_s
-        times = self._times.setdefault(name, deque(maxlen=self._most))
+        times = self._times.setdefault(name, deque(maxlen=self.most))
         times.append(time.monotonic())
         self._times.move_to_end(name)
         if len(self._times) > KEPT_NAMES:

@@ -164,7 +164,8 @@ class Adding:
         path = collection.path_of(entry.digest)
         kind = await asyncio.to_thread(kind_of, path, entry.name)
         if kind == "text":
-            texts = await asyncio.to_thread(lambda: pages_of_text(path.read_bytes()))
+            limits = self._loader.settings
+            texts = await asyncio.to_thread(lambda: pages_of_text(path.read_bytes(), limits, entry.name))
             for at in range(0, texts.count, 32):
                 yield texts.count, [page for page in texts.pages[at : at + 32] if page.number not in done]
         elif kind == "image":

@@ -54,7 +54,7 @@ class _Document(_Strict):
     name: str = Field(min_length=1, max_length=MOST_NAME_CHARACTERS)
     digest: str = Field(pattern="^[0-9a-f]{64}$")
     state: State
-    pages: int = Field(ge=0)
+    pages: int = Field(ge=0, le=2**31)
     problem: str
 
 

@@ -1,12 +1,22 @@
 """Files on the disk, whole or not at all, and the names they may have in a collection."""
 
 import os
+import shutil
 import threading
 from pathlib import Path
 
-from qwen_demo.errors import InvalidRequest
+from qwen_demo.errors import DiskFull, InvalidRequest
 
 MOST_NAME_CHARACTERS = 240
+# Of the disk, for whoever else writes there, and so that what is to be removed can be: that is written down, too.
+RESERVE_BYTES = 64 << 20
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Raises `DiskFull` where `size` more bytes under `folder`, which need not be there yet, would leave no reserve."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    if shutil.disk_usage(there).free < RESERVE_BYTES + size:
+        raise DiskFull
 
 
 def write_whole(path: Path, data: bytes) -> None:

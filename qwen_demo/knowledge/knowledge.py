@@ -23,6 +23,7 @@ from qwen_demo.knowledge.page_reader import PageReader
 from qwen_demo.knowledge.second_look import looked_at
 from qwen_demo.knowledge.shelf import NoFile, Shelf
 from qwen_demo.media import MediaLoader, Page
+from qwen_demo.sentences import told_bytes
 from qwen_demo.service.queue import Ticket
 from qwen_demo.service.service import Service
 from qwen_demo.settings import MIB, Settings
@@ -161,13 +162,18 @@ class Knowledge:
                 raise error
         return await asyncio.to_thread(collection.file, file) or entry
 
-    async def _check_room(self, owner: str, file: str, size: int) -> None:
-        limits = self._settings
-        if size > limits.max_knowledge_file_bytes:
+    def check_size(self, file: str, size: int) -> None:
+        """Raises `MediaRefused`: so many bytes are no file of a collection. To be asked before they are read."""
+        limit = self._settings.max_knowledge_file_bytes
+        if size > limit:
             raise MediaRefused(
-                f"{file} has {size / MIB:.1f} MiB; the limit is {limits.max_knowledge_file_bytes / MIB:.1f} MiB "
-                "(--max-knowledge-file-bytes)."
+                f"{file} has {told_bytes(size)}; the limit is {told_bytes(limit)} (--max-knowledge-file-bytes)."
             )
+
+    async def _check_room(self, owner: str, file: str, size: int) -> None:
+        self.check_size(file, size)
+        await asyncio.to_thread(self._shelf.check_room, size)
+        limits = self._settings
         if size + await asyncio.to_thread(self._shelf.owned_bytes, owner) > limits.max_knowledge_bytes:
             raise MediaRefused(
                 f"Your collections hold {limits.max_knowledge_bytes / MIB:.0f} MiB at most (--max-knowledge-bytes). "

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from qwen_demo.errors import DiskFull, EngineFailed, QwenDemoError
+from qwen_demo.errors import DiskFull, EngineFailed
 
 VERSION = 2
 _BUSY_S = 15.0
@@ -114,13 +114,15 @@ def disk_full_in_words() -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
-            raise _disk_full() from error
+            raise DiskFull from error
+        if error.sqlite_errorcode in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise _no_place(str(error)) from error
         raise
     except OSError as error:
         if error.errno in DiskFull.numbers:
-            raise _disk_full() from error
-        raise
+            raise DiskFull from error
+        raise _no_place(str(error.strerror)) from error
 
 
-def _disk_full() -> QwenDemoError:
-    return DiskFull()
+def _no_place(why: str) -> EngineFailed:
+    return EngineFailed(f"Collections cannot be kept on this server: {why} (--knowledge-dir).")

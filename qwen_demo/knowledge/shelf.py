@@ -16,12 +16,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from qwen_demo.errors import InvalidRequest, NotFound
+from qwen_demo.errors import DiskFull, InvalidRequest, NotFound
 from qwen_demo.knowledge.collection import Collection
+from qwen_demo.knowledge.kept_files import check_room
 from qwen_demo.knowledge.schema import changing, disk_full_in_words
 
 _NAME = re.compile(r"[^\W_](?:[\w .()+-]{0,62}[\w)+-])?")
 _LIST = "collections.sqlite"
+MOST_COLLECTIONS = 1_000  # of an owner; an empty one takes 300 kB that no file accounts for
 _OPEN = 64  # collections whose database stays open
 _SWEPT_AFTER_S, _LEFT_AFTER_S = 60.0, 86_400.0
 _INCOMING = "incoming"
@@ -87,6 +89,7 @@ class Shelf:
             self._home(owner).mkdir(parents=True, exist_ok=True, mode=0o700)
             with self._listed(owner) as names, changing(names):
                 self._sweep(owner, names)
+                _check_count(names, name)
                 names.execute(
                     "INSERT OR IGNORE INTO collections VALUES (?, ?)",
                     (name, f"{int(time.time()):x}-{secrets.token_hex(8)}"),
@@ -99,9 +102,13 @@ class Shelf:
             row = names and names.execute("SELECT folder FROM collections WHERE name = ?", (name,)).fetchone()
             if not names or not row:
                 raise NoCollection(name)
-            with changing(names):
-                names.execute("DELETE FROM collections WHERE name = ?", (name,))
-        self._discard(self._home(owner) / row[0])
+            folder = self._home(owner) / row[0]
+            try:
+                _taken_off(names, name)
+            except DiskFull:
+                self._discard(folder)  # what is to go makes the room to write down that it went
+                _taken_off(names, name)
+        self._discard(folder)
 
     def aside(self) -> Collection:
         """A new collection in a place that nobody sees, for `put` or `throw_away`."""
@@ -132,6 +139,7 @@ class Shelf:
             self._home(owner).mkdir(parents=True, exist_ok=True, mode=0o700)
             with self._listed(owner) as names, changing(names):
                 old = names.execute("SELECT folder FROM collections WHERE name = ?", (name,)).fetchone()
+                _check_count(names, name)
                 names.execute("INSERT OR REPLACE INTO collections VALUES (?, ?)", (name, place))
                 collection.folder.rename(self._home(owner) / place)
         if old:
@@ -154,6 +162,10 @@ class Shelf:
                     names.execute("UPDATE collections SET name = ? WHERE name = ?", (new, name))
             except sqlite3.IntegrityError as error:
                 raise InvalidRequest(f"There is a collection {new!r} already.", field="name") from error
+
+    def check_room(self, size: int) -> None:
+        """As `kept_files.check_room`."""
+        check_room(self.folder, size)
 
     def owned_bytes(self, owner: str) -> int:
         """Of all files of this owner's collections."""
@@ -202,6 +214,18 @@ class Shelf:
         for path in self._home(owner).iterdir():
             if path.is_dir() and path.name not in known and time.time() - path.stat().st_mtime > _SWEPT_AFTER_S:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _check_count(names: sqlite3.Connection, name: str) -> None:
+    """Raises `InvalidRequest` where `name` would be one too many."""
+    others = names.execute("SELECT count(*) FROM collections WHERE name != ?", (name,)).fetchone()[0]
+    if others >= MOST_COLLECTIONS:
+        raise InvalidRequest(f"There are {others:,} collections, the most there may be. Remove some first.")
+
+
+def _taken_off(names: sqlite3.Connection, name: str) -> None:
+    with changing(names):
+        names.execute("DELETE FROM collections WHERE name = ?", (name,))
 
 
 def check_name(name: str) -> None:

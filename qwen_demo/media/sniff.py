@@ -5,8 +5,8 @@ from typing import Literal
 
 from qwen_demo.errors import MediaRefused
 from qwen_demo.media import avif
-from qwen_demo.sentences import Sentence
-from qwen_demo.settings import MIB, Settings
+from qwen_demo.sentences import Sentence, told_bytes
+from qwen_demo.settings import Settings
 
 Kind = Literal["image", "video", "points"]
 
@@ -224,8 +224,8 @@ def check_bytes(count: int, kind: Kind, limits: Settings, name: str) -> None:
                 "{name} has {size}; the limit is {limit}. "
                 "Send a smaller file, or start the server with a higher --{setting}.",
                 name=name,
-                size=_size(count),
-                limit=_size(limit),
+                size=told_bytes(count),
+                limit=told_bytes(limit),
                 setting=f"max-{kind}-bytes",
             )
         )
@@ -266,7 +266,3 @@ def check_dimensions(width: int, height: int, max_pixels: int, setting: str, lim
                 limit=limits.max_aspect_ratio,
             )
         )
-
-
-def _size(count: int) -> str:
-    return f"{count / MIB:.1f} MiB" if count >= MIB // 10 else f"{count:,} bytes"

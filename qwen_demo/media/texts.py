@@ -4,10 +4,13 @@ PDF and Office files are read in decoders (`pdf_text_decoder.py`, `office_decode
 a long file shows how far it is and can be left. Plain text and Markdown are cut into pages here.
 """
 
+import codecs
 import math
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 from qwen_demo.errors import MediaRefused
@@ -20,6 +23,9 @@ from qwen_demo.settings import MIB, Settings
 DECODER_MEMORY = 768 * MIB
 PAGE_CHARACTERS = 3_000
 MOST_FIGURES = 6  # of a page
+MOST_PASSAGES = 200  # of a page of plain text; what is left of it belongs to the last one
+_STEP = 1 << 18
+_HEADING = re.compile("#{1,6} ")
 TextKind = Literal["pdf", "office"]
 _DECODERS = {"pdf": "pdf text", "office": "office"}
 Box = tuple[float, float, float, float]
@@ -119,38 +125,89 @@ def _box(values: Any) -> Box | None:
     return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 and all(map(math.isfinite, (x1, y1, x2, y2))) else None
 
 
-def pages_of_text(data: bytes) -> PageTexts:
-    """Plain text or Markdown in pages of some `PAGE_CHARACTERS`: paragraphs stay whole, headings begin passages."""
-    blocks = [piece for block in re.split(r"\n\s*\n|(?=^#{1,6} )", _decoded(data), flags=re.MULTILINE)
-              for piece in _cut(block.strip())]  # fmt: skip
-    pages: list[list[Passage]] = [[]]
-    for block in blocks:
-        if pages[-1] and sum(len(passage.text) for passage in pages[-1]) + len(block) > PAGE_CHARACTERS:
+def pages_of_text(data: bytes, limits: Settings, name: str) -> PageTexts:
+    """Plain text or Markdown in pages of some `PAGE_CHARACTERS`: paragraphs stay whole, headings begin passages.
+
+    Linear in the length, and in small steps, as a thread of the server does it.
+
+    Raises:
+        MediaRefused: it has too many pages, or cutting it takes too long.
+    """
+    ends_at = time.monotonic() + limits.knowledge_timeout_s
+    pages: list[list[str]] = [[]]
+    filled = 0
+    for block in chain.from_iterable(map(_cut, _blocks(_lines(data)))):
+        if pages[-1] and filled + len(block) > PAGE_CHARACTERS:
+            if len(pages) == limits.max_knowledge_pages:
+                raise _refusal("longer", [], limits, name)
+            if time.monotonic() > ends_at:
+                raise _refusal("late", [], limits, name)
             pages.append([])
-        pages[-1].append(Passage(block))
-    found = tuple(PageText(number, tuple(page)) for number, page in enumerate(pages, 1))
+            filled = 0
+        filled += len(block)
+        if len(pages[-1]) < MOST_PASSAGES:
+            pages[-1].append(block)
+        else:
+            pages[-1][-1] += f"\n\n{block}"
+    found = tuple(PageText(number, tuple(map(Passage, page))) for number, page in enumerate(pages, 1))
     return PageTexts(len(found), found)
 
 
-def _cut(block: str) -> Iterator[str]:
-    while len(block) > PAGE_CHARACTERS:
-        at = max(block.rfind(mark, PAGE_CHARACTERS // 2, PAGE_CHARACTERS) for mark in ("\n", "。", ". ", " ")) + 1
-        yield block[: at or PAGE_CHARACTERS].strip()
-        block = block[at or PAGE_CHARACTERS :].strip()
+def _blocks(lines: Iterable[str]) -> Iterator[str]:
+    """Paragraphs: what stands between empty lines; a heading begins one."""
+    block: list[str] = []
+    for line in lines:
+        if block and (not line.strip() or _HEADING.match(line)):
+            yield "\n".join(block).strip()
+            block = []
+        if line.strip():
+            block.append(line)
     if block:
-        yield block
+        yield "\n".join(block).strip()
 
 
-def _decoded(data: bytes) -> str:
+def _lines(data: bytes) -> Iterator[str]:
+    begun: list[str] = []
+    for text in _decoded(data):
+        first, *others = text.split("\n")
+        begun.append(first)
+        for line in others:
+            yield "".join(begun)
+            begun = [line]
+    yield "".join(begun)
+
+
+def _cut(block: str) -> Iterator[str]:
+    start = 0
+    while len(block) - start > PAGE_CHARACTERS:
+        middle, end = start + PAGE_CHARACTERS // 2, start + PAGE_CHARACTERS
+        at = max(block.rfind(mark, middle, end) for mark in ("\n", "。", ". ", " ")) + 1
+        if piece := block[start : at or end].strip():
+            yield piece
+        start = at or end
+    if piece := block[start:].strip():
+        yield piece
+
+
+def _decoded(data: bytes) -> Iterator[str]:
     """In the encoding that its mark names, UTF-8, or what Chinese and western files had before it."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
+        return _in_steps(data, "utf-16", "replace")
     for encoding in ("utf-8-sig", "gb18030"):
         try:
-            return data.decode(encoding)
+            for _ in _in_steps(data, encoding):
+                pass
         except UnicodeDecodeError:
             continue
-    return data.decode("latin-1")
+        return _in_steps(data, encoding)
+    return _in_steps(data, "latin-1")
+
+
+def _in_steps(data: bytes, encoding: str, errors: str = "strict") -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    for start in range(0, len(data), _STEP):
+        yield decoder.decode(data[start : start + _STEP])
+    yield decoder.decode(b"", final=True)
 
 
 _REFUSALS = {
@@ -160,6 +217,7 @@ _REFUSALS = {
     "kind": "{name} is no docx, pptx or xlsx file.",
     "page": "There is no page {one:.0f} in {name}.",
     "pages": "{name} has {one:,.0f} pages; the limit is {limit} (--max-knowledge-pages).",
+    "longer": "{name} has more than {limit:,.0f} pages (--max-knowledge-pages).",
     "late": "Reading {name} took longer than {limit_s:g} s (--knowledge-timeout-s).",
     "failed": "{name} made its reader fail: it is damaged or needs too much memory.",
 }

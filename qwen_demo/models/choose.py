@@ -47,8 +47,11 @@ def choose(settings: Settings) -> Choice:
     return Choice(settings.model, settings.model, settings.revision, quantization, Sentence("chosen with --model"))
 
 
-def named_folder(name: str) -> Path | None:
+def named_folder(name: str, flag: str = "--model") -> Path | None:
     """The folder that `--model` names; None for `auto`, `embedded` and what may be a hub id. Loads nothing.
+
+    Args:
+        flag: which gave the name, for the error.
 
     Raises:
         ModelLoadError: it can be none of these.
@@ -60,12 +63,12 @@ def named_folder(name: str) -> Path | None:
         if (folder / "config.json").is_file():
             return folder
         raise ModelLoadError(
-            f"--model {name}: the folder has no config.json. Give the folder that holds the model's config.json, tokenizer "
+            f"{flag} {name}: the folder has no config.json. Give the folder that holds the model's config.json, tokenizer "
             "and safetensors files."
         )
     if name.count("/") != 1 or name.startswith(("/", ".", "~")):
         raise ModelLoadError(
-            f"--model {name}: there is no such folder, and it is not a hub id (owner/name) either. "
+            f"{flag} {name}: there is no such folder, and it is not a hub id (owner/name) either. "
             "Use auto, embedded, a folder, or an id such as Qwen/Qwen2.5-VL-7B-Instruct."
         )
     return None

@@ -45,6 +45,10 @@ def ask(argv: Sequence[str], prog: str) -> int:
     )
     given, options = parser.read(argv)
     *images, question = options.words
+    if Path(question).is_file():
+        raise InvalidRequest(f"{question} is a file: what is asked about it comes last, in quotes.")
+    if options.places and options.places.suffix.lower() not in (".json", ".csv"):
+        raise InvalidRequest(f"--places {options.places}: name it .json or .csv.")
     settings = read_settings(given)
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="%(message)s")
     warnings.simplefilter("ignore")

@@ -86,6 +86,11 @@ def run(name: str, argv: Sequence[str], *, prog: str) -> int:
         # Python writes what is left at its end; into the broken pipe that would be one more error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.filename is None:  # not about a file that somebody named
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
 
 
 def _help(prog: str) -> str:
@@ -154,7 +159,13 @@ def make_user(argv: Sequence[str], prog: str) -> int:
     from qwen_demo.http.credentials import hash_of_password
 
     name = _name(argv, prog, "Ask for a password. The line of the user goes to standard output: >> users")
-    print(f"{name}:{hash_of_password(getpass.getpass(f'Password of {name}: '))}")
+    try:
+        password = getpass.getpass(f"Password of {name}: ")
+    except EOFError:
+        password = ""
+    if not password:
+        raise SettingsError("an empty password would let everybody in")
+    print(f"{name}:{hash_of_password(password)}")
     return 0
 
 
@@ -162,6 +173,6 @@ def _name(argv: Sequence[str], prog: str, description: str) -> str:
     parser = CommandParser(prog, description)
     parser.add_argument("name", metavar="NAME", help="whose it is; without a colon")
     name: str = parser.parse_args(argv).name
-    if ":" in name or name.startswith("#") or name != name.strip() or not name:
+    if ":" in name or name.startswith("#") or name != name.strip() or not name or not name.isprintable():
         raise SettingsError(f"{name!r} cannot be a name in a file of name:hash lines")
     return name

@@ -89,7 +89,7 @@ def build_changeable(settings: Settings) -> Engine:
     if not offers_models(settings):
         return build_server_engine(settings)
     for name in settings.offer_models:
-        named_folder(name)  # what can be no model is refused at start
+        named_folder(name, "--offer-models")  # what can be no model is refused at start
     remembered = RememberedModel(settings.state_dir)
     model = remembered.read() if settings.model == "auto" else None
     if model and folder_here(model) is None:
@@ -111,7 +111,7 @@ def build_compared(settings: Settings, first: Engine) -> Service | None:
             "compare_quantization": None,
             "go_first_file": None,
             "give_way_file": settings.go_first_file or settings.give_way_file,
-            "adapters": (),
+            "adapters": settings.adapters if settings.merge_adapter else (),
             "adapters_dir": None,
         }
     )

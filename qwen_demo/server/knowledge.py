@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from qwen_demo.errors import InvalidRequest, QwenDemoError
-from qwen_demo.sentences import counted
+from qwen_demo.sentences import counted, printable
 from qwen_demo.settings import FlagParser, Settings, apply_environment, process_environment, read_settings
 
 _ACTIONS = (
@@ -34,6 +34,8 @@ def knowledge(argv: Sequence[str], prog: str) -> int:
     least, do = _DO[options.action]
     if len(options.words) < least:
         raise InvalidRequest(f"{options.action} takes more words: {_ACTIONS}")
+    if options.owner and not options.owner.startswith(("key:", "user:")):
+        raise InvalidRequest(f"--owner {options.owner}: say key:NAME or user:NAME.")
     settings = read_settings(given)
     apply_environment(process_environment())
     return asyncio.run(_with_collections(settings, do, options))
@@ -77,7 +79,7 @@ async def _list(collections: Any, owner: str, options: Any) -> int:
 async def _show(collections: Any, owner: str, options: Any) -> int:
     files = (await collections.collection(owner, options.words[0])).files
     for entry in files:
-        problem = f"  {entry.problem}" if entry.problem else ""
+        problem = f"  {printable(entry.problem)}" if entry.problem else ""
         print(f"{entry.name}: {entry.state}, {entry.pages_done:,} of {counted(entry.pages, 'page')}{problem}")
     if not files:
         print(f"{options.words[0]} holds no files.", file=sys.stderr)
@@ -89,20 +91,21 @@ async def _add(collections: Any, owner: str, options: Any) -> int:
     files = [pair for path in paths for pair in _files(Path(path))]
     known, failed = await collections.known_digests(owner, name), 0
     for number, (called, path) in enumerate(files, 1):
-        digest = await asyncio.to_thread(_digest, path)
-        if known.get(called) == digest:
-            print(f"[{number}/{len(files)}] {called}: unchanged")
-            continue
+        which = printable(f"[{number}/{len(files)}] {called}")
         try:
+            collections.check_size(called, path.stat().st_size)
+            if known.get(called) == await asyncio.to_thread(_digest, path):
+                print(f"{which}: unchanged")
+                continue
             adding = collections.add(owner, name, called, await asyncio.to_thread(path.read_bytes))
             entry = await _watched(collections, owner, (name, called), asyncio.ensure_future(adding))
         except (OSError, QwenDemoError) as error:
             failed += 1
-            print(f"[{number}/{len(files)}] {called}: {error}", file=sys.stderr)
+            print(f"{which}: {printable(str(error))}", file=sys.stderr)
             continue
         failed += entry.state == "failed"
         words = f"{entry.state}, {counted(entry.pages_done, 'page')}" + (f"  {entry.problem}" if entry.problem else "")
-        print(f"[{number}/{len(files)}] {called}: {words}", flush=True)
+        print(f"{which}: {printable(words)}", flush=True)
     if failed < len(files):
         await _make_vectors(collections, owner, name)
     return 1 if failed else 0
@@ -137,10 +140,15 @@ def _digest(path: Path) -> str:
 
 
 async def _search(collections: Any, owner: str, options: Any) -> int:
+    from qwen_demo.knowledge.knowledge import MOST_TOP_K
+
     name, *question = options.words
-    hits = await collections.search(owner, name, " ".join(question), max(1, options.top_k))
+    if not 1 <= options.top_k <= MOST_TOP_K:
+        raise InvalidRequest(f"--top-k {options.top_k}: it may be 1 to {MOST_TOP_K}.")
+    hits = await collections.search(owner, name, " ".join(question), options.top_k)
     for hit in hits:
-        print(f"{hit.score:.3f}  {hit.page.file}, page {hit.page.number}\n       {' '.join(hit.text.split())[:300]}")
+        text = printable(" ".join(hit.text.split())[:300])
+        print(f"{hit.score:.3f}  {hit.page.file}, page {hit.page.number}\n       {text}")
     if not hits:
         print("No page has any of these words.", file=sys.stderr)
     return 0 if hits else 1

@@ -5,6 +5,7 @@ id would not tell: others get it again, and containers that share a folder count
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -13,6 +14,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from qwen_demo.errors import SettingsError
 from qwen_demo.settings import Settings, apply_environment, page_environment
 
 log = logging.getLogger(__name__)
@@ -22,14 +24,17 @@ LOCK = ".in-use"
 
 
 class UploadFolder:
-    """`--upload-dir`, or a folder that is made now and removed by `close`."""
+    """`--upload-dir`, or a folder that is made now and removed by `close`.
+
+    Raises:
+        SettingsError: nothing can be written there.
+    """
 
     def __init__(self, settings: Settings):
         self._private: Path | None = None
         self._lock = -1
         if settings.upload_dir:
-            settings.upload_dir.mkdir(parents=True, exist_ok=True)
-            self.path = settings.upload_dir.resolve()
+            self.path = _usable(settings.upload_dir)
         else:
             parent = Path(tempfile.gettempdir())
             if gone := remove_left_behind(parent):
@@ -46,6 +51,16 @@ class UploadFolder:
         if self._private:
             shutil.rmtree(self._private, ignore_errors=True)
             os.close(self._lock)
+
+
+def _usable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise SettingsError(f"--upload-dir {folder} cannot be used: {error.strerror}.") from error
+    return folder.resolve()
 
 
 def remove_left_behind(parent: Path) -> int:

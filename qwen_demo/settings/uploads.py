@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from qwen_demo.settings.values import MIB, Bytes, Hosts, Usually
+from qwen_demo.settings.values import MIB, Bytes, FullHosts, Usually
 
 
 class Uploads(BaseModel):
@@ -50,7 +50,7 @@ class Uploads(BaseModel):
     )
     max_upload_bytes: Bytes = Field(4096 * MIB, ge=MIB, description="all uploads together; the oldest go first")
     fetch_urls: Literal["off", "https"] = Field("https", description="whether images may be given as URLs")
-    fetch_hosts: Annotated[Hosts, Usually("all")] = Field(
+    fetch_hosts: Annotated[FullHosts, Usually("all")] = Field(
         (), description="if given, only these hosts may be fetched from (comma-separated)"
     )
     fetch_timeout_s: float = Field(10.0, gt=0, description="longest time one download may take")

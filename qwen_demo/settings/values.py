@@ -36,6 +36,20 @@ def _parts_in_lower_case(value: object) -> object:
     return _parts(value.lower() if isinstance(value, str) else value)
 
 
+def _hosts_that_can_match(value: tuple[str, ...]) -> tuple[str, ...]:
+    for host in value:
+        if not re.fullmatch(r"(?:\*\.)?[^\s/:@*?#]+", host):
+            raise ValueError(f"{host} is no name of a host: write it as example.org, without https:// and path")
+    return value
+
+
+def _full_hosts_that_can_match(value: tuple[str, ...]) -> tuple[str, ...]:
+    for host in _hosts_that_can_match(value):
+        if host.startswith("*.") or "." not in host:
+            raise ValueError(f"{host} is no full name of one host, such as example.org")
+    return value
+
+
 def _origins_that_can_match(value: tuple[str, ...]) -> tuple[str, ...]:
     """As browsers write them: without a slash at the end."""
     origins = tuple(origin.rstrip("/") for origin in value)
@@ -55,6 +69,8 @@ def _prefix(value: str) -> str:
 
 Bytes = Annotated[int, BeforeValidator(_number_of_bytes)]
 Commas = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
-Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts_in_lower_case)]
-Origins = Annotated[Hosts, AfterValidator(_origins_that_can_match)]
+_LowerCase = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts_in_lower_case)]
+Hosts = Annotated[_LowerCase, AfterValidator(_hosts_that_can_match)]
+FullHosts = Annotated[_LowerCase, AfterValidator(_full_hosts_that_can_match)]
+Origins = Annotated[_LowerCase, AfterValidator(_origins_that_can_match)]
 RootPath = Annotated[str, AfterValidator(_prefix)]

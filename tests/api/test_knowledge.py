@@ -155,6 +155,13 @@ def test_what_is_not_there_or_wrong_is_told(app, method, path, body, status):
     assert answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("query", ["x" * 4001, 5, "\ud800"])
+def test_a_question_that_is_refused_is_named(app, query):
+    with app.client() as client:
+        refused = client.post("/v1/knowledge/none/search", content=json.dumps({"query": query}))
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "query")
+
+
 def test_two_keys_have_nothing_of_each_other(start, folder, tmp_path):
     keys = {name: new_key() for name in ("anna", "ben")}
     lines = tmp_path / "keys"

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from qwen_demo.engines.scripted import Script, ScriptedEngine
 from qwen_demo.errors import SettingsError
 from qwen_demo.http.access import ApiAccess
-from qwen_demo.http.credentials import hash_of_password, new_key, read_pairs
+from qwen_demo.http.credentials import hash_of_key, hash_of_password, new_key, read_keys, read_users
 from qwen_demo.server.listening import refuse_open_door
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
@@ -259,13 +259,33 @@ def test_keys_are_neither_kept_nor_shown(keys, caplog):
 
 
 def test_a_bad_keys_file_or_rate_is_told(tmp_path):
-    (tmp_path / "keys").write_text("no colon here\n")
-    with pytest.raises(SettingsError, match="line 1"):
-        read_pairs(tmp_path / "keys")
     with pytest.raises(SettingsError, match="cannot be read"):
-        read_pairs(tmp_path / "nothing")
-    with pytest.raises(SettingsError, match="60/minute"):
-        ApiAccess(Settings(rate_limit="often"))
+        read_keys(tmp_path / "nothing")
+    for rate in ("often", "0/minute"):
+        with pytest.raises(SettingsError, match="60/minute"):
+            ApiAccess(Settings(rate_limit=rate))
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (b"no colon here\n", "line 1"),
+        (b"alice:qd-the-key-itself\n", "line 1: each line is name:hash, as qwen-demo key NAME makes it"),
+        (f"# a comment\nalice:{'ab' * 32}\nalice:{'cd' * 32}\n".encode(), "line 3: alice is there already"),
+        (b"\xff\xfe", "UTF-8"),
+    ],
+)
+def test_a_line_whose_key_would_fit_nobody_is_told_at_start(tmp_path, lines, told):
+    (tmp_path / "keys").write_bytes(lines)
+    with pytest.raises(SettingsError, match=told):
+        read_keys(tmp_path / "keys")
+
+
+@pytest.mark.parametrize("value", ["right horse", "x", hash_of_key("a key of the other file"), "00$ff"])
+def test_a_user_whose_password_is_no_hash_is_told_at_start(tmp_path, value):
+    (tmp_path / "users").write_text(f"alice:{value}\n")
+    with pytest.raises(SettingsError, match="line 1: each line is name:hash, as qwen-demo user NAME makes it"):
+        read_users(tmp_path / "users")
 
 
 def test_listening_elsewhere_needs_keys_or_a_word():

@@ -69,6 +69,27 @@ def test_who_deploys_it_says_who_may_use_it(in_the_image, monkeypatch):
             refuse_open_door(load_settings(arguments()))
 
 
+def test_what_people_keep_lies_in_a_volume_that_outlives_the_container(in_the_image):
+    (volumes,) = lines("VOLUME")
+    settings = load_settings(arguments())
+    assert {str(settings.knowledge_dir.parent), str(settings.state_dir.parent)} <= set(json.loads(volumes))
+    compose = yaml.safe_load((ROOT / "deploy" / "compose" / "compose.yml").read_text())
+    (mounted,) = compose["services"]["demo"]["volumes"]
+    volume, _, place = mounted.partition(":")
+    assert volume in compose["volumes"] and place == str(settings.knowledge_dir.parent)
+
+
+def test_a_pods_collections_cannot_fill_its_disk():
+    (pod, *_) = yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "deployment.yaml").read_text())
+    spec = pod["spec"]["template"]["spec"]
+    (scratch,) = [volume["emptyDir"] for volume in spec["volumes"] if "emptyDir" in volume]
+    env = {each["name"]: each["value"] for each in spec["containers"][0]["env"]}
+    settings = load_settings(["--max-knowledge-bytes", env["QWEN_DEMO_MAX_KNOWLEDGE_BYTES"]])
+    # What was read off the files lies beside them.
+    assert 2 * settings.max_knowledge_bytes + settings.max_upload_bytes <= 8 << 30
+    assert scratch["sizeLimit"] == "8Gi"
+
+
 def test_the_program_is_an_ordinary_users():
     assert lines("USER") == ["10001"]
     after = [name for name, _ in LINES[LINES.index(("USER", "10001")) :]]

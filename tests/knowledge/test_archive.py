@@ -175,6 +175,7 @@ HOSTILE = {
     "a field less": packed({"name": "a.txt"}),
     "pages in words": packed({**ENTRY, "pages": "1"}),
     "pages below none": packed({**ENTRY, "pages": -1}),
+    "pages that no database counts": packed({**ENTRY, "pages": 1 << 63}),
     "half a character": packed(
         json.loads('{"x": 0}') | ENTRY, pages=['{"number":1,"problem":"\\ud800","passages":[],"figures":[]}']
     ),

@@ -1,7 +1,9 @@
 """Nothing is lost: killed while adding, a full disk, a damaged database, a file that is gone, two processes at once."""
 
 import asyncio
+import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -10,8 +12,8 @@ import sys
 import pytest
 
 from qwen_demo.engines.scripted import Script
-from qwen_demo.errors import DiskFull
-from qwen_demo.knowledge import kept_files
+from qwen_demo.errors import DiskFull, EngineFailed, InvalidRequest
+from qwen_demo.knowledge import kept_files, shelf
 from qwen_demo.knowledge.collection import Collection
 from qwen_demo.knowledge.finding import find
 from qwen_demo.knowledge.page_reader import PageReader
@@ -175,6 +177,46 @@ async def test_a_full_disk_is_told_and_changes_nothing(make, monkeypatch):
     assert (await knowledge.add(ME, "c", "b.txt", b"beta words")).state == "ready"
 
 
+async def test_a_file_that_would_leave_no_reserve_on_the_disk_is_refused(make, monkeypatch, tmp_path):
+    knowledge = await make()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        kept_files.shutil, "disk_usage", lambda folder: usage._replace(free=kept_files.RESERVE_BYTES + 20)
+    )
+    await knowledge.add(ME, "c", "a.txt", b"twenty letters of it")
+    with pytest.raises(DiskFull):
+        await knowledge.add(ME, "c", "b.txt", b"one more than twenty.")
+    assert [entry.name for entry in (await knowledge.collection(ME, "c")).files] == ["a.txt"]
+
+
+async def test_a_collection_can_be_removed_from_a_disk_without_room_for_a_word(make, monkeypatch, tmp_path):
+    knowledge = await make()
+    entry = await knowledge.add(ME, "c", "a.txt", b"alpha words")
+    (kept,) = tmp_path.rglob(entry.digest)
+    changing = shelf.changing
+
+    @contextlib.contextmanager
+    def full(database):
+        if kept.exists():
+            raise DiskFull
+        with changing(database):
+            yield database
+
+    monkeypatch.setattr(shelf, "changing", full)
+    await knowledge.remove(ME, "c")
+    assert await knowledge.collections(ME) == [] and not kept.exists()
+
+
+async def test_an_owner_has_a_bounded_number_of_collections(make, monkeypatch):
+    monkeypatch.setattr(shelf, "MOST_COLLECTIONS", 2)
+    knowledge = await make()
+    for name in ("a", "b", "b"):
+        await knowledge.add(ME, name, "a.txt", b"words")
+    with pytest.raises(InvalidRequest, match="There are 2 collections"):
+        await knowledge.add(ME, "c", "a.txt", b"words")
+    assert (await knowledge.add("key:somebody else", "c", "a.txt", b"words")).state == "ready"
+
+
 async def test_a_database_that_finds_no_room_keeps_what_it_has(tmp_path):
     collection = Collection(tmp_path / "c")
     entry = collection.keep("a.txt", b"a")
@@ -225,3 +267,11 @@ async def test_a_collection_of_an_older_version_is_brought_up_and_what_it_left_u
         assert collection.page(1).passages == (Passage("alpha words", (0, 0, 1, 0.5)),)
         assert [hit.page.file for hit in find(collection, "beta", 3)] == ["whole.txt"]
         collection.close()
+
+
+async def test_a_folder_where_nothing_can_be_kept_is_told_with_its_setting(make, tmp_path):
+    (tmp_path / "knowledge").touch()
+    knowledge = await make()
+    assert await knowledge.collections(ME) == []
+    with pytest.raises(EngineFailed, match=r"Not a directory \(--knowledge-dir\)"):
+        await knowledge.add(ME, "c", "a.txt", b"words")

@@ -23,8 +23,18 @@ def damaged(tmp_path):
 
 
 def test_a_damaged_shard_is_a_load_error(damaged):
-    with pytest.raises(ModelLoadError, match="could not be loaded"):
+    with pytest.raises(ModelLoadError, match=r"could not be loaded: .*\. Its files are damaged") as told:
         load(Settings(model=str(damaged)))
+    assert "network" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "helps"),
+    [({"device_map": "cuda:99"}, "--device-map cuda:99"), ({"attention": "flash_attention_2"}, "--attention sdpa")],
+)
+def test_what_this_machine_lacks_is_no_damage_of_the_embedded_model(wanted, helps):
+    with pytest.raises(ModelLoadError, match=helps):
+        load(Settings(model="embedded", **wanted))
 
 
 async def test_a_damaged_shard_fails_the_service_and_not_in_silence(damaged):

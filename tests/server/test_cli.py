@@ -20,7 +20,7 @@ from tests.conftest import ROOT, draw
 def run(*arguments: str, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "qwen_demo", *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, **options,
+        cwd=ROOT, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, start_new_session=True, **options,
     )  # fmt: skip
 
 
@@ -64,6 +64,16 @@ def test_settings_may_stand_between_the_words_of_ask():
         (["serve", "--host", "0.0.0.0"], 2, "--api-keys-file"),
         (["key"], 2, "NAME"),
         (["key", "a:b"], 2, "cannot be a name"),
+        (["key", "a\nb"], 2, "cannot be a name"),
+        (["user", "alice"], 2, "an empty password"),
+        (["ask", "README.md", "--engine", "scripted"], 1, "what is asked about it comes last"),
+        (["ask", "hello", "--places", "found.txt", "--engine", "scripted"], 1, "name it .json or .csv"),
+        (
+            ["serve", "--upload-dir", "README.md", "--port", "0"],
+            2,
+            "--upload-dir README.md cannot be used: File exists",
+        ),
+        (["serve", "--offer-models", "nothing", "--port", "0"], 1, "--offer-models nothing: there is no such folder"),
         (["sreve"], 2, "did you mean serve?"),
         (["fly"], 2, "there is no command fly"),
         ([], 2, "usage"),

@@ -1,7 +1,11 @@
 """`qwen-demo knowledge`, in this process, on the scripted engine."""
 
+import errno
+import os
+
 import pytest
 
+from qwen_demo.server import knowledge as of_collections
 from qwen_demo.server.cli import main
 from tests.knowledge import files
 
@@ -59,7 +63,55 @@ def test_a_file_that_cannot_be_read_is_named_and_makes_the_code_1(run, tmp_path)
     assert code == 1 and "cut.pdf: failed" in said and "fine.txt: ready" in said
 
 
-@pytest.mark.parametrize("words", [["add", "c"], ["search", "c"], ["add", "c", "/nowhere/at/all"], ["rename", "c"]])
+def test_a_file_that_is_too_large_or_gone_is_named_before_it_is_read_and_the_others_are_added(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("QWEN_DEMO_MAX_KNOWLEDGE_FILE_BYTES", "1000")
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    with (folder / "huge.txt").open("wb") as huge:
+        huge.truncate(1 << 40)  # takes no room on the disk, and would take a terabyte of memory
+    (folder / "locked.txt").symlink_to(folder / "fine.txt")
+    (folder / "fine.txt").write_text("fine words")
+    digest = of_collections._digest
+    monkeypatch.setattr(of_collections, "_digest", lambda path: _fails() if path.is_symlink() else digest(path))
+    code, said, told = run("add", "c", str(folder))
+    assert (code, said) == (1, "[1/3] fine.txt: ready, 1 page\n")
+    assert told.splitlines() == [
+        f"[2/3] huge.txt: huge.txt has {1 << 20:.1f} MiB; the limit is 1,000 bytes (--max-knowledge-file-bytes).",
+        "[3/3] locked.txt: [Errno 13] Permission denied",
+    ]
+
+
+def _fails() -> str:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_words_of_a_document_do_not_steer_the_terminal(run, tmp_path):
+    (tmp_path / "a.txt").write_text("walrus \x1b]0;owned\x07\x9b2J \u202eend")
+    run("add", "c", str(tmp_path / "a.txt"))
+    _, said, _ = run("search", "c", "walrus")
+    assert said.splitlines()[1].strip() == "walrus ?]0;owned??2J ?end"
+
+
+def test_what_cannot_be_written_is_told_in_a_line(run, tmp_path):
+    (tmp_path / "a.txt").write_text("words")
+    run("add", "c", str(tmp_path / "a.txt"))
+    code, _, said = run("export", "c", str(tmp_path / "no" / "c.tar"))
+    assert (code, said) == (1, f"error: {tmp_path / 'no' / 'c.tar'}.part: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["add", "c"],
+        ["search", "c"],
+        ["add", "c", "/nowhere/at/all"],
+        ["rename", "c"],
+        ["list", "--owner", "anna"],
+        ["search", "c", "words", "--top-k", "0"],
+    ],
+)
 def test_what_cannot_be_done_is_told(run, words):
     code, _, said = run(*words)
     assert code == 1 and said.startswith("error: ")
