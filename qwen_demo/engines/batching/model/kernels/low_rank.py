@@ -14,8 +14,9 @@ MAX_ROWS = 64
 MOST_PARTS = 3
 COLUMNS = 128  # read at a time
 EACH = 512  # columns of a program
-TILE = 128  # outputs of a program
-WARPS = 4
+DOWN_WARPS = 8
+TILE = 256  # outputs of a program
+UP_WARPS = 2
 
 
 @triton.jit(do_not_specialize=["rows", "adapters"])
@@ -87,7 +88,7 @@ def down(x: Any, a: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     low = torch.empty(splits, rows, parts, rank, dtype=torch.float32, device=x.device)
     _down[(rows, parts, splits)](
         x.contiguous(), scales, a, numbers, low, rows, inputs, adapters,
-        RANK=rank, PARTS=parts, COLUMNS=COLUMNS, EACH=EACH, SCALED=scales is not x, num_warps=WARPS,
+        RANK=rank, PARTS=parts, COLUMNS=COLUMNS, EACH=EACH, SCALED=scales is not x, num_warps=DOWN_WARPS,
     )  # fmt: skip
     return low
 
@@ -112,6 +113,6 @@ def up_and_add(
     tiles += tiles[-1:] * (MOST_PARTS - parts)
     _up_and_add[(rows, tiles[-1])](
         low, b, numbers, made, rows, splits, b.shape[1], b.shape[0], starts[1], starts[2], tiles[1], tiles[2],
-        RANK=rank, PARTS=parts, TILE=TILE, num_warps=WARPS,
+        RANK=rank, PARTS=parts, TILE=TILE, num_warps=UP_WARPS,
     )  # fmt: skip
     return made
