@@ -106,8 +106,14 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """Rows of a pass on a GPU: of each row and adapter 1 or 0, [rows, adapters, 1] in the model's dtype."""
+    """Rows of a pass on a GPU.
 
+    Attributes:
+        numbers: of each row its adapter's place in the table from 1, 0 for none, [rows] int64.
+        mask: of each row and adapter 1 or 0, [rows, adapters, 1] in the model's dtype.
+    """
+
+    numbers: torch.Tensor
     mask: torch.Tensor
 
 

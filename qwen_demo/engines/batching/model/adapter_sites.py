@@ -40,7 +40,7 @@ class GpuSite:
         self.names, self.outputs, self._rank = tuple(names), tuple(outputs), rank
         width = rank * len(outputs)
         self.a = like.new_zeros(adapters, width, inputs)
-        self.b = like.new_zeros(sum(outputs), adapters, width)
+        self.b = like.new_zeros(sum(outputs), adapters, rank)
         self.deinterleaved = self.a.clone() if deinterleaved else like.new_empty(0)
 
     @property
@@ -49,14 +49,14 @@ class GpuSite:
 
     def put(self, place: int, halves: Halves) -> None:
         """Write an adapter's part, zeros where it has none."""
-        a, b = torch.zeros_like(self.a[place]), torch.zeros(sum(self.outputs), self.a.shape[1])
+        a, b = torch.zeros_like(self.a[place]), torch.zeros(sum(self.outputs), self._rank)
         start = 0
         for part, (name, height) in enumerate(zip(self.names, self.outputs, strict=True)):
             if name in halves:
                 low, high = halves[name]
                 column = part * self._rank
                 a[column : column + len(low)] = low.to(a)
-                b[start : start + height, column : column + len(low)] = high.cpu()
+                b[start : start + height, : len(low)] = high.cpu()
             start += height
         self.a[place] = a
         self.b[:, place] = b.to(self.b)
@@ -76,12 +76,15 @@ class GpuSite:
         if isinstance(x, tuple):
             x = x[0].to(self.a.dtype) * x[1].to(self.a.dtype)
         low = F.linear(x, (self.deinterleaved if deinterleaved else self.a).flatten(0, 1))
-        low = (low.view(len(low), self.a.shape[0], -1) * rows.mask).flatten(1)
-        high = self.b.flatten(1).T
-        if made.ndim == 3:
-            made[0] += low @ high
-            return made
-        return made.addmm_(low, high)
+        low = (low.view(len(low), self.a.shape[0], -1) * rows.mask).unflatten(-1, (len(self.outputs), self._rank))
+        whole = made[0] if made.ndim == 3 else made
+        parts = zip(whole.split(self.outputs, -1), self.b.split(self.outputs), strict=True)
+        for part, (to, high) in enumerate(parts):
+            if to.dtype == low.dtype:
+                to.addmm_(low[:, :, part].flatten(1), high.flatten(1).T)
+            else:
+                to += low[:, :, part].flatten(1) @ high.flatten(1).T
+        return made
 
 
 class CpuSite:

@@ -1,10 +1,10 @@
 """Low-rank adapters beside the lean decoder's products: rows of different ones, and of none, in one pass.
 
 A table of fixed size keeps what is loaded, all layers' A and B at one rank, smaller ones filled with zeros. Which slot
-answers with which is a number for each slot: 0 is none. On a GPU a pass multiplies with all of the table and a mask
-takes what is not a row's own, so that shapes never change and passes can be recorded. On a CPU a pass puts its rows in
-the order of their adapters, so that each adapter is read once, and fills them up to where a row's result does not depend
-on how many there are.
+answers with which is a number for each slot: 0 is none. On a GPU kernels read few rows' own numbers, and a pass of more
+rows multiplies with all of the table, where a mask takes what is not a row's own: so shapes never change, and passes can
+be recorded. On a CPU a pass puts its rows in the order of their adapters, so that each adapter is read once, and fills
+them up to where a row's result does not depend on how many there are.
 """
 
 import threading
@@ -100,14 +100,16 @@ class AdapterTable:
                     return number
             free = [number for number, place in enumerate(self._places, 1) if not place.users]
             if not free:
-                raise Overloaded(
-                    Sentence(
-                        "All {count} places for adapters answer with others. Try again when those answers have ended "
-                        "(an operator can raise --max-adapters).",
-                        count=len(self._places),
-                    ),
-                    retry_after_s=1.0,
+                one = Sentence(
+                    "The only place for an adapter answers with another one. Try again when those answers have ended "
+                    "(an operator can raise --max-adapters)."
                 )
+                more = Sentence(
+                    "All {count} places for adapters answer with others. Try again when those answers have ended "
+                    "(an operator can raise --max-adapters).",
+                    count=len(self._places),
+                )
+                raise Overloaded(one if len(self._places) == 1 else more, retry_after_s=1.0)
             halves = self._read(adapter)
             number = min(free, key=lambda each: (bool(self._places[each - 1].digest), self._places[each - 1].used_s))
             self._places[number - 1] = _Place(users=1)
@@ -172,8 +174,9 @@ class AdapterTable:
         if not self.active:
             return None
         if slots.device.type != "cpu":
-            mask = self._of_slot_there[slots][:, None] == self._numbers
-            return Masked(mask[:, :, None].to(self._like.dtype))
+            there = self._of_slot_there[slots]
+            mask = there[:, None] == self._numbers
+            return Masked(there, mask[:, :, None].to(self._like.dtype))
         numbers = tuple([self._of_slot[slot] for slot in slots.tolist()])
         if not any(numbers):
             return None

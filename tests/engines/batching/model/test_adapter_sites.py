@@ -61,8 +61,9 @@ def test_each_row_gets_what_its_own_adapter_gives(numbers):
     order = torch.arange(len(numbers)) if rows.order is None else rows.order
     made = site(CpuSite).add(base[order].clone(), x[order], rows)[rows.inverse]
     torch.testing.assert_close(made, base + expected(x, numbers), rtol=1e-4, atol=1e-3)
-    mask = (torch.tensor(numbers)[:, None] == torch.arange(1, len(KINDS) + 1)).float()[:, :, None]
-    beside = site(GpuSite).add(base.clone(), x, Masked(mask))
+    there = torch.tensor(numbers)
+    mask = (there[:, None] == torch.arange(1, len(KINDS) + 1)).float()[:, :, None]
+    beside = site(GpuSite).add(base.clone(), x, Masked(there, mask))
     torch.testing.assert_close(beside, base + expected(x, numbers), rtol=1e-4, atol=1e-3)
 
 
