@@ -167,7 +167,8 @@ def gained(facts: dict[str, Any]) -> str:
         for key, name in report.NAMES.items()
         if facts["after"][key] is not None
     ]
-    return f"{facts['after']['rows']} held-out rows; " + "; ".join(lines) + "."
+    said = f"{facts['after']['rows']} held-out rows; " + "; ".join(lines) + "."
+    return f"{said} {report.WORSE}" if report.is_worse(facts) else said
 
 
 def _write(order: Order, base: Base, model: Any, weights: Any, facts: Any, cases: Any, store: PixelStore) -> None:
