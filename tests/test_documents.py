@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen_demo.server.cli import COMMANDS
 from qwen_demo.settings import Settings, load_settings
 from tests.conftest import ROOT
 
@@ -148,6 +149,7 @@ def test_every_command_of_ours_takes_the_flags_that_it_is_given(monkeypatch, tmp
         for words in commands(path.read_text(encoding="utf-8")):
             if "--help" in words:
                 continue
+            assert words[0] != "qwen-demo" or words[1] in (*COMMANDS, "--version"), words
             if words[:2] in (["python", "app.py"], ["qwen-demo", "serve"]):
                 load_settings(words[2:])
             elif words[:2] == ["python", "-m"] and words[2].startswith(("benchmarks.", "training.")):

@@ -113,6 +113,19 @@ def test_a_run_with_other_settings_does_not_go_on_with_what_is_there(data, tmp_p
     assert "is there already" in capsys.readouterr().err
 
 
+async def test_a_plan_leaves_nothing_that_stands_against_another_choice(data, tmp_path, base, monkeypatch):
+    from qwen_demo.finetune import run as teaching
+    from qwen_demo.finetune.data import Asked
+
+    monkeypatch.setattr(teaching, "_taught", lambda *_: {})
+    out = tmp_path / "signs"
+    for given in ({"epochs": 2}, {"epochs": 3}):
+        await teaching.finetune(
+            teaching.Order(Asked(data), out, given, plan_only=True, remember=0), base, lambda _: None
+        )
+        assert not (tmp_path / "signs.unfinished").exists()
+
+
 def test_check_tells_and_gives_1_where_a_line_is_refused(data, capsys, tmp_path):
     words = ["finetune", "check", str(data), "--base", "embedded", "--decoders", "1"]
     assert main(words) == 0
