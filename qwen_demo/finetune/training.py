@@ -157,7 +157,7 @@ def train(
         updates, epochs, seconds (of this run), losses at the end.
     """
     learnt, held_out = parts
-    folder = store.folder.parent / "checkpoints"
+    folder = store.folder.parent / CHECKPOINTS
     trainer = AdapterTrainer(
         model=model,
         args=_arguments(folder, recipe, bool(held_out)),
