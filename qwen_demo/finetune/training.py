@@ -23,6 +23,8 @@ from qwen_demo.finetune.remembering import Memory
 from qwen_demo.finetune.watching import MARK, Tell, callbacks, duration
 from qwen_demo.settings import launched_place
 
+CHECKPOINTS = "checkpoints"  # beside the images of a run
+
 
 def with_adapter(model: Any, recipe: Recipe) -> Any:
     """`PeftModel` around `model`, its low-rank weights in float32. Raises `ModelLoadError` where peft is missing."""
