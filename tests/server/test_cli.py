@@ -75,6 +75,8 @@ def test_settings_may_stand_between_the_words_of_ask():
         ),
         (["serve", "--offer-models", "nothing", "--port", "0"], 1, "--offer-models nothing: there is no such folder"),
         (["sreve"], 2, "did you mean serve?"),
+        (["--max-images", "none"], 2, "--max-images: must be a whole number"),
+        (["--max-imges", "4"], 2, "did you mean --max-images?"),
         (["fly"], 2, "there is no command fly"),
         ([], 2, "usage"),
     ],
