@@ -84,7 +84,7 @@ SHAPES = {
     },
 }
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-QUANTIZED = {"nf4": "text", "nf4-vision": "all", "int8": "text", "fp8": None}
+QUANTIZED = {"nf4": "text", "nf4-vision": "all", "int8": "text", "fp8": None, "int4": None}
 
 
 def settings(**changes) -> SimpleNamespace:
@@ -140,7 +140,7 @@ def load(
     Args:
         architecture: `embedded`, or one of SHAPES.
         weights: `fp32`, `bf16`, `fp16`, `int8`, `fp8`, `nf4` (vision encoder and head unquantised) or
-            `nf4-vision` (all linear layers of the vision encoder too).
+            `nf4-vision` (all linear layers of the vision encoder too), `int4` (on a CPU, as the program keeps them there).
         endless: answers of `embedded` never end by themselves, as those of random weights do not.
         device_map: of `embedded`, as `--device-map`.
     """
@@ -239,6 +239,8 @@ def random_model(architecture: str, weights: str, seed: int, context_tokens: int
             dtype=DTYPES.get(weights, torch.bfloat16),
         )
     model.eval().requires_grad_(False)
+    if weights == "int4":
+        _draw_int4(model.model.language_model.layers)
     quantized = {"text": model.model.language_model.layers, "all": model.model}.get(QUANTIZED.get(weights) or "")
     if quantized is not None:
         _draw_quantized(quantized, weights, device)
@@ -246,6 +248,8 @@ def random_model(architecture: str, weights: str, seed: int, context_tokens: int
     model.tie_weights()
     if weights == "fp8":
         fp8.quantise(model)
+    if weights == "int4":
+        model.lm_head = _int4_head(model.lm_head.weight)
     model.generation_config = GenerationConfig(eos_token_id=[-1], pad_token_id=0)
     return model
 
@@ -276,6 +280,29 @@ def _draw_quantized(root: torch.nn.Module, weights: str, device: str) -> None:
                 module.weight = None  # `modules` above still hold it
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _draw_int4(root: torch.nn.Module) -> None:
+    """Replace every linear layer inside `root` by one of four bits; those of one shape hold the same numbers, apart."""
+    from qwen_demo.models.cpu.int4 import GROUP, Int4Linear, pack
+
+    drawn: dict[tuple[int, int], torch.Tensor] = {}
+    for parent in list(root.modules()):
+        for name, linear in list(parent.named_children()):
+            if type(linear) is torch.nn.Linear:
+                shape = linear.out_features, linear.in_features
+                if shape not in drawn:
+                    drawn[shape] = pack(torch.randint(0, 16, shape, dtype=torch.uint8))
+                scale_zero = torch.tensor([0.004, 0.0], dtype=torch.bfloat16).repeat(shape[1] // GROUP, shape[0], 1)
+                bias = None if linear.bias is None else torch.zeros(shape[0], dtype=linear.weight.dtype)
+                setattr(parent, name, Int4Linear(drawn[shape].clone(), scale_zero, bias))
+
+
+def _int4_head(weight: torch.Tensor) -> torch.nn.Module:
+    from qwen_demo.models.cpu.head import RescoredHead
+    from qwen_demo.models.cpu.int4 import Int4Linear
+
+    return RescoredHead(Int4Linear.of(weight, None), weight)
 
 
 def _quantized(linear: torch.nn.Linear, weights: str) -> torch.nn.Module:

@@ -429,6 +429,7 @@ class ModelInfo:
     Attributes:
         model_id: hub id, folder or `embedded`.
         reason: why this model was chosen, for people.
+        merged: the adapter that is merged into its weights; empty if none is.
         context_tokens: prompt and answer together may have this many tokens.
         min_pixels, max_pixels: the model's own bounds of an image's area.
         patch_pixels: an image's sides are multiples of this (28 for Qwen2.5-VL); a square
@@ -446,6 +447,7 @@ class ModelInfo:
     device: str = ""
     dtype: str = ""
     quantization: str = "none"
+    merged: str = ""
     attention: str = ""
     context_tokens: int = 0
     min_pixels: int = 0

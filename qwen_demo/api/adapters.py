@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse
+from pydantic import Field
 
 from qwen_demo.api import openapi
-from qwen_demo.api.idle_fields import Strict
+from qwen_demo.api.idle_fields import Dropped, Flag, No, Strict, Whole
 from qwen_demo.http.access import ApiAccess
 from qwen_demo.service.service import Service
 
@@ -14,10 +15,13 @@ class LoadAdapter(Strict):
 
     lora_name: str
     lora_path: str
+    load_inplace: Flag = Field(False, description="take the place of an adapter that has this name already")
+    is_3d_lora_weight: Dropped[No] = None  # of models of experts
 
 
 class UnloadAdapter(Strict):
     lora_name: str
+    lora_int_id: Dropped[Whole] = None  # vLLM goes by the name alone, too
 
 
 def add_adapters(router: APIRouter, service: Service, access: ApiAccess) -> None:
@@ -26,8 +30,11 @@ def add_adapters(router: APIRouter, service: Service, access: ApiAccess) -> None
 
     @own.post("/v1/load_lora_adapter", response_class=PlainTextResponse)
     async def load(asked: LoadAdapter) -> PlainTextResponse:
-        """Once it has answered something, requests may name it as their model."""
-        await service.load_adapter(asked.lora_name, asked.lora_path)
+        """Once it has answered something, requests may name it as their model.
+
+        Where it takes another one's place, answers that are being written go on with that one.
+        """
+        await service.load_adapter(asked.lora_name, asked.lora_path, in_place=asked.load_inplace)
         return PlainTextResponse(f"Success: LoRA adapter '{asked.lora_name}' added successfully.")
 
     @own.post("/v1/unload_lora_adapter", response_class=PlainTextResponse)

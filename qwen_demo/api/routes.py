@@ -223,6 +223,7 @@ def _model(service: Service, adapter: str = "") -> dict[str, Any]:
         "owned_by": "qwen-demo",
         "root": adapter or model.model_id,
         "parent": model.model_id if adapter else None,
+        "merged_adapter": model.merged or None,
         "max_model_len": model.context_tokens,
         "min_pixels": model.min_pixels,
         "max_pixels": model.max_pixels,

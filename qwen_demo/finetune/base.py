@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qwen_demo.errors import ModelLoadError
 from qwen_demo.models import machine
 from qwen_demo.models.adapters import fingerprint
 from qwen_demo.models.checkpoint import Checkpoint
@@ -48,6 +49,11 @@ def described(settings: Settings, progress: Progress = lambda stage: None) -> Ba
     from qwen_demo.models.processor import load_processor
 
     choice = choose(settings)
+    if settings.merge_adapter:
+        raise ModelLoadError(
+            f"An adapter is learnt on the weights of a folder. Merge first (qwen-demo finetune merge {settings.merge_adapter} "
+            f"--base {choice.model_id} --out FOLDER), and give that folder as --base."
+        )
     folder = folder_of(choice, settings, progress)
     checkpoint = Checkpoint.of(folder)
     processor = load_processor(folder)

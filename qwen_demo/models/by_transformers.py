@@ -26,6 +26,12 @@ def read(order: ReadingOrder) -> tuple[Any, str]:
         ModelLoadError: the files are quantised in a way that nothing here reads.
     """
     quantization, arguments = _quantization(order)
+    if order.merging is not None and (quantization not in ("none", "fp8") or order.settings.device_map):
+        raise ModelLoadError(
+            f"--merge-adapter needs the whole weights on this device, and here they come {_how(quantization, order)}. Write "
+            f"the merged model once (qwen-demo finetune merge ADAPTER --base {order.choice.model_id} --out FOLDER) and serve "
+            "that (--model FOLDER); or serve the adapter beside the model (--adapters)."
+        )
     # ZeroGPU has no GPU before a call: weights come to the CPU and are moved.
     place = "cpu" if machine.on_zerogpu() else order.device
     # The threads that load ahead are for CUDA. On Apple's GPU and where weights are moved later they cost memory, and on
@@ -34,12 +40,20 @@ def read(order: ReadingOrder) -> tuple[Any, str]:
     with told(order), variables_set(ahead):
         model = _from_pretrained(order, place, arguments)
     _compute_in(model, order.dtype)
+    if order.merging is not None:
+        order.merging.into(model)
     if quantization == "fp8":
         order.progress("Quantising to eight-bit floats")
         fp8.quantise(model)
     if place != order.device:
         model.to(order.device)
     return model, quantization
+
+
+def _how(quantization: str, order: ReadingOrder) -> str:
+    return (
+        f"in {quantization}" if quantization not in ("none", "fp8") else f"by --device-map {order.settings.device_map}"
+    )
 
 
 def _from_pretrained(order: ReadingOrder, place: str, arguments: Mapping[str, Any]) -> Any:

@@ -11,13 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen_demo.errors import ModelLoadError
+from qwen_demo.errors import AdapterRefused, ModelLoadError
 from qwen_demo.models import machine
 from qwen_demo.models.choose import Choice, choose, is_small
+from qwen_demo.sentences import Sentence
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo
 
 if TYPE_CHECKING:
+    from qwen_demo.models.checkpoint import Checkpoint
+    from qwen_demo.models.merging import Merging
     from qwen_demo.models.prompt import PromptBuilder
     from qwen_demo.models.reading import ReadingOrder
 
@@ -120,14 +123,17 @@ def _load(choice: Choice, settings: Settings, progress: Progress) -> LoadedModel
     dtype = machine.dtype_for(device, small=is_small(folder))
     attention = _attention(settings, device)
     checkpoint = Checkpoint.of(folder)
-    model, quantization = _read(ReadingOrder(choice, checkpoint, config, device, dtype, attention, settings, progress))
+    merging = _merging(settings, checkpoint, choice)
+    order = ReadingOrder(choice, checkpoint, config, device, dtype, attention, settings, progress, merging)
+    model, quantization = _read(order)
     model.generation_config = _plain_generation_config(folder, config)
     max_pixels = settings.max_pixels or min(processor.image_processor.size["longest_edge"], DEFAULT_MAX_PIXELS)
     min_pixels = min(settings.min_pixels or processor.image_processor.size["shortest_edge"], max_pixels)
     info = ModelInfo(
         model_id=choice.model_id,
         revision=choice.revision,
-        reason=choice.reason,
+        reason=_reason(choice, settings),
+        merged=settings.merged_name,
         device=machine.device_name(device, settings.device_map),
         quantization=quantization,
         attention=attention,
@@ -142,6 +148,26 @@ def _load(choice: Choice, settings: Settings, progress: Progress) -> LoadedModel
     if not machine.on_zerogpu():
         ensure_finite(model, prompts, place)
     return LoadedModel(model, prompts, replace(info, dtype=str(model.dtype).removeprefix("torch.")), place)
+
+
+def _merging(settings: Settings, checkpoint: "Checkpoint", choice: Choice) -> "Merging | None":
+    """What `--merge-adapter` names. Raises `ModelLoadError`."""
+    if settings.merged_folder is None:
+        return None
+    from qwen_demo.models.merging import Merging
+
+    try:
+        return Merging.of(settings.merged_folder, checkpoint, choice.model_id)
+    except AdapterRefused as error:
+        raise ModelLoadError(f"--merge-adapter: {error}") from error
+
+
+def _reason(choice: Choice, settings: Settings) -> Sentence:
+    if not settings.merge_adapter:
+        return choice.reason
+    return Sentence(
+        "{reason}; the adapter {adapter} is merged into it", reason=choice.reason, adapter=settings.merged_name
+    )
 
 
 def _config(choice: Choice, folder: Path) -> Any:

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen_demo.models.checkpoint import Checkpoint
 from qwen_demo.models.choose import Choice
 from qwen_demo.settings import Settings
+
+if TYPE_CHECKING:
+    from qwen_demo.models.merging import Merging
 
 Progress = Callable[[str], None]
 
@@ -23,6 +26,7 @@ class ReadingOrder:
         dtype: computed with (`torch.dtype`).
         attention: transformers' name of an implementation.
         progress: gets sentences for people.
+        merging: an adapter that is merged into the weights.
     """
 
     choice: Choice
@@ -33,3 +37,4 @@ class ReadingOrder:
     attention: str
     settings: Settings
     progress: Progress
+    merging: "Merging | None" = None

@@ -111,7 +111,7 @@ def build_compared(settings: Settings, first: Engine) -> Service | None:
             "compare_quantization": None,
             "go_first_file": None,
             "give_way_file": settings.go_first_file or settings.give_way_file,
-            "adapters": (),
+            "adapters": settings.adapters if settings.merge_adapter else (),
             "adapters_dir": None,
         }
     )

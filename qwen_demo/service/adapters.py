@@ -52,23 +52,40 @@ class AdapterNames:
             f"There is no model {name!r} here; this server has {', '.join([model, *self._known])}.", field="model"
         )
 
-    async def load(self, name: str, path: str, taken: str, try_it: Callable[[Adapter], Awaitable[None]]) -> None:
-        """Let requests name one more.
+    async def load(
+        self,
+        name: str,
+        path: str,
+        taken: str,
+        try_it: Callable[[Adapter], Awaitable[None]],
+        *,
+        in_place: bool = False,
+    ) -> None:
+        """Let requests name one more, or another one by a name that there is.
 
         Args:
             path: its folder, in `--adapters-dir`.
             taken: a name that it may not have, the model's.
             try_it: answers something with it; raises what stands against it.
+            in_place: whether an adapter may have the name already, which then is the new one's. Requests that were
+                taken before end with the old one, and all that is kept of prompts is kept by what an adapter is, not
+                by its name.
 
         Raises:
             InvalidRequest: its name, its place or their number; `AdapterRefused`: what it is.
         """
         async with self._changing:
-            if not NAME.fullmatch(name) or name in (*self._known, taken):
+            if not NAME.fullmatch(name) or name == taken:
                 raise InvalidRequest(
-                    f"lora_name is {name[:100]!r}: it must be new, of letters, digits, ., - and _.", field="lora_name"
+                    f"lora_name is {name[:100]!r}: it must be of letters, digits, ., - and _, and not the model's own.",
+                    field="lora_name",
                 )
-            if len(self._known) >= self._settings.max_adapters:
+            if name in self._known and not in_place:
+                raise InvalidRequest(
+                    f"There is an adapter {name} already. Give load_inplace true to put this one in its place.",
+                    field="lora_name",
+                )
+            if name not in self._known and len(self._known) >= self._settings.max_adapters:
                 raise InvalidRequest(
                     f"{len(self._known)} adapters are loaded, which is all that there may be. Unload one (or raise "
                     "--max-adapters).",

@@ -76,11 +76,17 @@ class Admission:
         """One request more. Raises `Overloaded` when the engine's slots and the waiting room are taken."""
         room = self._engine.health().slots + self._settings.max_waiting
         if self.requests >= room:
-            raise self._overloaded(Sentence("{count} requests are running or waiting", count=self.requests))
+            one = Sentence("1 request is running or waiting")
+            more = Sentence("{count} requests are running or waiting", count=self.requests)
+            raise self._overloaded(one if self.requests == 1 else more)
         if (own := self._by_caller.of(account)) >= most_of(room, self._settings.caller_share):
-            raise self._of_one_caller(Sentence("{count} requests of yours are running or waiting", count=own))
+            one = Sentence("1 request of yours is running or waiting")
+            more = Sentence("{count} requests of yours are running or waiting", count=own)
+            raise self._of_one_caller(one if own == 1 else more)
         if opens_files and self._opening >= most_of(room, OPENING_SHARE):
-            raise self._overloaded(Sentence("Files of {count} requests are being opened", count=self._opening))
+            one = Sentence("Files of 1 request are being opened")
+            more = Sentence("Files of {count} requests are being opened", count=self._opening)
+            raise self._overloaded(one if self._opening == 1 else more)
         if account != self._latest:
             # The first caller of all changes nothing.
             self._changed_at = time.monotonic() if self._latest else self._changed_at

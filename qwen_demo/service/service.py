@@ -86,13 +86,13 @@ class Service:
         """For whoever changes its model; requests go through `answer` alone."""
         return self._engine
 
-    async def load_adapter(self, name: str, path: str) -> None:
+    async def load_adapter(self, name: str, path: str, *, in_place: bool = False) -> None:
         """See `AdapterNames.load`; the engine tries it."""
 
         async def try_it(adapter: Adapter) -> None:
             await collect(self._engine.stream(replace(small_question(), adapter=adapter)))
 
-        await self.adapters.load(name, path, self._engine.info.model_id, try_it)
+        await self.adapters.load(name, path, self._engine.info.model_id, try_it, in_place=in_place)
 
     def model_changed(self) -> None:
         """Another model answers: what was learned of the old one's speed is forgotten."""

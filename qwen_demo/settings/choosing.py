@@ -36,8 +36,11 @@ class Choosing(BaseModel):
 
 
 def offers_models(settings: "Settings") -> bool:
-    """Whether the page has a model menu at all: there is one engine, which holds a model of this machine."""
-    if settings.model_menu == "off" or not settings.holds_model or settings.compares:
+    """Whether the page has a model menu at all: there is one engine, which holds a model of this machine.
+
+    An adapter that is merged belongs to one model.
+    """
+    if settings.model_menu == "off" or not settings.holds_model or settings.compares or settings.merge_adapter:
         return False
     private = settings.on_loopback and not settings.trusted_proxies and not on_spaces()
     return settings.model_menu == "on" or private

@@ -268,6 +268,8 @@ class Settings(
             raise ValueError(f"{beside}; with --engine {self.engine} there is none")
         if self.replicas > 1 and (self.compares or not self.holds_model):
             raise ValueError("--replicas is for one engine that has a model here, without --compare-engine or the like")
+        if self.merge_adapter and not self.holds_model:
+            raise ValueError(f"--merge-adapter is for engines that have a model here, not --engine {self.engine}")
         if (self.go_first_file or self.give_way_file) and not self.holds_model:
             raise ValueError(
                 f"--go-first-file and --give-way-file are for engines that have a model here, not --engine {self.engine}"

@@ -12,6 +12,7 @@ from qwen_demo.ui import chat
 from qwen_demo.ui.gradio_internals import PRIVATE, UNQUEUED
 from qwen_demo.ui.history import generation_params, go_on
 from qwen_demo.ui.i18n.languages import words_for
+from qwen_demo.ui.long_chat import long_chat
 from qwen_demo.ui.model_menu import instead
 
 # The menu in the header, see `model_menu.js`.
@@ -36,7 +37,7 @@ def wire(
     as_they_are = [gr.skip()] * (1 + generation_params.CONTROLS)
 
     async def press(history, event: gr.SelectData, request: gr.Request):
-        index = event.index[0] if isinstance(event.index, list | tuple) else event.index
+        index = long_chat.index_of(history, event.index)
         if menu is None or event.value != instead.ASK_INSTEAD:
             kept = chat.without_notes(history[: chat.end_of_turn(history, index)])
             yield busy(), kept, *go_on.controls_of(str(event.value), service)

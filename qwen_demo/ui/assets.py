@@ -31,6 +31,7 @@ EARLY_SCRIPTS: dict[str, dict] = {"locale": catalogues.TAGS, "early": texts.EARL
 # In the page's head, where Gradio puts them when it begins to draw, in this order, each with its words.
 HEAD_SCRIPTS: dict[str, dict] = {
     "gradio_internals": texts.ACCESSIBILITY,
+    "long_chat": texts.EARLIER,
     "layout": {},
     "store": {},
     "corrections": texts.CORRECTIONS,
@@ -72,9 +73,13 @@ def _elements(sheets: Sequence[str], scripts: Mapping[str, dict]) -> str:
 
 
 def _script(name: str, words: dict) -> str:
-    known = json.dumps(labels.in_all(words), ensure_ascii=False)
+    known = _json(labels.in_all(words))
     chosen = f"const words = ((known) => known[document.documentElement.lang] ?? known.en)({known});"
     return f"<script>(() => {{\n{chosen}\n{source(name)}}})();</script>"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def view(name: str, value: Any, words: Mapping[str, Any], elem_id: str = "") -> gr.HTML:
@@ -88,9 +93,9 @@ def view(name: str, value: Any, words: Mapping[str, Any], elem_id: str = "") -> 
     return gr.HTML(
         value=value,
         html_template=f'<div class="{name}"></div>',
-        # Gradio runs it once, as a function's body.
-        js_on_load=source("views") + "\n" + source(name),
+        # Gradio runs it once, as a function's body. The words stand in it, as Gradio goes through all properties of a
+        # view whenever its value may have changed.
+        js_on_load=f"const inAll = {_json(labels.in_all(words))};\n{source('views')}\n{source(name)}",
         apply_default_css=False,
         elem_id=elem_id or name,
-        words=labels.in_all(words),
     )

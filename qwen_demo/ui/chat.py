@@ -30,9 +30,6 @@ FLUSH_S = 0.1
 HEARTBEAT_S = 0.5
 # Whether a model is there that was waited for.
 LOOK_EVERY_S = 0.05
-# At each yield Gradio goes through the whole conversation, here and in the browser. So in one with
-# more messages than this the yields come in proportion less often, and the page stays usable.
-MESSAGES_AT_FULL_PACE = 80
 # One yield costs Gradio about a millisecond of the event loop.
 CROWD = Pace(0.0, 0.3, 0.0015)
 
@@ -89,7 +86,7 @@ async def answer(
         answering = service.answer(
             _going_on(request) if text else request, ticket=ticket, opens_files=names_files(sent)
         )
-        async with aclosing(paced(answering, service, _flush_s(history))) as events:
+        async with aclosing(paced(answering, service)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     doubtful = surety.is_low(model)
@@ -124,10 +121,6 @@ async def until_loaded(service: Service, words: Words = texts) -> AsyncGenerator
         told_s = time.monotonic()
         while service.is_coming and time.monotonic() - told_s < HEARTBEAT_S:  # noqa: ASYNC110 it comes in many ways
             await asyncio.sleep(LOOK_EVERY_S)
-
-
-def _flush_s(history: History) -> float:
-    return min(HEARTBEAT_S, FLUSH_S * max(1.0, len(history) / MESSAGES_AT_FULL_PACE))
 
 
 def progress(ticket: Ticket, service: Service, words: Words = texts) -> str:
@@ -169,9 +162,9 @@ async def _going_on(request: Coroutine[None, None, ChatRequest]) -> ChatRequest:
     return replace(await request, continue_final_message=True)
 
 
-def paced(events: AsyncGenerator[Event, None], service: Service, flush_s: float = FLUSH_S) -> PacedStream:
-    """The same stream for Gradio: text gathered for `flush_s`, in a crowd for longer; None as a heartbeat."""
-    return PacedStream(events, lambda: max(flush_s, CROWD.pause_s(service.in_flight)), HEARTBEAT_S)
+def paced(events: AsyncGenerator[Event, None], service: Service) -> PacedStream:
+    """The same stream for Gradio: text gathered for `FLUSH_S`, in a crowd for longer; None as a heartbeat."""
+    return PacedStream(events, lambda: max(FLUSH_S, CROWD.pause_s(service.in_flight)), HEARTBEAT_S)
 
 
 def ask(history: History, question: dict) -> History:

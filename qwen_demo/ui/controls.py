@@ -10,6 +10,7 @@ from qwen_demo.ui.examples import EXAMPLES
 from qwen_demo.ui.file_types import MEDIA_FILES
 from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.i18n import texts
+from qwen_demo.ui.long_chat import long_chat
 
 
 class OptionWidgets(NamedTuple):
@@ -25,8 +26,8 @@ class OptionWidgets(NamedTuple):
     adapter: gr.Dropdown
 
 
-def draw_chat() -> gr.Chatbot:
-    return gr.Chatbot(
+def draw_chat() -> long_chat.Chatbot:
+    return long_chat.Chatbot(
         show_label=False,
         label=texts.CONVERSATION,
         height="60vh",

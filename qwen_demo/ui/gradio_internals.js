@@ -74,19 +74,28 @@ const REPAIRS = {
   },
 };
 
-// For each of the chat's messages, without the page's notes, the place for buttons under it; null where it is not drawn.
+// For each of the conversation's messages, without the page's notes, the place for buttons under it; null where it is not drawn.
 function rows(messages) {
   const there = [...document.querySelectorAll("#chat .message-wrap > .message-row")];
   const users = there.filter((row) => row.classList.contains("user-row"));
-  let asked = -1;
+  let asked = -1 - window.qwenDemo.longChat.held().asked;
   return messages.map(({ role }) => {
     if (role === "user") asked += 1;
-    const row = role === "user" ? users[asked] : there[there.indexOf(users[asked]) + 1];
+    const question = users[asked], row = role === "user" || !question ? question : there[there.indexOf(question) + 1];
     const right = row && row.classList.contains(role === "user" ? "user-row" : "bot-row");
     return right && row.nextElementSibling?.classList.contains("message-buttons") ? row.nextElementSibling : null;
   });
 }
-window.qwenDemo = { ...window.qwenDemo, rows };
+
+// Buttons of ours in such a place stand in one order, whichever is drawn first.
+const ORDER = ["look", "correct", "versions", "correction"];
+const rankOf = (node) => ORDER.findIndex((name) => node.classList?.contains(name));
+function place(host, node) {
+  const rank = rankOf(node);
+  host.insertBefore(node, [...host.children].find((other) => rankOf(other) > rank) ?? null);
+}
+
+window.qwenDemo = { ...window.qwenDemo, rows, place, repairs: REPAIRS };
 
 // New elements are looked through; what they stand in is looked at, as its name may be another one now.
 const MANY = 60;

@@ -13,6 +13,7 @@ import secrets
 import sys
 import threading
 import traceback
+from abc import ABCMeta
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio import blocks, processing_utils, routes
+from gradio.component_meta import ComponentMeta
 from gradio.route_utils import FileUploadProgress
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
@@ -59,7 +61,8 @@ _CALL = re.compile(r"[0-9a-f]{32}")
 _BUSY = ("/gradio_api/call/", "/gradio_api/queue/")  # routes of every question
 _URLS = ("http://", "https://", "data:")
 # Options of the page's own events, which are no endpoints of its API. Errors reach the visitor from queued ones alone.
-PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# Gradio would tell each output how far the event is, and copy all that the output holds for it, at each piece of an answer.
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
 UNQUEUED: dict[str, Any] = {**PRIVATE, "queue": False}
 # Of events that a view's script tells, each of which says something of its own: Gradio would drop, without a word, all
 # that come while the first one is answered.
@@ -333,6 +336,16 @@ async def keep_swept(demo: gr.Blocks) -> None:
         sweeper.sweep()
 
 
+# ---- components
+
+
+class NoInterfaceFile(ComponentMeta):
+    """Of a component of ours: Gradio would write a file of its types beside the module."""
+
+    def __new__(cls, name, bases, attrs):
+        return ABCMeta.__new__(cls, name, bases, attrs)
+
+
 # ---- uploads
 
 
@@ -415,6 +428,12 @@ def _paths(value: Any) -> Iterator[str]:
             waiting.extend(item.values())
         elif isinstance(item, list | tuple):
             waiting.extend(item)
+
+
+def check_paths(value: Any) -> None:
+    """Raises `gr.Error` where a file that is named anywhere in `value` is no upload."""
+    for path in _paths(value):
+        _check(path)
 
 
 def _check(path: str) -> None:

@@ -23,6 +23,7 @@ from qwen_demo.ui.i18n import catalogues, labels, languages, texts
 from qwen_demo.ui.i18n.languages import words_for
 from qwen_demo.ui.kept_settings import kept_settings
 from qwen_demo.ui.layout import layout
+from qwen_demo.ui.long_chat import long_chat
 from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
@@ -44,7 +45,7 @@ class PageWidgets:
     models: gr.HTML | None
     badge: gr.HTML
     about: gr.Markdown
-    chatbot: gr.Chatbot
+    chatbot: long_chat.Chatbot
     question: gr.MultimodalTextbox
     preview: preview.PreviewWidgets
     camera: gr.Image
@@ -188,6 +189,7 @@ def _wire_chat(
         choices = chat.Choices(sampling, system, max_pixels, off, adapter or "")
         if collection or sampling.json_schema:
             history = chat.to_answer(history)  # neither can begin in the middle
+        growing = long_chat.Growing(page.chatbot, history)
         answer_preview = previews.of_answer(history, budget, items, words)
         saver = conversations.Saver(history, "" if collection else go_on.params_of(choices, service))
         asked = sources.asked(service, knowledge, owner_of(request), collection)
@@ -195,7 +197,7 @@ def _wire_chat(
             async for step in steps:
                 views = await answer_preview.update(step.text, step.finished)
                 kept = saver.update(step)
-                yield step.history, *views, kept, gr.skip(), gr.skip(), gr.skip()
+                yield growing.of(step.history), *views, kept, gr.skip(), gr.skip(), gr.skip()
         # In this event, not one of its own: that could end after a later one and bring back an old conversation.
         # The views are given again: Gradio would mix "no change" into the value that it streamed last.
         history = step.history
@@ -204,7 +206,13 @@ def _wire_chat(
         if not (step.finished and step.finished.reason != "length") and not (collection or sampling.json_schema):
             history = go_on.with_button(history, words)
         cited = asked.sources() if isinstance(asked, sources.FromCollection) else {}
-        yield history, *views, conversations.save(step.history), *_status_after_answer(service, words), cited
+        yield (
+            growing.of(history),
+            *views,
+            conversations.save(step.history),
+            *_status_after_answer(service, words),
+            cited,
+        )
 
     def take(question, history, request: gr.Request):
         asked = chat.ask(history, question)
@@ -215,15 +223,16 @@ def _wire_chat(
 
     def take_example(selected: gr.SelectData, history, request: gr.Request):
         # By its number: what the browser says is in it could be any file of the machine.
-        example = EXAMPLES[_flat(selected.index)]
+        index = selected.index
+        example = EXAMPLES[index[0] if isinstance(index, list | tuple) else index]
         question = languages.question(example.question, words_for(request))
         return _busy(value=None), chat.ask(history, {"text": question, "files": example.paths})
 
     def retry(history, event: gr.RetryData):
-        return _busy(), chat.again(history, _flat(event.index))
+        return _busy(), chat.again(history, long_chat.index_of(history, event.index))
 
     def undo(history, event: gr.UndoData):
-        index = _flat(event.index)
+        index = long_chat.index_of(history, event.index)
         asked = gr.MultimodalTextbox(value=chat.question_of(history, index))
         return asked, chat.before(history, index), conversations.left()
 
@@ -288,7 +297,3 @@ def _busy(**changes) -> gr.MultimodalTextbox:
 
 def _idle() -> gr.MultimodalTextbox:
     return gr.MultimodalTextbox(submit_btn=True, stop_btn=False)
-
-
-def _flat(index: int | tuple[int, ...] | list[int]) -> int:
-    return index[0] if isinstance(index, tuple | list) else index

@@ -13,10 +13,12 @@ const make = (tag, attributes = {}, ...children) => add(document.createElement(t
 const draw = (tag, attributes = {}, ...children) =>
   add(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-const language = Object.keys(props.words).find((tag) => tag.slice(0, 2) === navigator.language.toLowerCase().slice(0, 2)) ?? "en";
-const words = props.words[language];
+const language = Object.keys(inAll).find((tag) => tag.slice(0, 2) === navigator.language.toLowerCase().slice(0, 2)) ?? "en";
+const words = inAll[language];
 // "{width} pixels" with {width: 3} -> "3 pixels".
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+// The same for a count: `one_NAME` of the words where that is 1.
+const counted = (name, count, values) => fill(words[count === 1 ? `one_${name}` : name], values);
 const number = (value) => Number(value).toLocaleString("en");
 const percent = (share) => (share > 0 && share < 0.01 ? "< 1 %" : `${Math.round(share * 100)} %`);
 // A problem in the visitor's language; where that says less, the server's own words stand beneath.

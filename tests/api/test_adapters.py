@@ -81,6 +81,41 @@ def test_an_operator_loads_an_adapter_that_requests_then_name_and_unloads_it(ser
         assert client.post("/v1/chat/completions", json=body).json()["error"]["code"] == "model_not_found"
 
 
+def test_an_adapter_takes_the_place_of_another_where_that_is_asked_for(served):
+    app, root, operator = served
+    make(root / "inside" / "old")
+    make(root / "inside" / "new", rank=3)
+
+    def load(path, **more):
+        asked = {"lora_name": "changing", "lora_path": path, **more}
+        return client.post("/v1/load_lora_adapter", json=asked, headers=operator)
+
+    def answering():
+        client.post("/v1/chat/completions", json={"messages": QUESTION, "model": "changing"})
+        return app.engine.requests[-1].adapter
+
+    with app.client() as client:
+        assert load("old", load_inplace=True, is_3d_lora_weight=False).status_code == 200
+        old = answering()
+        again = load("new")
+        assert (again.status_code, "load_inplace" in again.json()["error"]["message"]) == (400, True)
+        assert load("nothing", load_inplace=True).status_code == 400
+        assert answering() == old
+        assert load("new", load_inplace=True).status_code == 200
+        assert (answering().folder, answering().digest != old.digest) == (str(root / "inside" / "new"), True)
+        assert ids(client) == ["scripted", "first", "changing"]
+        model = client.post(
+            "/v1/load_lora_adapter",
+            json={"lora_name": "scripted", "lora_path": "new", "load_inplace": True},
+            headers=operator,
+        )
+        assert model.status_code == 400
+        assert load("new", load_inplace=True, is_3d_lora_weight=True).status_code == 400
+        gone = {"lora_name": "changing", "lora_int_id": 7}
+        assert client.post("/v1/unload_lora_adapter", json=gone, headers=operator).status_code == 200
+        assert ids(client) == ["scripted", "first"]
+
+
 @pytest.mark.parametrize(
     ("name", "path", "code"),
     [

@@ -90,20 +90,6 @@ async def test_an_engine_that_is_not_started_again_is_told_with_the_reason(servi
     assert "3 times in a row" in str(last[-1]) and "⚠" in str(last[-1])
 
 
-async def test_a_long_conversation_is_drawn_anew_less_often(service, reader, monkeypatch):
-    """Each step costs Gradio the whole conversation."""
-    monkeypatch.setattr(chat, "FLUSH_S", 1e-4)
-    monkeypatch.setattr(chat, "HEARTBEAT_S", 60)
-    service._engine.script = Script(["word "] * 20, gap_s=0.002)
-    turn = [user("again"), assistant("done")]
-    short = await histories(service, reader, [user("say it")])
-    monkeypatch.setattr(chat, "FLUSH_S", 10)
-    long = await histories(service, reader, [*turn * (2 * chat.MESSAGES_AT_FULL_PACE), user("say it")])
-    assert len(short) > 15
-    assert [words(step[-1]) for step in long[1:-1]] == ["word ", "word " * 20]
-    assert words(short[-1][1]) == words(long[-1][-2]) == "word " * 20
-
-
 async def test_an_answer_grows_and_ends_with_its_statistics(service, reader):
     service._engine.script = Script(["one ", "two ", "three"], gap_s=0.15)
     steps = await histories(service, reader, [user("count")])

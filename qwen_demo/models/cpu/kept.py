@@ -68,6 +68,7 @@ class KeptWeights:
             "files": _fingerprint(checkpoint),
             "kind": plan.kind,
             "layout": plan.layout,
+            **({"merged": order.merging.digest} if order.merging else {}),
         }
         limit = int(settings.weights_cache_gib * GIB)
         return cls(settings.weights_cache_dir, key, limit, settings.weights_cache_days, plan.dtype)

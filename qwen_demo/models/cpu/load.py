@@ -34,7 +34,7 @@ def read(order: ReadingOrder) -> tuple[Any, str]:
     model = kept.read(empty, order.progress) if kept else None
     if model is None:
         model = empty()
-        read_into(model, order.checkpoint, plan, order.progress)
+        read_into(model, order.checkpoint, plan, order.progress, order.merging)
         if kept is not None:
             kept.write(model, order.progress)
     give_back_memory()

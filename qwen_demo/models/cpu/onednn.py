@@ -52,7 +52,7 @@ class QuantizedRows:
         numbers: [rows, in] uint8.
         scale: [rows, 1] float32.
         columns: [outliers] int64, None if there are none.
-        rest: [rows, outliers] float32.
+        rest: [rows, outliers] float32, zero where nothing stands out of that row.
     """
 
     numbers: torch.Tensor
@@ -78,7 +78,10 @@ class QuantizedRows:
         numbers = whole.to(torch.int8).view(torch.uint8).add_(LARGEST)
         if not len(columns):
             return cls(numbers, scale)
-        return cls(numbers, scale, columns, x[:, columns] - whole[:, columns] * scale)
+        # What stands out of another row only stays rounded here: a row's result does not depend on its neighbours.
+        own = x[:, columns]
+        rest = own - whole[:, columns] * scale
+        return cls(numbers, scale, columns, rest.masked_fill_(own.abs() <= (LARGEST + 0.5) * scale, 0.0))
 
     def times(self, numbers: torch.Tensor, scale: torch.Tensor, out: torch.Tensor) -> None:
         """The product with some outputs' weights, without what stands out.

@@ -5,7 +5,7 @@ table of words, which is used a row at a time, only the mapping is kept where no
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
@@ -19,6 +19,9 @@ from qwen_demo.models.cpu.layers import WeightsPlan
 from qwen_demo.models.cpu.stored import StoredEmbedding
 from qwen_demo.models.progress import ReadingProgress
 from qwen_demo.sentences import Sentence
+
+if TYPE_CHECKING:
+    from qwen_demo.models.merging import Merging
 
 HEAD, WORDS = "lm_head", "model.language_model.embed_tokens"
 
@@ -38,12 +41,20 @@ def read_into(
     checkpoint: Checkpoint,
     plan: WeightsPlan,
     progress: Callable[[Sentence], None] = lambda sentence: None,
+    merging: "Merging | None" = None,
 ) -> None:
     """Give every parameter of `model` its weights.
+
+    Args:
+        merging: an adapter that is merged into them, before they are quantised.
 
     Raises:
         ModelLoadError: weights are missing, or have other shapes than the configuration says.
     """
+    if merging and HEAD in merging.halves and plan.kind != "none":
+        raise ModelLoadError(
+            "The adapter changes the output layer, which is kept whole on the disk: give --quantization none."
+        )
     reported = ReadingProgress(checkpoint, progress)
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     tied = checkpoint.ties_embeddings
@@ -53,6 +64,8 @@ def read_into(
         parts = checkpoint_parts(checkpoint, name)
         tensors = _opened(parts)
         source = sources.read(tensors, zero_is_stored_less_one=_is_first_gptq(checkpoint))
+        if merging and name in merging.halves and isinstance(source, sources.Dense):
+            source = _merged(source, name, merging, plan)
         made = layers.linear(layers.role_of(name), source, _bias(checkpoint, name), plan)
         _check(name, (made.out_features, made.in_features), (linears[name].out_features, linears[name].in_features))
         model.set_submodule(name, made)
@@ -63,6 +76,13 @@ def read_into(
         _check(name, tensor.shape, parameter.shape)
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, nn.Parameter(tensor, requires_grad=False))
+
+
+def _merged(source: sources.Dense, name: str, merging: "Merging", plan: WeightsPlan) -> sources.Dense:
+    """In float32 where it is rounded afterwards; what is kept as the files are is rounded to what they have."""
+    weight = merging.weight(name, source.weight)
+    as_the_files = plan.kind != "none" and layers.role_of(name) == "vision"
+    return sources.Dense(weight.to(source.weight.dtype) if as_the_files else weight)
 
 
 def checkpoint_parts(checkpoint: Checkpoint, name: str) -> dict[str, StoredWeight]:

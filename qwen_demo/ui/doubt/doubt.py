@@ -59,18 +59,20 @@ class Surety:
 
 def threshold(model: ModelInfo, name: str = "unsure_below") -> float:
     """Of this model, from 0 (never marked) to 1."""
-    found = _calibrated(_folder(model)).get(name)
+    found = _calibration(model).get(name)
     return float(found) if isinstance(found, int | float) and 0 <= found <= 1 else UNSURE_BELOW
 
 
 def measure(model: ModelInfo) -> str:
     """ "mean" or "least": what this model's threshold is of."""
-    found = _calibrated(_folder(model)).get("measure")
+    found = _calibration(model).get("measure")
     return found if found in MEASURES else MEASURES[0]
 
 
-def _folder(model: ModelInfo) -> Path:
-    return EMBEDDED_DIR if model.embedded else Path(model.model_id)
+def _calibration(model: ModelInfo) -> dict[str, Any]:
+    if model.merged:
+        return {}  # what was calibrated is the model without the adapter
+    return _calibrated(EMBEDDED_DIR if model.embedded else Path(model.model_id))
 
 
 @lru_cache(maxsize=16)

@@ -151,6 +151,9 @@ function goOn(item) {
   return item.asking && tried !== key ? item.asking : null;
 }
 
+// Earlier questions of the one in the chat, see `long_chat.js`.
+addEventListener("qwen-demo-earlier", () => trigger("earlier", {}));
+
 // The server was started anew: it has none of the conversation's files.
 addEventListener("qwen-demo-back", () => then(async () => {
   const item = current && (await store.get(current));
@@ -187,7 +190,7 @@ function showVersions() {
     if (!host || host.querySelector(":scope > .versions")) continue;
     const step = (by, label, sign) => make("button", { type: "button", "aria-label": label, title: label, disabled: !(shown + by in lines),
       onclick: () => then(() => goTo(lines[shown + by])) }, sign);
-    host.append(make("span", { class: "versions", role: "group", "aria-label": words.versions, "data-of": versionsKey() },
+    window.qwenDemo.place(host, make("span", { class: "versions", role: "group", "aria-label": words.versions, "data-of": versionsKey() },
       step(-1, words.earlier, "‹"), make("span", {}, `${shown + 1} / ${lines.length}`), step(1, words.later, "›")));
   }
 }
@@ -244,7 +247,7 @@ function more(item) {
 
 function row(item) {
   const { id, name } = item;
-  const about = [new Date(item.time).toLocaleString(language), item.lines[item.at].length === 1 ? words.message : fill(words.messages, { count: item.lines[item.at].length })].join(" · ");
+  const about = [new Date(item.time).toLocaleString(language), counted("messages", item.lines[item.at].length, { count: item.lines[item.at].length })].join(" · ");
   const title = renaming === id
     ? make("input", { class: "name", "data-key": `name ${id}`, "aria-label": words.name, value: name, maxlength: "120",
       onkeydown: (event) => {

@@ -236,6 +236,7 @@ def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gal
         event(None, None, None, cancels=answering, **UNQUEUED)
     reopened = view.reopen(on_reopen, None, [chatbot, question, view], **UNQUEUED, **EACH)
     fresh = view.fresh(on_fresh, None, [chatbot, question, view], **UNQUEUED, **EACH)
+    view.earlier(None, chatbot, chatbot, js="(shown) => [window.qwenDemo.longChat.opened(shown)]", **UNQUEUED)
     view.look(on_look, None, view, **UNQUEUED, **EACH)
     view.export(on_export, None, view, **PRIVATE, **EACH)
     return reopened, fresh

@@ -13,6 +13,7 @@ let shown = null;  // what `show` was called with
 
 const textOf = (message) => message.parts.map((part) => part?.text ?? "").join("");
 const keyOf = (item, place) => JSON.stringify([item.id, place, item.lines[item.at][place].parts]);
+const { place } = window.qwenDemo;
 const owns = (node) => Boolean((node.closest ? node : node.parentElement)?.closest(".correct, .correction"));
 
 function begin(item, place) {
@@ -58,16 +59,16 @@ function partOf(item, place, save) {
 function show(item, rows, save) {
   shown = [item, rows, save];
   const wanted = new Set();
-  rows.forEach((host, place) => {
-    const message = item.lines[item.at][place];
+  rows.forEach((host, at) => {
+    const message = item.lines[item.at][at];
     if (!host || message.role !== "assistant" || message.whole === false) return;
     wanted.add(host);
-    const key = JSON.stringify([keyOf(item, place), message.corrected, open?.key === keyOf(item, place)]);
+    const key = JSON.stringify([keyOf(item, at), message.corrected, open?.key === keyOf(item, at)]);
     if (host.dataset.corrected === key && host.querySelector(":scope > .correct")) return;
     clear(host);
-    const button = make("button", { type: "button", className: "correct", title: words.correct, innerHTML: PEN, onclick: () => begin(item, place) });
+    const button = make("button", { type: "button", className: "correct", title: words.correct, innerHTML: PEN, onclick: () => begin(item, at) });
     button.setAttribute("aria-label", words.correct);
-    host.append(...[button, partOf(item, place, save)].filter(Boolean));
+    for (const node of [button, partOf(item, at, save)]) if (node) place(host, node);
     host.dataset.corrected = key;
   });
   for (const host of document.querySelectorAll("#chat [data-corrected]")) if (!wanted.has(host)) clear(host);

@@ -50,7 +50,7 @@ def translate_on_load(demo: gr.Blocks) -> None:
         return [*(gr.Chatbot(examples=value) for value in titles), *(gr.Radio(choices=value) for value in choices),
                 *filled, *heads]  # fmt: skip
 
-    demo.load(chosen, None, outputs, queue=False, show_progress="hidden", api_visibility="private")
+    demo.load(chosen, None, outputs, queue=False, show_progress="hidden", show_progress_on=[], api_visibility="private")
 
 
 def _titled(card: ExampleMessage, known: Mapping[str, str]) -> ExampleMessage:

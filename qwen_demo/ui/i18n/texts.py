@@ -138,11 +138,13 @@ VIEWER = {
     "title": "What the model sees",
     "empty": "Attach an image to see it here as the model will.",
     "as_seen": "As the model sees it",
+    "one_clip": "1 frame of it, {width} × {height} pixels for the model",
     "clip": "{frames} frames of it, each {width} × {height} pixels for the model",
+    "one_clip_unknown": "1 frame of it",
     "clip_unknown": "{frames} frames of it",
     "seen_at": "{width} × {height} pixels for the model",
     "original": "{width} × {height} pixels",
-    "one_view": "1 view, {width} × {height} pixels for the model",
+    "one_views": "1 view, {width} × {height} pixels for the model",
     "views": "{count} views, each {width} × {height} pixels for the model",
     "turn": "Turn it in the 3D tab",
     "in_space": "Place and size of each, in the data's own unit; its box is drawn into every view.",
@@ -189,7 +191,9 @@ CONTEXT = {
     "cached": "cached",
     "cached_why": "Its encoding came from the cache in the last answer",
     "size": "{width} × {height} → {seen_width} × {seen_height}",
+    "one_frames": "1 frame",
     "frames": "{frames} frames",
+    "one_tokens": "1 token",
     "tokens": "{tokens} tokens",
     "share": "{share} of the context",
     "total": "{tokens} of {context} tokens are images ({share})",
@@ -249,6 +253,7 @@ FRAMES = {
     "title": "The frames that the model sees",
     "empty": "Choose or record a video. The frames that the model will see appear here.",
     "frame": "Frame at {time}; show it in the player",
+    "one_summary": "1 frame of {duration} s",
     "summary": "{frames} frames of {duration} s, {fps} a second",
     "size": "each {width} × {height} pixels for the model",
     "tokens": "{tokens} tokens, {share} of the context",
@@ -297,6 +302,7 @@ DOCUMENT = {
     "page": "Page {number} of {pages}",
     "go_to": "Go to page",
     "read_all": "Read all pages",
+    "one_progress": "{done} of 1 page read",
     "progress": "{done} of {of} pages read",
     "export_all": "Save what was read as (pages: {count})",
     "previous": "Previous page",
@@ -462,7 +468,7 @@ CONVERSATIONS = {
     "json": "JSON",
     "html": "HTML",
     "training": "training data",
-    "message": "1 message",
+    "one_messages": "1 message",
     "messages": "{count} messages",
     "full": "This browser has no room left for this conversation.",
     "new": "New chat",
@@ -527,6 +533,7 @@ ACCESSIBILITY = {
     "no_webgl": "This browser cannot turn 3D models (it has no WebGL). The still views show what the model sees.",
     "names": {},
 }
+EARLIER = {"one_more": "Show 1 earlier question", "more": "Show {count} earlier questions"}
 LANGUAGE = {"title": "Language"}
 # Cards of an empty chat: a title, and what happens. The same words in both places are the key.
 EXAMPLE_TITLES = {
@@ -647,10 +654,12 @@ COLLECTIONS = {
         "No collections yet. Drop PDF, scans, text or Office files to make one; then search here, or ask in the chat "
         "and get answers that cite the page."
     ),
+    "one_reading": "{done} of 1 page read",
     "reading": "{done} of {pages} pages read",
+    "one_ready": "1 page",
     "ready": "{pages} pages",
-    "one_page": "1 page",
     "failed": "cannot be read",
+    "one_stopped": "stopped at {done} of 1 page",
     "stopped": "stopped at {done} of {pages} pages",
     "stop": "Stop reading {name}",
     "go_on": "Go on reading {name}",

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from qwen_demo.models import adapters
+from qwen_demo.models.cpu import int4
 from qwen_demo.models.load import load
 from qwen_demo.settings import Settings
 from qwen_demo.types import Answer, Sampling, collect
@@ -68,6 +69,17 @@ async def test_where_the_base_answers_among_others_as_alone_so_do_adapters(loade
     assert [[each.token for each in answer.logprobs] for answer in among] == [
         [each.token for each in answer.logprobs] for answer in alone
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("many_rows", [20, 1000])
+async def test_beside_int4_each_way_to_multiply_gives_a_row_the_same_bits(
+    loaded, folders, started, monkeypatch, many_rows
+):
+    """Prompts of 37 tokens unpacked to eight bits, and by the fused product; by default the length of the pass decides."""
+    monkeypatch.setattr(int4, "MANY_ROWS", many_rows)
+    alone, among = await asked(loaded, folders, started, "int4")
+    assert [answer.logprobs for answer in among] == [answer.logprobs for answer in alone]
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import shutil
 import warnings
 from dataclasses import replace
 
@@ -111,6 +112,25 @@ async def test_a_place_that_answers_is_not_given_to_another_adapter(folders, sta
             await collect(engine.stream(question("And?", known(1, folders[1]))))
         await writing.aclose()
         assert (await collect(engine.stream(question("And?", known(1, folders[1]))))).finished
+
+
+async def test_an_answer_ends_with_the_adapter_that_it_began_with_though_its_folder_has_another(
+    loaded, folders, started, settings_of, answer_ids, tmp_path
+):
+    words = "What do you see in this image, in all of its colours? " * 3
+    place = tmp_path / "a"
+    shutil.copytree(folders[0], place)
+    async with started(**settings_of) as engine:
+        old = known(0, place)
+        alone = await collect(engine.stream(question(words, old)))
+        writing = engine.stream(question(words, old))
+        first = await anext(writing)
+        shutil.rmtree(place)
+        shutil.copytree(folders[1], place)
+        new = await collect(engine.stream(question(words, known(0, place))))
+        rest = await collect(writing)
+    assert first.text + rest.text == alone.text != new.text
+    assert new.finished.usage.cached_tokens == 0
 
 
 def changed(folder, tmp_path, **config):

@@ -14,6 +14,7 @@ from qwen_demo.models.choose import Choice
 from qwen_demo.models.cpu import kept, load, reader
 from qwen_demo.models.cpu.kept import KeptWeights
 from qwen_demo.models.cpu.layers import WeightsPlan
+from qwen_demo.models.merging import Merging
 from qwen_demo.models.reading import ReadingOrder
 from qwen_demo.settings import Settings
 from tests.models import published
@@ -109,6 +110,8 @@ def test_other_weights_other_files_and_other_layouts_are_other_entries(order, fo
     one = entry()
     assert one == entry() != entry("int8")
     assert one != entry(dtype=torch.bfloat16)
+    merged = replace(order(), merging=Merging("of an adapter", {}))
+    assert one != KeptWeights.of(merged, WeightsPlan("int4", torch.float32)).folder
     file = folder / "model.safetensors"
     os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
     assert one != entry()

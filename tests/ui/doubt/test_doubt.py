@@ -67,6 +67,7 @@ def test_an_engine_that_tells_no_probabilities_leaves_every_answer_unmarked():
 def test_a_model_brings_its_own_threshold(tmp_path, written, threshold):
     (tmp_path / "doubt.json").write_text(written)
     assert doubt.threshold(ModelInfo(str(tmp_path))) == threshold
+    assert doubt.threshold(ModelInfo(str(tmp_path), merged="an adapter")) == doubt.UNSURE_BELOW
 
 
 def test_a_model_without_one_has_the_default():

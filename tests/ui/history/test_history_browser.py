@@ -209,6 +209,9 @@ def test_an_answer_is_corrected_while_another_one_comes_and_saved_as_training_da
     page.get_by_role("button", name="Keep", exact=True).click()
     corrected = page.locator("#chat .correction")
     expect(corrected).to_have_text("CorrectedIt is <b>red</b>.")
+    # Whichever button comes last, each has its place.
+    page.evaluate("document.querySelector('#chat .look').remove()")
+    expect(page.locator("#chat .look + .correct + .correction")).to_be_visible()
     page.locator("#question .stop-button").click()
     expect(page.locator("#chat")).to_contain_text("Stopped.")
     until(page, "window.qwenDemo.store.all().then(([item]) => item?.lines[0].length === 4 && !item.asking)")

@@ -149,3 +149,19 @@ def test_views_get_all_languages_and_the_cards_are_known():
     assert labels.in_all(texts.VIEWER)["en"] is texts.VIEWER
     assert {example.title for example in examples.EXAMPLES} == set(texts.EXAMPLE_TITLES)
     assert {example.line for example in examples.EXAMPLES} == set(texts.EXAMPLE_LINES)
+
+
+COUNTED = re.compile(r"\{\w+\} (pages|frames|messages|views|earlier questions)")
+
+
+def test_what_the_page_counts_has_its_singular():
+    """`counted` of `views.js` takes the text `one_NAME` where there is one of a thing."""
+    tables = [table for name, table in vars(texts).items() if name.isupper() and isinstance(table, dict)]
+    found = [
+        (key, table)
+        for table in tables
+        for key, text in table.items()
+        if isinstance(text, str) and COUNTED.search(text)
+    ]
+    assert len(found) > 8
+    assert [key for key, table in found if f"one_{key}" not in table] == []

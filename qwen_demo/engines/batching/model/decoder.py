@@ -13,10 +13,10 @@ import torch.nn.functional as F
 
 from qwen_demo.engines.batching.kv_cache import DecodeView, MixedView, PrefillView
 from qwen_demo.engines.batching.model import attention
+from qwen_demo.engines.batching.model.adapter_rows import Ordered, Rows
 from qwen_demo.engines.batching.model.linear import GatedMlp, Packed, kind_for
 
 if TYPE_CHECKING:
-    from qwen_demo.engines.batching.model.adapter_rows import Rows
     from qwen_demo.engines.batching.model.adapters import AdapterTable
 
 
@@ -141,7 +141,7 @@ class LeanDecoder:
             DecodeView: self._decode, PrefillView: self._prefill, MixedView: self._mixed
         }  # fmt: skip
         attend = ways[type(view)]
-        if self.adapters and (rows := self.adapters.rows(view.slots, single=isinstance(view, DecodeView))):
+        if self.adapters and (rows := self.adapters.rows(view.slots)):
             return self._adapted(x, cos, sin, rows, lambda qkv, index: attend(qkv, view, index))
         for index, layer in enumerate(self.layers):
             qkv = layer.qkv(layer.norm_1(x)).view(cos.shape)
@@ -150,16 +150,20 @@ class LeanDecoder:
             x = layer.mlp.add(layer.norm_2(x), x)
         return self.norm(x) if self.ends else x
 
-    def _adapted(self, x, cos, sin, rows: "Rows", attend: Callable[[torch.Tensor, int], torch.Tensor]) -> torch.Tensor:
-        """All layers with low-rank products beside theirs."""
+    def _adapted(self, x, cos, sin, rows: Rows, attend: Callable[[torch.Tensor, int], torch.Tensor]) -> torch.Tensor:
+        """All layers with low-rank products beside theirs; on a CPU with rows in the order of their adapters."""
         assert self.adapters is not None
+        moved = rows if isinstance(rows, Ordered) and rows.order is not None else None
+        if moved:
+            x, cos, sin = x[moved.order], cos[moved.order], sin[moved.order]
         for index, (layer, sites) in enumerate(zip(self.layers, self.adapters.layers, strict=True)):
             normed = layer.norm_1(x)
             qkv = sites.qkv.add(layer.qkv(normed), normed, rows).view(cos.shape)
-            attended = attend(torch.addcmul(qkv * cos, qkv.roll(self.head_dim // 2, -1), sin), index)
+            qkv = torch.addcmul(qkv * cos, qkv.roll(self.head_dim // 2, -1), sin)
+            attended = attend(qkv[moved.inverse], index)[moved.order] if moved else attend(qkv, index)
             x = sites.out.add(layer.out.add(attended, x), attended, rows)
             x = layer.mlp.adapted(layer.norm_2(x), x, sites, rows)
-        return self.norm(x)
+        return self.norm(x[moved.inverse] if moved else x)
 
     def _decode(self, qkv: torch.Tensor, view: DecodeView, layer: int) -> torch.Tensor:
         keys, values = view.put(qkv[:, self.heads :], layer)

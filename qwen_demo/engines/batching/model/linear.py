@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from qwen_demo.engines.batching.model.adapter_rows import Grouped, Rows, Runs
-from qwen_demo.engines.batching.model.adapters import LayerSites
+from qwen_demo.engines.batching.model.adapter_rows import Ordered, Rows
+from qwen_demo.engines.batching.model.adapter_sites import LayerSites
 from qwen_demo.models import fp8
 
 ROWS_HINT = 32
@@ -217,13 +217,15 @@ class GatedMlp:
 
     def adapted(self, x: torch.Tensor, residual: torch.Tensor, sites: LayerSites, rows: Rows) -> torch.Tensor:
         """As `add`, with low-rank products beside. Rows without an adapter get the same bits as without any."""
-        if self._packed and isinstance(rows, Grouped | Runs) and len(rows.others):
-            made, own, others = torch.empty_like(residual), rows.own, rows.others
-            made[others] = self.add(x[others], residual[others])
-            made[own] = self.adapted(x[own], residual[own], sites, rows.inner)
-            return made
-        both = torch.cat([self._gate(x), self._up(x)], -1) if self._packed else self.gate_up(x)
-        opened = self.silu_and_mul(sites.gate_up.add(both, x, rows))
+        if self._packed and isinstance(rows, Ordered) and (others := rows.others):
+            made = self.adapted(x[others:], residual[others:], sites, rows.inner)
+            return torch.cat([self.add(x[:others], residual[:others]), made])
+        if self._packed:
+            gate, up = self._gate(x), self._up(x)
+            sites.gate_up.add_to((gate, up), x, rows)
+            opened = F.silu(gate, inplace=True).mul_(up)
+        else:
+            opened = self.silu_and_mul(sites.gate_up.add(self.gate_up(x), x, rows))
         return sites.down.add(self.down.add(opened, residual), opened, rows)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:

@@ -10,8 +10,8 @@ function image(item) {
   if (item.problem) tell(facts, item);
   else facts.textContent = [
     fill(words.size, { width: item.size[0], height: item.size[1], seen_width: item.seen[0], seen_height: item.seen[1] }),
-    item.frames ? fill(words.frames, item) : "",
-    item.tokens ? fill(words.tokens, { tokens: number(item.tokens) }) : "",
+    item.frames ? counted("frames", item.frames, item) : "",
+    item.tokens ? counted("tokens", item.tokens, { tokens: number(item.tokens) }) : "",
     item.tokens && props.value.context ? fill(words.share, { share: percent(item.tokens / props.value.context) }) : "",
   ].filter(Boolean).join(" · ");
   return make("p", {}, make("span", { class: "file" }, item.name), " ", facts);

@@ -20,8 +20,8 @@ function flip(id) {
 function chip(item) {
   const facts = item.problem ? [] : [
     fill(words.size, { width: item.size[0], height: item.size[1], seen_width: item.seen[0], seen_height: item.seen[1] }),
-    item.frames ? fill(words.frames, item) : "",
-    item.tokens ? fill(words.tokens, { tokens: number(item.tokens) }) : "",
+    item.frames ? counted("frames", item.frames, item) : "",
+    item.tokens ? counted("tokens", item.tokens, { tokens: number(item.tokens) }) : "",
   ].filter(Boolean);
   const image = item.view ? make("img", { src: fileUrl(item.view), alt: "", loading: "lazy" }) : make("span", { class: "no-image", "aria-hidden": "true" }, "!");
   const tags = [

@@ -141,7 +141,7 @@ function showPage(page) {
   progress.hidden = !(all && running);
   if (all) {
     Object.assign(bar, { max: all.of, value: all.done });
-    told.textContent = fill(words.progress, all);
+    told.textContent = counted("progress", all.of, all);
   }
   previous.disabled = at() <= 1 || Boolean(props.value.running);
   next.disabled = at() >= page.pages || Boolean(props.value.running);

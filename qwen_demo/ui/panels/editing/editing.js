@@ -4,6 +4,7 @@ const NAMES = new Set(["Edit", words.edit]);
 let open = null;  // {box, row}
 let button = null;
 
+const held = () => window.qwenDemo.longChat.held().asked;
 const groups = () => [...document.querySelectorAll("#chat .message-wrap > .message-row.user-row")];
 
 document.addEventListener("click", (event) => {
@@ -16,7 +17,7 @@ document.addEventListener("click", (event) => {
   const turn = groups().indexOf(row);
   if (turn < 0) return;
   button = pressed;
-  trigger("begin", { turn });
+  trigger("begin", { turn: turn + held() });
 }, true);
 
 function close(focus = true) {
@@ -29,7 +30,7 @@ function close(focus = true) {
 
 function begin({ turn, text }) {
   close(false);
-  const row = groups()[turn];
+  const row = groups()[turn - held()];
   if (!row) return;
   const field = make("textarea", { "aria-label": words.field, rows: "2", dir: "auto" });
   field.value = text;

@@ -7,10 +7,10 @@ root.append(make("section", {}, problem, make("div", { class: "columns" }, kept,
 
 const state = (file) => {
   const told = { done: file.done, pages: file.pages || "?" };
-  return file.state === "reading" || file.state === "waiting" ? fill(words.reading, told)
-    : file.state === "stopped" ? fill(words.stopped, told)
+  return file.state === "reading" || file.state === "waiting" ? counted("reading", file.pages, told)
+    : file.state === "stopped" ? counted("stopped", file.pages, told)
     : file.state === "failed" ? words.failed
-    : file.pages === 1 ? words.one_page : fill(words.ready, { pages: file.pages });
+    : counted("ready", file.pages, told);
 };
 
 // A button that keeps the focus when the list is drawn anew: `key` says which it is.
@@ -26,7 +26,7 @@ const row = (collection, file) => make("li", {},
 // While some of its pages are unread: how far it is, and a button to leave off or to go on.
 function reading(each) {
   if (each.state === "ready") return null;
-  const told = fill(each.state === "stopped" ? words.stopped : words.reading, { done: each.done, pages: each.pages || "?" });
+  const told = counted(each.state === "stopped" ? "stopped" : "reading", each.pages, { done: each.done, pages: each.pages || "?" });
   const [event, text] = each.state === "stopped" ? ["go_on", words.go_on] : ["stop", words.stop];
   return make("div", { class: "progress" },
     make("progress", { "aria-label": each.name, max: each.pages || 1, value: each.done }), make("span", { class: "state" }, told),

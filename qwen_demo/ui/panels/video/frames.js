@@ -45,7 +45,7 @@ function update() {
   list.replaceChildren(...times.map((time, index) => frame(value, time, index)));
   if (!times.length) return;
   facts.textContent = [
-    fill(words.summary, { frames: times.length, duration: value.duration, fps: value.fps }),
+    counted("summary", times.length, { frames: times.length, duration: value.duration, fps: value.fps }),
     value.seen?.[0] ? fill(words.size, { width: value.seen[0], height: value.seen[1] }) : "",
     value.tokens && value.context ? fill(words.tokens, { tokens: number(value.tokens), share: percent(value.tokens / value.context) }) : "",
   ].filter(Boolean).join(" · ");

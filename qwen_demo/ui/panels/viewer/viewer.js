@@ -82,7 +82,7 @@ function describe(current) {
   const [seenWidth, seenHeight] = current.seen;
   const { views } = current;
   caption.replaceChildren(views
-    ? fill(views === 1 ? words.one_view : words.views, { count: views, width: current.view_size[0], height: current.view_size[1] })
+    ? counted("views", views, { count: views, width: current.view_size[0], height: current.view_size[1] })
     : fill(words.original, { width, height }) +
       (seenWidth ? " · " + fill(words.seen_at, { width: seenWidth, height: seenHeight }) : ""));
   // Regions belong to images: a part of a sheet of views is none.
@@ -378,7 +378,7 @@ function showClip() {
   if (film.getAttribute("src") !== url) Object.assign(film, { src: url, poster: fileUrl(current.view) });
   film.setAttribute("aria-label", current.name);
   const [width, height] = current.seen;
-  clip.lastChild.textContent = fill(width ? words.clip : words.clip_unknown, { frames: current.frames, width, height });
+  clip.lastChild.textContent = counted(width ? "clip" : "clip_unknown", current.frames, { frames: current.frames, width, height });
 }
 
 function showEarlier() {
@@ -393,16 +393,17 @@ const follows = (node, other) => Boolean(node.compareDocumentPosition(other) & N
 
 function look(bar) {
   const asked = [...document.querySelectorAll("#chat .message-wrap > .user-row")];
-  trigger("look", { turn: asked.filter((row) => follows(row, bar)).length - 1 });
+  trigger("look", { turn: window.qwenDemo.longChat.held().asked + asked.filter((row) => follows(row, bar)).length - 1 });
   window.qwenDemo.frame.change("side", true);
 }
 
 function addLooks() {
   const first = document.querySelector("#chat .message-wrap > .user-row :is(img, video)");
-  if (!first) return;
+  const all = window.qwenDemo.longChat.held().files;
+  if (!first && !all) return;
   for (const bar of document.querySelectorAll("#chat .message-wrap > .bot-row + .message-buttons:not(:has(> .look))")) {
-    if (!follows(first, bar)) continue;
-    bar.append(make("button", { type: "button", class: "look", title: words.look, "aria-label": words.look, onclick: () => look(bar) },
+    if (!all && !follows(first, bar)) continue;
+    window.qwenDemo.place(bar, make("button", { type: "button", class: "look", title: words.look, "aria-label": words.look, onclick: () => look(bar) },
       draw("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, draw("path", { d: EYE }))));
   }
 }

@@ -16,8 +16,10 @@ from qwen_demo.engines.batching.kv_cache import KVCache, PrefillView
 from qwen_demo.engines.batching.mixed import MixedStep, SlotState
 from qwen_demo.engines.batching.model import decoder as decoders
 from qwen_demo.engines.batching.model import vision
-from qwen_demo.engines.batching.model.kernels import attention, checks
-from qwen_demo.engines.batching.model.kernels.step import KernelStep
+from qwen_demo.engines.batching.model.adapter_rows import Masked
+from qwen_demo.engines.batching.model.adapter_sites import GpuSite, LayerSites
+from qwen_demo.engines.batching.model.kernels import attention, checks, low_rank
+from qwen_demo.engines.batching.model.kernels.step import KernelStep, linears
 from qwen_demo.engines.batching.model.linear import Fp8, FusedNf4, Modules, Plain
 from qwen_demo.engines.batching.model.stages import PipelineStages, StagedDecoder
 from qwen_demo.models import fp8
@@ -130,6 +132,67 @@ def vision_error() -> float:
     return checks.difference(made, expected)
 
 
+def low_rank_errors() -> dict[str, float]:
+    """Adapters' kernels against sums in float64: layers of uneven widths, rows without one, sums in parts, eight bits."""
+    errors = {}
+    numbers = torch.tensor([2, 0, 3, 1, 3])
+    own = numbers > 0
+    for outputs, inputs, rank, splits in [((300, 90, 90), 700, 8, 0), ((257, 255), 2500, 16, 3), ((500,), 40, 64, 0)]:
+        a, b = torch.randn(3, len(outputs) * rank, inputs), torch.randn(sum(outputs), 3, rank)
+        base = torch.randn(*((splits,) if splits else ()), 5, sum(outputs))
+        part = torch.arange(len(outputs)).repeat_interleave(torch.tensor(outputs))
+        x = torch.randn(5, inputs)
+        eight = fp8.quantised(x)
+        for kind, given, meant in (("float32", x, x), ("float8", eight, eight[0].float() * eight[1])):
+            low = torch.einsum("rnk,rk->rn", a[numbers - 1].double(), meant.double()).unflatten(1, (len(outputs), rank))
+            added = torch.einsum("roj,orj->ro", low[:, part], b[:, numbers - 1].double()).float()
+            expected = base.clone()
+            (expected[0] if splits else expected)[own] += added[own]
+            made_here = low_rank.add(base.clone(), given, a, b, numbers, outputs)
+            errors[f"{kind}/{len(outputs)}"] = checks.difference(made_here, expected)
+    return errors
+
+
+def adapted_step_errors() -> dict[str, float]:
+    """Tokens with adapters and without through all layers, their products in kernels, against the plain ones."""
+    decoder = made(Plain)
+    numbers = torch.tensor([2, 0, 1])
+    mask = (numbers[:, None] == torch.arange(1, 3))[:, :, None].float()
+    sites = [LayerSites(*map(drawn_site, linears(layer), parts_of(decoder))) for layer in decoder.layers]
+    decoder.adapters = SimpleNamespace(layers=sites, rank=8, rows=lambda slots: Masked(numbers, mask))
+    shape = {"kv_heads": decoder.kv_heads, "head_dim": decoder.head_dim, "dtype": torch.float32}
+    x, positions = torch.randn(3, decoder.norm.weight.shape[0]), torch.arange(3).expand(3, -1)
+    results = {}
+    try:
+        for low in (True, False):
+            step = KernelStep(
+                decoder, KVCache([torch.device("cpu")] * 2, slots=3, length=64, **shape), product=False, low_rank=low
+            )
+            results[low] = step.decode(x, positions, torch.arange(3), torch.arange(3))
+        errors = {"step": checks.difference(results[True], results[False])}
+        errors |= checks.low_rank_errors(decoder, [1, 5])
+        decoder.adapters.rows = lambda slots: None
+        without = step.decode(x, positions, torch.arange(3), torch.arange(3))
+        return errors | {"effect": checks.difference(without, results[False])}
+    finally:
+        decoder.adapters = None
+
+
+def parts_of(decoder) -> list[tuple[int, ...]]:
+    """Outputs of the layers that each of `linears` is made of."""
+    layer, dim = decoder.layers[0], decoder.head_dim
+    width, inner = decoder.norm.weight.shape[0], layer.mlp.down.weight.shape[1]
+    return [(decoder.heads * dim, *[decoder.kv_heads * dim] * 2), (width,), (inner, inner), (width,)]
+
+
+def drawn_site(linear, outputs: tuple[int, ...]) -> GpuSite:
+    names = [f"layer.{n}" for n in range(len(outputs))]
+    site = GpuSite(names, outputs, linear.weight.shape[1], adapters=2, rank=8, like=torch.empty(0))
+    site.a.normal_(std=0.1)
+    site.b.normal_(std=0.1)
+    return site
+
+
 def fits() -> list[bool]:
     return [KernelStep.fits(decoder) for decoder in (made(Plain), made(FusedNf4, "nf4"), made(Modules))]
 
@@ -141,6 +204,8 @@ PARTS = {
     "stages": stage_errors,
     "mixed": lambda: mixed_errors(made(Plain)),
     "vision": vision_error,
+    "low rank": low_rank_errors,
+    "adapted": adapted_step_errors,
     "products": lambda: checks.product_errors(made(FusedNf4, "nf4"), [1, 17]),
 }
 

@@ -89,7 +89,7 @@ def test_kernels_compute_what_the_plain_path_does():
 
 @pytest.mark.slow
 def test_kernels_compute_it_alone_with_other_weights_and_in_mixed_passes():
-    found = interpreted("fits", "fp8", "step", "mixed", "vision", "products")
+    found = interpreted("fits", "fp8", "step", "mixed", "vision", "products", "low rank", "adapted")
     assert found["fits"] == [True, True, False]
     errors = found["step"] | found["products"]
     assert {"norm", "silu_and_mul", "apply_rope", "apply_rope_and_store", "attention"} <= errors.keys()
@@ -99,6 +99,10 @@ def test_kernels_compute_it_alone_with_other_weights_and_in_mixed_passes():
     assert {"mixed/137", "mixed/150", "mixed/150 state", "mixed/0 stored"} <= mixed.keys()
     assert all(error < 1e-5 for error in mixed.values()), mixed
     assert found["vision"] < 1e-5
+    adapted = found["low rank"] | found["adapted"]
+    assert adapted.pop("effect") > 0.1
+    assert {"float8/3", "float32/2", "step"} <= adapted.keys()
+    assert all(error < 1e-5 for error in adapted.values()), adapted
     # The interpreter rounds what comes to a power of two in e4m3 to half of it.
     assert found["fp8"].pop("fp8") < 0.15
     assert all(error < 0.03 for error in found["fp8"].values()), found["fp8"]

@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from qwen_demo.engines.batching.job import PrefillChunk, SequenceState
 from qwen_demo.engines.batching.kv_cache import DecodeView, KVCache, MixedView, PrefillView
 from qwen_demo.engines.batching.model import attention as plain_attention
+from qwen_demo.engines.batching.model.adapter_rows import Masked
+from qwen_demo.engines.batching.model.adapter_sites import GpuSite
 from qwen_demo.engines.batching.model.decoder import LeanDecoder
-from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
+from qwen_demo.engines.batching.model.kernels import attention, low_rank, nf4, pointwise
 from qwen_demo.engines.batching.model.kernels.step import KernelStep, MixedRows, linears
 from qwen_demo.engines.batching.model.linear import Fp8
 from qwen_demo.engines.batching.model.vision import apply_rope
@@ -45,7 +47,23 @@ def checked_step(decoder, cache: KVCache, rows: int) -> KernelStep | None:
     if not all(error < tolerance for error in worst.values()):
         log.warning("the kernels of the decode step are wrong here (%s); the plain path serves", format_errors(worst))
         return None
-    return KernelStep(decoder, cache, product=_product_is_right(decoder, rows))
+    product, low = _product_is_right(decoder, rows), _low_rank_is_right(decoder, rows)
+    return KernelStep(decoder, cache, product=product, low_rank=low)
+
+
+def _low_rank_is_right(decoder: LeanDecoder, rows: int) -> bool:
+    if decoder.adapters is None or not all(low_rank.fits(site) for site in decoder.adapters.layers[0].all):
+        return False
+    try:
+        worst = low_rank_errors(decoder, [n for n in (1, 5, rows) if n <= rows])
+    except Exception:
+        log.warning("the kernels of adapters do not run here; the plain path serves them", exc_info=True)
+        return False
+    log.info("kernels of adapters against the plain path: %s", format_errors(worst))
+    right = all(error < TOLERANCE for error in worst.values())
+    if not right:
+        log.warning("the kernels of adapters are wrong here (%s); the plain path serves", format_errors(worst))
+    return right
 
 
 def _product_is_right(decoder: LeanDecoder, rows: int) -> bool:
@@ -72,6 +90,32 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
     a, b = a.double(), b.double()
     share = float((a - b).norm() / b.norm())
     return share if share == share else float("inf")
+
+
+def low_rank_errors(decoder: LeanDecoder, rows: list[int]) -> dict[str, float]:
+    """Differences between the adapters' kernels and their plain products, on two adapters made up here."""
+    assert decoder.adapters is not None
+    like = decoder.norm.weight
+    dice = torch.Generator(device=like.device).manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=dice, device=like.device, dtype=torch.float32).to(like.dtype)
+
+    errors = {}
+    for known in decoder.adapters.layers[0].all:
+        width = known.a.shape[2]
+        site = GpuSite(known.names, known.outputs, width, adapters=2, rank=decoder.adapters.rank, like=like)
+        site.a.copy_(random(*site.a.shape))
+        site.b.copy_(random(*site.b.shape))
+        for count in rows:
+            numbers = (torch.arange(count, device=like.device) + 1) % 3
+            mask = (numbers[:, None] == torch.arange(1, 3, device=like.device))[:, :, None].to(like.dtype)
+            x = random(count, width)
+            expected = site.add(like.new_zeros(count, sum(known.outputs)), x, Masked(numbers, mask))
+            made = like.new_zeros(count, sum(known.outputs))
+            made = low_rank.add(made, x, site.a, site.b, numbers, known.outputs)
+            errors[f"{known.names[0].rpartition('.')[2]}/{count}"] = difference(made, expected)
+    return errors
 
 
 def kernel_errors(decoder: LeanDecoder, rows: int = 5) -> dict[str, float]:

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from qwen_demo.engines.batching.kv_cache import KVCache, PrefillView
+from qwen_demo.engines.batching.model.adapter_rows import Masked
 from qwen_demo.engines.batching.model.decoder import LeanDecoder
-from qwen_demo.engines.batching.model.kernels import attention, nf4, pointwise
+from qwen_demo.engines.batching.model.kernels import attention, low_rank, nf4, pointwise
 from qwen_demo.engines.batching.model.linear import Fp8, FusedNf4, Plain
 
 if TYPE_CHECKING:
-    from qwen_demo.engines.batching.model.adapters import AdapterTable, Site
+    from qwen_demo.engines.batching.model.adapter_sites import GpuSite
+    from qwen_demo.engines.batching.model.adapters import AdapterTable
 
 
 class MixedRows(NamedTuple):
@@ -39,11 +41,12 @@ class KernelStep:
         decoder: whose weights and norms these are.
         cache: where keys and values go.
         product: whether NF4 products of few rows run in the kernel; else in bitsandbytes.
+        low_rank: whether adapters' products of few rows run in kernels, too.
     """
 
-    def __init__(self, decoder: LeanDecoder, cache: KVCache, *, product: bool):
+    def __init__(self, decoder: LeanDecoder, cache: KVCache, *, product: bool, low_rank: bool = False):
         self._decoder, self._cache = decoder, cache
-        self.product = product
+        self.product, self._low_rank = product, low_rank
         self._fp8 = isinstance(decoder.layers[0].qkv, Fp8)
 
     @property
@@ -130,12 +133,16 @@ class KernelStep:
             )
 
         adapters = decoder.adapters
-        rows = None if adapters is None else adapters.rows(slots, single=False)
+        rows = None if adapters is None else adapters.rows(slots)
 
         def beside(name: str, index: int, made: torch.Tensor, x: Any) -> torch.Tensor:
             if adapters is None or rows is None:
                 return made
-            site: Site = getattr(adapters.layers[index], name)
+            assert isinstance(rows, Masked), "the kernels' passes are a GPU's"
+            site: GpuSite = getattr(adapters.layers[index], name)
+            if self._low_rank and len(slots) <= low_rank.MAX_ROWS:
+                a = site.deinterleaved if product else site.a
+                return low_rank.add(made, x, a, site.b, rows.numbers, site.outputs)
             return site.add(made, x, rows, deinterleaved=product)
 
         for index, layer in enumerate(decoder.layers):
