@@ -31,7 +31,7 @@ def with_adapter(model: Any, recipe: Recipe) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise ModelLoadError("Fine-tuning needs peft: pip install 'qwen-demo[finetune]'.") from error
+        raise ModelLoadError("Fine-tuning needs peft: pip install '.[finetune]' in the repository.") from error
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
