@@ -117,6 +117,15 @@ def test_who_connects_early_waits_for_the_server_instead_of_being_refused():
             assert accepted.recv(5) == b"hello"
 
 
+def test_a_server_whose_output_nobody_takes_serves_all_the_same():
+    reading, writing = os.pipe()
+    os.close(reading)
+    said = "from qwen_demo.server.run import _say; _say('it loads'); _say('it is ready')"
+    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, timeout=120)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_an_address_of_the_sixth_version_can_be_listened_on():
     from qwen_demo.server.listening import listening_socket
     from qwen_demo.settings import Settings
