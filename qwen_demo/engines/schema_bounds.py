@@ -4,10 +4,11 @@ The library bounds most of what it does by itself. Not so how long it looks for 
 once, which doubles with each pattern and takes gigabytes with twenty; and what it keeps of a divisor grows with it.
 """
 
+import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,34 +24,36 @@ TRIED_FOR_S, TRIED_IN_BYTES, WAITED_FOR_S = 2, 512 << 20, 30
 _NOTES = {"title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "$comment"}
 _NOTES |= {"$defs", "definitions", "$schema", "$id", "x-guidance"}
 _TRY = """
-import resource, sys
+import json, resource, sys
 for limit, most in ((resource.RLIMIT_CPU, int(sys.argv[1])), (resource.RLIMIT_AS, int(sys.argv[2]))):
     try:
         resource.setrlimit(limit, (most, most))
     except (ValueError, OSError):
         pass  # a system without this one
 from llguidance import LLMatcher
-LLMatcher.validate_grammar(sys.stdin.read())
+for grammar in json.load(sys.stdin):
+    LLMatcher.validate_grammar(grammar)
 """
+_DIVISORS = (
+    f"what numbers are a multiple of has to stay below {LARGEST_DIVISOR:,}, also together where several hold at once."
+)
+_PATTERNS = "it takes too long to find out what fits all of its patterns at once. Use fewer of them in allOf, anyOf or beside $ref."
 
 
-def too_much(schema: Any) -> str:
-    """Why compiling it would take too long or too much memory; empty where it does not."""
-    places = list(_places(schema))
-    meet = any(map(_meets_others, places))
-    divisors = [size for place in places if (size := _size(place.get("multipleOf")))]
-    if (math.lcm(*divisors) if meet else max(divisors, default=1)) > LARGEST_DIVISOR:
-        return (
-            f"what numbers are a multiple of has to stay below {LARGEST_DIVISOR:,}, also together where several hold at "
-            "once."
-        )
-    patterns = sum(("pattern" in place) + ("format" in place) for place in places)
-    if meet and patterns > FEW_PATTERNS and not _compiles(schema):
-        return (
-            "it takes too long to find out what fits all of its patterns at once. Use fewer of them in allOf, anyOf or "
-            "beside $ref."
-        )
-    return ""
+def too_much(schemas: Sequence[Any]) -> tuple[int, str] | None:
+    """Which of them would take too long or too much memory to compile, counted from 0, and why."""
+    tried = []
+    for number, schema in enumerate(schemas):
+        places = list(_places(schema))
+        meet = any(map(_meets_others, places))
+        divisors = [size for place in places if (size := _size(place.get("multipleOf")))]
+        if (math.lcm(*divisors) if meet else max(divisors, default=1)) > LARGEST_DIVISOR:
+            return number, _DIVISORS
+        if meet and sum(("pattern" in place) + ("format" in place) for place in places) > FEW_PATTERNS:
+            tried.append(number)
+    if tried and not _compile([schemas[number] for number in tried]):
+        return tried[0], _PATTERNS
+    return None
 
 
 def _places(schema: Any) -> Iterator[dict[str, Any]]:
@@ -82,13 +85,16 @@ def _size(divisor: Any) -> int:
     return 1 if digits.rstrip("0") == "1" else int(digits)
 
 
-def _compiles(schema: Any) -> bool:
-    """Tried in a process that is killed where it takes too long or too much."""
-    grammar = llguidance.LLMatcher.grammar_from_json_schema(schema)
+def _compile(schemas: Sequence[Any]) -> bool:
+    """Tried in a process that is killed where all of them together take too long or too much."""
+    try:
+        grammars = [llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema)) for schema in schemas]
+    except ValueError:
+        return True  # which the library refuses in its own words
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-c", _TRY, str(TRIED_FOR_S), str(TRIED_IN_BYTES)],
-            input=grammar.encode(),
+            input=json.dumps(grammars).encode(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=environment_without_secrets(),
