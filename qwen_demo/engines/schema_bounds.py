@@ -78,10 +78,13 @@ def _meets_others(place: dict[str, Any]) -> bool:
 
 def _size(divisor: Any) -> int:
     """Its digits as a number; 1 of powers of ten, which cost nothing."""
-    if isinstance(divisor, bool) or not isinstance(divisor, int | float) or not math.isfinite(divisor) or divisor <= 0:
-        return 0  # no divisor, or one that the library refuses
-    value = Decimal(str(divisor)).normalize()
-    digits = str(int(value)) if value == int(value) else "".join(map(str, value.as_tuple().digits))
+    if isinstance(divisor, bool) or not isinstance(divisor, int | float):
+        return 0
+    value = Decimal(str(divisor))
+    if not value.is_finite() or value <= 0:
+        return 0  # which the library refuses
+    whole = value == value.to_integral_value()
+    digits = str(int(value)) if whole else "".join(map(str, value.normalize().as_tuple().digits))
     return 1 if digits.rstrip("0") == "1" else int(digits)
 
 
