@@ -211,7 +211,8 @@ def _image_of(row: Encoded, store: PixelStore) -> PIL.Image.Image | None:
 
 
 def _same_order(order: Order, base: Base) -> None:
-    """A working folder goes on with what it was begun with, or not at all."""
+    """A working folder goes on with what it was begun with, or not at all; one in which nothing was learnt, as after a
+    plan, begins anew."""
     asked = {key: str(value) for key, value in asdict(order.asked).items()}
     said = {
         "base": base.fingerprint,
@@ -222,9 +223,13 @@ def _same_order(order: Order, base: Base) -> None:
     }
     path = order.work / ORDER
     if path.exists() and json.loads(path.read_text()) != said:
-        raise InvalidRequest(
-            f"{order.work} is of a run with other data, base or settings. Give the same to go on, or remove the folder."
-        )
+        # Several processes come here at once: what one has written anew is not to be removed by another.
+        if launched_place()[2] > 1 or any((order.work / training.CHECKPOINTS).glob("*")):
+            raise InvalidRequest(
+                f"{order.work} is of a run with other data, base or settings. Give the same to go on, or remove the "
+                "folder."
+            )
+        shutil.rmtree(order.work)
     order.work.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.part")
     partial.write_text(json.dumps(said))
