@@ -47,6 +47,7 @@ class PageWidgets:
     about: gr.Markdown
     chatbot: long_chat.Chatbot
     question: gr.MultimodalTextbox
+    added: gr.JSON
     preview: preview.PreviewWidgets
     camera: gr.Image
     url: gr.Textbox
@@ -79,8 +80,8 @@ def build_page(
         gallery = Gallery(reader)
         previews = preview.Preview(service, gallery)
         setting = _wire_chat(page, service, reader, previews, gallery, menu, knowledge)
-        preview.wire(page.preview, previews, page.chatbot, page.question)
-        more_images.wire(page.question, page.camera, page.url, page.add_url, page.chips, reader)
+        preview.wire(page.preview, previews, page.chatbot, page.question, page.added)
+        more_images.wire(page.added, page.question, page.camera, page.url, page.add_url, page.chips, reader)
         draft.wire(page.question, page.connection, page.demo)
         labels.translate_on_load(page.demo)
         filled_in = panel_tabs.ChatWidgets(page.question, page.options.length, page.options.schema, page.preview.viewer)
@@ -116,7 +117,7 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                     with gr.Row(elem_id="answer-with"):
                         collection = sources.draw_switch()
                         adapter = adapter_choice.draw(settings, "adapter")
-                    question = controls.draw_question()
+                    question, added = controls.draw_question(), draft.draw_added()
                     gr.Markdown(texts.CAN_BE_WRONG, elem_id="can-be-wrong")
                 with layout.drawer("side", texts.SEEN):
                     cited = sources.draw()
@@ -135,7 +136,7 @@ def _draw(service: Service, engines: int, menu: ModelMenu | None) -> PageWidgets
                 about = gr.Markdown(render.about(service.status(), visitors))
         previews = preview.with_budget(views, budget)
     gradio_internals.localize_labels(demo)
-    return PageWidgets(demo, models, badge, about, chatbot, question, previews, camera, url, add_url, chips,
+    return PageWidgets(demo, models, badge, about, chatbot, question, added, previews, camera, url, add_url, chips,
                        options, kept, connected, edited, sharing, reset, clock, beside, collection, cited)  # fmt: skip
 
 
@@ -206,34 +207,28 @@ def _wire_chat(
         if not (step.finished and step.finished.reason != "length") and not (collection or sampling.json_schema):
             history = go_on.with_button(history, words)
         cited = asked.sources() if isinstance(asked, sources.FromCollection) else {}
-        yield (
-            growing.of(history),
-            *views,
-            conversations.save(step.history),
-            *_status_after_answer(service, words),
-            cited,
-        )
+        shown, kept = growing.of(history), conversations.save(step.history)
+        yield shown, *views, kept, *_status_after_answer(service, words), cited
 
     def take(question, history, request: gr.Request):
         asked = chat.ask(history, question)
         if asked == history:
             words = words_for(request)
             raise render.refusal(words.EMPTY_QUESTION)
-        return _busy(value=None), asked
+        return _busy(), asked
 
     def take_example(selected: gr.SelectData, history, request: gr.Request):
         # By its number: what the browser says is in it could be any file of the machine.
-        index = selected.index
-        example = EXAMPLES[index[0] if isinstance(index, list | tuple) else index]
+        example = EXAMPLES[long_chat.index_of([], selected.index)]
         question = languages.question(example.question, words_for(request))
-        return _busy(value=None), chat.ask(history, {"text": question, "files": example.paths})
+        return _busy(), chat.ask(history, {"text": question, "files": example.paths})
 
     def retry(history, event: gr.RetryData):
         return _busy(), chat.again(history, long_chat.index_of(history, event.index))
 
     def undo(history, event: gr.UndoData):
         index = long_chat.index_of(history, event.index)
-        asked = gr.MultimodalTextbox(value=chat.question_of(history, index))
+        asked = chat.question_of(history, index)
         return asked, chat.before(history, index), conversations.left()
 
     def stop(history, collection, schema, request: gr.Request):
@@ -249,8 +244,10 @@ def _wire_chat(
     pressed = answer_buttons.wire(page.chatbot, page.question, settings, service, menu, _busy)
     replayed = share.wire(page.share, sharing, parts, service)
     gone_on = go_on.wire(page.kept, page.chatbot, page.question, settings, service, _busy)
+    taken = page.question.submit(take, both, both, js=draft.SENT, **PRIVATE)
+    draft.keep_rest(taken, page.question)
     begun = [
-        page.question.submit(take, both, both, **PRIVATE),
+        taken,
         page.chatbot.example_select(take_example, page.chatbot, both, **UNQUEUED),
         page.chatbot.retry(retry, page.chatbot, both, **UNQUEUED),
         editing.wire(page.editing, page.chatbot, page.question, _busy),
@@ -291,8 +288,8 @@ def _publish(service: Service, reader: Reader, knowledge: Knowledge) -> None:
         gr.api(function, api_name=function.__name__, concurrency_id="answers")
 
 
-def _busy(**changes) -> gr.MultimodalTextbox:
-    return gr.MultimodalTextbox(submit_btn=False, stop_btn=True, **changes)
+def _busy() -> gr.MultimodalTextbox:
+    return gr.MultimodalTextbox(submit_btn=False, stop_btn=True)
 
 
 def _idle() -> gr.MultimodalTextbox:

@@ -73,4 +73,27 @@ function restore(question) {
 // The question with files that a server that was started again can open.
 const revive = (question) => ({ text: typed(), files: asFound(question?.files) });
 
-window.qwenDemo = { ...window.qwenDemo, draft: { keepFiles, lookFor, lookForDraft, restore, revive, paths: () => (read()?.files ?? []).map(({ path }) => path) } };
+// What the server adds to the question comes later than it was asked for; what was typed and attached meanwhile stays.
+let added = null;
+function add(more, question) {
+  if (!more?.nonce || more.nonce === added) return { text: typed(), files: question?.files ?? [] };
+  added = more.nonce;
+  const fresh = more.files.map(({ file, type }) =>
+    ({ path: file, url: store.fileUrl(file), orig_name: file.split("/").at(-1), mime_type: type, meta: { _type: "gradio.FileData" } }));
+  const text = typed().trim() ? typed() : more.otherwise;
+  return { text: [text, more.words].filter(Boolean).join(" "), files: [...(question?.files ?? []), ...fresh] };
+}
+
+// The same when a question was taken: what was typed or attached since it was sent is the beginning of the next one.
+let sent = { text: "", paths: [] };
+const pathsOf = (question) => (question?.files ?? []).map(({ path }) => path);
+function send(question) {
+  sent = { text: question?.text ?? "", paths: pathsOf(question) };
+  return question;
+}
+function rest(question) {
+  const text = typed(), files = (question?.files ?? []).filter(({ path }) => !sent.paths.includes(path));
+  return { text: text.startsWith(sent.text) ? text.slice(sent.text.length).trimStart() : text, files };
+}
+
+window.qwenDemo = { ...window.qwenDemo, draft: { add, send, rest, keepFiles, lookFor, lookForDraft, restore, revive, paths: () => (read()?.files ?? []).map(({ path }) => path) } };

@@ -68,7 +68,7 @@ const press = (event) => {
 document.addEventListener("click", press, true);
 document.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") press(event); }, true);
 
-// A person scrolls up; Gradio and browsers scroll as well.
+// Only a visitor's own scrolling counts; Gradio and browsers scroll as well.
 const GESTURE_MS = 1500, UP = ["PageUp", "Home", "ArrowUp"];
 let up = -GESTURE_MS;
 const isUp = ({ type, deltaY, key, target }) => type === "wheel" ? deltaY < 0 : type !== "keydown" || (UP.includes(key) && !target.matches?.("textarea, input"));

@@ -1,10 +1,13 @@
 """Files that are dropped or pasted anywhere on the page, in a real browser."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from qwen_demo.ui.conversation import Reader
 from tests.conftest import draw
 from tests.ui.steps import answered, ask, tab
 
@@ -97,14 +100,50 @@ def test_an_image_pasted_anywhere_goes_into_the_question(opened, app, images):
     expect(page.locator("#question img")).to_be_visible()
 
 
+ADDRESS = """node => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.setData('text/uri-list', 'http://127.0.0.1/secret.png');
+    node.dispatchEvent(new DragEvent('drop', {dataTransfer, bubbles: true, cancelable: true}));
+}"""
+
+
 @pytest.mark.slow
 def test_an_address_dropped_from_another_tab_goes_the_way_of_addresses(opened, app):
     page = opened(app)
-    page.locator("#chat").evaluate(
-        """node => {
-            const dataTransfer = new DataTransfer();
-            dataTransfer.setData('text/uri-list', 'http://127.0.0.1/secret.png');
-            node.dispatchEvent(new DragEvent('drop', {dataTransfer, bubbles: true, cancelable: true}));
-        }"""
-    )
+    page.locator("#chat").evaluate(ADDRESS)
     expect(page.locator(".toast-body")).to_contain_text("https")
+
+
+@pytest.mark.slow
+def test_what_is_typed_while_an_address_is_fetched_or_a_question_sent_stays(opened, app, images, monkeypatch):
+    asked, fetched = threading.Event(), threading.Event()
+
+    async def download(reader, url: str) -> bytes:
+        asked.set()
+        assert await asyncio.to_thread(fetched.wait, 60)
+        return bytes(images[0][2])
+
+    monkeypatch.setattr(Reader, "download", download)
+    page = opened(app)
+    box, attached = page.locator("#question textarea"), page.locator("#question img")
+    dropped(page, images[1:], "#chat")
+    expect(attached).to_have_count(1)
+    box.fill("before")
+    page.locator("#chat").evaluate(ADDRESS)
+    assert asked.wait(60)
+    box.press_sequentially(" and meanwhile")
+    fetched.set()
+    expect(attached).to_have_count(2)
+    expect(box).to_have_value("before and meanwhile")
+
+    held = []
+    page.route("**/queue/join*", lambda route: route.continue_() if held else held.append(route))
+    box.press("Enter")
+    box.press_sequentially(" the next one")
+    page.wait_for_function("document.querySelector('#question textarea').value.endsWith('next one')")
+    held[0].continue_()
+    expect(page.locator("#chat .user.message")).to_have_text(["before and meanwhile"])
+    expect(box).to_have_value("the next one")
+    answered(page, 1)
+    expect(attached).to_have_count(0)
+    expect(box).to_have_value("the next one")

@@ -83,6 +83,7 @@ def test_the_table_has_every_stage_and_says_who_was_faster():
 def test_where_nobody_was_faster_nobody_is_said_to_be():
     found = timings.compare(finished(tokens=1), finished(tokens=1))
     assert found["sooner"] is found["quicker"] is None
+    assert timings.compare(finished(0.5), finished(0.5004))["sooner"] is None  # by 0 ms
     assert all(row["better"] is None for row in found["rows"])
 
 

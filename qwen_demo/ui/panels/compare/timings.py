@@ -21,14 +21,15 @@ def compare(first: Finished, second: Finished) -> dict:
     if measured:
         better["speed"] = _less([-float(speed) for speed in speeds])
     longest = max(sum(seconds for _, seconds in waterfall.stages(each)) for each in pair) or 1.0
+    by = waterfall.format_seconds(abs(wholes[0] - wholes[1]))
     return {
         "rows": [
             {"key": key, "values": values, "better": better.get(key) if values[0] != values[1] else None}
             for key, values in rows
         ],
         "bars": [[[key, seconds / longest] for key, seconds in waterfall.stages(each)] for each in pair],
-        "sooner": better["whole"],
-        "by": waterfall.format_seconds(abs(wholes[0] - wholes[1])),
+        "sooner": None if by == waterfall.format_seconds(0) else better["whole"],
+        "by": by,
         "quicker": better.get("speed"),
         "speeds": speeds,
     }

@@ -123,10 +123,9 @@ class Preview:
         download = await viewer.export(kind, found, attachment, self._gallery)
         return {**view, "download": download}
 
-    async def ask_about(self, question: Any, budget: float, items: Any, view: Any, data: dict,
+    async def ask_about(self, budget: float, items: Any, view: Any, data: dict,
                         words: Words = texts) -> tuple[dict, Any]:  # fmt: skip
-        """The question with the region in it, and the context, where a crop goes alone to a small model."""
-        question = question or {"text": "", "files": []}
+        """The region as an addition to the question, and the context, where a crop goes alone to a small model."""
         file = viewer.picked_file(view)
         attachment = await self._gallery.look(file) if file else None
         if attachment is None or not attachment.is_image:
@@ -138,12 +137,12 @@ class Preview:
                 raise render.refusal(words.NO_REGION)
             seen = attachment.seen(model, context.budget_pixels(budget, model))
             as_json = detections.as_model_json(region, attachment.original, seen)
-            return {**question, "text": f"{question['text'] or words.WHAT_IS_THERE} {as_json}"}, gr.skip()
+            return draft.addition(words=as_json, otherwise=words.WHAT_IS_THERE), gr.skip()
         path = await viewer.crop(file, data, self._gallery)
         if path is None:
             raise render.refusal(words.NO_REGION)
-        question = {"text": question["text"] or words.WHAT_IS_THIS, "files": [*question["files"], path]}
-        return question, context.switched_off(items, path) if model.embedded else gr.skip()
+        added = draft.addition([path], otherwise=words.WHAT_IS_THIS)
+        return added, context.switched_off(items, path) if model.embedded else gr.skip()
 
 
 class AnswerPreview:
@@ -227,7 +226,14 @@ def refresh_after(events: list, widgets: PreviewWidgets, preview: Preview, chatb
         event.then(_refresh(preview), _state(widgets, chatbot), [widgets.viewer, widgets.context], **UNQUEUED)
 
 
-def wire(widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot, question: gr.MultimodalTextbox) -> None:
+def wire(
+    widgets: PreviewWidgets,
+    preview: Preview,
+    chatbot: gr.Chatbot,
+    question: gr.MultimodalTextbox,
+    added: gr.JSON,
+) -> None:
+    """`added` holds what goes into `question`."""
     state, views = _state(widgets, chatbot), [widgets.viewer, widgets.context]
 
     async def pick(history, attached, budget, items, view, event: gr.EventData):
@@ -242,8 +248,8 @@ def wire(widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot, questio
     async def export(history, attached, items, view, event: gr.EventData, request: gr.Request):
         return await preview.export(history, attached, items, view, event_data(event).get("kind"), words_for(request))
 
-    async def ask_about(asked, budget, items, view, event: gr.EventData, request: gr.Request):
-        return await preview.ask_about(asked, budget, items, view, event_data(event), words_for(request))
+    async def ask_about(budget, items, view, event: gr.EventData, request: gr.Request):
+        return await preview.ask_about(budget, items, view, event_data(event), words_for(request))
 
     # Not `change`, which each key is.
     widgets.context.attached(None, question, widgets.attached, js=draft.KEEP_FILES, **UNQUEUED)
@@ -263,10 +269,11 @@ def wire(widgets: PreviewWidgets, preview: Preview, chatbot: gr.Chatbot, questio
         **PRIVATE,
         **EACH,
     )
-    widgets.viewer.region(
+    asked = widgets.viewer.region(
         ask_about,
-        [question, widgets.budget, widgets.context, widgets.viewer],
-        [question, widgets.context],
+        [widgets.budget, widgets.context, widgets.viewer],
+        [added, widgets.context],
         **PRIVATE,
         **EACH,
     )
+    draft.put_in(asked, added, question)
