@@ -31,6 +31,13 @@ function opened(messages) {
   return [...(from ? [rest] : []), ...more, ...shown];
 }
 
+// The same for the same conversation, however much of it is shown: how long it is, and its end.
+function stamp(messages) {
+  const all = messages ?? [], id = String(all[0]?.metadata?.id ?? "");
+  const count = id.startsWith(PREFIX) ? all.length - 1 + JSON.parse(id.slice(PREFIX.length)).length : all.length;
+  return `${count} ${JSON.stringify(all.slice(-4).map(({ role, content, metadata }) => [role, content, metadata]))}`;
+}
+
 // What was in view stays there. Gradio draws in several steps.
 const FRAMES = 12;
 function hold(below, frames) {
@@ -85,4 +92,4 @@ Object.assign(window.qwenDemo.repairs, {
   "#chat .title[aria-busy]:has(.earlier)": (node) => node.removeAttribute("aria-busy"),
   "#question .submit-button": () => { if (wanted) open(); },
 });
-window.qwenDemo = { ...window.qwenDemo, longChat: { held, opened } };
+window.qwenDemo = { ...window.qwenDemo, longChat: { held, opened, stamp } };

@@ -198,12 +198,10 @@ def _refresh(preview: Preview, *, keep: bool = False, as_seen: bool = False):
 # A refresh that was begun before an answer may end after it, and knows nothing of its boxes. So what a refresh found is
 # held with the conversation that it looked at, and shown only where that is still the conversation.
 _WITH_STAMP = """(...values) => {
-  const history = JSON.stringify((values[0] || []).map(({role, content, metadata}) => [role, content, metadata]));
-  return [...values.slice(0, -1), {stamp: `${history.length} ${values[1]} ${history.slice(-2000)}`}];
+  return [...values.slice(0, -1), {stamp: `${values[1]} ${window.qwenDemo.longChat.stamp(values[0])}`}];
 }"""
 _IF_STILL_TRUE = """(held, history, attached, view, items) => {
-  const now = JSON.stringify((history || []).map(({role, content, metadata}) => [role, content, metadata]));
-  const still = held && held.stamp === `${now.length} ${attached} ${now.slice(-2000)}`;
+  const still = held && held.stamp === `${attached} ${window.qwenDemo.longChat.stamp(history)}`;
   return still ? [held.view, held.items] : [view, items];
 }"""
 
