@@ -46,8 +46,8 @@ def described(settings: Settings, progress: Progress = lambda stage: None) -> Ba
     """Everything but the weights. Raises `ModelLoadError`."""
     from qwen_demo.models import torchvision_shim
 
-    torchvision_shim.install()
     logging.getLogger(ADVERTISING).setLevel(logging.ERROR)
+    torchvision_shim.install()
     from qwen_demo.models.hub.fetch import folder_of
     from qwen_demo.models.processor import load_processor
 
