@@ -1,8 +1,9 @@
 """What adapters beside the model cost: users over several of them against the same users with none, in one engine.
 
-    python -m benchmarks.adapters                                                  the embedded model on the CPU
-    python -m benchmarks.adapters --device cuda --architecture 7b --weights nf4    random weights, true shapes
-    python -m benchmarks.adapters --architecture tiny --users 4 --tokens 8         does it run at all?
+    python -m benchmarks.adapters                                                   the embedded model on the CPU
+    python -m benchmarks.adapters --device cuda --architecture 7b --weights nf4     random weights, true shapes
+    python -m benchmarks.adapters --architecture 3b --weights int4 --tokens 32 --runs 1     the same on a CPU
+    python -m benchmarks.adapters --architecture tiny --users 4 --tokens 8          does it run at all?
 
 Runs of both kinds take turns, so that what else the machine does falls on both; the ratio is that of the medians. Passes
 in which no row has an adapter are those of an engine without any.
@@ -33,7 +34,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--architecture", default="embedded", help="embedded, 7b, 3b or tiny")
-    parser.add_argument("--weights", default="", help="fp32, bf16, int8, nf4; default fp32 on a CPU, else bf16")
+    parser.add_argument(
+        "--weights", default="", help="fp32, bf16, int8, nf4, int4 on a CPU; default fp32 there, else bf16"
+    )
     parser.add_argument("--users", type=int, default=16)
     parser.add_argument("--adapters", type=int, default=8)
     parser.add_argument("--rank", type=int, default=16)

@@ -53,7 +53,7 @@ def gap(one: Any, other: Any) -> float:
     """How far the logarithm of the likeliest word's probability is off at most, as long as both say the same."""
     most = 0.0
     for a, b in zip(one.logprobs, other.logprobs, strict=False):
-        there = dict(b.top)
+        there = dict(reversed(b.top))  # two tokens may be the same text; the likelier one counts
         most = max(most, abs(a.top[0][1] - there.get(a.top[0][0], min(there.values()))))
         if a.token != b.token:
             break

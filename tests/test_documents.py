@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from qwen_demo.media.decoders import PROGRAMS
+from qwen_demo.server.cli import COMMANDS
 from qwen_demo.settings import Settings, load_settings
 from tests.conftest import ROOT
 
@@ -146,6 +148,8 @@ def test_every_command_of_ours_takes_the_flags_that_it_is_given(monkeypatch, tmp
     seen = 0
     for path in DOCUMENTS:
         for words in commands(path.read_text(encoding="utf-8")):
+            if words[:1] == ["qwen-demo"] and len(words) > 1:
+                assert words[1] in COMMANDS or words[1].startswith("--"), words
             if "--help" in words:
                 continue
             if words[:2] in (["python", "app.py"], ["qwen-demo", "serve"]):
@@ -157,6 +161,12 @@ def test_every_command_of_ours_takes_the_flags_that_it_is_given(monkeypatch, tmp
                 continue
             seen += 1
     assert seen > 30
+
+
+def test_every_kind_of_decoder_is_among_those_of_the_metrics():
+    words = " ".join((ROOT / "docs" / "operations.md").read_text().split())
+    (told,) = re.findall(r"`kind` of a decoder is (.*?)\. ", words)
+    assert set(re.findall("`([a-z ]+)`", told)) == set(PROGRAMS)
 
 
 def test_python_in_the_readme_is_python():

@@ -93,6 +93,7 @@ class ModelBody(BaseModel):
     owned_by: str
     root: str
     parent: str | None
+    merged_adapter: str | None
     max_model_len: int
     min_pixels: int
     max_pixels: int

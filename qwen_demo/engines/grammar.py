@@ -18,6 +18,7 @@ import numpy
 import torch
 
 from qwen_demo.engines.ending import Closers, Ending
+from qwen_demo.engines.schema_bounds import too_much
 from qwen_demo.errors import InvalidRequest
 from qwen_demo.models.tools.hermes import CLOSE, OPEN, json_text
 from qwen_demo.sentences import Sentence
@@ -73,6 +74,8 @@ class Grammars:
             return self.constraint(held.json_schema)
         tokens = self._tokens()
         schema = _loaded(held.json_schema) if held.json_schema else None
+        if found := too_much([schema, *(json.loads(tool.parameters) for tool in held.tools)]):
+            raise _unusable(found[1], held.tools[found[0] - 1] if found[0] else None)
         matcher = llguidance.LLMatcher(tokens, llguidance.LLMatcher.grammar_from_lark(self._lark(held, schema)))
         if matcher.is_error():
             if schema is not None:
@@ -90,6 +93,8 @@ class Grammars:
         """Raises `InvalidRequest` when the schema is not one, or uses what cannot be enforced."""
         try:
             schema = _with_bounds(_loaded(json_schema))
+            if found := too_much([schema]):
+                raise _unusable(found[1])
             grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, defaults=COMPACT)
         except ValueError as error:
             raise _unusable(error) from error

@@ -1,5 +1,6 @@
 """The model that is taught: which it is, what makes its prompts, and its weights in a form that gradients pass through."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from qwen_demo.models.checkpoint import Checkpoint
 from qwen_demo.models.choose import Choice, choose, is_small
 from qwen_demo.models.load import threads_for
 from qwen_demo.models.prompt import PromptBuilder
+from qwen_demo.service.logs import ADVERTISING
 from qwen_demo.settings import Settings
 from qwen_demo.types import ModelInfo
 
@@ -44,6 +46,7 @@ def described(settings: Settings, progress: Progress = lambda stage: None) -> Ba
     """Everything but the weights. Raises `ModelLoadError`."""
     from qwen_demo.models import torchvision_shim
 
+    logging.getLogger(ADVERTISING).setLevel(logging.ERROR)
     torchvision_shim.install()
     from qwen_demo.models.hub.fetch import folder_of
     from qwen_demo.models.processor import load_processor

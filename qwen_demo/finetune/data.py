@@ -112,8 +112,11 @@ async def gathered(asked: Asked, base: Base, kept: Path, keep: Kept = lambda row
 
 
 def _divide(found: Gathered, rows: Sequence[tuple[Encoded, str]], asked: Asked) -> None:
-    """As the data says; else by a hash of the first image, so that an image's rows stay together, in every run."""
-    says = any(part for _, part in rows)
+    """As the data says; else by a hash of the first image, so that an image's rows stay together, in every run.
+
+    A file named `train` alone does not say what is held out.
+    """
+    says = any(part == "held_out" for _, part in rows)
     keys = sorted({_key(row) for row, _ in rows})
     count = min(len(keys) - 1, max(1, round(len(keys) * asked.held_out))) if asked.held_out and len(keys) > 1 else 0
     chosen = set() if says else set(keys[:count])

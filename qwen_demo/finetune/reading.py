@@ -122,7 +122,7 @@ def _lines(file: Path) -> Iterator[tuple[str, Any]]:
                 yield where, RowProblem(where, f"is longer than {MAX_LINE_BYTES // MIB} MiB; the rest was not read.")
                 return
             if line.strip():
-                yield where, _parsed(line, where)
+                yield where, _whole(_parsed(line, where), where)
 
 
 def _parsed(line: bytes, where: str) -> Any:
@@ -134,6 +134,15 @@ def _parsed(line: bytes, where: str) -> Any:
         return RowProblem(where, "is nested too deeply.")
     except ValueError as error:
         return RowProblem(where, f"is not JSON: {error}.")
+
+
+def _whole(item: Any, where: str) -> Any:
+    """Half of a surrogate pair can stand in JSON as an escape, but is no character."""
+    try:
+        json.dumps(item, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return RowProblem(where, "holds half of a surrogate pair, which is no character.")
+    return item
 
 
 def _list(file: Path) -> Iterator[tuple[str, Any]]:
@@ -149,7 +158,8 @@ def _list(file: Path) -> Iterator[tuple[str, Any]]:
         yield file.name, found
         return
     for number, item in enumerate(found if isinstance(found, list) else [found], 1):
-        yield f"{file.name}[{number}]", item
+        where = f"{file.name}[{number}]"
+        yield where, _whole(item, where)
 
 
 def _table(file: Path) -> Iterator[tuple[str, Any]]:

@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -26,7 +26,18 @@ _STYLE = (
 )
 NAMES = {"exact": "exact matches", "character_errors": "character errors", "box_iou": "overlap of boxes (IoU)"}
 
+WORSE = "It answers the held-out rows worse than the base does: more images, or more --epochs, may help."
+
 Case = tuple[Encoded, Judged, Judged]  # a row, before and after
+
+
+def is_worse(facts: Mapping[str, Any]) -> bool:
+    """Whether nothing is better after teaching, and something is worse."""
+    before, after = facts["before"], facts["after"]
+    gains = [after["exact"] - before["exact"], before["character_errors"] - after["character_errors"]]
+    if after["box_iou"] is not None:
+        gains.append(after["box_iou"] - before["box_iou"])
+    return min(gains) < 0 and max(gains) <= 0
 
 
 def worst(cases: Sequence[Case]) -> list[Case]:
@@ -66,7 +77,7 @@ def _table(summary: dict[str, Any]) -> str:
         if after[key] is not None
     )
     head = f"<tr><th>{after['rows']} held-out rows</th><th>before</th><th>after</th></tr>"
-    return f"<table>{head}{rows}</table>"
+    return f"<table>{head}{rows}</table>" + (f"<p>{WORSE}</p>" if is_worse(summary) else "")
 
 
 def _article(case: Case, image: PIL.Image.Image | None) -> str:
@@ -122,6 +133,7 @@ def card(summary: dict[str, Any], adapter: str) -> str:
             for key, name in NAMES.items()
             if after[key] is not None
         ]
+        lines += ["", WORSE] if is_worse(summary) else []
     else:
         lines.append("No row was held out: nothing is known of what it gained.")
     lines += [

@@ -61,16 +61,25 @@ async def finetune(order: Order, base: Base, tell: Tell) -> dict[str, Any]:
     first = is_first()
     if order.out.exists():
         raise InvalidRequest(f"{order.out} is there already. Name another folder with --out, or remove it.")
+    begun = order.work.exists()
     _same_order(order, base)
+    try:
+        return await _read_and_taught(order, base, tell if first else lambda line: None)
+    finally:
+        # Whoever has seen a plan may well choose otherwise.
+        if order.plan_only and first and not begun:
+            shutil.rmtree(order.work)
+
+
+async def _read_and_taught(order: Order, base: Base, tell: Tell) -> dict[str, Any]:
     store = PixelStore(order.work / "images", base.prompts)
     found = await data.gathered(order.asked, base, order.work / "kept", store.keep)
-    if first:
-        tell(data.told(found, order.asked, base))
+    tell(data.told(found, order.asked, base))
     if not found.train:
         raise InvalidRequest("There is no row to learn from; what is wrong with each is said above.")
     known = await remembering.questions(found.train, order.own_images, order.remember, base, store)
     with beside.bounded(base.settings):
-        return _taught(order, base, (found, known), store, tell if first else lambda line: None)
+        return _taught(order, base, (found, known), store, tell)
 
 
 def is_first() -> bool:
@@ -158,7 +167,8 @@ def gained(facts: dict[str, Any]) -> str:
         for key, name in report.NAMES.items()
         if facts["after"][key] is not None
     ]
-    return f"{facts['after']['rows']} held-out rows; " + "; ".join(lines) + "."
+    said = f"{facts['after']['rows']} held-out rows; " + "; ".join(lines) + "."
+    return f"{said} {report.WORSE}" if report.is_worse(facts) else said
 
 
 def _write(order: Order, base: Base, model: Any, weights: Any, facts: Any, cases: Any, store: PixelStore) -> None:
@@ -201,7 +211,8 @@ def _image_of(row: Encoded, store: PixelStore) -> PIL.Image.Image | None:
 
 
 def _same_order(order: Order, base: Base) -> None:
-    """A working folder goes on with what it was begun with, or not at all."""
+    """A working folder goes on with what it was begun with, or not at all; one in which nothing was learnt, as after a
+    plan, begins anew."""
     asked = {key: str(value) for key, value in asdict(order.asked).items()}
     said = {
         "base": base.fingerprint,
@@ -212,9 +223,13 @@ def _same_order(order: Order, base: Base) -> None:
     }
     path = order.work / ORDER
     if path.exists() and json.loads(path.read_text()) != said:
-        raise InvalidRequest(
-            f"{order.work} is of a run with other data, base or settings. Give the same to go on, or remove the folder."
-        )
+        # Several processes come here at once: what one has written anew is not to be removed by another.
+        if launched_place()[2] > 1 or any((order.work / training.CHECKPOINTS).glob("*")):
+            raise InvalidRequest(
+                f"{order.work} is of a run with other data, base or settings. Give the same to go on, or remove the "
+                "folder."
+            )
+        shutil.rmtree(order.work)
     order.work.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.part")
     partial.write_text(json.dumps(said))

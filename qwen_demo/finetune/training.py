@@ -23,13 +23,15 @@ from qwen_demo.finetune.remembering import Memory
 from qwen_demo.finetune.watching import MARK, Tell, callbacks, duration
 from qwen_demo.settings import launched_place
 
+CHECKPOINTS = "checkpoints"  # beside the images of a run
+
 
 def with_adapter(model: Any, recipe: Recipe) -> Any:
     """`PeftModel` around `model`, its low-rank weights in float32. Raises `ModelLoadError` where peft is missing."""
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise ModelLoadError("Fine-tuning needs peft: pip install 'qwen-demo[finetune]'.") from error
+        raise ModelLoadError("Fine-tuning needs peft: pip install '.[finetune]' in the repository.") from error
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
@@ -157,7 +159,7 @@ def train(
         updates, epochs, seconds (of this run), losses at the end.
     """
     learnt, held_out = parts
-    folder = store.folder.parent / "checkpoints"
+    folder = store.folder.parent / CHECKPOINTS
     trainer = AdapterTrainer(
         model=model,
         args=_arguments(folder, recipe, bool(held_out)),

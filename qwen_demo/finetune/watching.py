@@ -63,7 +63,8 @@ class _Tells(TrainerCallback):
         self._tell = tell
         self._began = self._told = 0.0
         self._first = 0
-        self._loss = self._held_out = float("nan")
+        self._loss: float | None = None
+        self._held_out: float | None = None
 
     def on_train_begin(self, args, state, control, **kwargs):
         self._began, self._first = time.monotonic(), state.global_step
@@ -81,9 +82,11 @@ class _Tells(TrainerCallback):
         self._told = now
         each = (now - self._began) / max(1, state.global_step - self._first)
         left = duration(each * (state.max_steps - state.global_step))
+        known = {"loss": self._loss, "held out": self._held_out}
+        losses = "".join(f"{name} {loss:.3f}, " for name, loss in known.items() if loss is not None)
         self._tell(
-            f"update {state.global_step}/{state.max_steps}, epoch {state.epoch:.1f}, loss {self._loss:.3f}, "
-            f"held out {self._held_out:.3f}, {each:.2f} s an update, {left} left at most"
+            f"update {state.global_step}/{state.max_steps}, epoch {state.epoch:.1f}, {losses}"
+            f"{each:.2f} s an update, {left} left at most"
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from qwen_demo.errors import DiskFull, MediaRefused, NotReady, Overloaded, QwenDemoError
+from qwen_demo.fairness import Turns
 from qwen_demo.knowledge import page_problems
 from qwen_demo.knowledge.collection import UNFINISHED, Collection, FileEntry
 from qwen_demo.knowledge.figure_reader import FigureReader
@@ -52,7 +53,8 @@ class Adding:
     ):
         self._shelf, self._loader, self._reader, self._figures, self._on_read = shelf, loader, reader, figures, on_read
         self._tasks: dict[tuple[Path, int], asyncio.Task[None]] = {}
-        self._places = asyncio.Semaphore(FILES_AT_ONCE)
+        # Owners take turns, and who has none at work gets one beyond.
+        self._places = Turns(lambda: FILES_AT_ONCE, lambda: FILES_AT_ONCE, reserved=1)
 
     async def resume(self) -> None:
         """Go on with what earlier runs left."""
@@ -82,7 +84,7 @@ class Adding:
 
     async def _read(self, collection: Collection, entry: FileEntry) -> None:
         try:
-            async with self._places, self._alone(collection, entry) as still:
+            async with self._place(collection), self._alone(collection, entry) as still:
                 if still:
                     await self._read_alone(collection, entry)
         except asyncio.CancelledError:
@@ -96,6 +98,15 @@ class Adding:
         except Exception as error:  # one file must not end the reading of others, and its owner must see why
             log.exception("a file of a collection could not be read")
             await _told(collection, entry, "failed", f"The program failed at this file: {type(error).__name__}.")
+
+    @contextlib.asynccontextmanager
+    async def _place(self, collection: Collection) -> AsyncIterator[None]:
+        owner = (collection.folder.parent.name,)
+        await self._places.take(owner)
+        try:
+            yield
+        finally:
+            self._places.give_back(owner)
 
     @contextlib.asynccontextmanager
     async def _alone(self, collection: Collection, entry: FileEntry) -> AsyncIterator[bool]:

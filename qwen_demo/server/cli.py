@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "qwen-demo") -> int:
     if name == "--version":
         print(__version__)
         return 0
+    if name.startswith("--"):
+        name, rest = "serve", list(argv)
     if name not in COMMANDS:
         near = suggestion(name, COMMANDS)
         print(f"error: there is no command {name}{near} See {prog} --help.", file=sys.stderr)
@@ -106,7 +108,7 @@ def _help(prog: str) -> str:
             *lines,
             "",
             f"{prog} COMMAND --help says what a command takes, {prog} serve --help lists all settings,",
-            f"{prog} --version prints the version.",
+            f"{prog} --version prints the version. Settings without a command are those of serve.",
         ]
     )
 

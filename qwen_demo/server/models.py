@@ -1,5 +1,6 @@
 """`qwen-demo models` and `qwen-demo pull`: which models there are, what they need here, and fetching one beforehand."""
 
+import logging
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from qwen_demo.models.hub.listing import Listing, list_files
 from qwen_demo.models.hub.offers import SHARE_IN_MEMORY
 from qwen_demo.models.hub.survey import kind_here
 from qwen_demo.server.command_parser import CommandParser
+from qwen_demo.service.logs import ADVERTISING
 from qwen_demo.settings import apply_environment, process_environment, read_settings
 
 SHORT = {"3b": "Qwen/Qwen2.5-VL-3B-Instruct", "7b": "Qwen/Qwen2.5-VL-7B-Instruct"}
@@ -25,6 +27,7 @@ def show(argv: Sequence[str], prog: str) -> int:
     parser = CommandParser(prog, "Which models there are, what they need on this machine, and how quick they would be.")
     parser.add_argument("--quick", action="store_true", help="do not measure, which takes seconds")
     options = parser.parse_args(argv)
+    logging.getLogger(ADVERTISING).setLevel(logging.ERROR)
     print("embedded: comes with the program, 0.05 GB; reads text and simple drawings, no photographs")
     for model in reversed(list(KNOWN.values())):
         print(describe(model, measure=not options.quick))

@@ -6,6 +6,7 @@ the reason.
 
 import asyncio
 import gc
+import os
 import resource
 import signal
 import socket
@@ -90,7 +91,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> int:
         return 1
     port = listening.getsockname()[1]
     host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
-    print(f"Qwen2.5-VL demo: http://{host}:{port}{settings.root_path} (the model is loading)", flush=True)
+    _say(f"Qwen2.5-VL demo: http://{host}:{port}{settings.root_path} (the model is loading)")
     for service, which in zip(services, ("", "the second engine, to compare with: "), strict=False):
         await service.loaded()
         if service.failure:
@@ -111,11 +112,19 @@ async def _serve(settings: Settings, listening: socket.socket) -> int:
 
 def _tell(service: Service, seconds: float, what: str) -> None:
     model = service.status().model
-    print(
+    _say(
         f"{what} after {seconds:.1f} s: {model.model_id} on {model.device}, {model.dtype}, "
-        f"quantisation {model.quantization} ({model.reason})",
-        flush=True,
+        f"quantisation {model.quantization} ({model.reason})"
     )
+
+
+def _say(line: str) -> None:
+    """On standard output; a full disk or a closed pipe behind it is no reason to end."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        # Else Python would try to write it once more at its end, and give that failure's code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -170,7 +179,7 @@ def _launch_on_zerogpu(settings: Settings, listening: socket.socket) -> int:
         return server
 
     port = listening.getsockname()[1]
-    print(f"Qwen2.5-VL demo: http://{settings.host}:{port}{settings.root_path}", flush=True)
+    _say(f"Qwen2.5-VL demo: http://{settings.host}:{port}{settings.root_path}")
     gradio_internals.launch(
         page,
         whole,

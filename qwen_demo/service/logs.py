@@ -26,6 +26,8 @@ MAX_CHARACTERS = 4000  # of a message
 _ODD = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Their messages are written by programs, or by us. Those of a ValueError or KeyError quote the value.
 _TOLD = (QwenDemoError, OSError, MemoryError, ImportError, RuntimeError, AssertionError)
+# It advises to install a library for a product that nothing here calls.
+ADVERTISING = "bitsandbytes.backends.cpu.ops"
 _OURS = ("time", "level", "logger", "message")
 _STANDARD = (1, 2)
 
@@ -38,6 +40,7 @@ def set_up_logging(*, as_json: bool, level: int = logging.INFO) -> None:
     logging.captureWarnings(True)
     for chatty in ("httpx", "mcp", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger(ADVERTISING).setLevel(logging.ERROR)
     sys.excepthook = lambda kind, error, trace: _uncaught("the program ended", error)
     threading.excepthook = lambda args: _uncaught("a thread ended", args.exc_value)
     sys.unraisablehook = lambda args: _uncaught("an object could not be let go of", args.exc_value)

@@ -1,5 +1,6 @@
 """Adapters over HTTP: who may load one, from where, and what a request that names one gets."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -113,6 +114,15 @@ def test_an_adapter_takes_the_place_of_another_where_that_is_asked_for(served):
         assert load("new", load_inplace=True, is_3d_lora_weight=True).status_code == 400
         gone = {"lora_name": "changing", "lora_int_id": 7}
         assert client.post("/v1/unload_lora_adapter", json=gone, headers=operator).status_code == 200
+        assert ids(client) == ["scripted", "first"]
+
+
+def test_a_merged_adapter_is_told_of_and_no_model_of_its_own(served, monkeypatch):
+    app = served[0]
+    monkeypatch.setattr(app.engine, "info", dataclasses.replace(app.engine.info, merged="forms"))
+    with app.client() as client:
+        model = client.get("/v1/models/scripted").json()
+        assert (model["id"], model["merged_adapter"], model["parent"]) == ("scripted", "forms", None)
         assert ids(client) == ["scripted", "first"]
 
 

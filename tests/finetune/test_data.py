@@ -93,6 +93,12 @@ async def test_rows_of_one_image_stay_on_one_side_in_every_run(base, draw, write
     assert [e.row.where for e in data.held_out] == [e.row.where for e in again.held_out]
 
 
+async def test_a_file_named_train_alone_leaves_it_open_what_is_held_out(base, draw, write, tmp_path):
+    names = [draw(f"{at}.png", at=at) for at in range(5, 85, 10)]
+    data = await found(base, write("train.jsonl", *(row(name, "x", "One?") for name in names)), tmp_path)
+    assert (len(data.held_out), len(data.train)) == (1, 7)
+
+
 async def test_what_is_no_image_is_a_problem_of_its_line(base, write, tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image at all")
     data = await found(base, write("data.jsonl", row("a.png", "x")), tmp_path)

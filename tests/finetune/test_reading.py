@@ -86,6 +86,7 @@ def test_a_corrected_answer_is_what_is_learnt_and_weight_0_is_not(rows, draw, wr
         ("{\n", "is not JSON"),
         ("[1]\n", "is a list, not an object"),
         ("[" * 100_000 + "\n", "nested too deeply"),
+        ('{"image": "a.png", "answer": "\\ud800"}\n', "half of a surrogate pair"),
         ({"text": "x"}, "has none of messages"),
         ({"messages": "x"}, "messages is a text"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "the role 'tool'"),
@@ -103,7 +104,7 @@ def test_a_corrected_answer_is_what_is_learnt_and_weight_0_is_not(rows, draw, wr
         ({"image": "a.png", "answer": " ", "question": "x"}, "empty answer"),
         ({"image": "a.png", "answer": "x", "question": "x", "split": "some"}, "the split 'some'"),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_what_is_wrong_is_said_with_its_line(rows, draw, write, line, words):
     draw("a.png")

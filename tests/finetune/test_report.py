@@ -6,7 +6,7 @@ import pytest
 
 from qwen_demo.finetune.encoding import Encoded
 from qwen_demo.finetune.judging import judged, summary
-from qwen_demo.finetune.report import card, html, worst
+from qwen_demo.finetune.report import WORSE, card, html, is_worse, worst
 from qwen_demo.finetune.rows import Row, RowTurn
 
 BOX = '[{"bbox_2d": [0, 0, 10, 10], "label": "cat"}]'
@@ -51,6 +51,15 @@ def test_the_page_escapes_whatever_is_said_and_loads_nothing():
     assert "<script" not in page and "<img src=x" not in page and "a&lt;b" in page and "<b>" not in page
     assert page.count("data:image/jpeg;base64,") == 1 and "default-src 'none'" in page
     assert "| exact matches | 0.000 | 0.500 |" in card(facts, "signs")
+
+
+def test_an_adapter_that_answers_worse_than_its_base_is_said_to():
+    good, poor = summary([judged("a b", "a b")]), summary([judged("a b", "a c")])
+    facts = FACTS | {"before": good, "after": poor}
+    assert is_worse(facts) and WORSE in html(facts, [], []) and WORSE in card(facts, "signs")
+    assert not is_worse({"before": poor, "after": good}) and not is_worse({"before": good, "after": good})
+    boxes = [summary([judged(BOX, answer)]) for answer in ("nowhere", BOX)]
+    assert is_worse({"before": boxes[1], "after": boxes[0]}) and not is_worse({"before": boxes[0], "after": boxes[1]})
 
 
 def test_without_held_out_rows_nothing_is_claimed():

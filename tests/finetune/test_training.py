@@ -104,13 +104,31 @@ def test_a_key_that_was_learnt_and_not_saved_is_an_error(base, tmp_path):
 
 
 def test_a_run_with_other_settings_does_not_go_on_with_what_is_there(data, tmp_path, capsys):
-    (tmp_path / "signs.unfinished").mkdir()
-    (tmp_path / "signs.unfinished" / "order.json").write_text("{}")
+    work = tmp_path / "signs.unfinished"
+    work.mkdir()
+    (work / "order.json").write_text("{}")
+    # Nothing was learnt so far, as after a plan: it begins anew.
+    assert main([*command(data, tmp_path / "signs")[3:], "--rank", "0"]) == 2
+    assert "--rank 0: from 1 to 64" in capsys.readouterr().err
+    (work / "checkpoints" / "checkpoint-1").mkdir(parents=True)
     assert main(command(data, tmp_path / "signs")[3:]) == 1
     assert "of a run with other data, base or settings" in capsys.readouterr().err
     (tmp_path / "signs").mkdir()
     assert main(command(data, tmp_path / "signs")[3:]) == 1
     assert "is there already" in capsys.readouterr().err
+
+
+async def test_a_plan_leaves_nothing_that_stands_against_another_choice(data, tmp_path, base, monkeypatch):
+    from qwen_demo.finetune import run as teaching
+    from qwen_demo.finetune.data import Asked
+
+    monkeypatch.setattr(teaching, "_taught", lambda *_: {})
+    out = tmp_path / "signs"
+    for given in ({"epochs": 2}, {"epochs": 3}):
+        await teaching.finetune(
+            teaching.Order(Asked(data), out, given, plan_only=True, remember=0), base, lambda _: None
+        )
+        assert not (tmp_path / "signs.unfinished").exists()
 
 
 def test_check_tells_and_gives_1_where_a_line_is_refused(data, capsys, tmp_path):

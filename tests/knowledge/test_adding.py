@@ -1,9 +1,12 @@
 """Files of every kind are read into pages; what cannot be read is named; nothing is done twice."""
 
+import asyncio
+
 import pytest
 
 from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import InvalidRequest, MediaRefused
+from qwen_demo.knowledge.adding import Adding
 from qwen_demo.knowledge.shelf import NoCollection
 from tests.knowledge import files
 
@@ -159,3 +162,19 @@ async def test_limits_come_before_the_disk(make, tmp_path):
     knowledge = await make(max_knowledge_pages=2)
     entry = await knowledge.add(ME, "c", "long.pdf", files.pdf(["1"], ["2"], ["3"]))
     assert entry.state == "failed" and "--max-knowledge-pages" in entry.problem
+
+
+async def test_files_of_one_owner_do_not_hold_up_another_owners(make, monkeypatch):
+    knowledge = await make()
+    read = Adding._read_alone
+
+    async def slow(self, collection, entry):
+        if entry.name.startswith("slow"):
+            await asyncio.Event().wait()
+        await read(self, collection, entry)
+
+    monkeypatch.setattr(Adding, "_read_alone", slow)
+    for number in range(4):
+        await knowledge.add(ME, "c", f"slow-{number}.txt", b"words %d" % number, wait_s=0)
+    async with asyncio.timeout(60):
+        assert (await knowledge.add("key:another", "c", "a.txt", b"words")).state == "ready"

@@ -75,6 +75,8 @@ def test_settings_may_stand_between_the_words_of_ask():
         ),
         (["serve", "--offer-models", "nothing", "--port", "0"], 1, "--offer-models nothing: there is no such folder"),
         (["sreve"], 2, "did you mean serve?"),
+        (["--max-images", "none"], 2, "--max-images: must be a whole number"),
+        (["--max-imges", "4"], 2, "did you mean --max-images?"),
         (["fly"], 2, "there is no command fly"),
         ([], 2, "usage"),
     ],
@@ -113,6 +115,15 @@ def test_who_connects_early_waits_for_the_server_instead_of_being_refused():
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.recv(5) == b"hello"
+
+
+def test_a_server_whose_output_nobody_takes_serves_all_the_same():
+    reading, writing = os.pipe()
+    os.close(reading)
+    said = "from qwen_demo.server.run import _say; _say('it loads'); _say('it is ready')"
+    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, timeout=120)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_an_address_of_the_sixth_version_can_be_listened_on():

@@ -70,7 +70,7 @@ def test_a_file_that_is_too_large_or_gone_is_named_before_it_is_read_and_the_oth
     folder = tmp_path / "papers"
     folder.mkdir()
     with (folder / "huge.txt").open("wb") as huge:
-        huge.truncate(1 << 40)  # takes no room on the disk, and would take a terabyte of memory
+        huge.truncate(1 << 33)  # takes no room on the disk, and would take gigabytes of memory
     (folder / "locked.txt").symlink_to(folder / "fine.txt")
     (folder / "fine.txt").write_text("fine words")
     digest = of_collections._digest
@@ -78,7 +78,7 @@ def test_a_file_that_is_too_large_or_gone_is_named_before_it_is_read_and_the_oth
     code, said, told = run("add", "c", str(folder))
     assert (code, said) == (1, "[1/3] fine.txt: ready, 1 page\n")
     assert told.splitlines() == [
-        f"[2/3] huge.txt: huge.txt has {1 << 20:.1f} MiB; the limit is 1,000 bytes (--max-knowledge-file-bytes).",
+        f"[2/3] huge.txt: huge.txt has {1 << 13:.1f} MiB; the limit is 1,000 bytes (--max-knowledge-file-bytes).",
         "[3/3] locked.txt: [Errno 13] Permission denied",
     ]
 

@@ -94,7 +94,7 @@ def gap(one: Answer, other: Answer) -> float:
     """How far the likeliest word's logarithm of probability is off at most, as long as both say the same, and once more."""
     most = 0.0
     for a, b in zip(one.logprobs, other.logprobs, strict=False):
-        there = dict(b.top)
+        there = dict(reversed(b.top))  # two tokens may be the same text; the likelier one counts
         most = max(most, abs(a.top[0][1] - there.get(a.top[0][0], min(there.values()))))
         if a.token != b.token:
             break

@@ -98,6 +98,14 @@ class Ordered:
         blocks = tuple(_blocks([numbers[row] - 1 for row in order[others:]], others))
         return cls(None if order == inverse == [*range(len(order))] else _int64(order), _int64(inverse), others, blocks)
 
+    def put_in_order(self, x: torch.Tensor) -> torch.Tensor:
+        """Of the pass's own rows, these."""
+        return x if self.order is None else x.index_select(0, self.order)
+
+    def put_back(self, x: torch.Tensor) -> torch.Tensor:
+        """Of these rows, the pass's own."""
+        return x if self.order is None else x.index_select(0, self.inverse)
+
     @property
     def inner(self) -> "Ordered":
         """Of those with an adapter alone."""

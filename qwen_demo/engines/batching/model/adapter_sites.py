@@ -38,8 +38,7 @@ class GpuSite:
         deinterleaved: bool = False,
     ):
         self.names, self.outputs, self._rank = tuple(names), tuple(outputs), rank
-        width = rank * len(outputs)
-        self.a = like.new_zeros(adapters, width, inputs)
+        self.a = like.new_zeros(len(outputs), adapters, rank, inputs)
         self.b = like.new_zeros(sum(outputs), adapters, rank)
         self.deinterleaved = self.a.clone() if deinterleaved else like.new_empty(0)
 
@@ -49,21 +48,20 @@ class GpuSite:
 
     def put(self, place: int, halves: Halves) -> None:
         """Write an adapter's part, zeros where it has none."""
-        a, b = torch.zeros_like(self.a[place]), torch.zeros(sum(self.outputs), self._rank)
+        a, b = torch.zeros_like(self.a[:, place]), torch.zeros(sum(self.outputs), self._rank)
         start = 0
         for part, (name, height) in enumerate(zip(self.names, self.outputs, strict=True)):
             if name in halves:
                 low, high = halves[name]
-                column = part * self._rank
-                a[column : column + len(low)] = low.to(a)
+                a[part, : len(low)] = low.to(a)
                 b[start : start + height, : len(low)] = high.cpu()
             start += height
-        self.a[place] = a
+        self.a[:, place] = a
         self.b[:, place] = b.to(self.b)
         if len(self.deinterleaved):
             from qwen_demo.engines.batching.model.kernels.nf4 import deinterleaved
 
-            self.deinterleaved[place] = deinterleaved(a)
+            self.deinterleaved[:, place] = deinterleaved(a.flatten(0, 1)).view(a.shape)
 
     def add(self, made: torch.Tensor, x: Any, rows: Masked, *, deinterleaved: bool = False) -> torch.Tensor:
         """Add these products to `made`, in place.
@@ -75,15 +73,15 @@ class GpuSite:
         """
         if isinstance(x, tuple):
             x = x[0].to(self.a.dtype) * x[1].to(self.a.dtype)
-        low = F.linear(x, (self.deinterleaved if deinterleaved else self.a).flatten(0, 1))
-        low = (low.view(len(low), self.a.shape[0], -1) * rows.mask).unflatten(-1, (len(self.outputs), self._rank))
+        a = self.deinterleaved if deinterleaved else self.a
+        low = F.linear(x, a.flatten(0, 2)).view(-1, *a.shape[:3]) * rows.mask[:, None]
         whole = made[0] if made.ndim == 3 else made
         parts = zip(whole.split(self.outputs, -1), self.b.split(self.outputs), strict=True)
         for part, (to, high) in enumerate(parts):
             if to.dtype == low.dtype:
-                to.addmm_(low[:, :, part].flatten(1), high.flatten(1).T)
+                to.addmm_(low[:, part].flatten(1), high.flatten(1).T)
             else:
-                to += low[:, :, part].flatten(1) @ high.flatten(1).T
+                to += low[:, part].flatten(1) @ high.flatten(1).T
         return made
 
 

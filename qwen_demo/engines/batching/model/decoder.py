@@ -153,17 +153,17 @@ class LeanDecoder:
     def _adapted(self, x, cos, sin, rows: Rows, attend: Callable[[torch.Tensor, int], torch.Tensor]) -> torch.Tensor:
         """All layers with low-rank products beside theirs; on a CPU with rows in the order of their adapters."""
         assert self.adapters is not None
-        moved = rows if isinstance(rows, Ordered) and rows.order is not None else None
+        moved = rows if isinstance(rows, Ordered) else None
         if moved:
-            x, cos, sin = x[moved.order], cos[moved.order], sin[moved.order]
+            x, cos, sin = (moved.put_in_order(each) for each in (x, cos, sin))
         for index, (layer, sites) in enumerate(zip(self.layers, self.adapters.layers, strict=True)):
             normed = layer.norm_1(x)
             qkv = sites.qkv.add(layer.qkv(normed), normed, rows).view(cos.shape)
             qkv = torch.addcmul(qkv * cos, qkv.roll(self.head_dim // 2, -1), sin)
-            attended = attend(qkv[moved.inverse], index)[moved.order] if moved else attend(qkv, index)
+            attended = moved.put_in_order(attend(moved.put_back(qkv), index)) if moved else attend(qkv, index)
             x = sites.out.add(layer.out.add(attended, x), attended, rows)
             x = layer.mlp.adapted(layer.norm_2(x), x, sites, rows)
-        return self.norm(x[moved.inverse] if moved else x)
+        return self.norm(moved.put_back(x) if moved else x)
 
     def _decode(self, qkv: torch.Tensor, view: DecodeView, layer: int) -> torch.Tensor:
         keys, values = view.put(qkv[:, self.heads :], layer)

@@ -138,17 +138,17 @@ def low_rank_errors() -> dict[str, float]:
     numbers = torch.tensor([2, 0, 3, 1, 3])
     own = numbers > 0
     for outputs, inputs, rank, splits in [((300, 90, 90), 700, 8, 0), ((257, 255), 2500, 16, 3), ((500,), 40, 64, 0)]:
-        a, b = torch.randn(3, len(outputs) * rank, inputs), torch.randn(sum(outputs), 3, rank)
+        a, b = torch.randn(len(outputs), 3, rank, inputs), torch.randn(sum(outputs), 3, rank)
         base = torch.randn(*((splits,) if splits else ()), 5, sum(outputs))
         part = torch.arange(len(outputs)).repeat_interleave(torch.tensor(outputs))
         x = torch.randn(5, inputs)
         eight = fp8.quantised(x)
         for kind, given, meant in (("float32", x, x), ("float8", eight, eight[0].float() * eight[1])):
-            low = torch.einsum("rnk,rk->rn", a[numbers - 1].double(), meant.double()).unflatten(1, (len(outputs), rank))
+            low = torch.einsum("prjk,rk->rpj", a[:, numbers - 1].double(), meant.double())
             added = torch.einsum("roj,orj->ro", low[:, part], b[:, numbers - 1].double()).float()
             expected = base.clone()
             (expected[0] if splits else expected)[own] += added[own]
-            made_here = low_rank.add(base.clone(), given, a, b, numbers, outputs)
+            made_here = low_rank.up_and_add(base.clone(), low_rank.down(given, a, numbers), b, numbers, outputs)
             errors[f"{kind}/{len(outputs)}"] = checks.difference(made_here, expected)
     return errors
 

@@ -103,7 +103,7 @@ def low_rank_errors(decoder: LeanDecoder, rows: list[int]) -> dict[str, float]:
 
     errors = {}
     for known in decoder.adapters.layers[0].all:
-        width = known.a.shape[2]
+        width = known.a.shape[3]
         site = GpuSite(known.names, known.outputs, width, adapters=2, rank=decoder.adapters.rank, like=like)
         site.a.copy_(random(*site.a.shape))
         site.b.copy_(random(*site.b.shape))
@@ -113,7 +113,8 @@ def low_rank_errors(decoder: LeanDecoder, rows: list[int]) -> dict[str, float]:
             x = random(count, width)
             expected = site.add(like.new_zeros(count, sum(known.outputs)), x, Masked(numbers, mask))
             made = like.new_zeros(count, sum(known.outputs))
-            made = low_rank.add(made, x, site.a, site.b, numbers, known.outputs)
+            low = low_rank.down(x, site.a, numbers)
+            made = low_rank.up_and_add(made, low, site.b, numbers, known.outputs)
             errors[f"{known.names[0].rpartition('.')[2]}/{count}"] = difference(made, expected)
     return errors
 

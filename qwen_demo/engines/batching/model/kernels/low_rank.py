@@ -11,23 +11,24 @@ import triton
 import triton.language as tl
 
 MAX_ROWS = 64
-COLUMNS = 256  # read at a time
-EACH = 1024  # columns of a program
-MOST_SPLITS = 16
-TILE = 256  # outputs of a program
 MOST_PARTS = 3
+COLUMNS = 128  # read at a time
+EACH = 512  # columns of a program
+DOWN_WARPS = 8
+TILE = 256  # outputs of a program
+UP_WARPS = 2
 
 
-@triton.jit(do_not_specialize=["rows"])
+@triton.jit(do_not_specialize=["rows", "adapters"])
 def _down(
     x, scales, a, numbers, low, rows, inputs,
-    RANK: tl.constexpr, PARTS: tl.constexpr, COLUMNS: tl.constexpr, EACH: tl.constexpr, SCALED: tl.constexpr,
+    adapters, RANK: tl.constexpr, PARTS: tl.constexpr, COLUMNS: tl.constexpr, EACH: tl.constexpr, SCALED: tl.constexpr,
 ):  # fmt: skip
     row, part, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     number = tl.load(numbers + row)
     if number > 0:
         rank, column = tl.arange(0, RANK), tl.arange(0, COLUMNS)
-        own = a + (((number - 1) * PARTS + part) * RANK + rank[:, None]) * inputs
+        own = a + ((part * adapters + number - 1) * RANK + rank[:, None]) * inputs
         total = tl.zeros([RANK], tl.float32)
         for start in range(0, EACH, COLUMNS):
             at = split * EACH + start + column
@@ -72,40 +73,46 @@ def fits(site) -> bool:
     return len(site.outputs) <= MOST_PARTS
 
 
-def add(
-    made: torch.Tensor, x: Any, a: torch.Tensor, b: torch.Tensor, numbers: torch.Tensor, parts: tuple[int, ...]
-) -> torch.Tensor:
-    """Add to rows of `made`, in place, their own adapters' products of `x`.
+def down(x: Any, a: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """[splits, rows, parts, rank] float32, to be added up: each row's products with its own adapter's A.
 
     Args:
-        made: [rows, outputs], or [splits, rows, outputs] float32 whose sum is meant; contiguous, at most MAX_ROWS rows.
-        x: [rows, inputs], or its eight-bit floats and their scales, [rows, 1] float32.
-        a: [adapters, parts * rank, inputs].
-        b: [outputs, adapters, rank], of each output its own part's.
-        numbers: of each row its place in the table from 1, or 0 for none, [rows] int64.
-        parts: outputs of the layers that are one product, at most MOST_PARTS.
+        x: [rows, inputs], or its eight-bit floats and their scales, [rows, 1] float32; at most MAX_ROWS rows.
+        a: [parts, adapters, rank, inputs], parts being the layers that are one product.
+        numbers: of each row its place in the table from 1, or 0 for none, [rows] int64; what it has of none is not written.
     """
     x, scales = x if isinstance(x, tuple) else (x, x)
     rows, inputs = x.shape
-    outputs, adapters, rank = b.shape
-    splits = min(MOST_SPLITS, triton.cdiv(inputs, EACH))
-    each = triton.cdiv(triton.cdiv(inputs, splits), COLUMNS) * COLUMNS
-    splits = triton.cdiv(inputs, each)
-    low = torch.empty(splits, rows, len(parts), rank, dtype=torch.float32, device=x.device)
-    _down[(rows, len(parts), splits)](
-        x.contiguous(), scales, a, numbers, low, rows, inputs,
-        RANK=rank, PARTS=len(parts), COLUMNS=COLUMNS, EACH=each, SCALED=scales is not x,
+    parts, adapters, rank, _ = a.shape
+    splits = triton.cdiv(inputs, EACH)
+    low = torch.empty(splits, rows, parts, rank, dtype=torch.float32, device=x.device)
+    _down[(rows, parts, splits)](
+        x.contiguous(), scales, a, numbers, low, rows, inputs, adapters,
+        RANK=rank, PARTS=parts, COLUMNS=COLUMNS, EACH=EACH, SCALED=scales is not x, num_warps=DOWN_WARPS,
     )  # fmt: skip
+    return low
+
+
+def up_and_add(
+    made: torch.Tensor, low: torch.Tensor, b: torch.Tensor, numbers: torch.Tensor, outputs: tuple[int, ...]
+) -> torch.Tensor:
+    """Add the products of `down`'s result with B to `made`, in place.
+
+    Args:
+        made: [rows, outputs], or [splits, rows, outputs] float32 whose sum is meant; contiguous.
+        b: [outputs, adapters, rank].
+        outputs: of each part.
+    """
+    splits, rows, parts, rank = low.shape
     starts, tiles = [0], [0]
-    for height in parts:
+    for height in outputs:
         starts.append(starts[-1] + height)
         tiles.append(tiles[-1] + triton.cdiv(height, TILE))
-    # Parts that are not there start behind the last.
-    starts += [outputs] * (MOST_PARTS - len(parts))
-    behind = tiles[len(parts)]
-    tiles += [behind] * (MOST_PARTS - len(parts))
-    _up_and_add[(rows, behind)](
-        low, b, numbers, made, rows, splits, adapters, outputs, starts[1], starts[2], tiles[1], tiles[2],
-        RANK=rank, PARTS=len(parts), TILE=TILE, num_warps=4,
+    # Parts that are not there begin behind the last.
+    starts += starts[-1:] * (MOST_PARTS - parts)
+    tiles += tiles[-1:] * (MOST_PARTS - parts)
+    _up_and_add[(rows, tiles[-1])](
+        low, b, numbers, made, rows, splits, b.shape[1], b.shape[0], starts[1], starts[2], tiles[1], tiles[2],
+        RANK=rank, PARTS=parts, TILE=TILE, num_warps=UP_WARPS,
     )  # fmt: skip
     return made

@@ -1,5 +1,7 @@
 """The lean decoder's passes from kernels. `checks.py` decides whether they may run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -48,6 +50,9 @@ class KernelStep:
         self._decoder, self._cache = decoder, cache
         self.product, self._low_rank = product, low_rank
         self._fp8 = isinstance(decoder.layers[0].qkv, Fp8)
+        device = decoder.norm.weight.device
+        # Adapters' first products need not wait for the layer's own.
+        self._side = torch.cuda.Stream(device) if device.type == "cuda" and low_rank else None
 
     @property
     def adapters(self) -> "AdapterTable | None":
@@ -134,35 +139,51 @@ class KernelStep:
 
         adapters = decoder.adapters
         rows = None if adapters is None else adapters.rows(slots)
+        few = self._low_rank and len(slots) <= low_rank.MAX_ROWS
 
-        def beside(name: str, index: int, made: torch.Tensor, x: Any) -> torch.Tensor:
+        def adapted(name: str, index: int, linear, x: Any, own: Any = None, *, split: bool = True):
+            """`times` and the adapters' products beside it; `own`: what they read, `x` if left out."""
             if adapters is None or rows is None:
-                return made
+                return times(linear, x, split=split)
             assert isinstance(rows, Masked), "the kernels' passes are a GPU's"
             site: GpuSite = getattr(adapters.layers[index], name)
-            if self._low_rank and len(slots) <= low_rank.MAX_ROWS:
-                a = site.deinterleaved if product else site.a
-                return low_rank.add(made, x, a, site.b, rows.numbers, site.outputs)
-            return site.add(made, x, rows, deinterleaved=product)
+            own = x if own is None else own
+            if not few:
+                made, parts = times(linear, x, split=split)
+                return site.add(made, own, rows, deinterleaved=product), parts
+            with self._aside():
+                low = low_rank.down(own, site.deinterleaved if product else site.a, rows.numbers)
+            made, parts = times(linear, x, split=split)
+            self._join()
+            return low_rank.up_and_add(made, low, site.b, rows.numbers, site.outputs), parts
 
         for index, layer in enumerate(decoder.layers):
             keys, values = self._cache.layer(index)
-            normed = norm(layer.norm_1)
-            qkv, parts = times(layer.qkv, normed)
-            qkv = beside("qkv", index, qkv, normed)
+            qkv, parts = adapted("qkv", index, layer.qkv, norm(layer.norm_1))
             query = pointwise.apply_rope_and_store(
                 qkv, layer.qkv.bias, cos, sin, slots, places, keys, values, heads=decoder.heads, parts=parts
             )
             attended = attend(query, keys, values, index)
-            delta, parts = times(layer.out, pointwise.quantise(attended) if self._fp8 else attended)
-            delta = beside("out", index, delta, attended)
-            normed = norm(layer.norm_2)
-            both, _ = times(layer.mlp.gate_up, normed, split=False)
-            wide = opened(beside("gate_up", index, both, normed))
-            delta, parts = times(layer.mlp.down, wide)
-            delta = beside("down", index, delta, wide)
+            given = pointwise.quantise(attended) if self._fp8 else attended
+            delta, parts = adapted("out", index, layer.out, given, attended)
+            both, _ = adapted("gate_up", index, layer.mlp.gate_up, norm(layer.norm_2), split=False)
+            delta, parts = adapted("down", index, layer.mlp.down, opened(both))
         normed = pointwise.add_norm(state, delta, decoder.norm, parts=parts, deinterleaved=False)
         return normed if decoder.ends else state
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """What is launched in here runs beside what comes after it, until `_join`."""
+        if self._side is None:
+            yield
+            return
+        self._side.wait_stream(torch.cuda.current_stream(self._side.device))
+        with torch.cuda.stream(self._side):
+            yield
+
+    def _join(self) -> None:
+        if self._side is not None:
+            torch.cuda.current_stream(self._side.device).wait_stream(self._side)
 
     @staticmethod
     def install(blocks) -> None:
