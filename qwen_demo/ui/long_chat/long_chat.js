@@ -38,17 +38,19 @@ function stamp(messages) {
   return `${count} ${JSON.stringify(all.slice(-4).map(({ role, content, metadata }) => [role, content, metadata]))}`;
 }
 
-// What was in view stays there. Gradio draws in several steps.
-const FRAMES = 12;
-function hold(below, frames) {
-  const box = log();
-  if (!box) return;
-  box.scrollTop = box.scrollHeight - below;
-  if (frames) requestAnimationFrame(() => hold(below, frames - 1));
-  else {
-    opening = false;
-    if (wanted) open();
-  }
+// What was in view stays there, and scrolls on with its visitor: Gradio draws in several steps, and rows out of view have no
+// true height. It ends once nothing has moved for a while.
+const STILL = 15, LONGEST_MS = 3000;
+const row = (number) => document.querySelectorAll("#chat .user-row")[number];
+const topOf = (number) => row(number)?.getBoundingClientRect().top ?? 0;
+function hold(asked, top, at, until, still = 0) {
+  const box = log(), place = asked - held().asked, wantedTop = top - (box.scrollTop - at), moved = row(place) ? topOf(place) - wantedTop : 0;
+  if (Math.abs(moved) > 0.5) box.scrollTop += moved;
+  const next = [asked, wantedTop, box.scrollTop, until, Math.abs(moved) > 0.5 ? 0 : still + 1];
+  if (row(place) && performance.now() < until && still < STILL) return requestAnimationFrame(() => hold(...next));
+  box.style.overflowAnchor = "";
+  opening = false;
+  if (wanted) open();
 }
 
 let opening = false, wanted = false;
@@ -56,13 +58,14 @@ function open() {
   wanted = Boolean(head()) && (opening || isAnswering());
   if (wanted || !head()) return;
   opening = true;
-  const box = log(), below = box.scrollHeight - box.scrollTop, before = held().asked, focused = title().contains(document.activeElement);
+  const box = log(), before = held().asked, top = topOf(0), at = box.scrollTop, focused = title().contains(document.activeElement);
+  box.style.overflowAnchor = "none";  // the browser would do the same by another row
   dispatchEvent(new CustomEvent("qwen-demo-earlier"));
   new MutationObserver((_, watch) => {
     if (held().asked === before) return;
     watch.disconnect();
     if (focused && !head()) document.querySelector("#chat .user-row [tabindex], #chat .message-buttons button")?.focus({ preventScroll: true });
-    hold(below, FRAMES);
+    hold(before, top, at, performance.now() + LONGEST_MS);
   }).observe(box, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
 }
 
