@@ -73,6 +73,9 @@ def test_axe_finds_nothing_serious_in_an_answer_and_every_panel(chromium, embedd
     page.locator(".share .make").click()
     expect(page.locator(".share pre")).to_contain_text("curl")
     found = violations(page, looks, "settings, all panels open")
+    sliders = page.locator("#settings .slider_input_container:visible")
+    heights = sliders.evaluate_all("sliders => sliders.map(each => each.getBoundingClientRect().height)")
+    assert heights and min(heights) >= 16, "the knob of a slider is cut off"
     page.keyboard.press("Escape")
     page.locator("#question textarea").press("Enter")
     expect(page.get_by_test_id("toast-body")).to_be_visible()

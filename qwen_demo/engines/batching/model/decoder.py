@@ -160,10 +160,7 @@ class LeanDecoder:
             normed = layer.norm_1(x)
             qkv = sites.qkv.add(layer.qkv(normed), normed, rows).view(cos.shape)
             qkv = torch.addcmul(qkv * cos, qkv.roll(self.head_dim // 2, -1), sin)
-            if moved:
-                attended = moved.put_in_order(attend(moved.put_back(qkv), index))
-            else:
-                attended = attend(qkv, index)
+            attended = moved.put_in_order(attend(moved.put_back(qkv), index)) if moved else attend(qkv, index)
             x = sites.out.add(layer.out.add(attended, x), attended, rows)
             x = layer.mlp.adapted(layer.norm_2(x), x, sites, rows)
         return self.norm(moved.put_back(x) if moved else x)
