@@ -267,7 +267,7 @@ def compare(tour: Tour) -> None:
 
 def chinese(tour: Tour) -> None:
     page = tour.page
-    tour.say("English and Chinese, light and dark")
+    tour.say("English, Chinese and German, light and dark")
     opened(tour, "Chat")
     tour.click(page.get_by_role("button", name="New chat", exact=True))
     expect(page.locator("#side")).to_be_hidden()
