@@ -76,6 +76,8 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_env_file(m
         (["--go-first-file", "a", "--give-way-file", "a"], "--give-way-file.*itself"),
         (["--engine", "scripted", "--compare-quantization", "nf4"], "--compare-quantization"),
         (["hello"], "^'hello' is not expected here"),
+        (["--base-url", "http://a/v1"], "^--base-url is for --engine remote or triton, not --engine auto$"),
+        (["--engine", "remote", "--base-url", "a:8000/v1"], "^--base-url a:8000/v1 is no address"),
         (["--fetch-hosts", "a.org,https://b.org"], "^--fetch-hosts: https://b.org is no name of a host"),
         (["--fetch-hosts", "*.b.org"], "^--fetch-hosts: .* is no full name of one host"),
         (["--allowed-hosts", "b.org:443"], "^--allowed-hosts: b.org:443 is no name of a host"),
@@ -188,7 +190,8 @@ TWO_OF = {
 @pytest.mark.parametrize("name", SEVERAL)
 def test_whatever_may_be_several_is_given_with_commas_on_the_command_line(name):
     two = TWO_OF.get(name, "a.org,b.org")
-    settings = load_settings([f"--{name.replace('_', '-')}", two.replace(",", ", ")])
+    engine = ["--engine", "remote"] if name == "base_url" else []
+    settings = load_settings([*engine, f"--{name.replace('_', '-')}", two.replace(",", ", ")])
     assert getattr(settings, name) == tuple(two.split(","))
 
 

@@ -1,5 +1,6 @@
 """The settings themselves, in the groups that `--help` shows: types, bounds, defaults and what each is for."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -274,6 +275,15 @@ class Settings(
             raise ValueError(
                 f"--go-first-file and --give-way-file are for engines that have a model here, not --engine {self.engine}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _addresses_are_of_servers_that_answer(self) -> Self:
+        if self.base_url and self.engine not in ("remote", "triton"):
+            raise ValueError(f"--base-url is for --engine remote or triton, not --engine {self.engine}")
+        for url in self.base_url if self.engine == "remote" else ():
+            if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", url):
+                raise ValueError(f"--base-url {url} is no address: write it as http://127.0.0.1:8000/v1")
         return self
 
     @model_validator(mode="after")

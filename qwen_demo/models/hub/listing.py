@@ -1,6 +1,7 @@
 """What a repository on the hub holds, and what goes wrong when it is asked, in words with a remedy."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from qwen_demo.sentences import Sentence
 WANTED = ("*.json", "*.safetensors", "*.jinja", "merges.txt")
 TRANSPORTS = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
 HASHED_AT_ONCE = 1 << 22
+_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +72,25 @@ def list_files(model_id: str, revision: str | None, token: str | None, *, timeou
         for sibling in info.siblings or ()
         if any(fnmatch(sibling.rfilename, pattern) for pattern in WANTED)
     ]
+    if not _HASH.fullmatch(info.sha or "") or not all(map(_can_be, files)):
+        raise ModelLoadError(
+            f"The hub, or its mirror, lists files of {model_id} by names, hashes or sizes that cannot be: nothing is fetched."
+        )
     if not any(file.name.endswith(".safetensors") for file in files):
         raise ModelLoadError(
             Sentence("{model} has no safetensors files on the hub. Choose a repository that has them.", model=model_id)
         )
-    assert info.sha, "the hub tells no commit"
+    assert info.sha
     # Small ones first: what a model is can be told before its weights are there.
     return Listing(
         model_id, revision or "main", info.sha, tuple(sorted(files, key=lambda file: (file.is_large, file.name)))
     )
+
+
+def _can_be(file: RemoteFile) -> bool:
+    """Both become paths on this disk."""
+    plain = not {"", ".", ".."} & set(file.name.split("/")) and "\\" not in file.name
+    return plain and file.size >= 0 and bool(_HASH.fullmatch(file.etag))
 
 
 @contextmanager

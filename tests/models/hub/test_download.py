@@ -17,6 +17,7 @@ from qwen_demo.models.hub.download import Download, DownloadStopped
 from qwen_demo.models.hub.fetch import folder_of
 from qwen_demo.models.hub.listing import list_files
 from qwen_demo.settings import Settings
+from tests.models.hub import hub_server
 from tests.models.hub.hub_server import COMMIT
 
 MODEL = "somebody/small-vl"
@@ -204,6 +205,19 @@ def test_a_repository_without_safetensors_is_refused(hub):
     hub.files["somebody/old"] = {"config.json": b"{}", "pytorch_model.bin": b"x"}
     with pytest.raises(ModelLoadError, match="no safetensors"):
         list_files("somebody/old", None, None)
+
+
+@pytest.mark.parametrize("name", ["../../../config.json", "/etc/a.json", "a//b.json", "..\\a.json"])
+def test_a_mirror_names_no_path_outside_of_the_cache(hub, name):
+    hub.files[MODEL][name] = b"{}"
+    with pytest.raises(ModelLoadError, match="that cannot be"):
+        list_files(MODEL, None, None)
+
+
+def test_a_hash_of_a_mirror_is_no_path_either(hub, monkeypatch):
+    monkeypatch.setattr(hub_server, "git_hash", lambda data: "../../../../etc/passwd")
+    with pytest.raises(ModelLoadError, match="that cannot be"):
+        list_files(MODEL, None, None)
 
 
 def test_a_hub_that_does_not_answer_is_told(monkeypatch):
