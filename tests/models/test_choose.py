@@ -204,6 +204,6 @@ def test_apples_gpu_loads_without_the_threads_that_load_ahead_and_a_cuda_gpu_wit
     monkeypatch.setattr(by_transformers, "_from_pretrained", loaded)
     monkeypatch.delenv("HF_DEACTIVATE_ASYNC_LOAD", raising=False)
     for place in ("mps", "cuda:0"):
-        by_transformers.read(SimpleNamespace(device=place, dtype=torch.bfloat16))
+        by_transformers.read(SimpleNamespace(device=place, dtype=torch.bfloat16, merging=None))
     assert seen == {"mps": "1", "cuda:0": None}
     assert "HF_DEACTIVATE_ASYNC_LOAD" not in os.environ
