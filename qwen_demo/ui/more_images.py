@@ -38,7 +38,7 @@ def wire(
 
     async def add_from_url(address, request: gr.Request):
         try:
-            data = await reader.download(address.strip())
+            data = await reader.download((address or "").strip())
             path = gradio_internals.save_upload(data, _named(data))
             await reader.file(path)
         except QwenDemoError as error:

@@ -60,7 +60,7 @@ def test_a_refusal_has_the_status_of_its_kind(app, attack, monkeypatch):
 def test_a_refusal_of_an_event_of_the_queue_is_told_in_its_stream(app, attack):
     attacker = attack(app)
     for answer in (
-        attacker.event(ADD_URL, [None, "http://example.org/x.png"]),
+        attacker.event(ADD_URL, ["http://example.org/x.png"]),
         attacker.event(TAKE, [{"text": "", "files": []}, []]),
     ):
         assert answer.status_code == 500

@@ -91,7 +91,7 @@ def test_no_payload_makes_the_server_visit_a_local_address(app, attack, canary):
     for url in names_of(canary):
         for target, data, value in payloads(url):
             attacker.event(target, data, value)
-        attacker.event(ADD_URL, [None, url])
+        attacker.event(ADD_URL, [url])
         for image in (file_data(url), {"path": url}, url, file_data("x.png", url=url)):
             attacker.call("ask", image=image)
         for part in ({"type": "file", "file": file_data(url)}, {"type": "image_url", "image_url": {"url": url}}):
