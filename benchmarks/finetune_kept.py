@@ -68,7 +68,7 @@ def kept(adapter: Path, limit: int, answers: Path) -> dict[str, Any]:
         before = known.setdefault(task.name, [])
         pairs = []
         for number, question in enumerate(asked):
-            inputs = model.inputs(question.messages(), question.sample.pictures)
+            inputs = model.inputs([(question.messages(), question.sample.pictures)])
             if number == len(before):
                 with model.model.disable_adapter():
                     before.append(_said(model, inputs))

@@ -19,7 +19,8 @@ FILE = "doubt.json"
 DEFAULT = 0.5
 PLACES = '_2d"'  # in answers with boxes or points
 MEASURES = ("mean", "least")
-THRESHOLDS = [step / 100 for step in range(2, 95)] + [step / 1000 for step in range(950, 1000, 2)]  # sure models
+THRESHOLDS = [step / 100 for step in range(2, 95)] + [step / 1000 for step in range(950, 1000, 2)]
+THRESHOLDS += [0.999, 0.9995, 0.9999]  # sure models
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,22 @@ def gives_places(answer):
 
 
 def halves(answers):
-    """(answers to choose on, answers to report on): every other row of each sort.  answers: row -> its answers"""
+    """(answers to choose on, answers to report on): every other row of each sort, and every other answer with places of
+    any row, since few rows have them.  answers: row -> its answers"""
     sorts = {}
     for name in answers:
         sorts.setdefault((name.startswith("never drawn"), "score" in answers[name][0]), []).append(name)
     chosen = {name for names in sorts.values() for name in names[::2]}
-    return [{n: a for n, a in answers.items() if (n in chosen) is side} for side in (True, False)]
+    sides = []
+    for side in (True, False):
+        found = {n: _of_side(a, n in chosen, side) for n, a in answers.items()}
+        sides.append({n: a for n, a in found.items() if a})
+    return sides
+
+
+def _of_side(answers, chosen, side):
+    """Those of one row's answers that lie on this side.  chosen: whether the row is to choose on."""
+    return [a for i, a in enumerate(answers) if ((i % 2 == 0) if gives_places(a) else chosen) is side]
 
 
 def flat(answers, never=False):

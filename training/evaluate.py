@@ -45,13 +45,17 @@ class Model:
         self.device = device
         self.model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=dtype).to(device).eval()
         self.processor = AutoProcessor.from_pretrained(folder)
+        self.processor.tokenizer.padding_side = "left"
 
-    def inputs(self, messages, pictures):
-        """Tensors for generate.  pictures: training.world.sample.Picture."""
+    def inputs(self, questions):
+        """Tensors for generate.  questions: [(messages, pictures)], pictures: training.world.sample.Picture."""
         from transformers.video_utils import VideoMetadata
 
-        text = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        media = {}
+        texts = [
+            self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            for messages, _ in questions
+        ]
+        media, pictures = {}, [picture for _, some in questions for picture in some]
         stills = [Image.fromarray(p.frames[0]) for p in pictures if not p.is_clip]
         clips = [p for p in pictures if p.is_clip]
         if stills:
@@ -69,15 +73,16 @@ class Model:
                 for p, fps in zip(clips, rate, strict=True)
             ]
             media["do_sample_frames"] = False
-        return self.processor(text=[text], return_tensors="pt", **media).to(self.device)
+        inputs = self.processor(text=texts, return_tensors="pt", padding=True, **media)
+        return inputs.to(self.device)
 
     def answer(self, messages, pictures):
-        return self.answer_with_doubt(messages, pictures)[0]
+        return self.answers([(messages, pictures)])[0][0]
 
     @torch.inference_mode()
-    def answer_with_doubt(self, messages, pictures):
-        """(answer, {"mean": geometric mean of its tokens' probabilities, "least": the smallest of them})"""
-        inputs = self.inputs(messages, pictures)
+    def answers(self, questions):
+        """[(answer, {"mean": geometric mean of its tokens' probabilities, "least": the smallest of them})]"""
+        inputs = self.inputs(questions)
         made = self.model.generate(
             **inputs,
             max_new_tokens=MAX_NEW_TOKENS,
@@ -86,13 +91,17 @@ class Model:
             output_logits=True,
         )
         ids = made.sequences[:, inputs["input_ids"].shape[1] :]
-        logits = torch.cat(made.logits).float()
-        chosen = logits.log_softmax(-1).gather(1, ids[0][:, None])[:, 0]
-        chosen = (
-            chosen[:-1] if len(chosen) > 1 and len(chosen) < MAX_NEW_TOKENS else chosen
-        )  # the turn's end is no text
-        sure = {"mean": math.exp(chosen.mean().item()), "least": math.exp(chosen.min().item())}
-        return self.processor.batch_decode(ids, skip_special_tokens=True)[0], sure
+        steps = zip(made.logits, ids.unbind(1), strict=True)
+        chosen = torch.stack([logits.float().log_softmax(-1).gather(1, at[:, None])[:, 0] for logits, at in steps], 1)
+        texts = self.processor.batch_decode(ids, skip_special_tokens=True)
+        return [(text, self._sure(*row)) for text, *row in zip(texts, ids.tolist(), chosen.tolist(), strict=True)]
+
+    def _sure(self, ids, chosen):
+        """ids, chosen: of one answer, its tokens and the logarithms of their probabilities; the turn's end is no text."""
+        ends = self.model.generation_config.eos_token_id
+        count = next((i for i, token in enumerate(ids) if token in ends), len(ids))
+        chosen = chosen[: max(1, count)]
+        return {"mean": math.exp(sum(chosen) / len(chosen)), "least": math.exp(min(chosen))}
 
 
 def judge(question, answer):
@@ -142,6 +151,7 @@ def main():
     parser.add_argument("checkpoint", nargs="?", default=CHECKPOINT)
     parser.add_argument("--limit", type=int, default=100, help="questions a task")
     parser.add_argument("--everyday", type=int, default=40, help="questions a row of everyday images")
+    parser.add_argument("--batch", type=int, default=1, help="questions answered at once; a GPU has room for 16")
     parser.add_argument("--part", type=int, nargs=2, default=(0, 1), metavar=("I", "N"))
     parser.add_argument("--merge", type=Path, nargs="+", help="print the tables of these files of --json instead")
     parser.add_argument("--only", default="", help="tasks whose name holds this text")
@@ -167,15 +177,19 @@ def main():
 def run(args):
     model = Model(args.checkpoint, getattr(torch, args.dtype), args.device)
     assets, photos = held_out.load_assets(args.fonts), held_out.sample_photos()
-    started, first, step = time.time(), *args.part
-    tasks = [t for t in [*held_out.TASKS, *everyday.ROWS] if args.only in t.name][first::step]
+    started, part, parts = time.time(), *args.part
+    tasks = [t for t in [*held_out.TASKS, *everyday.ROWS] if args.only in t.name][part::parts]
     answers = {}
     for task in tasks:
         if isinstance(task, held_out.Task):
             asked = held_out.questions(task, args.limit, assets, photos, args.wordings)
         else:
             asked = everyday.questions(task, args.everyday, assets["seen"])
-        answers[task.name] = [answered(model, task, question) for question in asked]
+        answers[task.name] = [
+            answer
+            for first in range(0, len(asked), args.batch)
+            for answer in answered(model, task, asked[first : first + args.batch])
+        ]
         for miss in [a for a in answers[task.name] if a["wrong"]][: args.show]:
             print("   ", json.dumps(miss, ensure_ascii=False), flush=True)
         if args.json:  # after each row: what was measured before a time limit counts
@@ -185,10 +199,14 @@ def run(args):
     print(f"{sum(map(len, answers.values()))} answers in {time.time() - started:.0f} s")
 
 
-def answered(model, task, question):
-    """One answer with its scores, and how sure the model was of it."""
+def answered(model, task, questions):
+    """Answers with their scores, and how sure the model was of each."""
+    given = model.answers([(question.messages(), question.sample.pictures) for question in questions])
+    return [scored(task, question, *found) for question, found in zip(questions, given, strict=True)]
+
+
+def scored(task, question, answer, sure):
     turn = question.turn
-    answer, sure = model.answer_with_doubt(question.messages(), question.sample.pictures)
     found = {"question": turn.question, "expected": plain(turn.answer), "answer": answer, **sure}
     if isinstance(task, held_out.Task):
         score = judge(question, answer)

@@ -66,7 +66,11 @@ WHAT = listed(
 What is this?|What is it?|What's this?|What kind of image is this?|What kind of document is this?
 What am I looking at?|What type of picture is it?|Identify this.|What do you see?|What sort of thing is this?
 Tell me what this is.|What is shown here?|What is in the picture?|What is this a picture of?|Name what you see.
-What could this be?
+What could this be?|What did I send you?|What have I sent?|What have I shown you?
+What have I attached here?|Which image did I attach?|What have I given you?
+What have I got here?|What sort of image have you got?|Do you know what this is?
+Do you recognize this?|Say what this is.|What kind of thing do you see?|What would you call this?|Which kind of file is it?
+What type of image is this?|What have you received?|What did I put here?|What have I just added?|What is on this image?
 """
 )
 DESCRIBE = listed(
@@ -74,7 +78,8 @@ DESCRIBE = listed(
 Describe the image.|Describe this.|What is in this image?|Describe what you see.|What does the image show?
 Describe the picture.|Give a description.|What can you see?|Tell me about this image.|Caption this.
 Summarize the image.|What's in the picture?|Explain this image.|What is going on here?
-Describe this image in a sentence.
+Describe this image in a sentence.|Can you describe it?|Please describe this picture to me.|What does it contain?
+Tell me briefly what is in it.|What does this picture hold?
 """
 )
 READ = listed(

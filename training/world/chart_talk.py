@@ -19,8 +19,9 @@ def chart_sample(world):
     if rng.random() < world.chinese * 3:
         pool += turns_zh(rng, world.speaker.ask, chart)
     turns = []
+    often = 2.0 if world.split == "train" else 1.0  # lists are the hardest: all values of one chart
     for _ in range(rng.choice([4, 5, 6])):
-        weights = [weight for weight, _ in pool]
+        weights = [weight * (often if turn.kind == "list_values" else 1.0) for weight, turn in pool]
         i = rng.choices(range(len(pool)), weights)[0]
         turns.append(pool.pop(i)[1])
     return picture, turns

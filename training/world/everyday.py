@@ -6,7 +6,7 @@ A refusal is one sentence that names what is seen.  Kinds in UNSEEN are drawn fo
 import json
 
 from training.phrases import everyday as phrases
-from training.world import chart_talk, chat, documents, drawings, plots, screens, signs
+from training.world import chart_talk, chat, documents, drawings, plots, screens, signs, unseen
 from training.world.catalog import article, join
 from training.world.grounding import boxes_json
 from training.world.groups import NTH
@@ -54,6 +54,10 @@ UNSEEN = {
     "map": plots.map_of,
     "flow chart": plots.flowchart,
     "meme": drawings.meme,
+    "keyboard": unseen.keyboard,
+    "playing cards": unseen.playing_cards,
+    "video game": unseen.video_game,
+    "boarding pass": unseen.boarding_pass,
 }
 SENTENCES = {
     "title": 'The title is "{}".',
@@ -65,6 +69,7 @@ SENTENCES = {
 ALONE = ("first line", "last line", "first message", "last message")  # the answer is what is printed, and nothing else
 
 
+CHART_TOO_SMALL_X_PX = 5.0  # in training: the world's own charts are read down to such labels
 NOUNS_ZH = {"document": "一页文字", "screen": "一张屏幕截图", "sign": "一个标志", "series": "一张图表"}
 
 
@@ -233,7 +238,7 @@ def plot_sample(world):
     title_known = not chart.title or seen.heading.readable
     if least >= READABLE_X_PX:
         turns = _plot_turns(world, talk, chart, plot.printed, title_known)
-    elif least < TOO_SMALL_X_PX:
+    elif least < (TOO_SMALL_X_PX if world.split == "test" else CHART_TOO_SMALL_X_PX):
         turns = _small_plot(world, talk, chart)
     else:
         turns = [talk.what()]

@@ -31,6 +31,9 @@ Furniture|Repairs|Music|Bikes|Print|Energy
 """
 )
 ENDINGS = ["Ltd", "Inc.", "GmbH", "LLC", "& Co", "Group", "", "", ""]
+STARTS = [*listed("b|br|c|ch|d|dr|f|fl|g|gr|h|j|k|kl|l|m|n|p|pr|r|s|sh|st|t|tr|v|w|z"), "", ""]
+CLOSES = [*listed("n|r|l|s|m|nd|rt|ck|ll|ss|tt|ng"), *[""] * 7]
+NAME_ENDINGS = ["son", "er", "ez", "ov", "ski", "man", "ard", "elli", "sen", "aux", "ton", "ford"]
 MONTHS = listed(
     """
 January|February|March|April|May|June|July|August|September|October|November|December
@@ -76,15 +79,32 @@ class MadeUp:
         self.rng, self.test = rng, split == "test"
 
     def person(self):
-        first, last = (FIRST_TEST, LAST_TEST) if self.test else (FIRST, LAST)
-        return f"{self.rng.choice(first)} {self.rng.choice(last)}"
+        return f"{self.first()} {self.last()}"
 
     def first(self):
-        return self.rng.choice(FIRST_TEST if self.test else FIRST)
+        if self.test:
+            return self.rng.choice(FIRST_TEST)
+        return self.rng.choice(FIRST) if self.rng.random() < 0.4 else self.name()
+
+    def last(self):
+        if self.test:
+            return self.rng.choice(LAST_TEST)
+        return self.rng.choice(LAST) if self.rng.random() < 0.4 else self.name()
+
+    def name(self):
+        """Syllables that make a name which nobody has: names are to be read, not known; none is held out."""
+        rng = self.rng
+        while True:
+            name = "".join(
+                rng.choice(STARTS) + rng.choice("aeiouaeioy") + rng.choice(CLOSES) for _ in range(rng.randint(1, 3))
+            )
+            name = name.capitalize() + (rng.choice(NAME_ENDINGS) if rng.random() < 0.4 else "")
+            if 3 <= len(name) <= 11 and name not in (*FIRST_TEST, *LAST_TEST):
+                return name
 
     def company(self):
         rng = self.rng
-        name = rng.choice(LAST_TEST if self.test else LAST)
+        name = self.last()
         return f"{name} {rng.choice(BRANCHES)} {rng.choice(ENDINGS)}".strip()
 
     def topic(self, words):

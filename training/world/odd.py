@@ -4,15 +4,16 @@ What has no name is answered with one sentence, whatever is asked, so that a kin
 taken for the nearest one that it knows.
 """
 
+import json
 import math
 
 from PIL import Image, ImageOps
 
 from training.phrases import everyday as phrases
-from training.world import chat, documents, plots, screens, signs
+from training.world import chat, documents, medleys, plots, screens, signs
 from training.world.charts import PALETTE
 from training.world.drawings import _told, drawn_object
-from training.world.everyday import turns_about
+from training.world.everyday import json_turn, turns_about
 from training.world.sample import Turn
 from training.world.sheets import UNKNOWN, Seen, Sheet, told
 
@@ -70,11 +71,12 @@ def _scrap(rng, frame, side):
 
 
 def strokes(world):
-    """Lines, curves and patches at random, some with words beside them."""
+    """Lines, curves and patches at random, or lines with words beside them: words and patches together look like a map."""
     sheet = _sheet(world)
     rng, w, h = sheet.rng, sheet.width, sheet.height
     colors = [rng.choice(PALETTE) for _ in range(rng.randint(1, 5))]
-    for _ in range(rng.randint(0, 7)):
+    patches = rng.choice([0, 0, rng.randint(1, 7)])
+    for _ in range(patches):
         x, y = _anywhere(sheet)
         points = [(x + rng.uniform(-0.3, 0.3) * w, y + rng.uniform(-0.3, 0.3) * h) for _ in range(rng.randint(3, 8))]
         sheet.shape(points, rng.choice(colors), sheet.ink if rng.random() < 0.3 else None)
@@ -88,7 +90,7 @@ def strokes(world):
             x, y = x + step * math.cos(turn), y + step * math.sin(turn)
             points.append((x, y))
         sheet.line(points, color, wide)
-    for _ in range(rng.choice([0, 0, 3, 6, 10])):
+    for _ in range(0 if patches else rng.choice([0, 3, 6, 10])):
         _label(sheet, *_anywhere(sheet))
     return _unknown(sheet)
 
@@ -230,7 +232,8 @@ def schedule(world):
     return _chart(sheet, "schedule")
 
 
-KINDS = {collage: 4, strokes: 6, pattern: 3, dials: 3, network: 4, circles: 1.5, radar: 1.5, heat_map: 2, schedule: 1.5}
+KINDS = {collage: 3, strokes: 5, pattern: 2, dials: 2.5, network: 3, circles: 1, radar: 1.5, heat_map: 2, schedule: 1.5}
+KINDS |= medleys.KINDS
 
 
 def odd_sample(world):
@@ -246,13 +249,30 @@ def turns_of(world, seen, picture):
     rng, split, turns = world.rng, world.wordings, []
     for _ in range(rng.choice([3, 4, 5])):
         chance = rng.random()
-        if chance < 0.55:
+        if chance < 0.5:
             question = phrases.of(rng, split, rng.choice(["what", "describe", "read"]))
-        elif chance < 0.9:
+        elif chance < 0.8:
             question = phrases.about(rng, split, rng.choice([*phrases.FIELDS, "chart", "form", "letter"]))
+        elif chance < 0.88:
+            question = world.speaker.ask("photo")
+        elif chance < 0.93:
+            question = phrases.of(rng, split, "box", it=world.typist.word())
         else:
             question = world.speaker.ask(rng.choice(["chart_type", "list_values"]))
-        turns.append(Turn(world.speaker.vary(question), seen.told, "unknown", seen=seen))
+        answer = chat.NO_CHART if seen.kind == "photo" and chance >= 0.93 else seen.told
+        turns.append(Turn(world.speaker.vary(question), answer, "unknown", seen=seen))
+    if rng.random() < 0.3:
+        turns.append(_empty_json(world, seen))
     if rng.random() < world.chinese:
-        turns.append(Turn(world.speaker.ask("zh_describe"), chat.ZH_UNKNOWN, "zh_describe", seen=seen))
+        answer = chat.ZH_PHOTO if seen.kind == "photo" else chat.ZH_UNKNOWN
+        turns.append(Turn(world.speaker.ask("zh_describe"), answer, "zh_describe", seen=seen))
     return turns
+
+
+def _empty_json(world, seen):
+    """An object with given keys, of which nothing is known."""
+    rng, split = world.rng, world.wordings
+    names = [name.replace(" ", "_") for name in rng.sample(list(phrases.FIELDS), rng.choice([1, 2, 2, 3]))]
+    pairs = [(name, None) for name in names]
+    question, answer = json_turn(lambda kind, **slots: phrases.of(rng, split, kind, **slots), pairs)
+    return Turn(world.speaker.vary(question), answer, "json", wanted=json.dumps(dict(pairs)), seen=seen)

@@ -25,25 +25,25 @@ from training.world.scene_talk import SceneTalk
 from training.world.scenes import draw_scene, still
 
 MIX = {
-    "shapes": 19,
+    "shapes": 36,
     "pictograms": 21,
     "mixed": 12,
-    "printed": 21,
+    "printed": 24,
     "receipt": 4,
-    "chart": 15,
+    "chart": 34,
     "poster": 4,
     "chat": 3,
-    "photo": 4,
+    "photo": 14,
     "group": 3.5,
-    "clip": 5,
+    "clip": 9,
     "late": 2,
-    "document": 32,
+    "document": 42,
     "screen": 26,
-    "plot": 24,
+    "plot": 22,
     "sign": 8,
     "drawing": 16,
     "pair": 6,
-    "odd": 12,
+    "odd": 26,
 }
 SYSTEMS = [
     "You are a helpful assistant.",
