@@ -30,23 +30,42 @@ COLUMNS = {
 }
 
 
-def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(description: str | None, tokens: int) -> argparse.ArgumentParser:
+    """With what is asked about the model. `tokens`: of an answer by default."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--architecture", default="embedded", help="embedded, 7b, 3b or tiny")
     parser.add_argument(
         "--weights", default="", help="fp32, bf16, int8, nf4, int4 on a CPU; default fp32 there, else bf16"
     )
+    parser.add_argument("--tokens", type=int, default=tokens, help="length of an answer")
+    parser.add_argument("--out", type=Path, default=None)
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+    """The options; the device that they name is the one that PyTorch takes."""
+    options = parser.parse_args(argv)
+    options.weights = options.weights or ("fp32" if options.device == "cpu" else "bf16")
+    if options.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    else:
+        import torch
+
+        if not torch.cuda.is_available():
+            raise SystemExit("There is no CUDA GPU here: leave out --device cuda.")
+    return options
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = parser_of(__doc__, 64)
     parser.add_argument("--users", type=int, default=16)
     parser.add_argument("--adapters", type=int, default=8)
     parser.add_argument("--rank", type=int, default=16)
-    parser.add_argument("--tokens", type=int, default=64, help="length of an answer")
     parser.add_argument("--image", default="none", help="width x height, or none for words only")
     parser.add_argument("--runs", type=int, default=5, help="of each kind, after one that does not count")
     parser.add_argument("--label", default="")
-    parser.add_argument("--out", type=Path, default=None)
-    options = parser.parse_args(argv)
-    options.weights = options.weights or ("fp32" if options.device == "cpu" else "bf16")
+    options = parsed(parser, argv)
     options.words, options.images = 40, "own"
     return options
 
@@ -112,13 +131,6 @@ def medians(runs: list[dict]) -> dict:
 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
-    if options.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    else:
-        import torch
-
-        if not torch.cuda.is_available():
-            raise SystemExit("There is no CUDA GPU here: leave out --device cuda.")
     load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="qwen-demo-") as folder:
         rows = asyncio.run(measured(options, Path(folder)))

@@ -13,7 +13,6 @@ distributions, where the smallest difference changes a word: there gaps tell mor
 import argparse
 import asyncio
 import json
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.adapters import write_adapter
+from benchmarks.adapters import parsed, parser_of, write_adapter
 
 RANKS = (1, 5, 16, 64)
 STRENGTH = 30  # of an adapter, as alpha over rank: with random weights it changes about every word
@@ -36,17 +35,10 @@ COLUMNS = {
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--architecture", default="embedded", help="embedded, 7b, 3b or tiny")
-    parser.add_argument("--weights", default="", help="fp32, bf16, int8, fp8, nf4; default fp32 on a CPU, else bf16")
+    parser = parser_of(__doc__, 16)
     parser.add_argument("--rows", type=int, default=3, help="of each adapter, and without one")
-    parser.add_argument("--tokens", type=int, default=16, help="length of an answer")
     parser.add_argument("--strength", type=int, default=STRENGTH, help="alpha over rank of the adapters")
-    parser.add_argument("--out", type=Path, default=None)
-    options = parser.parse_args(argv)
-    options.weights = options.weights or ("fp32" if options.device == "cpu" else "bf16")
-    return options
+    return parsed(parser, argv)
 
 
 def gap(one: Any, other: Any) -> float:
@@ -136,13 +128,6 @@ async def measured(options: argparse.Namespace, folder: Path) -> dict:
 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
-    if options.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    else:
-        import torch
-
-        if not torch.cuda.is_available():
-            raise SystemExit("There is no CUDA GPU here: leave out --device cuda.")
     with tempfile.TemporaryDirectory(prefix="qwen-demo-") as folder:
         row = asyncio.run(measured(options, Path(folder)))
     print(machine.table([row], COLUMNS))

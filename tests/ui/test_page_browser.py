@@ -123,6 +123,11 @@ def test_a_file_that_is_no_image_is_told_and_the_conversation_goes_on(opened, ap
     expect(page.locator("#chat")).to_contain_text("⚠")
     settled(page)
     assert "Traceback" not in page.locator("body").inner_text()
+    # What the browser cannot show leaves the words beside it their room.
+    height = page.locator("#chat .user.message p").evaluate(
+        "p => p.offsetHeight / parseFloat(getComputedStyle(p).lineHeight)"
+    )
+    assert height < 1.5
     page.problems.clear()  # the browser itself complains that it cannot show the file
     ask(page, "hello there")
     expect(answers(page).last).to_contain_text("hello there")

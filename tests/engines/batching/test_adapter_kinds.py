@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.adapters_exact import gap
 from qwen_demo.models import adapters
 from qwen_demo.models.cpu import int4
 from qwen_demo.models.load import load
@@ -88,14 +89,3 @@ async def test_in_bfloat16_their_likeliest_words_are_as_likely(loaded, folders, 
     gaps = [gap(*pair) for pair in zip(alone, among, strict=True)]
     assert max(gaps) < CLOSE
     assert min(gap(alone[n], alone[n - 1]) for n in range(len(alone))) > CLOSE, "the measure tells nothing"
-
-
-def gap(one: Answer, other: Answer) -> float:
-    """How far the likeliest word's logarithm of probability is off at most, as long as both say the same, and once more."""
-    most = 0.0
-    for a, b in zip(one.logprobs, other.logprobs, strict=False):
-        there = dict(reversed(b.top))  # two tokens may be the same text; the likelier one counts
-        most = max(most, abs(a.top[0][1] - there.get(a.top[0][0], min(there.values()))))
-        if a.token != b.token:
-            break
-    return most

@@ -16,8 +16,8 @@ RANKS = (8, 16, 32, 64)
 FEWEST_COLUMNS = 16
 
 
-class GpuSite:
-    """Room for all adapters side by side, so that one product serves every row and shapes never change.
+class _Site:
+    """All adapters' numbers beside one fused layer.
 
     Args:
         names, outputs: of the layers that are one product.
@@ -38,8 +38,18 @@ class GpuSite:
         deinterleaved: bool = False,
     ):
         self.names, self.outputs, self._rank = tuple(names), tuple(outputs), rank
-        self.a = like.new_zeros(len(outputs), adapters, rank, inputs)
-        self.b = like.new_zeros(sum(outputs), adapters, rank)
+        self._allocate(inputs, adapters, like, deinterleaved)
+
+    def _allocate(self, inputs: int, adapters: int, like: torch.Tensor, deinterleaved: bool) -> None:
+        raise NotImplementedError
+
+
+class GpuSite(_Site):
+    """Room for all adapters side by side, so that one product serves every row and shapes never change."""
+
+    def _allocate(self, inputs: int, adapters: int, like: torch.Tensor, deinterleaved: bool) -> None:
+        self.a = like.new_zeros(len(self.outputs), adapters, self._rank, inputs)
+        self.b = like.new_zeros(sum(self.outputs), adapters, self._rank)
         self.deinterleaved = self.a.clone() if deinterleaved else like.new_empty(0)
 
     @property
@@ -85,35 +95,24 @@ class GpuSite:
         return made
 
 
-class CpuSite:
+class CpuSite(_Site):
     """Each adapter's numbers by themselves, as reading them is what a step with adapters waits for.
 
     The layers that are one product have their A side by side and their B apart. What no row's adapter has is not read:
-    neither layers nor ranks. Arguments as `GpuSite`'s.
+    neither layers nor ranks.
     """
 
-    def __init__(
-        self,
-        names: Sequence[str],
-        outputs: Sequence[int],
-        inputs: int,
-        *,
-        adapters: int,
-        rank: int,
-        like: torch.Tensor,
-        deinterleaved: bool = False,
-    ):
+    def _allocate(self, inputs: int, adapters: int, like: torch.Tensor, deinterleaved: bool) -> None:
         assert not deinterleaved
-        self.names, self.outputs, self._rank = tuple(names), tuple(outputs), rank
-        width = rank * len(outputs)
+        width = self._rank * len(self.outputs)
         # Each kind of numbers in the layout that its products read quickest.
         if like.dtype == torch.float32:
             self.a = like.new_zeros(adapters, inputs, width)
         else:
             self.a = like.new_zeros(adapters, width, inputs).transpose(1, 2)
-        self.b = [like.new_zeros(adapters, rank, height) for height in outputs]
+        self.b = [like.new_zeros(adapters, self._rank, height) for height in self.outputs]
         # Of each layer and adapter; 0 where it leaves the layer as it is.
-        self._ranks = [[0] * adapters for _ in outputs]
+        self._ranks = [[0] * adapters for _ in self.outputs]
         self._views: dict[tuple[int, int], _Views] = {}
 
     @property
@@ -196,7 +195,7 @@ class LayerSites:
 
     @classmethod
     def of(cls, number: int, shapes: folders.Shapes, like: torch.Tensor, **room: Any) -> "LayerSites":
-        """`room`: as `GpuSite` has it."""
+        """`room`: as `_Site` has it."""
         kind = CpuSite if like.device.type == "cpu" else GpuSite
 
         def site(*leaves: str) -> Site:

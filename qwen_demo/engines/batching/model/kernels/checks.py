@@ -4,6 +4,7 @@ Where one differs or fails, a warning says so and the plain path serves.
 """
 
 import logging
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -37,48 +38,38 @@ def checked_step(decoder, cache: KVCache, rows: int) -> KernelStep | None:
     """
     if rows > nf4.MAX_ROWS or not KernelStep.fits(decoder):
         return None
-    try:
-        worst = kernel_errors(decoder)
-    except Exception:
-        log.warning("the kernels of the decode step do not run here; the plain path serves", exc_info=True)
-        return None
-    log.info("kernels of the decode step against the plain path: %s", format_errors(worst))
     tolerance = TOLERANCE_FP8 if isinstance(decoder.layers[0].qkv, Fp8) else TOLERANCE
-    if not all(error < tolerance for error in worst.values()):
-        log.warning("the kernels of the decode step are wrong here (%s); the plain path serves", format_errors(worst))
+    if not _are_right("the decode step", lambda: kernel_errors(decoder), "the plain path serves", tolerance):
         return None
     product, low = _product_is_right(decoder, rows), _low_rank_is_right(decoder, rows)
     return KernelStep(decoder, cache, product=product, low_rank=low)
 
 
+def _are_right(whose: str, measure: Callable[[], dict[str, float]], instead: str, tolerance: float = TOLERANCE) -> bool:
+    try:
+        worst = measure()
+    except Exception:
+        log.warning("the kernels of %s do not run here; %s", whose, instead, exc_info=True)
+        return False
+    log.info("kernels of %s against the plain path: %s", whose, format_errors(worst))
+    right = all(error < tolerance for error in worst.values())
+    if not right:
+        log.warning("the kernels of %s are wrong here (%s); %s", whose, format_errors(worst), instead)
+    return right
+
+
 def _low_rank_is_right(decoder: LeanDecoder, rows: int) -> bool:
     if decoder.adapters is None or not all(low_rank.fits(site) for site in decoder.adapters.layers[0].all):
         return False
-    try:
-        worst = low_rank_errors(decoder, [n for n in (1, 5, rows) if n <= rows])
-    except Exception:
-        log.warning("the kernels of adapters do not run here; the plain path serves them", exc_info=True)
-        return False
-    log.info("kernels of adapters against the plain path: %s", format_errors(worst))
-    right = all(error < TOLERANCE for error in worst.values())
-    if not right:
-        log.warning("the kernels of adapters are wrong here (%s); the plain path serves", format_errors(worst))
-    return right
+    some = [n for n in (1, 5, rows) if n <= rows]
+    return _are_right("adapters", lambda: low_rank_errors(decoder, some), "the plain path serves them")
 
 
 def _product_is_right(decoder: LeanDecoder, rows: int) -> bool:
     if not KernelStep.product_fits(decoder):
         return False
-    try:
-        worst = product_errors(decoder, [n for n in (1, 17, 33, rows) if n <= rows])
-    except Exception:
-        log.warning("the NF4 kernel does not run here; bitsandbytes' serves", exc_info=True)
-        return False
-    log.info("NF4 kernel against dequantised weights: %s", format_errors(worst))
-    right = all(error < TOLERANCE for error in worst.values())
-    if not right:
-        log.warning("the NF4 kernel is wrong here (%s); bitsandbytes' serves", format_errors(worst))
-    return right
+    some = [n for n in (1, 17, 33, rows) if n <= rows]
+    return _are_right("NF4 products", lambda: product_errors(decoder, some), "bitsandbytes' serve")
 
 
 def format_errors(errors: dict[str, float]) -> str:

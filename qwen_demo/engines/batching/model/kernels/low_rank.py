@@ -69,7 +69,7 @@ def _up_and_add(
 
 
 def fits(site) -> bool:
-    """Whether `add` can stand in for a `GpuSite`'s."""
+    """Whether `down` and `up_and_add` can stand in for a `GpuSite`'s `add`."""
     return len(site.outputs) <= MOST_PARTS
 
 
