@@ -60,6 +60,10 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_env_file(m
     [
         (["--port", "ninety"], "^--port: must be a whole number, not 'ninety'$"),
         (["--port"], "^--port: expected one argument"),
+        (["--model", ""], "^--model: nothing is given; without the flag it is auto"),
+        (["--api-keys-file", ""], "^--api-keys-file: nothing is given; without the flag it is none"),
+        (["--adapters", "a"], "^--adapters: a is not NAME=FOLDER"),
+        (["--adapters", "a=/b,a=/c"], "^--adapters: two have the same name$"),
         (["--max-images", "0"], "^--max-images: must be greater than or equal to 1, not '0'$"),
         (
             ["--quantization", "nf4-visoin"],
@@ -105,6 +109,12 @@ def test_an_error_names_where_the_value_came_from(monkeypatch, env_file):
         SettingsError, match=r"larger than .*; --min-pixels is from QWEN_DEMO_MIN_PIXELS in \.env, line 5$"
     ):
         load_settings(["--max-images", "1", "--max-pixels", "50000"])
+
+
+def test_an_adapter_of_the_environment_is_named_with_its_variable(monkeypatch):
+    monkeypatch.setenv("QWEN_DEMO_ADAPTERS", "a")
+    with pytest.raises(SettingsError, match=r"^--adapters: a is not .*; --adapters is from QWEN_DEMO_ADAPTERS$"):
+        load_settings([])
 
 
 def test_a_bad_port_of_gradios_own_variable_is_named_too(monkeypatch):

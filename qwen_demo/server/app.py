@@ -163,6 +163,7 @@ class Front:
         gradio_internals.make_lean(page)
         gradio_internals.put_calls_first(gradio)
         gradio_internals.call_itself_at(page, gradio, own_address, with_pass=bool(self.settings.page_users_file))
+        gradio_internals.tell_mcp_in_json(page)
         gradio_internals.mount(self.app, gradio, PageFaults)
         self._gradio = gradio
         return self.app

@@ -35,17 +35,17 @@ class Adapters(BaseModel):
         for entry in self.adapters:
             name, equals, folder = entry.partition("=")
             if not equals or not folder or not NAME.fullmatch(name):
-                raise ValueError(f"adapters: {entry} is not NAME=FOLDER, with a name of letters, digits, ., - and _")
+                raise ValueError(f"--adapters: {entry} is not NAME=FOLDER, with a name of letters, digits, ., - and _")
             names.append(name)
         if len(set(names)) < len(names):
-            raise ValueError("adapters: two have the same name")
+            raise ValueError("--adapters: two have the same name")
         if self.merge_adapter and (self.adapters_dir or set(names) - {self.merge_adapter}):
             raise ValueError(
-                f"merge_adapter: with {self.merge_adapter} merged into it the model is another one than other adapters were "
+                f"--merge-adapter: with {self.merge_adapter} merged into it the model is another one than other adapters were "
                 "learnt on: leave out --adapters-dir and the others in --adapters"
             )
         if len(names) > self.max_adapters:
-            raise ValueError(f"adapters: {len(names)} are more than --max-adapters {self.max_adapters}")
+            raise ValueError(f"--adapters: {len(names)} are more than --max-adapters {self.max_adapters}")
         return self
 
     @property

@@ -77,7 +77,7 @@ class FlagParser(argparse.ArgumentParser):
         """The settings that `argv` gives, unchecked, and what else the parser was told to take.
 
         Raises:
-            SettingsError: a flag is unknown or has no value, or a word is too many.
+            SettingsError: a flag is unknown, or has no value or an empty one, or a word is too many.
         """
         found, unknown = self.parse_known_intermixed_args(argv)
         if unknown:
@@ -85,6 +85,9 @@ class FlagParser(argparse.ArgumentParser):
         given = {name: value for name, value in vars(found).items() if name in Settings.model_fields}
         for name in given:
             delattr(found, name)
+        for name, value in given.items():
+            if value == "" and (info := Settings.model_fields[name]).default != "":
+                self.error(f"{flag_of(name)}: nothing is given; without the flag it is {default_in_words(name, info)}")
         return {name: ",".join(value) if isinstance(value, list) else value for name, value in given.items()}, found
 
     def _refuse(self, unknown: Sequence[str]) -> NoReturn:

@@ -7,6 +7,7 @@ who do not come back, lets MCP in where the page has a login, and gives each vis
 import asyncio
 import copy
 import datetime
+import json
 import logging
 import re
 import secrets
@@ -25,6 +26,7 @@ from gradio.component_meta import ComponentMeta
 from gradio.route_utils import FileUploadProgress
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
+from gradio_client.utils import is_file_obj_with_meta
 
 from qwen_demo.http.page_faults import MISFITS, REFUSED
 from qwen_demo.service.logs import log_without_words
@@ -498,6 +500,22 @@ def call_itself_at(demo: gr.Blocks, app: "App", address: str, *, with_pass: bool
             return server._client_instance
 
     server._get_or_create_client = client  # type: ignore[method-assign]  # Gradio leaves no other way
+
+
+def tell_mcp_in_json(demo: gr.Blocks) -> None:
+    """Results with a structure reach MCP clients as JSON, where Gradio tells them as Python writes them."""
+    server = demo.mcp_server_obj
+    assert server is not None and hasattr(server, "postprocess_output_data"), "another Gradio: find what tells results"
+    tell = server.postprocess_output_data
+
+    def told(data: Any, root_url: str) -> Any:
+        plain = [
+            each if isinstance(each, str) or is_file_obj_with_meta(each) else json.dumps(each, ensure_ascii=False)
+            for each in data
+        ]
+        return tell(plain, root_url)
+
+    server.postprocess_output_data = told  # type: ignore[method-assign]
 
 
 # ---- languages

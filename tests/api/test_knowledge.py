@@ -162,6 +162,28 @@ def test_a_question_that_is_refused_is_named(app, query):
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "query")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_collection_that_is_not_there_is_refused_by_its_place(app, stream):
+    with app.client() as client:
+        body = {"messages": [{"role": "user", "content": "x"}], "knowledge": {"collection": "none"}, "stream": stream}
+        error = client.post("/v1/chat/completions", json=body).json()["error"]
+    assert (error["code"], error["param"]) == ("collection_not_found", "knowledge.collection")
+
+
+def test_an_mcp_client_gets_pages_as_json(start, folder):
+    client = start(**folder).client()
+    add(client, "house.pdf", HOUSE)
+    call = {"name": "search_documents", "arguments": {"collection": "home", "query": "boiler", "top_k": 1}}
+    told = client.post(
+        "/gradio_api/mcp/",
+        json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call},
+        headers={"accept": "application/json, text/event-stream"},
+    ).text
+    data = next(line for line in told.splitlines() if line.startswith("data:")).removeprefix("data:")
+    (found,) = json.loads(json.loads(data)["result"]["content"][0]["text"])
+    assert (found["file"], found["boxes"] != []) == ("house.pdf", True)
+
+
 def test_two_keys_have_nothing_of_each_other(start, folder, tmp_path):
     keys = {name: new_key() for name in ("anna", "ben")}
     lines = tmp_path / "keys"

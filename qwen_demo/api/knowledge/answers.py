@@ -1,6 +1,7 @@
 """Chat completions that are taken from the caller's own documents."""
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
@@ -10,6 +11,7 @@ from qwen_demo.api.convert import Completion
 from qwen_demo.api.schemas import ChatCompletionRequest
 from qwen_demo.knowledge.answering import CitedAnswer
 from qwen_demo.knowledge.knowledge import Knowledge
+from qwen_demo.knowledge.shelf import NoCollection
 from qwen_demo.service.pacing import PacedStream
 from qwen_demo.service.service import Service
 from qwen_demo.types import Event
@@ -38,4 +40,16 @@ class FromDocuments:
     def _begun(self, asked: ChatCompletionRequest, making: Making) -> tuple[AsyncGenerator[Event, None], CitedAnswer]:
         wanted = asked.knowledge
         assert wanted
-        return self._knowledge.answer(self._owner, wanted.collection, wanted.top_k, making, self._front)
+        events, cited = self._knowledge.answer(self._owner, wanted.collection, wanted.top_k, making, self._front)
+        return _by_their_field(events), cited
+
+
+async def _by_their_field(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    """The same; a collection that is not there is refused by its place in a chat completion's body."""
+    async with aclosing(events):
+        try:
+            async for event in events:
+                yield event
+        except NoCollection as error:
+            error.field = "knowledge.collection"
+            raise
