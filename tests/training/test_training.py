@@ -4,6 +4,8 @@ import argparse
 import hashlib
 import json
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from training import metrics, questions
+from training import metrics, on_cpu, questions
 from training.assets import Assets
 from training.dense import SLOTS, empty_labels, label_cells
 from training.encode import Encoder
@@ -20,7 +22,7 @@ from training.evaluate import Model, judge, summary
 from training.export import write_checksums
 from training.forward import PackedForward
 from training.model import ROPE_THETA, Qwen2_5_VLForConditionalGeneration
-from training.pack import SMOKE_SHAPE, Packer
+from training.pack import SMOKE_SHAPE, Packer, Shape
 from training.phrases import rules
 from training.phrases import test as held_out_phrases
 from training.phrases import train as training_phrases
@@ -31,7 +33,8 @@ from training.world.phrasing import BANKS, plain_wording
 from training.world.sample import plain, spelled
 from training.world.world import MIX, World
 
-EMBEDDED = Path(__file__).parents[2] / "qwen_demo" / "models" / "embedded"
+ROOT = Path(__file__).parents[2]
+EMBEDDED = ROOT / "qwen_demo" / "models" / "embedded"
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +114,45 @@ def test_stock_transformers_gives_the_logits_of_the_training_code(checkpoint, as
             assert torch.allclose(stock, packed[at[chosen]], atol=2e-4)
             compared += 1
     assert compared > 1
+
+
+def test_without_padding_the_loss_and_its_gradient_are_the_same(checkpoint, assets):
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32)
+    batch = Packer(
+        World(6, assets), checkpoint, Shape(rows=2, length=1024, patches=2560, extra=1600, labels=2048)
+    ).batch()
+    gradients = []
+    for forward in (PackedForward(model, torch.float32, reference=True), on_cpu.SparseForward(model, torch.float32)):
+        loss, *_, right = forward(batch)
+        loss.backward()
+        weight = model.model.language_model.layers[0].mlp.up_proj.weight
+        gradients.append((loss.item(), weight.grad.clone(), int(right[: int(batch["stat"][4])].sum())))
+        model.zero_grad()
+    (loss, gradient, right), (sparse_loss, sparse_gradient, sparse_right) = gradients
+    assert sparse_loss == pytest.approx(loss, rel=1e-5) and sparse_right == right
+    assert torch.allclose(sparse_gradient, gradient, rtol=1e-3, atol=1e-7) and gradient.abs().max() > 1e-5
+
+
+@pytest.mark.slow
+def test_workers_on_a_cpu_teach_the_language_layers_alone_and_write_their_average(checkpoint, tmp_path):
+    out = tmp_path / "out"
+    argv = f"--start {checkpoint} --out {out} --steps 6 --rows 1 --rate 0.01 --mix shapes=5,photo=0 --smoke"
+    done = subprocess.run(
+        [sys.executable, "-m", "training.on_cpu", *argv.split()], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    before, after = (Qwen2_5_VLForConditionalGeneration.from_pretrained(f).state_dict() for f in (checkpoint, out))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith("model.language_model.") and "embed" not in name for name in changed)
+    assert sum(name.endswith("proj.weight") for name in changed) == sum(
+        name.endswith("proj.weight") for name in before if name.startswith("model.language_model.layers")
+    )
+
+
+def test_a_family_that_the_world_has_not_is_refused():
+    assert on_cpu.mix_of("shapes=75,photo=2.5") == {"shapes": 75.0, "photo": 2.5}
+    with pytest.raises(ValueError, match="photos"):
+        on_cpu.mix_of("photos=1")
 
 
 def stock_inputs(processor, sample, ids):
