@@ -270,7 +270,9 @@ def _wire_chat(
     # The note comes after the cancelling, or an update under way would write over it.
     stopping = page.question.stop(None, None, None, cancels=[*answering, pressed], **UNQUEUED)
     stopping.then(stop, [page.chatbot, page.collection, page.options.schema], [*both, page.kept], **UNQUEUED)
-    opened = conversations.wire(page.kept, page.chatbot, page.question, gallery, answering)
+    opened = conversations.wire(
+        page.kept, page.chatbot, page.question, gallery, lambda: service.status().model, answering
+    )
     undone = page.chatbot.undo(undo, page.chatbot, [*both, page.kept], **UNQUEUED)
     emptied = [page.question, page.kept]
     cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, emptied, **UNQUEUED)

@@ -8,6 +8,7 @@ the whole of it.
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal
 import gradio as gr
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError, model_validator
 
+from qwen_demo.types import ModelInfo
 from qwen_demo.ui import assets, chat, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
@@ -201,7 +203,14 @@ def draw() -> gr.HTML:
     return assets.view("conversations", {}, texts.CONVERSATIONS)
 
 
-def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gallery: Gallery, answering: list):
+def wire(
+    view: gr.HTML,
+    chatbot: gr.Chatbot,
+    question: gr.MultimodalTextbox,
+    gallery: Gallery,
+    model: Callable[[], ModelInfo],
+    answering: list,
+):
     """Returns the events that open another conversation. Whatever changes the one in the chat cancels `answering`."""
 
     def on_look(event: gr.EventData):
@@ -228,7 +237,7 @@ def wire(view: gr.HTML, chatbot: gr.Chatbot, question: gr.MultimodalTextbox, gal
         if data.get("kind") not in export.FORMATS:
             raise render.refusal(words.KEPT_BROKEN)
         name = str(data.get("name") or "")[: 2 * MAX_NAME_CHARACTERS]
-        text = await export.write(data["kind"], name, read(data.get("messages"), words), gallery, words)
+        text = await export.write(data["kind"], name, read(data.get("messages"), words), gallery, model(), words)
         return {"file": {"kind": data["kind"], "name": name, "text": text}, "nonce": secrets.token_hex(4)}
 
     # First, and in the browser: a question that is asked while the server answers to these is not meant.

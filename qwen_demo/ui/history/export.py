@@ -8,9 +8,13 @@ import asyncio
 import base64
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
+from qwen_demo.answers.detections import Size, asked_image
+from qwen_demo.finetune.boxes import has_places, rescaled
+from qwen_demo.types import ModelInfo
 from qwen_demo.ui import file_types
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.history import generation_params
@@ -30,14 +34,16 @@ _STYLE = (
 )
 
 
-async def write(kind: str, name: str, turns: Sequence[Turn], gallery: Gallery, words: Words = texts) -> str:
-    """`kind` is one of `FORMATS`."""
+async def write(
+    kind: str, name: str, turns: Sequence[Turn], gallery: Gallery, model: ModelInfo, words: Words = texts
+) -> str:
+    """`kind` is one of `FORMATS`; `model`: the one that answers now."""
     if kind == "markdown":
         return markdown(name, turns, words)
     if kind == "json":
         return as_json(name, turns)
     if kind == "training":
-        return await asyncio.to_thread(as_training, turns)
+        return await asyncio.to_thread(as_training, await in_own_pixels(turns, gallery, model))
     return html(name, turns, await _images(turns, gallery), words)
 
 
@@ -70,15 +76,48 @@ def as_json(name: str, turns: Sequence[Turn]) -> str:
     return json.dumps({"name": name, "messages": messages}, ensure_ascii=False, indent=2) + "\n"
 
 
-def as_training(turns: Sequence[Turn]) -> str:
+async def in_own_pixels(turns: Sequence[Turn], gallery: Gallery, model: ModelInfo) -> list[tuple[Turn, bool]]:
+    """The same with boxes and points in the pixels of their image, as people label; a model says them in those that it
+    saw. False stands beside an answer whose places cannot be told so: another model gave it, or the image is gone."""
+    files = [file for turn in turns for file in turn.files]
+    made, asked = [], 0
+    for turn in turns:
+        if turn.role == "user":
+            asked = asked_image(turn.text, len(files))
+            made.append((turn, True))
+            continue
+        size = await _sizes(files[asked], turn, gallery, model) if files else None
+        if size is None:
+            made.append((turn, not has_places(turn.corrected or turn.text)))
+            continue
+        parts = tuple(rescaled(part, *size) if isinstance(part, str) else part for part in turn.parts)
+        made.append((replace(turn, parts=parts, corrected=rescaled(turn.corrected, *size)), True))
+    return made
+
+
+async def _sizes(file: File, answer: Turn, gallery: Gallery, model: ModelInfo) -> tuple[Size, Size] | None:
+    """Of an image: as the model saw it for `answer`, and its own; None where either is not known."""
+    known, image = generation_params.decode(answer.params), await gallery.look(file.path)
+    if known is None or known.model != model.model_id or not image.is_image:
+        return None
+    seen = image.seen(model, known.max_pixels)
+    return (seen, image.original) if seen[0] else None
+
+
+def as_training(turns: Sequence[tuple[Turn, bool]]) -> str:
     """One line that `qwen-demo finetune` reads: the images as they were sent, and beside each answer `corrected` for
     what should have been said, empty where nothing was corrected. Other files, and images beyond `MAX_IMAGE_BYTES` in
-    all, are named alone: `finetune` looks for them beside the data."""
+    all, are named alone: `finetune` looks for them beside the data.
+
+    Args:
+        turns: of `in_own_pixels`; what cannot be told so is left out of training.
+    """
     left = MAX_IMAGE_BYTES
     messages: list[dict] = []
-    for turn in turns:
+    for turn, known in turns:
         if turn.role == "assistant":
-            messages.append({"role": turn.role, "content": turn.text, "corrected": turn.corrected})
+            unlearnt = {} if known else {"weight": 0}
+            messages.append({"role": turn.role, "content": turn.text, "corrected": turn.corrected, **unlearnt})
             continue
         parts: list[dict] = []
         for part in turn.parts:

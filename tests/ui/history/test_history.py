@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -170,12 +171,12 @@ def test_a_note_of_another_hand_says_nothing():
 async def test_files_hold_the_words_and_the_page_has_no_way_to_run_them(service, reader, red):
     history = await answered(service, reader, {"text": HOSTILE, "files": [red]})
     turns, gallery = transcript.of_history(history), Gallery(reader)
-    page = await export.write("html", HOSTILE, turns, gallery)
+    page = await export.write("html", HOSTILE, turns, gallery, service.status().model)
     assert "<script" not in page and "<img src=x" not in page and "&lt;script&gt;" in page and "<b>" not in page
     assert "default-src 'none'" in page and page.count("data:image/jpeg;base64,") == 1
-    markdown = await export.write("markdown", HOSTILE, turns, gallery)
+    markdown = await export.write("markdown", HOSTILE, turns, gallery, service.status().model)
     assert "<" not in markdown and "*red.png*" in markdown and "## Model" in markdown
-    read = json.loads(await export.write("json", HOSTILE, turns, gallery))
+    read = json.loads(await export.write("json", HOSTILE, turns, gallery, service.status().model))
     assert read["messages"][0]["parts"] == [{"file": "red.png"}, {"text": HOSTILE}]
     assert read["messages"][1]["params"]["model"] == "scripted"
 
@@ -185,7 +186,7 @@ async def test_a_conversation_is_data_that_a_model_learns_once_its_answer_is_cor
     from qwen_demo.settings import Settings
 
     history = await answered(service, reader, {"text": "what?", "files": [red]})
-    line = await export.write("training", "x", transcript.of_history(history), Gallery(reader))
+    line = await export.write("training", "x", transcript.of_history(history), Gallery(reader), service.status().model)
     row = json.loads(line)
     assert row["messages"][1]["corrected"] == ""
     row["messages"][1]["corrected"] = "A red square."
@@ -197,6 +198,25 @@ async def test_a_conversation_is_data_that_a_model_learns_once_its_answer_is_cor
     assert corrected.images[0].path.read_bytes() == Path(red).read_bytes()  # noqa: ASYNC240 a small file
 
 
+async def test_boxes_that_were_answered_are_learnt_in_the_pixels_of_their_image(service, reader, red):
+    model, own = service.status().model, (140, 84)
+    seen = (await Gallery(reader).look(red)).seen(model, 50176)
+    assert seen[0] > own[0]
+    box = '[{"bbox_2d": [%d, 0, %d, %d], "label": "a"}]'
+    asked = Turn("user", (transcript.File(red), "where?"))
+    history = await answered(service, reader, {"text": "where?", "files": [red]}, max_pixels=50176)
+    params = transcript.of_history(history)[1].params
+    told = Turn("assistant", (box % (seen[0] // 2, *seen),), params, corrected=box % (0, *seen))
+    gallery = Gallery(reader)
+    answer = json.loads(await export.write("training", "x", [asked, told], gallery, model))["messages"][1]
+    assert answer == {"role": "assistant", "content": box % (70, *own), "corrected": box % (0, *own)}
+    for unknown in (replace(told, params=""), replace(told, params=params.replace('"scripted"', '"another"'))):
+        answer = json.loads(await export.write("training", "x", [asked, unknown], gallery, model))["messages"][1]
+        assert answer["weight"] == 0
+    words = json.loads(await export.write("training", "x", [asked, Turn("assistant", ("red",))], gallery, model))
+    assert "weight" not in words["messages"][1]
+
+
 async def test_what_was_corrected_in_the_browser_is_in_every_file(service, reader):
     kept = [
         {"role": "user", "parts": [{"text": "what?"}]},
@@ -205,10 +225,19 @@ async def test_what_was_corrected_in_the_browser_is_in_every_file(service, reade
     turns, gallery = conversations.read(kept), Gallery(reader)
     assert [turn.corrected for turn in turns] == ["", "<i>red</i>"]
     answer = {"role": "assistant", "content": "blue", "corrected": "<i>red</i>"}
-    assert json.loads(await export.write("training", "x", turns, gallery))["messages"][1] == answer
-    assert json.loads(await export.write("json", "x", turns, gallery))["messages"][1]["corrected"] == "<i>red</i>"
-    assert "**Corrected**\n\n&lt;i>red&lt;/i>" in await export.write("markdown", "x", turns, gallery)
-    assert "<strong>Corrected</strong></p><p>&lt;i&gt;red&lt;/i&gt;" in await export.write("html", "x", turns, gallery)
+    assert (
+        json.loads(await export.write("training", "x", turns, gallery, service.status().model))["messages"][1] == answer
+    )
+    assert (
+        json.loads(await export.write("json", "x", turns, gallery, service.status().model))["messages"][1]["corrected"]
+        == "<i>red</i>"
+    )
+    assert "**Corrected**\n\n&lt;i>red&lt;/i>" in await export.write(
+        "markdown", "x", turns, gallery, service.status().model
+    )
+    assert "<strong>Corrected</strong></p><p>&lt;i&gt;red&lt;/i&gt;" in await export.write(
+        "html", "x", turns, gallery, service.status().model
+    )
     assert chat.begun(conversations.reopen(turns).history) == "blue"
     with pytest.raises(gr.Error, match="damaged"):
         conversations.read([{**kept[1], "corrected": "x" * 1_000_001}])
@@ -218,7 +247,7 @@ def test_data_to_learn_from_holds_images_and_names_what_is_none(red, tmp_path):
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"a clip")
     asked = Turn("user", (transcript.File(red), transcript.File(str(clip)), "what?"))
-    parts = json.loads(export.as_training([asked]))["messages"][0]["content"]
+    parts = json.loads(export.as_training([(asked, True)]))["messages"][0]["content"]
     assert [part["type"] for part in parts] == ["image_url", "image_url", "text"]
     image, named = (part["image_url"]["url"] for part in parts[:2])
     assert image.startswith("data:image/png;base64,") and named == "clip.mp4"
