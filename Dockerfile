@@ -19,6 +19,7 @@ WORKDIR /srv/demo
 ENV PATH=/srv/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HF_HOME=/models \
+    QWEN_DEMO_WEIGHTS_CACHE_DIR=/models/quantised \
     QWEN_DEMO_HOST=0.0.0.0 \
     QWEN_DEMO_KNOWLEDGE_DIR=/data/knowledge \
     QWEN_DEMO_STATE_DIR=/data/state

@@ -39,7 +39,7 @@ hooks: $(VENV)/.requirements-dev
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.requirements: requirements.txt $(VENV)/bin/python
 	$(BIN)/python deploy/install.py -r requirements.txt

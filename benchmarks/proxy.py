@@ -73,7 +73,7 @@ def here(folder: Path) -> None:
     replace(folder / "nginx.conf", [
         ("http {\n", "http {\n" + "".join(f"    {kind}_temp_path {folder}/{kind};\n" for kind in
                                            ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))),
-        ("access_log /dev/stdout", f"access_log {folder}/access.log"),
+        ("access_log /var/log/nginx/access.log", f"access_log {folder}/access.log"),
         ("worker_processes auto;", f"worker_processes 2;\npid {folder}/nginx.pid;\ndaemon off;"),
     ])  # fmt: skip
 

@@ -11,6 +11,7 @@ import pytest
 
 from qwen_demo.media.decoders import PROGRAMS
 from qwen_demo.server.cli import COMMANDS
+from qwen_demo.service.telemetry import FRONTS
 from qwen_demo.settings import Settings, load_settings
 from tests.conftest import ROOT
 
@@ -161,6 +162,12 @@ def test_every_command_of_ours_takes_the_flags_that_it_is_given(monkeypatch, tmp
                 continue
             seen += 1
     assert seen > 30
+
+
+def test_every_front_of_the_metrics_is_told_and_no_other():
+    words = " ".join((ROOT / "docs" / "operations.md").read_text().split())
+    (told,) = re.findall(r"`front` is (.*?)\. `outcome`", words)
+    assert set(re.findall("`([a-z_]+)`", told)) - {"gradio_client"} == set(FRONTS) - {"cli"}
 
 
 def test_every_kind_of_decoder_is_among_those_of_the_metrics():

@@ -12,6 +12,7 @@ for name in NAME NEAREST NEAREST_AT SECOND SECOND_AT THIRD THIRD_AT CERTIFICATE 
     [ -n "${!name:-}" ] || { echo "error: $name is not set; see the head of $0" >&2; exit 2; }
 done
 etc=$(mktemp -d)
+trap 'kill $(jobs -p) 2> /dev/null || true; wait; rm -r "$etc"' EXIT
 cp "$here"/../nginx/{nginx,forward}.conf "$etc"
 cp "$here/front.conf" "$etc/demo.conf"
 cp "$here/haproxy.cfg" "$etc"
@@ -22,7 +23,6 @@ mkdir -p /run/haproxy
 export NAME NEAREST NEAREST_AT SECOND SECOND_AT THIRD THIRD_AT
 "${HAPROXY:-haproxy}" -C "$etc" -f haproxy.cfg -c
 nginx -p "$etc" -c "$etc/nginx.conf" -t
-trap 'kill $(jobs -p) 2> /dev/null; wait; rm -r "$etc"' EXIT
 "${HAPROXY:-haproxy}" -C "$etc" -f haproxy.cfg -db &
 nginx -p "$etc" -c "$etc/nginx.conf" -g "daemon off;" &
 # A front of which one half has ended is none.

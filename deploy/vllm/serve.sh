@@ -13,7 +13,7 @@ set -euo pipefail
 flags=(
     --host "${HOST:-127.0.0.1}" --port "${PORT:-8000}"
     --max-model-len "${CONTEXT:-32768}"
-    # As the demo's --max-images; a clip is one video.
+    # Images as the demo's --max-images; clips one, as vLLM keeps memory for as many as there may be.
     --limit-mm-per-prompt '{"image": 8, "video": 1}'
     # Area of an image as the model sees it: 4 to 2560 image tokens of 28 x 28 pixels.
     --mm-processor-kwargs "{\"min_pixels\": $((4 * 784)), \"max_pixels\": $((${IMAGE_TOKENS:-2560} * 784))}"

@@ -123,7 +123,9 @@ class Front:
             RouteGuard,
             origins=settings.cors_origins,
             uploads=self._uploads.path,
-            max_upload_bytes=settings.max_images * _largest_file(settings),
+            max_upload_bytes=max(
+                settings.max_images * max(settings.max_image_bytes, settings.max_video_bytes), largest_file(settings)
+            ),
             max_upload_files=max(MAX_UPLOAD_FILES, settings.max_images),
             timeout_s=settings.body_timeout_s,
             mcp_access=access if settings.page_users_file else None,
@@ -192,8 +194,15 @@ def build_app(
     return front.mount(page, application_of(page, page_options(settings, page)), own_address)
 
 
-def _largest_file(settings: Settings) -> int:
-    return max(settings.max_image_bytes, settings.max_video_bytes)
+def largest_file(settings: Settings) -> int:
+    """In bytes, of any kind that the page takes: each kind has its own limit once it is known what a file is."""
+    return max(
+        settings.max_image_bytes,
+        settings.max_video_bytes,
+        settings.max_pdf_bytes,
+        settings.max_points_bytes,
+        settings.max_knowledge_file_bytes,
+    )
 
 
 def page_options(settings: Settings, page: "LocalizedBlocks") -> dict[str, Any]:
@@ -211,7 +220,7 @@ def page_options(settings: Settings, page: "LocalizedBlocks") -> dict[str, Any]:
         "theme": assets.THEME,
         "css": assets.styles(),
         "show_error": False,
-        "max_file_size": _largest_file(settings),
+        "max_file_size": largest_file(settings),
         "allowed_paths": [str(FOLDER)],
         "run_history": False,
         "ssr_mode": False,

@@ -15,7 +15,7 @@ from qwen_demo.types import Finished, Health
 
 SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 25, 50, 100, 200)
 GAPS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.5, 1)
-FRONTS = ("page", "gradio", "chat_completions", "responses", "inference", "cli")
+FRONTS = ("page", "gradio", "chat_completions", "responses", "inference", "knowledge", "cli")
 
 _request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 

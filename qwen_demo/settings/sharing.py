@@ -26,6 +26,6 @@ class Sharing(BaseModel):
     def _not_to_itself(self) -> Self:
         if self.go_first_file is not None and self.go_first_file == self.give_way_file:
             raise ValueError(
-                f"go_first_file: {self.go_first_file} is --give-way-file, too, and nobody gives way to itself"
+                f"--go-first-file {self.go_first_file} is --give-way-file, too, and nobody gives way to itself"
             )
         return self

@@ -73,6 +73,7 @@ def test_what_people_keep_lies_in_a_volume_that_outlives_the_container(in_the_im
     (volumes,) = lines("VOLUME")
     settings = load_settings(arguments())
     assert {str(settings.knowledge_dir.parent), str(settings.state_dir.parent)} <= set(json.loads(volumes))
+    assert str(settings.weights_cache_dir.parent) in json.loads(volumes)
     compose = yaml.safe_load((ROOT / "deploy" / "compose" / "compose.yml").read_text())
     (mounted,) = compose["services"]["demo"]["volumes"]
     volume, _, place = mounted.partition(":")

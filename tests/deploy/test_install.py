@@ -78,3 +78,11 @@ def test_a_driver_is_seen_natively_in_wsl_and_in_containers(monkeypatch, found):
     monkeypatch.setattr(install.shutil, "which", lambda name: name if name == found else None)
     monkeypatch.setattr(install.Path, "exists", lambda path: str(path) == found)
     assert install.has_nvidia_gpu()
+
+
+def test_an_environment_that_could_not_be_made_is_made_anew(tmp_path):
+    python, venv = tmp_path / "python", tmp_path / "venv"
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] && exit 0\nmkdir -p "$3/bin"; touch "$3/bin/python"; exit 1\n')
+    python.chmod(0o755)
+    asked = ["make", "-C", ROOT, f"PYTHON={python}", f"VENV={venv}", f"{venv}/bin/python"]
+    assert subprocess.run(asked, capture_output=True).returncode and not venv.exists()

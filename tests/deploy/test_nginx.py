@@ -64,6 +64,8 @@ def served_by(front: proxy.Proxy, marker: str) -> set[str]:
 def test_the_configuration_as_deployed_is_valid(tmp_path):
     proxy.configure(tmp_path, ["http://127.0.0.1:7861", "http://127.0.0.1:7862"])
     assert "test is successful" in proxy.check(tmp_path)
+    # Under systemd standard output is a socket, which no path opens.
+    assert "/dev/std" not in (proxy.DEPLOYED / "nginx.conf").read_text()
     (tmp_path / "demo.conf").write_text((tmp_path / "demo.conf").read_text().replace("least_conn;", "most_conn;"))
     with pytest.raises(ValueError, match="most_conn"):
         proxy.check(tmp_path)

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +134,12 @@ def test_compose_opens_only_what_is_meant_for_people_and_checks_everything():
     assert gpus[0]["capabilities"] == ["gpu"]
 
 
+def test_documents_and_comments_ask_compose_by_the_projects_name():
+    texts = [path.read_text() for path in [*(ROOT / "docs").glob("*.md"), *(DEPLOY / "compose").iterdir()]]
+    asked = [words for text in texts for words in re.findall(r"docker compose (?:-|exec|down).*", text)]
+    assert asked and all(words.startswith(f"docker compose -p {COMPOSE['name']} ") for words in asked), asked
+
+
 def test_what_compose_mounts_is_there_and_its_names_are_those_that_prometheus_and_nginx_use():
     for service in COMPOSE["services"].values():
         for mount in service.get("volumes", []):
@@ -149,6 +156,22 @@ def test_what_compose_mounts_is_there_and_its_names_are_those_that_prometheus_an
 def test_scripts_can_be_run_and_parsed(script):
     assert os.access(script, os.X_OK)
     assert subprocess.run(["bash", "-n", script], capture_output=True, text=True).stderr == ""
+
+
+def test_nginx_starts_one_app_where_there_is_no_gpu_and_ends_with_it(tmp_path):
+    shutil.copytree(DEPLOY / "nginx", tmp_path / "deploy" / "nginx")
+    for name in ("certificate.pem", "certificate.key"):
+        (tmp_path / "deploy" / "nginx" / name).touch()
+    for place in (".venv/bin/python", "bin/nginx"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).write_text('#!/bin/sh\necho "$@" >> "$CALLS"\n')
+        (tmp_path / place).chmod(0o755)
+    (tmp_path / "own").mkdir()
+    environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "CALLS": f"{tmp_path}/calls", "TMPDIR": f"{tmp_path}/own"}
+    assert subprocess.run([tmp_path / "deploy" / "nginx" / "start.sh"], env=environment, timeout=60).returncode == 0
+    calls = (tmp_path / "calls").read_text()
+    assert "--port 7861" in calls and "--port 7862" not in calls and calls.rstrip().endswith("-s quit")
+    assert not list((tmp_path / "own").iterdir())  # the key among them
 
 
 def test_vllm_is_started_for_one_gpu_for_several_and_for_several_hosts():

@@ -23,8 +23,10 @@ from gradio_client.exceptions import AppError
 from qwen_demo.engines.scripted import ScriptedEngine
 from qwen_demo.server import engines as building
 from qwen_demo.server import run
+from qwen_demo.server.app import largest_file
 from qwen_demo.server.listening import listening_socket
 from qwen_demo.settings import Settings
+from qwen_demo.settings.values import MIB
 from qwen_demo.ui.examples import EXAMPLES, FOLDER
 from tests.conftest import ROOT, draw
 from tests.servers import running
@@ -149,6 +151,12 @@ def test_a_file_that_is_no_image_is_told(client, tmp_path):
     (tmp_path / "scripted.png").write_text("hello")
     with pytest.raises(AppError, match=r"(?i)not an image|kind|format"):
         client.predict(question="What?", image=handle_file(str(tmp_path / "scripted.png")), api_name="/ask")
+
+
+@pytest.mark.parametrize("kind", ["image", "video", "pdf", "points", "knowledge_file"])
+def test_the_page_takes_a_file_of_any_kind_up_to_that_kinds_own_limit(kind):
+    settings = Settings(**{f"max_{kind}_bytes": 999 * MIB})
+    assert largest_file(settings) == 999 * MIB > largest_file(Settings())
 
 
 def test_only_three_endpoints_are_public(client):
