@@ -109,13 +109,16 @@ def encoded(row: Row, images: dict[ImageFile, Image], base: Base, boxes: Boxes) 
 def in_model_pixels(row: Row, images: dict[ImageFile, Image], base: Base, boxes: Boxes) -> Row:
     """The row with its boxes in the pixels that the model sees. Raises `Unfit` where one lies outside."""
     bounds = PixelBounds.of(base.info)
-    files = row.images
-    if not files:
-        return row
     turns, asked = [], 0
+    files: tuple[ImageFile, ...] = ()
     for turn in row.turns:
         if turn.role == "user":
+            # As the page has it: an answer is about the newest images.
+            files = tuple(part for part in turn.parts if isinstance(part, ImageFile)) or files
             asked = asked_image(turn.text, len(files))
+        if not files:
+            turns.append(turn)
+            continue
         image = images[files[asked]]
         original = image.sent_size or image.size
         seen = bounds.seen(*image.size)

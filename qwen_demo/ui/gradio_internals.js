@@ -131,11 +131,24 @@ document.addEventListener("scroll", ({ target }) => {
 }, { capture: true, passive: true });
 
 // Enter sends nothing while something is answered: the words stay in the box, where Gradio would begin a second answer.
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || !event.target.matches?.("#question textarea")) return;
-  if (!document.querySelector("#question .stop-button")) return;
+// Nor while a conversation is being opened: it would be asked of what stands in the chat before, see `conversations.js`.
+const isAnswering = () => Boolean(document.querySelector("#question .stop-button"));
+const isOpening = () => document.documentElement.classList.contains("opening");
+const hold = (event) => {
   event.preventDefault();
   event.stopImmediatePropagation();
+};
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || !event.target.matches?.("#question textarea")) return;
+  if (isAnswering() || isOpening()) hold(event);
+}, true);
+
+// Retry stands before Undo, by whatever name. Gradio turns it off while its chat is told of progress, which it is not, see `PRIVATE`:
+// a second answer would be written over the first one, and the first one over that.
+const RETRY = "#chat .bot-row + .message-buttons .icon-button-wrapper button:nth-last-of-type(2)";
+document.addEventListener("click", (event) => {
+  const { target } = event;
+  if ((target.closest?.(RETRY) && isAnswering()) || (target.closest?.("#question .submit-button") && isOpening())) hold(event);
 }, true);
 
 // A system that has no type for a film's name gives none, and Gradio's player refuses the file by its type.

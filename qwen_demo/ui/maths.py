@@ -5,12 +5,14 @@ formula. So a formula's dollars get a word joiner (U+2060) at their inner sides,
 """
 
 import re
+from bisect import bisect_left
+from collections.abc import Iterator
 
 _JOINER = "\u2060"
 # The rule of Pandoc: no space inside of either dollar, and no digit after the second.
 _FORMULA = re.compile(r"(?<![\\$\w])\$(?![\s$])((?:\\.|[^$\\\n]){1,500}?)(?<!\s)\$(?![\d$])")
-# Fenced code, inline code, and what has delimiters of its own.
-_ASIDE = re.compile(r"(^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\2|\Z)|(`+)(?!`).+?(?<!`)\3(?!`)|\$\$.+?\$\$)", re.S | re.M)
+# What may begin fenced code, inline code, and what has delimiters of its own.
+_OPENING = re.compile(r"^ {0,3}(`{3,}|~{3,})|`+|\$\$", re.M)
 DELIMITERS: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": r"\[", "right": r"\]", "display": True},
@@ -24,15 +26,41 @@ def marked(text: str) -> str:
     if "$" not in text:
         return text
     pieces, end = [], 0
-    for aside in _ASIDE.finditer(text):
-        pieces += [_mark(text[end : aside.start()]), aside[0]]
-        end = aside.end()
+    for start, stop in _asides(text):
+        pieces += [_mark(text[end:start]), text[start:stop]]
+        end = stop
     return "".join([*pieces, _mark(text[end:])])
 
 
 def unmarked(text: str) -> str:
     """As the model wrote it."""
     return text.replace(f"${_JOINER}", "$").replace(f"{_JOINER}$", "$")
+
+
+def _asides(text: str) -> Iterator[tuple[int, int]]:
+    """Where code, and what has delimiters of its own, begins and ends.
+
+    Takes time in proportion to the text, which may be a stranger's: one expression for all of it looks for the end of
+    each backtick anew.
+    """
+    runs: dict[int, list[int]] = {}
+    for run in re.finditer("`+", text):
+        runs.setdefault(len(run[0]), []).append(run.start())
+    at = 0
+    while opening := _OPENING.search(text, at):
+        at, fence, length = opening.end(), opening[1], len(opening[0])
+        end = 0  # where there is none
+        if fence:
+            closing = re.compile(rf"^ {{0,3}}{fence[0]}{{{len(fence)}}}", re.M).search(text, at)
+            end = closing.end() if closing else len(text)
+        elif opening[0] == "$$":
+            closes = text.find("$$", at + 1)
+            end = closes + 2 if closes >= 0 else 0
+        elif (place := bisect_left(same := runs.get(length, []), at)) < len(same):
+            end = same[place] + length
+        if end:
+            yield opening.start(), end
+            at = end
 
 
 def _mark(text: str) -> str:

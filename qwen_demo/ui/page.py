@@ -207,7 +207,7 @@ def _wire_chat(
         if not (step.finished and step.finished.reason != "length") and not (collection or sampling.json_schema):
             history = go_on.with_button(history, words)
         cited = asked.sources() if isinstance(asked, sources.FromCollection) else {}
-        shown, kept = growing.of(history), conversations.save(step.history)
+        shown, kept = growing.of(history), conversations.save(step.history, whole=step.finished is not None)
         yield shown, *views, kept, *_status_after_answer(service, words), cited
 
     def take(question, history, request: gr.Request):
@@ -236,7 +236,7 @@ def _wire_chat(
         kept = chat.note_stop(history, words)
         if not (collection or (schema or "").strip()):
             kept = go_on.with_button(kept, words)
-        return _idle(), kept, conversations.save(kept)
+        return _idle(), kept, conversations.save(kept, whole=False)
 
     both, sharing = [page.question, page.chatbot], share.ShareHandlers(service, reader, gallery)
     parts = share.ChatParts(page.chatbot, page.question, page.preview.context, page.preview.budget, page.options)

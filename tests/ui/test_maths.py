@@ -31,6 +31,14 @@ def test_only_formulas_are_marked(written, shown):
     assert maths.marked(written) == shown
 
 
+@pytest.mark.timeout(60)  # in time with its square it would take the better part of an hour
+def test_a_strangers_backticks_hold_up_nobody():
+    text = "$a " + "`" * 500_000 + " " + "x" * 500_000
+    assert maths.marked(text) == text
+    distinct = " x ".join("`" * length for length in range(1, 1000))
+    assert maths.marked(f"{distinct} $x$") == f"{distinct} {FORMULA('x')}"
+
+
 @given(st.text(alphabet="$x 5\\`\n"))
 def test_what_is_marked_comes_back(text):
     assert maths.unmarked(maths.marked(text)) == text

@@ -76,6 +76,28 @@ def test_what_is_written_while_an_answer_comes_stays_in_the_box_until_it_can_be_
 
 
 @pytest.mark.slow
+def test_while_an_answer_comes_nothing_is_asked_again_beside_it(opened, app):
+    page = opened(app)
+    app.engine.script = Script(["old "] * 200, gap_s=0.02)
+    ask(page, "first wording")
+    expect(answers(page).last).to_contain_text("old old")
+    asked = len(app.engine.requests)
+    page.get_by_label("Retry").last.click()
+    page.get_by_label("Edit").first.click()
+    field = page.get_by_label("Changed question")
+    field.fill("second wording")
+    page.get_by_role("button", name="Ask again").click()
+    expect(field).to_have_value("second wording")
+    app.engine.script = Script(["new"])
+    answered(page, 1)
+    assert len(app.engine.requests) == asked
+    page.get_by_role("button", name="Ask again").click()
+    expect(answers(page).last).to_contain_text("new")
+    answered(page, 1)
+    expect(page.locator("#chat")).not_to_contain_text("first wording")
+
+
+@pytest.mark.slow
 def test_retry_undo_edit_and_clear(opened, app):
     page = opened(app)
     app.engine.script = Script(["one"])

@@ -59,7 +59,10 @@ class Element:
     @property
     def text(self) -> str:
         text = self.node.text
-        return re.sub(r"^\$\$?\s*|\s*\$\$?$|^\\\[\s*|\s*\\\]$", "", text) if self.kind == "formula" else text
+        if self.kind != "formula":
+            return text
+        # Blanks are stripped apart: an expression would look for their end from each of them.
+        return re.sub(r"^(?:\$\$?|\\\[)|(?:\$\$?|\\\])$", "", text.strip()).strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 // The question that is being written, with its files: kept for this tab until it is sent.
 // Its words are looked at now and then, as an event of Gradio's at each key would cost more than the key itself.
 
-const KEY = "qwen-demo.draft", EVERY_MS = 500;
+// Who has a login of their own sees their own draft.
+const KEY = `qwen-demo.draft${window.gradio_config?.username ? `.of.${window.gradio_config.username}` : ""}`, EVERY_MS = 500;
 const { store } = window.qwenDemo;
 const isFile = (file) => file && typeof file.path === "string";
 let kept = null, restored = false;
@@ -15,11 +16,35 @@ function read() {
   }
 }
 
+// Files of the drafts of all tabs, which none of them may prune. A tab that was closed is forgotten after a day, as its files on the
+// server are.
+const ALL = "qwen-demo.drafts", TAB = "qwen-demo.tab", DAY_MS = 86_400_000;
+function others(tab) {
+  const found = JSON.parse(localStorage.getItem(ALL)) ?? {};
+  return Object.entries(found).filter(([name, draft]) => name !== tab && Array.isArray(draft?.paths) && Date.now() - draft.time < DAY_MS);
+}
+function tell(paths) {
+  let tab = sessionStorage.getItem(TAB);
+  if (!tab) sessionStorage.setItem(TAB, (tab = crypto.randomUUID?.() ?? String(Math.random())));
+  const drafts = others(tab);
+  if (paths.length) drafts.push([tab, { paths, time: Date.now() }]);
+  localStorage.setItem(ALL, JSON.stringify(Object.fromEntries(drafts)));
+}
+const paths = () => (read()?.files ?? []).map(({ path }) => path);
+function pathsOfAll() {
+  try {
+    return [...paths(), ...others(null).flatMap(([, draft]) => draft.paths)];
+  } catch {
+    return paths();
+  }
+}
+
 function keep(draft) {
   kept = draft;
   try {
     if (draft.text || draft.files.length) sessionStorage.setItem(KEY, JSON.stringify(draft));
     else sessionStorage.removeItem(KEY);
+    tell(draft.files.map(({ path }) => path));
   } catch {}
 }
 
@@ -96,4 +121,4 @@ function rest(question) {
   return { text: text.startsWith(sent.text) ? text.slice(sent.text.length).trimStart() : text, files };
 }
 
-window.qwenDemo = { ...window.qwenDemo, draft: { add, send, rest, keepFiles, lookFor, lookForDraft, restore, revive, paths: () => (read()?.files ?? []).map(({ path }) => path) } };
+window.qwenDemo = { ...window.qwenDemo, draft: { add, send, rest, keepFiles, lookFor, lookForDraft, restore, revive, paths, pathsOfAll } };

@@ -4,7 +4,8 @@
 if (!window.gradio_config?.components) return;  // a page that asks for a login
 const read = () => {
   try {
-    return JSON.parse(sessionStorage.getItem("qwen-demo.draft"))?.text ?? "";
+    const { username } = window.gradio_config;  // see `draft.js`
+    return JSON.parse(sessionStorage.getItem(`qwen-demo.draft${username ? `.of.${username}` : ""}`))?.text ?? "";
   } catch {
     return "";
   }
@@ -28,7 +29,7 @@ box.addEventListener("keydown", (event) => {
   frame.classList.add("sends");
 });
 
-const PATIENCE_MS = 2000;
+const PATIENCE_MS = 2000, OPENING_MS = 20_000;
 const real = () => [...document.querySelectorAll("#question textarea")].find((field) => !field.disabled && field.checkVisibility());
 
 // Gradio's box takes the focus when it is drawn.
@@ -50,6 +51,11 @@ function move(until) {
     field.focus({ preventScroll: true });
     field.setSelectionRange(selectionStart, selectionEnd);
   }
-  if (sends) setTimeout(() => document.querySelector("#question .submit-button")?.click());
+  if (sends) setTimeout(send, 0, performance.now() + OPENING_MS);
+}
+// Not before the conversation of this tab is open again, see `conversations.js`: it is asked of that.
+function send(until) {
+  if (document.documentElement.classList.contains("opening") && performance.now() < until) return setTimeout(send, 50, until);
+  document.querySelector("#question .submit-button")?.click();
 }
 addEventListener("qwen-demo-restored", () => move(performance.now() + PATIENCE_MS), { once: true });

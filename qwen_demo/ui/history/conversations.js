@@ -4,7 +4,7 @@ const root = element.querySelector(".conversations");
 const { store, corrections, rows: chatRows } = window.qwenDemo;
 const CURRENT = "qwen-demo.current", TRIED = "qwen-demo.tried";
 const TYPES = { markdown: ["md", "text/markdown"], json: ["json", "application/json"], html: ["html", "text/html"], training: ["jsonl", "application/jsonl"] };
-const THUMB = 64;
+const THUMB = 64, OPENING_MS = 15_000, GOING_ON_MS = 2000;
 
 const count = make("span", { class: "count" });
 const search = make("input", { type: "search", "aria-label": words.search, placeholder: words.search, oninput: () => show() });
@@ -23,11 +23,13 @@ let unfolded = null;
 let notice = "";
 let waiting = null;  // the conversation whose files are looked for
 let goesOn = null;  // what the cut answer of the conversation that is being opened was asked with, see `go_on.py`
+let asked = [];  // what this tab has sent to be answered, without what was written of the answer
 let work = Promise.resolve();
 
+const complain = (error) => { notice = error?.name === "QuotaExceededError" ? words.full : words.blocked; show(); };
 // One after the other: what is saved later must not be overtaken.
 const then = (action) => {
-  work = work.then(action).catch((error) => { notice = error?.name === "QuotaExceededError" ? words.full : words.blocked; show(); });
+  work = work.then(action).catch(complain);
   return work;
 };
 const setCurrent = (id) => {
@@ -43,29 +45,37 @@ async function refresh() {
 
 // ---- saving
 
-async function write(item) {
+async function write(id, action) {
   try {
-    await store.put(item);
+    await action();
   } catch (error) {
-    // No room on the disk: the oldest goes, then once more.
-    const oldest = items.filter((other) => other.id !== item.id).at(-1);
+    // No room on the disk: the oldest goes with its files, then once more.
+    const oldest = error?.name === "QuotaExceededError" && (await store.all()).filter((other) => other.id !== id).at(-1);
     if (!oldest) throw error;
     await store.remove(oldest.id);
+    await store.prune();
     notice = words.dropped;
-    await store.put(item);
+    await action();
   }
 }
 
 async function keep(saved) {
   if (!saved.messages.length) return setCurrent(null);
   const old = current && (await store.get(current));
+  asked = saved.messages.filter((message) => message.whole !== false);
+  // What was stopped, or ended in an error, can go on with what it was asked with.
+  const end = saved.messages.at(-1);
+  if (end.whole === false && saved.asking === undefined && old?.asking) end.params ??= old.asking;
   if (!old) setCurrent(crypto.randomUUID?.() ?? `${Date.now()}${Math.random()}`);
   const base = old ?? { id: current, named: false, lines: [saved.messages], at: 0 };
   const item = { ...store.grown(base, saved.messages), name: base.named ? base.name : saved.name, time: Date.now(), asking: saved.asking };
-  await write(item);
-  for (const path of store.filesOf(item)) await store.keepFile(path);
-  item.thumb ??= await thumbOf(item);
-  await write(item);
+  await write(current, () => store.put(item));
+  // A file for which there is no room leaves the words kept, and what is too much is pruned all the same.
+  for (const path of store.filesOf(item)) await write(current, () => store.keepFile(path)).catch(complain);
+  const thumb = item.thumb ?? (await thumbOf(item));
+  // Another tab may have renamed it meanwhile, or gone on with it.
+  const now = thumb && !item.thumb && (await store.get(current));
+  if (now) await store.put({ ...now, thumb });
   if (await store.prune()) notice = words.dropped;
   store.tell();
   await refresh();
@@ -75,10 +85,11 @@ async function keep(saved) {
 async function keepPart(text) {
   const item = current && (await store.get(current));
   if (!item) return;
-  const line = item.lines[item.at].filter((message) => message.whole !== false);
-  if (line.at(-1)?.role !== "user") return;
+  // Another tab may show another line of it, and ask there.
+  const at = store.lineOf(item, asked);
+  if (at < 0 || asked.at(-1)?.role !== "user") return;
   const lines = [...item.lines];
-  lines[item.at] = [...line, { role: "assistant", parts: [{ text }], whole: false, params: item.asking ?? "" }];
+  lines[at] = [...lines[at].filter((message) => message.whole !== false), { role: "assistant", parts: [{ text }], whole: false, params: item.asking ?? "" }];
   await store.put({ ...item, lines });
 }
 
@@ -107,8 +118,24 @@ const leave = (id) => then(async () => {
   if (item?.asking) await store.put({ ...item, asking: "" });
 });
 
+// Meanwhile nothing is asked: what is asked would be taken for a part of another conversation, or be written over.
+let patience = null;
+function opening(on, most = OPENING_MS) {
+  clearTimeout(patience);
+  document.documentElement.classList.toggle("opening", on);
+  if (on) patience = setTimeout(opening, most, false);  // where no answer comes
+}
+
+// Until what goes on is seen to be answered, which holds questions back by itself.
+function begun(until) {
+  if (!document.querySelector("#question .stop-button") && performance.now() < until) return setTimeout(begun, 50, until);
+  opening(false);
+}
+
 function begin() {
   leave(current);
+  waiting = goesOn = null;
+  opening(false);
   setCurrent(null);
   shownTab()?.click();
   trigger("fresh", {});
@@ -121,6 +148,7 @@ function begin() {
 function open(item, params = null) {
   waiting = item;
   goesOn = params;
+  opening(true);
   const files = store.filesOf({ lines: [item.lines[item.at]] });
   if (files.length) trigger("look", { id: item.id, files });
   else trigger("reopen", { id: item.id, messages: item.lines[item.at] });
@@ -137,6 +165,7 @@ async function bringBack(value) {
   const named = (message) => ({ ...message, parts: message.parts.map((part) => (moved.has(part.file) ? { ...part, file: moved.get(part.file) } : part)) });
   const found = moved.size ? { ...item, lines: item.lines.map((line) => line.map(named)) } : item;
   if (moved.size) await store.put(found);
+  if (waiting?.id !== value.id) return;  // another one was wanted meanwhile
   trigger("reopen", { id: item.id, messages: found.lines[found.at] });
 }
 
@@ -299,9 +328,11 @@ function update() {
     notice = value.said;
     await refresh();
     if (goesOn !== null) trigger("go_on", { params: goesOn });
+    if (goesOn !== null) begun(performance.now() + GOING_ON_MS);
+    else opening(false);
     goesOn = null;
   });
-  else if (value.said) then(async () => { setCurrent(null); notice = value.said; await refresh(); });
+  else if (value.said) then(async () => { setCurrent(null); notice = value.said; opening(false); await refresh(); });
   if (value.file) saveText(`${fileName(value.file.name ?? "")}.${TYPES[value.file.kind][0]}`, TYPES[value.file.kind][1], value.file.text);
 }
 
@@ -311,7 +342,7 @@ then(refresh).then(async () => {
   let last = null;
   try { last = sessionStorage.getItem(CURRENT); } catch {}
   const item = last && items.find(({ id }) => id === last);
-  if (!item) return;
+  if (!item) return opening(false);
   setCurrent(item.id);
   // The chat must be there first.
   const there = () => document.querySelector("#question textarea") ? open(item, goOn(item)) : setTimeout(there, 50);

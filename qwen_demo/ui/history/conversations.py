@@ -27,8 +27,9 @@ from qwen_demo.ui.history.transcript import File, Turn
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.i18n.languages import Words, words_for
 
-# Of one conversation; the browser keeps as many as fit its own bound, see the script.
-MAX_MESSAGES, MAX_CHARACTERS = 400, 1_000_000
+# Of one conversation: no less than can be asked, see `http/json_bounds.py`, as it would be kept and never opened again.
+# The browser keeps as many conversations as fit its own bound, see the script.
+MAX_MESSAGES, MAX_CHARACTERS = 1600, 4 << 20
 MAX_NAME_CHARACTERS = 60
 MAX_FILES = 1000
 SAVED_EVERY_S = 1.0
@@ -83,9 +84,13 @@ def for_browser(history: History, *, whole: bool = True) -> dict:
     return {"name": name_of(turns), "messages": messages}
 
 
-def save(history: History) -> dict:
-    """The view's value that makes the browser keep `history`; an empty one begins a new conversation."""
-    return {"save": for_browser(history), "nonce": secrets.token_hex(4)}
+def save(history: History, *, whole: bool = True) -> dict:
+    """The view's value that makes the browser keep `history`; an empty one begins a new conversation.
+
+    Args:
+        whole: an answer at the end has ended as the model wanted; else it is kept as one that can go on.
+    """
+    return {"save": for_browser(history, whole=whole), "nonce": secrets.token_hex(4)}
 
 
 def save_asked(history: History, params: str) -> dict:

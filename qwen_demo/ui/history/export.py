@@ -79,10 +79,12 @@ def as_json(name: str, turns: Sequence[Turn]) -> str:
 async def in_own_pixels(turns: Sequence[Turn], gallery: Gallery, model: ModelInfo) -> list[tuple[Turn, bool]]:
     """The same with boxes and points in the pixels of their image, as people label; a model says them in those that it
     saw. False stands beside an answer whose places cannot be told so: another model gave it, or the image is gone."""
-    files = [file for turn in turns for file in turn.files]
-    made, asked = [], 0
+    made: list[tuple[Turn, bool]] = []
+    files: list[File] = []
+    asked = 0
     for turn in turns:
         if turn.role == "user":
+            files = turn.files or files  # as the viewer has it: an answer is about the newest images
             asked = asked_image(turn.text, len(files))
             made.append((turn, True))
             continue

@@ -24,12 +24,24 @@ function base() {
     request.onsuccess = () => done(request.result);
     request.onerror = () => failed(request.error);
   });
+  // Browsers close it, as when a telephone slept or its storage was cleared; the next one opens it again.
+  database.then((opened) => { opened.onclose = () => { database = null; }; }, () => { database = null; });
   return database;
 }
 const table = async (name, mode = "readonly") => (await base()).transaction(name, mode).objectStore(name);
 const get = async (name, key) => ended((await table(name)).get(key));
-const put = async (name, value) => ended((await table(name, "readwrite")).put(value));
-const drop = async (name, key) => ended((await table(name, "readwrite")).delete(key));
+// Done once it lies there: that there is no room is told at the end of a transaction, after its requests went well.
+async function change(name, action) {
+  const rows = await table(name, "readwrite");
+  const whole = new Promise((done, failed) => {
+    rows.transaction.oncomplete = () => done();
+    rows.transaction.onabort = () => failed(rows.transaction.error);
+  });
+  action(rows);
+  return whole;
+}
+const put = (name, value) => change(name, (rows) => rows.put(value));
+const drop = (name, key) => change(name, (rows) => rows.delete(key));
 
 const isMessage = (message) => message && ["user", "assistant"].includes(message.role) && Array.isArray(message.parts);
 const isLine = (line) => Array.isArray(line) && line.every(isMessage);
@@ -64,7 +76,7 @@ async function bringBack(path) {
 }
 
 // Gives how many conversations had to go. Files that no conversation names go as well.
-async function prune(spared = window.qwenDemo.draft?.paths() ?? []) {
+async function prune(spared = window.qwenDemo.draft?.pathsOfAll() ?? []) {
   const items = await all();
   const sizes = new Map((await ended((await table("files")).getAll())).map(({ path, blob }) => [path, blob?.size ?? 0]));
   const used = new Set(spared);
@@ -119,6 +131,12 @@ function grown(item, messages) {
   return { ...item, lines: apart, at: apart.indexOf(current) };
 }
 
+// Index of the line that ends with `messages`, apart from what was written of an answer; -1 where there is none.
+const lineOf = (item, messages) => item.lines.findIndex((line) => {
+  const keys = line.filter((message) => message.whole !== false).map(keyOf);
+  return keys.length === messages.length && begins(messages.map(keyOf), keys);
+});
+
 // At each place of the shown line that has versions: which one is shown, and the lines of all of them.
 function versions(item) {
   const keys = item.lines.map((line) => line.map(keyOf)), shown = keys[item.at];
@@ -135,8 +153,11 @@ function versions(item) {
   return found;
 }
 
+// What this tab showed is opened again; until then nothing is asked, see `conversations.js`.
+try { document.documentElement.classList.toggle("opening", Boolean(sessionStorage.getItem("qwen-demo.current"))); } catch {}
+
 window.qwenDemo = { ...window.qwenDemo, store: {
-  all, keepFile, bringBack, prune, grown, corrected, versions, filesOf, fileUrl,
+  all, keepFile, bringBack, prune, grown, corrected, lineOf, versions, filesOf, fileUrl,
   put: (item) => put("conversations", item), get: (id) => get("conversations", id), remove: (id) => drop("conversations", id),
   tell: () => channel?.postMessage("changed"), heard: (action) => channel?.addEventListener("message", action),
 } };

@@ -444,7 +444,7 @@ KEPT_BROKEN = "This conversation cannot be read: it is damaged or too long."
 KEPT_FOREIGN = "This conversation names a file that was not uploaded here, so it is not opened."
 IMAGE_GONE = "({name}: no longer on the server)"
 SPEAKERS = {"user": "You", "assistant": "Model"}
-INTERRUPTED = "The page was left before this answer was whole. Retry asks again."
+INTERRUPTED = "This answer is not whole: it was stopped or broke off, or the page was left. Retry asks again."
 GO_ON = "Continue"
 CONVERSATIONS = {
     "title": "Conversations",

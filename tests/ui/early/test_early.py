@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.testclient import TestClient
 
 from qwen_demo.ui.early.early import EarlyQuestion
-from tests.ui.steps import answered, answers
+from tests.ui.steps import answered, answers, ask
 
 GRADIO = re.compile("/assets/Blocks-.*js$")
 
@@ -75,4 +75,25 @@ def test_enter_in_the_early_box_sends_once_the_page_can(app, profile, held):
     expect(answers(page).first).to_contain_text("sent early")
     answered(page, 1)
     expect(page.locator("#question textarea")).to_have_value("")
+    page.close()
+
+
+@pytest.mark.slow
+def test_what_is_sent_early_is_asked_of_the_conversation_that_this_tab_showed(app, profile):
+    page = profile.new_page()
+    page.goto(app.url)
+    ask(page, "the first")
+    answered(page, 1)
+    waiting: list[Route] = []
+    page.route(GRADIO, lambda route: waiting.append(route))
+    page.reload(wait_until="commit")
+    page.locator("#early textarea").wait_for()
+    page.keyboard.insert_text("the second")
+    page.keyboard.press("Enter")
+    while not waiting:
+        page.wait_for_timeout(20)
+    page.unroute(GRADIO)  # lets it come
+    expect(answers(page)).to_have_count(2)
+    answered(page, 1)  # notes of the times are those of this visit
+    assert len(app.engine.requests[-1].messages) == 3
     page.close()

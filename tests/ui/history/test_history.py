@@ -153,13 +153,22 @@ def test_a_kept_conversation_names_uploads_of_this_server_only(uploads, path):
         [{"role": "user", "parts": [{"text": "a", "file": "b"}]}],
         [{"role": "user", "parts": [{}]}],
         [{"role": "user", "parts": [], "metadata": {"title": "x"}}],
-        [{"role": "user", "parts": [{"text": "x" * 1_000_001}]}],
-        [{"role": "user", "parts": []}] * 401,
+        [{"role": "user", "parts": [{"text": "x" * (conversations.MAX_CHARACTERS + 1)}]}],
+        [{"role": "user", "parts": []}] * (conversations.MAX_MESSAGES + 1),
     ],
 )
 def test_a_damaged_conversation_is_refused(value):
     with pytest.raises(gr.Error, match="damaged"):
         conversations.read(value)
+
+
+def test_what_is_kept_of_a_long_conversation_with_a_long_prompt_can_be_opened_again():
+    params = ';{"system_prompt": "' + "s" * 8000 + '"}'
+    answer = render.answer("a")
+    note = {**render.note("first token"), "metadata": {"title": "first token", "id": params}}
+    history = [message for i in range(250) for message in (*chat.ask([], {"text": f"q{i}"}), answer, note)]
+    kept = conversations.for_browser(history)["messages"]
+    assert len(conversations.reopen(conversations.read(kept)).history) == len(history)
 
 
 def test_a_note_of_another_hand_says_nothing():
@@ -217,6 +226,22 @@ async def test_boxes_that_were_answered_are_learnt_in_the_pixels_of_their_image(
     assert "weight" not in words["messages"][1]
 
 
+async def test_boxes_of_an_answer_are_those_of_the_newest_image(service, reader, red, uploads):
+    draw("blue", (448, 336)).save(uploads / "abc" / "blue.png")
+    blue, model = str(uploads / "abc" / "blue.png"), service.status().model
+    params = ";" + generation_params.encode(Sampling(), "", None, model)
+    box = '[{"bbox_2d": [280, 210, 440, 300], "label": "a"}]'
+    turns = [
+        Turn("user", (transcript.File(red), "what?")),
+        Turn("assistant", ("red",), params),
+        Turn("user", (transcript.File(blue), "where?")),
+        Turn("assistant", (box,), params),
+    ]
+    assert (await Gallery(reader).look(blue)).seen(model, None) == (448, 336)
+    line = json.loads(await export.write("training", "x", turns, Gallery(reader), model))
+    assert line["messages"][3]["content"] == box
+
+
 async def test_what_was_corrected_in_the_browser_is_in_every_file(service, reader):
     kept = [
         {"role": "user", "parts": [{"text": "what?"}]},
@@ -240,7 +265,7 @@ async def test_what_was_corrected_in_the_browser_is_in_every_file(service, reade
     )
     assert chat.begun(conversations.reopen(turns).history) == "blue"
     with pytest.raises(gr.Error, match="damaged"):
-        conversations.read([{**kept[1], "corrected": "x" * 1_000_001}])
+        conversations.read([{**kept[1], "corrected": "x" * (conversations.MAX_CHARACTERS + 1)}])
 
 
 def test_data_to_learn_from_holds_images_and_names_what_is_none(red, tmp_path):

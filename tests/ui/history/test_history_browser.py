@@ -253,6 +253,54 @@ def test_an_answer_that_was_stopped_goes_on_at_a_press(opened, app):
 
 
 @pytest.mark.slow
+def test_an_answer_that_was_stopped_goes_on_after_a_reload_as_well(opened, app):
+    app.engine.script = Script(["word "] * 400, gap_s=0.02)
+    page = opened(app)
+    ask(page, "go on")
+    expect(answers(page).first).to_contain_text("word word")
+    page.locator("#question .stop-button").click()
+    until(page, "window.qwenDemo.store.all().then(([item]) => item?.lines[0][1]?.whole === false && !item.asking)")
+    page.reload()
+    app.engine.script = Script(["and the end."])
+    page.get_by_role("button", name="Continue").click()
+    expect(answers(page).first).to_contain_text(re.compile(r"^\s*word word.*and the end\."))
+    answered(page, 1)
+
+
+@pytest.mark.slow
+def test_that_nothing_was_written_is_told_though_it_was_taken(opened, app):
+    """As where there is no room: a browser says so at the end of the transaction."""
+    page = opened(app)
+    page.evaluate(
+        """() => {
+            const put = IDBObjectStore.prototype.put;
+            IDBObjectStore.prototype.put = function (...given) {
+                const request = put.apply(this, given);
+                request.addEventListener("success", () => this.transaction.abort());
+                return request;
+            };
+        }"""
+    )
+    ask(page, "is it kept?")
+    expect(page.locator(".conversations .state")).to_contain_text("keeps nothing")
+
+
+@pytest.mark.slow
+def test_a_draft_of_another_tab_keeps_its_image(opened, app, red):
+    page = opened(app)
+    other = page.context.new_page()
+    other.goto(app.url)
+    other.locator("#question input[type=file]").set_input_files(red)
+    until(other, f"({KEPT_FILES})().then(count => count === 1)")
+    ask(page, "without an image")
+    answered(page, 1)
+    until(page, "window.qwenDemo.store.all().then(([item]) => item?.lines[0].length === 2 && !item.asking)")
+    page.evaluate("() => window.qwenDemo.store.prune()")
+    assert page.evaluate(KEPT_FILES) == 1
+    other.close()
+
+
+@pytest.mark.slow
 def test_images_come_back_from_the_browser_when_the_server_has_lost_them(opened, app, red, tmp_path):
     app.engine.script = Script(["red"])
     page = opened(app)

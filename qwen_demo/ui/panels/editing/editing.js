@@ -36,7 +36,8 @@ function begin({ turn, text }) {
   field.value = text;
   const send = () => {
     const changed = field.value.trim();
-    if (!changed) return field.focus();
+    // One answer at a time: the words stay in their field.
+    if (!changed || document.querySelector("#question .stop-button")) return field.focus();
     close(false);
     trigger("edit", { turn, text: changed });
     document.querySelector("#question textarea")?.focus();
