@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse
+from fastapi.routing import APIRoute
 from pydantic import Field
 
 from qwen_demo.api import openapi
@@ -24,9 +25,9 @@ class UnloadAdapter(Strict):
     lora_int_id: Dropped[Whole] = None  # vLLM goes by the name alone, too
 
 
-def add_adapters(router: APIRouter, service: Service, access: ApiAccess) -> None:
-    """`access` lets operators in."""
-    own = APIRouter(responses=openapi.ASKING, tags=["operations"], dependencies=[Depends(access)])
+def add_adapters(router: APIRouter, service: Service, access: ApiAccess, reading: type[APIRoute]) -> None:
+    """`access` lets operators in; `reading` is `route_class` of it, which reads no body before."""
+    own = APIRouter(route_class=reading, responses=openapi.ASKING, tags=["operations"], dependencies=[Depends(access)])
 
     @own.post("/v1/load_lora_adapter", response_class=PlainTextResponse)
     async def load(asked: LoadAdapter) -> PlainTextResponse:

@@ -61,9 +61,10 @@ def build_router(
     add_places(router, service, access, loader)
     _add_operations(router, service, access)
     if service.settings.operator_keys_file:
-        add_replicas(router, service, operators(service.settings))
+        let_in = operators(service.settings)
+        add_replicas(router, service, let_in)
         if service.settings.adapters_dir is not None:
-            add_adapters(router, service, operators(service.settings))
+            add_adapters(router, service, let_in, route_class(let_in, loader.settings.max_request_bytes, effort))
     add_unknown_paths(router)
     return router
 
@@ -194,12 +195,16 @@ async def _read_inference(request: Request, loader: MediaLoader) -> ChatRequest:
         if not request.headers.get("content-type", "").startswith(FORM):
             return await convert.inference_request(InferenceRequest.model_validate(await request.json()), loader)
         async with request.form(max_files=1, max_fields=8, max_part_size=loader.settings.max_image_bytes) as form:
-            file = form.get("file") or form.get("image")
-            upload = file if isinstance(file, UploadFile) else None
             fields = {key: value for key, value in form.items() if not isinstance(value, UploadFile)}
+            files = {key: value for key, value in form.items() if isinstance(value, UploadFile)}
             asked = InferenceRequest.of_form(fields)
-            if upload is None:
+            if not files:
                 return await convert.inference_request(asked, loader)
+            ((name, upload),) = files.items()
+            if name not in ("file", "image"):
+                raise RequestValidationError([{"type": "extra_forbidden", "loc": ("body", name[:80]), "msg": ""}])
+            if asked.image or asked.image_url:
+                raise InvalidRequest("Give file, image or image_url, one of them.", field=name)
             data = await upload.read()
         with convert.named("file"):
             image = await loader.load_bytes(data, kind="image", name=upload.filename or "image")

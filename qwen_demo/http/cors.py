@@ -13,7 +13,7 @@ ALL = "*"
 _WITHOUT_COOKIE = ("/v1/", "/inference", "/health", "/ready")
 
 _OPTIONS: dict[str, Any] = {
-    "allow_methods": ["GET", "HEAD", "POST"],
+    "allow_methods": ["GET", "HEAD", "POST", "DELETE"],
     "allow_headers": ["*"],
     "expose_headers": ["X-Request-Id", "Retry-After"],
 }

@@ -50,6 +50,7 @@ class ApiError(Exception):
 
 
 def body(message: str, kind: str, code: str, field: str | None = None) -> dict[str, Any]:
+    message = message.encode(errors="backslashreplace").decode()  # it may quote half a surrogate pair
     error = {"message": message, "type": kind, "param": field, "code": code, "request_id": request_id()}
     return {"error": error}
 

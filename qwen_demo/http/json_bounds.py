@@ -29,10 +29,10 @@ SMALL_BYTES = 16 << 10
 
 _LONG = 4096  # characters from which on a string of base64 is taken out
 _WINDOW = 256 << 10  # bytes that are looked at without giving others a turn
-_ENCODED = re.compile(rb"(?:[A-Za-z0-9+/=_-]|\\[/nr])*")
+_ENCODED = re.compile(rb"(?:[A-Za-z0-9+/=_-]|\\[/nr]|\\u00[23][0-9A-Fa-f])*")
 _BRACKETS = re.compile(rb"[\[\]{}]")
-# What a string may hold up to its closing quote.
-_INSIDE = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.S)
+# What a string may hold up to its closing quote. An escape is never cut in two.
+_INSIDE = re.compile(rb'[^"\\]*+(?:\\(?:u[0-9A-Fa-f]{4}|[^u])[^"\\]*+)*+', re.S)
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class _Walk:
         head = self._content[begin : begin + 1024]
         if head[:5].lower() != b"data:":
             found = _ENCODED.match(head)
-            if not found or found.end() < len(head) - 1:  # an escape may be cut in two
+            if not found or found.end() < len(head) - 5:  # an escape may be cut in two
                 return False
         return self._content[close + 1 : close + 64].lstrip()[:1] != b":"  # a name stays where it is
 

@@ -68,7 +68,12 @@ def remove_remains(folder: Path, before: float | None = None) -> None:
 async def keep_trimmed(folder: Path, max_bytes: int) -> None:
     """`trim` now and then, until cancelled."""
     while True:
-        if gone := await asyncio.to_thread(trim, folder, max_bytes):
+        try:
+            gone = await asyncio.to_thread(trim, folder, max_bytes)
+        except OSError as error:  # another program's file, say, where the folder is shared
+            gone = 0
+            log.warning("uploads are not trimmed: %s", error)
+        if gone:
             log.warning("uploads were over %d bytes or %d files: the %d oldest are deleted", max_bytes, MAX_FILES, gone)
         await asyncio.sleep(CHECK_EVERY_S)
 

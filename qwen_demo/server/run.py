@@ -91,6 +91,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> int:
         return 1
     port = listening.getsockname()[1]
     host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
+    host = f"[{host}]" if ":" in host else host
     _say(f"Qwen2.5-VL demo: http://{host}:{port}{settings.root_path} (the model is loading)")
     for service, which in zip(services, ("", "the second engine, to compare with: "), strict=False):
         await service.loaded()

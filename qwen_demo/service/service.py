@@ -237,6 +237,7 @@ class Service:
                 self._queue.join(ticket, visit.tokens)
                 await self._admission.turns.take(visit.account)
             placed = True
+            self.adapters.of(named, self._engine.info.model_id)  # the model may have been changed meanwhile
             line_s = time.perf_counter() - started - media_s
             calls = CallReader(request)
             async with aclosing(deadline.during(self._engine.stream(request), self._enders)) as events:

@@ -30,8 +30,8 @@ class Watchdog:
         self.trouble = ""
 
     def saw_event(self) -> None:
-        """An answer has moved."""
-        self._last_sign = time.monotonic()
+        """An answer has moved: whatever was wrong with the model, it answers."""
+        self._last_sign, self.trouble = time.monotonic(), ""
 
     async def watch(self) -> None:
         """Until cancelled."""

@@ -82,6 +82,15 @@ def test_an_operator_loads_an_adapter_that_requests_then_name_and_unloads_it(ser
         assert client.post("/v1/chat/completions", json=body).json()["error"]["code"] == "model_not_found"
 
 
+def test_a_key_is_looked_at_before_the_body(served):
+    app, _, headers = served
+    with app.client() as client:
+        for path in ("/v1/load_lora_adapter", "/v1/unload_lora_adapter"):
+            given = {"content": b"{", "headers": {"content-type": "application/json"}}
+            assert client.post(path, **given).status_code == 401
+            assert client.post(path, content=b"{", headers=given["headers"] | headers).status_code == 400
+
+
 def test_an_adapter_takes_the_place_of_another_where_that_is_asked_for(served):
     app, root, operator = served
     make(root / "inside" / "old")

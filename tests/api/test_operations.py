@@ -44,6 +44,20 @@ def test_inference_answers_json_base64_and_multipart_alike(app):
 
 
 @pytest.mark.parametrize(
+    ("name", "more", "field"),
+    [
+        ("photo", {}, "photo"),
+        ("file", {"image_url": "https://example.org/a.png"}, "file"),
+        ("file", {"image": "AAAA"}, "file"),
+    ],
+)
+def test_no_image_of_a_form_is_left_out_in_silence(app, name, more, field):
+    with app.client() as client:
+        answer = client.post("/inference", data={"prompt": "hi", **more}, files={name: ("a.png", png())})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {},

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import json
 import re
+from collections.abc import Sequence
 
 import pytest
 
 from qwen_demo.engines.remote.engine import RemoteEngine
+from qwen_demo.engines.remote.upstreams import Upstreams
 from qwen_demo.engines.scripted import Script
 from qwen_demo.errors import EngineFailed, InvalidRequest, ModelLoadError, NotReady, Overloaded, SettingsError
 from qwen_demo.raster import Raster
@@ -25,8 +27,12 @@ BUSY = {"error": {"message": "The engine is busy.", "type": "Service Unavailable
 
 
 @contextlib.asynccontextmanager
-async def other_program(*pieces: dict | bytes):
-    """A server that is not ours: says 200, sends these events or bytes, and hangs up. Gives its base URL."""
+async def other_program(*pieces: dict | bytes, models: Sequence[bytes] = ()):
+    """A server that is not ours: says 200, sends these events or bytes, and hangs up. Gives its base URL.
+
+    Args:
+        models: what it sends in place of its list of models, as long as there is something.
+    """
 
     async def answer(reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
@@ -36,7 +42,9 @@ async def other_program(*pieces: dict | bytes):
         body, kind = b"".join(event + b"\n\n" for event in events), b"text/event-stream"
         if head.startswith(b"GET"):
             body, kind = (
-                b'{"data": [{"id": "scripted", "object": "model", "created": 0, "owned_by": "x"}]}',
+                models[-1]
+                if models
+                else b'{"data": [{"id": "scripted", "object": "model", "created": 0, "owned_by": "x"}]}',
                 b"application/json",
             )
         # A length that is never reached says that the answer broke off.
@@ -252,6 +260,26 @@ async def test_no_server_or_another_model_is_told_at_start(start):  # noqa: F811
         await remote(start().url + "/v1", model="Qwen/Qwen2.5-VL-7B-Instruct")
     with pytest.raises(SettingsError, match="--base-url"):
         RemoteEngine(Settings(engine="remote"))
+
+
+@pytest.mark.parametrize("page", [b"<html>back soon</html>", b'{"data": null}', b'{"data": [{"id"'])
+async def test_a_list_of_models_that_cannot_be_read_is_looked_at_again(start, monkeypatch, page):  # noqa: F811
+    monkeypatch.setattr("qwen_demo.engines.remote.upstreams.CHECK_EVERY_S", 0.05)
+    async with other_program(models=(odd := [])) as url:
+        engine = await remote(url)
+        odd.append(page)
+        await until(lambda: not engine.health().ready)
+        assert "cannot be read" in engine.health().detail
+        odd.clear()
+        await until(lambda: engine.health().ready)
+        await engine.close()
+
+
+async def test_a_password_in_an_address_is_told_to_nobody():
+    upstreams = Upstreams(["http://alice:s3cret@gpu.example:8000/v1"], "key", 1.0)
+    told = f"{upstreams.names}{upstreams.troubles}"
+    assert "gpu.example:8000" in told and "s3cret" not in told and "alice" not in told
+    await upstreams.close()
 
 
 async def test_the_key_is_sent_and_not_shown(start, tmp_path):  # noqa: F811

@@ -26,6 +26,12 @@ def test_a_star_lets_every_site_call_the_api_and_none_the_page(start):  # noqa: 
     assert answers(app, "http://localhost:3000", "/login") == (False, False)
 
 
+def test_what_is_deleted_through_the_api_is_deleted_from_other_sites_as_well(start):  # noqa: F811
+    ask = {"origin": "https://b.org", "access-control-request-method": "DELETE"}
+    with start(cors_origins="https://b.org").client() as client:
+        assert client.options("/v1/knowledge/a", headers=ask).status_code == 200
+
+
 def test_a_named_site_may_call_however_it_was_written(start):  # noqa: F811
     app = start(cors_origins="http://Localhost:3000/, https://b.org")
     assert answers(app, "http://localhost:3000", "/v1/chat/completions") == (True, True)

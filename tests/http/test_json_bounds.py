@@ -45,6 +45,18 @@ async def test_files_in_base64_do_not_count():
     assert await json_bounds.read(json.dumps(body).encode()) == body
 
 
+@pytest.mark.parametrize("shift", range(8))
+async def test_an_escape_at_the_edge_of_a_window_is_not_cut_in_two(shift):
+    filler = "A" * (json_bounds._WINDOW - 12 + shift)
+    written = f'["data:,{filler}' + r"\u002B" * 3 + 'AAAAAAAAA"]'
+    assert await json_bounds.read(written.encode()) == json.loads(written)
+
+
+async def test_bare_base64_with_escapes_of_other_languages_is_a_file():
+    written = '{"image":"' + r"QUJ\u002BQ\u003D" * (MIB // 2) + '"}'
+    assert await json_bounds.read(written.encode()) == json.loads(written)
+
+
 @pytest.mark.parametrize("escape", [r"\/", r"\n", r"\r\n"])
 async def test_files_with_escapes_are_read_as_json_reads_them(escape):
     written = "data:image/png;base64," + ("A" * 75 + escape) * 5000

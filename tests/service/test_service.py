@@ -12,13 +12,14 @@ from qwen_demo.errors import (
     EngineRestarting,
     InvalidRequest,
     ModelLoadError,
+    NotFound,
     NotReady,
     Overloaded,
     QwenDemoError,
 )
 from qwen_demo.service.service import Service
 from qwen_demo.settings import Settings
-from qwen_demo.types import ChatRequest, Finished, Message, Text, Timing, Tool, ToolCall, Usage, collect
+from qwen_demo.types import Adapter, ChatRequest, Finished, Message, Text, Timing, Tool, ToolCall, Usage, collect
 from tests.conftest import image, question, until
 
 
@@ -186,6 +187,31 @@ async def test_an_engine_that_starts_with_an_unforeseen_error_has_failed(setting
     await service.loaded()
     assert (service.status().state, service.is_lost) == ("failed", True)
     assert "no such thing" in str(service.failure)
+    await service.close()
+
+
+async def test_who_asked_for_a_model_by_name_is_not_answered_by_the_one_that_took_its_place(settings, monkeypatch):
+    service, scripted = await started(settings, Script(["one"]))
+    named, unnamed = replace(question("hi"), adapter=Adapter("scripted")), question("hi")
+    take = service._admission.turns.take
+
+    async def changed_meanwhile(account):
+        await take(account)
+        scripted.info = replace(scripted.info, model_id="another")
+
+    monkeypatch.setattr(service._admission.turns, "take", changed_meanwhile)
+    with pytest.raises(NotFound, match="another"):
+        await collect(service.answer(named))
+    assert (await collect(service.answer(unnamed))).text == "one"
+    await service.close()
+
+
+async def test_a_model_that_answers_is_not_called_lost(settings):
+    service, _ = await started(settings, Script(["a ", "b"]))
+    service._watchdog.trouble = "asked in vain"
+    assert service.status().state == "failed"
+    service._watchdog.saw_event()
+    assert service.status().state == "ready"
     await service.close()
 
 

@@ -207,8 +207,9 @@ def _as_asked(asked: ResponsesRequest) -> dict[str, Any]:
 
 
 def _small(metadata: dict[str, Any]) -> dict[str, str]:
-    """What of it is within OpenAI's bounds: each event that holds a response repeats it."""
-    pairs = [(key, value) for key, value in metadata.items() if isinstance(value, str)]
+    """What of it is within OpenAI's bounds: each event that holds a response repeats it. No half surrogate pairs."""
+    texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
+    pairs = [(key, value.encode(errors="replace").decode()) for key, value in texts.items()]
     return dict([pair for pair in pairs if len(pair[0]) <= 64 and len(pair[1]) <= 512][:16])
 
 

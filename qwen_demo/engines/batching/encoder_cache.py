@@ -95,8 +95,12 @@ class CachedEncoder:
     def __init__(self, vision: "VisionEncoder | StockVisionEncoder", cache: EncoderCache, patches_at_once: int):
         self.vision, self.cache, self.patches_at_once = vision, cache, patches_at_once
 
-    def encode(self, jobs: Sequence[Job]) -> None:
-        """Give jobs their `features`; an image that several have is encoded once. Their pixels are dropped."""
+    def encode(self, jobs: Sequence[Job], moved: Callable[[], None] = lambda: None) -> None:
+        """Give jobs their `features`; an image that several have is encoded once. Their pixels are dropped.
+
+        Args:
+            moved: called after each pass. What all callers have left by then is not gone on with.
+        """
         began = time.perf_counter()
         known: dict[Key, torch.Tensor] = {}
         missing: dict[Key, Medium] = {}
@@ -115,6 +119,9 @@ class CachedEncoder:
             for medium, features in zip(media, made, strict=True):
                 known[encoder_key(medium)] = features
                 self.cache.put(medium, features)
+            moved()
+            if all(job.cancelled for job in jobs):
+                return
         for job in jobs:
             job.features = tuple(known[encoder_key(medium)] for medium in job.prompt.media)
             job.drop_pixels()

@@ -216,7 +216,7 @@ class Preprocessor:
                     return
                 jobs = self._next_built()
                 began = self._busy_since[name] = time.monotonic()
-            self._encode(jobs)
+            self._encode(jobs, lambda: self._busy_since.update({name: time.monotonic()}))
             del self._busy_since[name]
             self._rest(time.monotonic() - began, lambda: self._closed or any(job.cancelled for job in [*self._built]))
 
@@ -235,10 +235,14 @@ class Preprocessor:
             jobs.append(self._built.popleft())
         return jobs
 
-    def _encode(self, jobs: Sequence[Job]) -> None:
-        """Every job leaves through `on_ready` or `on_failed`; what fails for several is tried one by one."""
+    def _encode(self, jobs: Sequence[Job], moved: Callable[[], None]) -> None:
+        """Every job leaves through `on_ready` or `on_failed`; what fails for several is tried one by one.
+
+        Args:
+            moved: a pass is done: many images take long, and each of them is a step of its own.
+        """
         try:
-            self.encoder.encode([job for job in jobs if not job.cancelled])
+            self.encoder.encode([job for job in jobs if not job.cancelled], moved)
         except Exception as error:
             if is_out_of_memory(error):
                 torch.cuda.empty_cache()
@@ -246,7 +250,7 @@ class Preprocessor:
                 self._fail(jobs[0], error)
                 return
             for job in jobs:
-                self._encode([job])
+                self._encode([job], moved)
             return
         for job in jobs:
             self._on_ready(job)

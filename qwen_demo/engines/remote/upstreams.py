@@ -62,7 +62,7 @@ class Upstreams:
                     timeout=timeout_s,
                     http_client=openai.DefaultAioHttpClient(),
                 ),
-                urlsplit(url).netloc,
+                urlsplit(url).netloc.rpartition("@")[2],  # without a password before it: all are told this name
             )
             for url in urls
         ]
@@ -111,12 +111,15 @@ class Upstreams:
     async def _check(self, upstream: Upstream) -> list[Model]:
         try:
             models = (await upstream.client.models.list(timeout=CHECK_TIMEOUT_S)).data
+            served = not self._model_id or any(model.id == self._model_id for model in models)
+            owners = {getattr(model, "owned_by", None) for model in models if model.id == (self._model_id or model.id)}
         except openai.OpenAIError as error:
             upstream.trouble = cause(error)
             return []
-        served = not self._model_id or any(model.id == self._model_id for model in models)
+        except (AttributeError, TypeError, ValueError) as error:  # a proxy's page: the watch outlasts it
+            upstream.trouble = f"its list of models cannot be read ({type(error).__name__})"
+            return []
         upstream.trouble = "" if served else f"does not serve {self._model_id}"
-        owners = {getattr(model, "owned_by", None) for model in models if model.id == (self._model_id or model.id)}
         upstream.takes_bounds = bool(owners) and owners <= set(TAKE_BOUNDS)
         return models
 

@@ -129,7 +129,7 @@ class TritonEngine:
             await asyncio.sleep(CHECK_EVERY_S)
             try:
                 self._told, _ = wire.decode_state(await self._control())
-            except Lost as error:
+            except (Lost, QwenDemoError, LookupError, TypeError, ValueError) as error:
                 self._told = Health(False, detail=f"Triton at {self._address} does not answer: {error}")
 
 

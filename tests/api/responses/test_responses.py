@@ -68,6 +68,14 @@ def test_metadata_is_given_back_as_far_as_it_is_small(app):
     assert not {"long", "number"} & set(got)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_half_a_surrogate_pair_in_metadata_is_given_back_as_a_mark(app, stream):
+    body = {"input": "hi", "metadata": {"a": "x\ud800"}, "stream": stream}
+    with app.client() as client:
+        told = client.post("/v1/responses", content=json.dumps(body), headers={"content-type": "application/json"})
+    assert told.status_code == 200 and '"x?"' in told.text.replace('"a":', "")
+
+
 def test_a_stream_tells_the_same_answer_in_typed_events(app):
     app.engine.script = Script(["one ", "two"], gap_s=0.01)
     found = events(app)

@@ -1,9 +1,12 @@
 """Encoded images are found again by content, bounded in memory and forgotten in order."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from qwen_demo.engines.batching.encoder_cache import EncoderCache
+from qwen_demo.engines.batching.encoder_cache import CachedEncoder, EncoderCache
 from qwen_demo.models.prompt import Medium
 
 
@@ -27,6 +30,32 @@ def test_another_image_size_or_kind_is_another_key(other):
     cache = EncoderCache(limit_bytes=10_000, max_age_s=100)
     cache.put(medium("a"), torch.zeros(10, 10))
     assert cache.get(other) is None
+
+
+def test_each_pass_over_many_images_is_told_and_what_all_have_left_is_not_gone_on_with():
+    """Else eight photographs on a CPU are one step that seems to hang, and Stop does not end it."""
+
+    class Vision:
+        passes = 0
+
+        def encode(self, images):
+            self.passes += 1
+            return [torch.zeros(1, 2) for _ in images]
+
+    def job(**more):
+        media = tuple(replace(medium(str(number)), pixels=torch.zeros(1)) for number in range(8))
+        return SimpleNamespace(
+            prompt=SimpleNamespace(media=media), cancelled=False, encoder_hits=0, drop_pixels=lambda: None, **more
+        )
+
+    vision, moves = Vision(), []
+    encoder = CachedEncoder(vision, EncoderCache(0, 1.0), patches_at_once=0)
+    whole = job()
+    encoder.encode([whole], lambda: moves.append(vision.passes))
+    assert moves == list(range(1, 9)) and len(whole.features) == 8
+    left = job()
+    encoder.encode([left], lambda: setattr(left, "cancelled", True))
+    assert vision.passes == 9 and not hasattr(left, "features")
 
 
 def test_encoded_images_are_forgotten_after_a_while():
