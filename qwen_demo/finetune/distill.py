@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qwen_demo.errors import InvalidRequest, MediaRefused
+from qwen_demo.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MediaRefused, OutOfMemory
 from qwen_demo.finetune.boxes import has_places, outside, rescaled
 from qwen_demo.finetune.judging import judged
 from qwen_demo.media import MediaLoader
@@ -54,14 +54,19 @@ async def write_answers(
 ) -> Counter[str]:
     """Ask, filter, write `out` at its end. Gives how many answers were kept, and why others were not.
 
+    What was asked is kept beside `out` until then, and is not asked again.
+
     Raises:
         InvalidRequest: no answer was kept.
         EngineFailed, NotReady: as the teacher.
     """
     counts: Counter[str] = Counter()
-    partial = out.with_suffix(f".{os.getpid()}.part")
+    kept: list[dict[str, str]] = []
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    known = _begun(unfinished, json.dumps([teacher.info.model_id, questions.schema, questions.max_new_tokens]))
     async with aclosing(MediaLoader.of(settings)) as loader:
-        with partial.open("w", encoding="utf-8") as file:
+        with unfinished.open("a", encoding="utf-8") as file:
             for number, path in enumerate(images, 1):
                 try:
                     image = await loader.load_path(path, allowed_roots=[path.parent], kind="image")
@@ -71,24 +76,42 @@ async def write_answers(
                     continue
                 assert isinstance(image, Image)
                 for question in questions.texts:
-                    reason, answer = await _asked(teacher, image, question, questions)
+                    row = {"image": str(path.resolve()), "question": question}
+                    if (asked := known.get((row["image"], question))) is None:
+                        asked = await _asked(teacher, image, question, questions)
+                        file.write(json.dumps([*row.values(), *asked]) + "\n")
+                        file.flush()
+                    reason, answer = asked
                     counts[reason] += 1
                     if reason == "kept":
-                        row = {"image": str(path.resolve()), "question": question, "answer": answer}
-                        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                        kept.append(row | {"answer": answer})
                 if number % 20 == 0:
                     tell(f"asked about {number} of {len(images)} images; {counted(counts['kept'], 'answer')} kept")
     tell("Teacher: " + ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) + ".")
-    if not counts["kept"]:
-        partial.unlink()
+    if not kept:
+        unfinished.unlink()
         raise InvalidRequest("None of the teacher's answers was kept; the counts above say why.")
+    partial = out.with_suffix(f".{os.getpid()}.part")
+    partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8")
     os.replace(partial, out)
+    unfinished.unlink()
     return counts
+
+
+def _begun(file: Path, order: str) -> dict[tuple[str, str], tuple[str, str]]:
+    """By image and question: what was asked for the same order before. Leaves `file` with that, whole lines alone."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+    lines = [line for line in lines if line.endswith("\n")] if lines[:1] == [order + "\n"] else [order + "\n"]
+    file.write_text("".join(lines), encoding="utf-8")
+    return {(image, question): (reason, answer) for image, question, reason, answer in map(json.loads, lines[1:])}
 
 
 async def _asked(teacher: Engine, image: Image, question: str, questions: Questions) -> tuple[str, str]:
     """`kept`, or why not; and the answer, with boxes in the image's own pixels."""
-    first, second = [await _answer(teacher, image, question, questions, each) for each in (Sampling(), SECOND)]
+    try:
+        first, second = [await _answer(teacher, image, question, questions, each) for each in (Sampling(), SECOND)]
+    except (ContextTooLong, MediaRefused, DeadlineExceeded, OutOfMemory):  # of this image alone
+        return "refused by the teacher", ""
     if first is None or second is None:
         return "cut off", ""
     if not agree(first, second):

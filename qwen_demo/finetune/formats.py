@@ -22,6 +22,8 @@ ROLES = {
     "gpt": "assistant",
 }
 KNOWN = "messages, conversations, or image and answer"
+# What the question would be another one without.
+NOT_TAUGHT = ("videos", "video", "audios", "audio", "tools", "functions")
 
 
 class BadRow(ValueError):
@@ -46,7 +48,12 @@ def row_of(item: Any, where: str, place: Place, *, part: PartOf = "", question: 
     """
     if not isinstance(item, Mapping):
         raise BadRow(f"is {_kind(item)}, not an object with {KNOWN}.")
+    if lost := [key for key in NOT_TAUGHT if item.get(key)]:
+        raise BadRow(f"has {', '.join(lost)}, which nothing here learns from; without it its question is another one.")
     turns = _turns(item, place, question)
+    system = item.get("system")
+    if isinstance(system, str) and system.strip() and turns[0].role != "system":
+        turns.insert(0, RowTurn("system", (system,)))  # where LLaMA-Factory has it
     _check(turns)
     return Row(tuple(turns), where, _part(item) or part)
 
@@ -142,6 +149,8 @@ def _named_images(item: Mapping[str, Any]) -> list[str]:
     if named is None or named == "":
         return []
     named = [named] if isinstance(named, str | Mapping) else named
+    if not isinstance(named, list):
+        raise BadRow(f"image is {_kind(named)}, not a path, a URL or a list of them.")
     found = [each.get("path", each.get("url")) if isinstance(each, Mapping) else each for each in named]
     if not all(isinstance(each, str) and each for each in found):
         raise BadRow("lists an image that is no path and no URL.")
@@ -164,7 +173,7 @@ def _check(turns: list[RowTurn]) -> None:
 
 
 def _part(item: Mapping[str, Any]) -> PartOf:
-    said = item.get("split", item.get("part", ""))
+    said = item.get("split", "")
     if not said:
         return ""
     if str(said).lower() not in PARTS:

@@ -88,7 +88,8 @@ def answer_ids(model: Any, row: Encoded, store: Any, features: Any, most: int | 
     batch["attention_mask"] = batch["attention_mask"][:, :cut]
     ends = core.generation_config.eos_token_id
     ends = set(ends if isinstance(ends, list) else [ends]) | {int(row.ids[row.spans[-1][1] - 1])}
-    most = most or min(512, 2 * (len(row.ids) - cut) + 16)
+    expected = len(row.ids) - cut
+    most = most or max(expected + 16, min(512, 2 * expected + 16))
     cache = DynamicCache(config=core.config.text_config)
     ids: list[int] = []
     with torch.inference_mode():

@@ -46,7 +46,7 @@ class Images:
             raise BadRow(f"names an image by {said[:40]!r}; taken are paths, data: and https: URLs.")
         path = Path(said[7:] if scheme.startswith("file://") else said)
         for candidate in [path] if path.is_absolute() else [root / path for root in self.roots]:
-            if candidate.is_file():
+            if _is_file(candidate):
                 if any(candidate.resolve().is_relative_to(root) for root in self.allowed):
                     return ImageFile(str(candidate), said[-80:])
                 raise BadRow(f"names {said}, which lies outside of the data's folder. Name its folder with --images.")
@@ -64,6 +64,13 @@ class Images:
             partial.write_bytes(data)
             os.replace(partial, path)
         return ImageFile(str(path), "an image in the data")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # longer than a name may be: base64 without its scheme, say
+        return False
 
 
 def files_of(data: Path) -> list[Path]:
@@ -163,6 +170,7 @@ def _list(file: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _table(file: Path) -> Iterator[tuple[str, Any]]:
+    csv.field_size_limit(MAX_LINE_BYTES)  # for a process; its default is less than a photograph in a field
     with file.open(encoding="utf-8-sig", newline="") as opened:
         table = csv.DictReader(opened)
         if not {"image", "answer"} <= set(table.fieldnames or ()):

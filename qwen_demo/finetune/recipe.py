@@ -1,6 +1,6 @@
 """How a model is taught, by the size of the data, of the model and of the memory. Plain arithmetic; every value can be given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qwen_demo.errors import SettingsError
@@ -66,8 +66,10 @@ def recipe_for(found: Gathered, given: dict[str, Any], *, small: bool, processes
     chosen = {key: value for key, value in given.items() if value is not None}
     rank = chosen.get("rank", 16)
     batch = min(chosen.get("batch", 8 if rows <= 1000 else 16), rows)
-    micro = min(max(1, (4096 if small else 2048) // longest), max(1, batch // processes))
-    micro = chosen.get("micro_batch", micro)
+    share = max(1, batch // processes)
+    most = min(max(1, (4096 if small else 2048) // longest), share)
+    # A part that divides the batch: of 5 at once, 8 would be 5.
+    micro = chosen.get("micro_batch", next(count for count in range(most, 0, -1) if share % count == 0))
     made = {
         "rank": rank,
         "alpha": 2 * rank,
@@ -88,7 +90,8 @@ def recipe_for(found: Gathered, given: dict[str, Any], *, small: bool, processes
     for name in ("epochs", "batch", "micro_batch"):
         if getattr(recipe, name) < 1:
             raise SettingsError(f"--{name.replace('_', '-')} has to be 1 or more.")
-    return recipe
+    together = recipe.micro_batch * processes
+    return replace(recipe, batch=together * max(1, recipe.batch // together))
 
 
 def told(recipe: Recipe, rows: int, parameters: int) -> str:

@@ -54,7 +54,7 @@ async def questions(
         for pair in itertools.islice((pair for pair in pairs if pair), count):
             image, question = pair
             row = Row((RowTurn("user", (image, question)), RowTurn("assistant", ("?",), True)), image.name, "train")
-            media = await opened(row, loader, [image.path.parent])
+            media = await opened(row, loader, [image.path.resolve().parent])  # the data may be links
             fit, pixels = encoded(row, media, base, "processed")
             store.keep(fit, pixels)
             found.append(fit)

@@ -122,8 +122,9 @@ def card(summary: dict[str, Any], adapter: str) -> str:
         "",
         summary["told"],
         "",
-        f"{summary['updates']} updates in {summary['seconds']} s; loss {summary['loss']}, held out "
-        f"{summary['held_out_loss']}. Images of at most {summary['max_pixels']} pixels as the model sees them.",
+        f"{summary['updates']} updates, the last {summary['updates_of_this_run']} in {summary['seconds']} s; loss "
+        f"{summary['loss']}, held out {summary['held_out_loss']}. Images of at most {summary['max_pixels']} pixels "
+        "as the model sees them.",
         "",
     ]
     if before and after:

@@ -1,5 +1,6 @@
 """`finetune`: data -> adapter, with everything said on the way, and a report at the end. Goes on where it was cut off."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from qwen_demo.settings import launched_place
 
 Tell = watching.Tell
 ASKED_AT_MOST = 200  # held-out rows that are answered for the report
-ORDER = "order.json"
+ORDER, ROWS = "order.json", "rows.sha256"
 _Read = tuple[data.Gathered, list[Encoded]]  # and questions that the base answers itself
 
 
@@ -77,6 +78,7 @@ async def _read_and_taught(order: Order, base: Base, tell: Tell) -> dict[str, An
     tell(data.told(found, order.asked, base))
     if not found.train:
         raise InvalidRequest("There is no row to learn from; what is wrong with each is said above.")
+    _same_rows(order, found)
     known = await remembering.questions(found.train, order.own_images, order.remember, base, store)
     with beside.bounded(base.settings):
         return _taught(order, base, (found, known), store, tell)
@@ -233,6 +235,25 @@ def _same_order(order: Order, base: Base) -> None:
     order.work.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.part")
     partial.write_text(json.dumps(said))
+    os.replace(partial, path)
+
+
+def _same_rows(order: Order, found: data.Gathered) -> None:
+    """Checkpoints go on with the rows that they learnt: of others, some that were learnt would be held out."""
+    made = hashlib.sha256()
+    for rows in (found.train, found.held_out):
+        for row in rows:
+            made.update(row.ids.tobytes() + repr((row.spans, row.images)).encode())
+        made.update(b"held out")
+    path = order.work / ROWS
+    begun = any((order.work / training.CHECKPOINTS).glob("*"))
+    if begun and path.exists() and path.read_text() != made.hexdigest():
+        raise InvalidRequest(
+            f"The data has changed since the run in {order.work} began. Bring back what it was to go on, or remove the "
+            "folder."
+        )
+    partial = path.with_suffix(f".{os.getpid()}.part")
+    partial.write_text(made.hexdigest())
     os.replace(partial, path)
 
 

@@ -4,6 +4,7 @@ Checkpoints lie in a working folder beside the adapter; one counts only with a m
 power cut in the middle of writing costs that one alone. The adapter's folder appears whole, by one rename.
 """
 
+import json
 import shutil
 import time
 import warnings
@@ -141,7 +142,8 @@ def measured(
     model.zero_grad(set_to_none=True)
     torch.set_rng_state(state)
     taken = torch.cuda.max_memory_allocated() if cuda else 0
-    return Cost(seconds * -(-min(recipe.batch, len(rows)) // recipe.micro_batch), taken)
+    together = recipe.micro_batch * launched_place()[2]
+    return Cost(seconds * -(-min(recipe.batch, len(rows)) // together), taken)
 
 
 def train(
@@ -178,17 +180,22 @@ def train(
     begun = last_complete(folder)
     if begun:
         tell(f"Going on from update {begun.name.rpartition('-')[2]}.")
+        if had_ended(begun):
+            trainer.args.max_steps = int(begun.name.rpartition("-")[2])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries about each other
         result = trainer.train(resume_from_checkpoint=str(begun) if begun else None)
     state = trainer.state
+    made = state.global_step - (int(begun.name.rpartition("-")[2]) if begun else 0)
+    losses = [each["loss"] for each in state.log_history if "loss" in each]
     held = [each["eval_loss"] for each in state.log_history if "eval_loss" in each]
     return {
         "updates": state.global_step,
         "epochs": round(state.epoch or 0, 2),
         "seconds": round(result.metrics["train_runtime"], 1),
-        "updates_per_s": round(state.global_step / result.metrics["train_runtime"], 3),
-        "loss": round(result.training_loss, 4),
+        "updates_of_this_run": made,
+        "updates_per_s": round(made / max(result.metrics["train_runtime"], 0.001), 3),
+        "loss": round(result.training_loss if made or not losses else losses[-1], 4),
         "held_out_loss": round(min(held), 4) if held else None,
     }
 
@@ -201,6 +208,12 @@ def last_complete(folder: Path) -> Path | None:
             shutil.rmtree(path, ignore_errors=True)
     whole = [path for path in found if path.exists()]
     return whole[-1] if whole else None
+
+
+def had_ended(checkpoint: Path) -> bool:
+    """Whether the run had no more to learn, and was cut off before its adapter was written."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    return bool(state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"])
 
 
 def _arguments(folder: Path, recipe: Recipe, watched: bool) -> TrainingArguments:
@@ -224,6 +237,7 @@ def _arguments(folder: Path, recipe: Recipe, watched: bool) -> TrainingArguments
         save_strategy="epoch",
         save_total_limit=2,
         load_best_model_at_end=watched,
+        restore_callback_states_from_checkpoint=True,  # epochs without a gain
         metric_for_best_model="eval_loss" if watched else None,
         greater_is_better=False if watched else None,
         prediction_loss_only=True,

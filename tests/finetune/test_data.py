@@ -1,11 +1,14 @@
 """What is learnt is what an engine would be asked; what repeats or leaks is said; boxes are in the model's pixels."""
 
+import json
+
 import numpy as np
 import PIL.Image
 import pytest
 
 from qwen_demo.finetune.boxes import converted, outside
 from qwen_demo.finetune.data import Asked, gathered, perceptual_hash, told
+from qwen_demo.models.pixels import PixelBounds
 from qwen_demo.types import ChatRequest, Message, Text
 
 
@@ -41,6 +44,25 @@ async def test_boxes_of_the_image_become_those_that_the_model_sees(base, draw, w
     assert [len(data.train), data.refused] == [1, 1]
     assert "outside of its image (300 x 200 pixels, seen by the model as 308 x 196)" in str(data.problems[0])
     assert data.train[0].row.answer == '[{"bbox_2d": [31, 29, 92, 108], "label": "square"}]'
+
+
+async def test_boxes_are_those_of_the_newest_image(base, draw, write, tmp_path):
+    def asked(name: str = "") -> dict:
+        image = [{"type": "image_url", "image_url": {"url": name}}] if name else []
+        return {"role": "user", "content": [*image, {"type": "text", "text": "where?"}]}
+
+    def told(box: str) -> dict:
+        return {"role": "assistant", "content": f'[{{"bbox_2d": [{box}]}}]'}
+
+    small, large = draw("a.png", size=(280, 280)), draw("b.png", size=(2800, 2800))
+    turns = [asked(small), told("10, 10, 90, 90"), asked(large), told("100, 100, 500, 500")]
+    turns += [asked(), told("1000, 100, 1500, 500")]
+    data = await found(base, write("data.jsonl", {"messages": turns}), tmp_path, held_out=0)
+    seen = PixelBounds.of(base.info).seen(2800, 2800)[0] / 2800
+    answers = [turn.text for turn in data.train[0].row.turns if turn.role == "assistant"]
+    boxes = [json.loads(answer)[0]["bbox_2d"] for answer in answers]
+    assert boxes[0] == [10, 10, 90, 90] and seen < 1
+    assert boxes[1:] == [[round(each * seen) for each in box] for box in ((100, 100, 500, 500), (1000, 100, 1500, 500))]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from qwen_demo.errors import InvalidRequest
+from qwen_demo.errors import ContextTooLong, EngineFailed, InvalidRequest
 from qwen_demo.finetune.distill import Questions, agree, images_in, read_questions, write_answers
 from qwen_demo.settings import Settings
 from qwen_demo.types import Event, Finished, ModelInfo, TextDelta, Timing, Usage
@@ -54,6 +54,34 @@ async def test_only_answers_that_agree_and_hold_are_kept(draw, tmp_path):
         "unreadable": 1,
     }
     assert not list(tmp_path.glob("*.part"))
+
+
+async def test_a_teacher_that_broke_off_is_not_asked_again_what_it_has_answered(draw, tmp_path):
+    for at in range(4):
+        draw(f"{at}.png", at=20 + at)
+
+    class Failing(Teacher):
+        asked, ends_after = 0, 4
+
+        async def stream(self, request) -> AsyncGenerator[Event, None]:
+            self.asked += 1
+            if self.asked > self.ends_after:
+                raise EngineFailed("gone")
+            if self.asked == 1:
+                raise ContextTooLong("too many tokens")
+            async for event in super().stream(request):
+                yield event
+
+    teacher, out = Failing(q=("x", "x")), tmp_path / "new" / "small.jsonl"
+    order = images_in(tmp_path), Questions(("q",)), out, SETTINGS, print
+    with pytest.raises(EngineFailed):
+        await write_answers(teacher, *order)
+    teacher.ends_after = 99
+    counts = await write_answers(teacher, *order)
+    # One refused, one pair and one answer of the next pair; then that pair anew and the last.
+    assert counts == {"refused by the teacher": 1, "kept": 3} and teacher.asked == 1 + 2 + 2 + 2 + 2
+    assert len(out.read_text().splitlines()) == 3
+    assert [path.name for path in out.parent.iterdir()] == ["small.jsonl"]
 
 
 async def test_a_schema_holds_every_answer(draw, tmp_path):

@@ -103,8 +103,11 @@ def test_a_corrected_answer_is_what_is_learnt_and_weight_0_is_not(rows, draw, wr
         ({"image": "a.png", "answer": "x"}, "has no question"),
         ({"image": "a.png", "answer": " ", "question": "x"}, "empty answer"),
         ({"image": "a.png", "answer": "x", "question": "x", "split": "some"}, "the split 'some'"),
+        (factory("a.png") | {"videos": ["a.mp4"]}, "has videos"),
+        ({"image": "A" * 5000, "answer": "x", "question": "x"}, "no such file"),
+        ({"image": 5, "answer": "x", "question": "x"}, "image is a number"),
     ],
-    ids=range(20),
+    ids=range(23),
 )
 def test_what_is_wrong_is_said_with_its_line(rows, draw, write, line, words):
     draw("a.png")
@@ -114,3 +117,15 @@ def test_what_is_wrong_is_said_with_its_line(rows, draw, write, line, words):
         assert isinstance(second, Row)  # no image is listed, so the tag is words of a person's
     else:
         assert isinstance(second, RowProblem) and second.where == "data.jsonl:2" and words in str(second)
+
+
+def test_a_system_prompt_beside_the_messages_is_the_conversations(rows, draw, write):
+    (row,) = rows(write("data.jsonl", factory(draw("a.png")) | {"system": "Answer in French."}))
+    assert (row.turns[0].role, row.turns[0].text) == ("system", "Answer in French.")
+
+
+def test_a_table_may_have_photographs_in_its_fields_and_a_column_named_part(rows, draw, write, tmp_path):
+    draw("a.png")
+    url = "data:image/png;base64," + base64.b64encode((tmp_path / "a.png").read_bytes() + bytes(200_000)).decode()
+    (row,) = rows(write("data.csv", f'image,question,answer,part\n"{url}",What?,A bolt.,bolt\n'))
+    assert (row.answer, row.part) == ("A bolt.", "")

@@ -40,7 +40,7 @@ def case(expected, answer, question="<script>alert(1)</script>"):
 
 
 FACTS = {"base": "a<b", "revision": None, "fingerprint": "f" * 64, "told": "<b>", "max_pixels": 1, "updates": 1}
-FACTS |= {"seconds": 1, "loss": 1, "held_out_loss": None}
+FACTS |= {"updates_of_this_run": 1, "seconds": 1, "loss": 1, "held_out_loss": None}
 
 
 def test_the_page_escapes_whatever_is_said_and_loads_nothing():

@@ -118,6 +118,43 @@ def test_a_run_with_other_settings_does_not_go_on_with_what_is_there(data, tmp_p
     assert "is there already" in capsys.readouterr().err
 
 
+async def test_a_run_that_was_cut_does_not_go_on_with_other_rows(data, tmp_path, base, monkeypatch):
+    """Some of what it has learnt would be held out."""
+    from qwen_demo.finetune import run as teaching
+    from qwen_demo.finetune.data import Asked
+
+    def cut_off(order, *_):
+        (order.work / "checkpoints" / "checkpoint-1").mkdir(parents=True, exist_ok=True)
+        raise InvalidRequest("cut off")
+
+    monkeypatch.setattr(teaching, "_taught", cut_off)
+    order = teaching.Order(Asked(data), tmp_path / "signs", {}, remember=0)
+    whole = data.read_text()
+    for text, said in ((whole, "cut off"), (whole, "cut off"), (whole.partition("\n")[2], "data has changed")):
+        data.write_text(text)
+        with pytest.raises(InvalidRequest, match=said):
+            await teaching.finetune(order, base, lambda _: None)
+
+
+@pytest.mark.slow
+async def test_a_run_that_had_learnt_enough_learns_no_more_when_it_is_taken_up_again(base, taught):
+    from qwen_demo.finetune.base import trainable
+    from qwen_demo.finetune.batches import Features
+    from qwen_demo.finetune.data import Gathered
+    from qwen_demo.finetune.recipe import recipe_for
+    from qwen_demo.finetune.training import train, with_adapter
+
+    rows, store = taught
+    given = {"rank": 4, "epochs": 20, "patience": 1, "learning_rate": 0.5, "batch": 3}
+    recipe, ends = recipe_for(Gathered(train=rows), given, small=True), []
+    for _ in range(3):
+        model = with_adapter(trainable(base), recipe)
+        features = Features(model.get_base_model(), store)
+        ends.append(train(model, (rows, rows[:1]), recipe, store, features, lambda _: None))
+    assert {end["updates"] for end in ends} == {ends[0]["updates"]} and 0 < ends[0]["updates"] < 20
+    assert [end["updates_of_this_run"] for end in ends] == [ends[0]["updates"], 0, 0]
+
+
 async def test_a_plan_leaves_nothing_that_stands_against_another_choice(data, tmp_path, base, monkeypatch):
     from qwen_demo.finetune import run as teaching
     from qwen_demo.finetune.data import Asked
@@ -156,6 +193,19 @@ def test_check_tells_and_gives_1_where_a_line_is_refused(data, capsys, tmp_path)
 def test_what_cannot_be_asked_is_said_at_once(words, error, said, capsys):
     assert main(words) == (2 if error is SettingsError else 1)
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("longest", [330, 400, 600, 700])
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_an_update_has_as_many_rows_as_is_said(longest, processes):
+    from qwen_demo.finetune.data import Gathered
+    from qwen_demo.finetune.recipe import recipe_for
+
+    rows = [SimpleNamespace(ids=range(longest))] * 40
+    for small in (False, True):
+        made = recipe_for(Gathered(train=rows), {}, small=small, processes=processes)
+        assert made.batch == 8 and made.batch % (made.micro_batch * processes) == 0
+    assert recipe_for(Gathered(train=rows), {"batch": 8, "micro_batch": 16}, small=False).batch == 16
 
 
 def test_every_value_of_a_recipe_can_be_given(base):

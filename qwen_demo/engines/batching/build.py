@@ -161,8 +161,11 @@ def _adapter_table(settings: "Settings", loaded: "LoadedModel", decoder) -> Adap
         if name.startswith("layers.") and hasattr(module, "out_features")
     }
 
+    # `--model auto` would choose anew, by the memory that is left beside the model.
+    answering = settings.model_copy(update={"model": loaded.info.model_id})
+
     def check_base(adapter: folders.AdapterFolder) -> None:
-        folders.check_base(adapter, loaded.info.model_id, lambda: _fingerprint(settings))
+        folders.check_base(adapter, loaded.info.model_id, lambda: _fingerprint(answering))
 
     decoder.adapters = AdapterTable(
         shapes,

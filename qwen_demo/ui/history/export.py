@@ -81,16 +81,15 @@ async def in_own_pixels(turns: Sequence[Turn], gallery: Gallery, model: ModelInf
     saw. False stands beside an answer whose places cannot be told so: another model gave it, or the image is gone."""
     made: list[tuple[Turn, bool]] = []
     files: list[File] = []
-    asked = 0
-    for turn in turns:
+    asked = ""
+    for turn, after in zip(turns, [*turns[1:], None], strict=True):
         if turn.role == "user":
-            files = turn.files or files  # as the viewer has it: an answer is about the newest images
-            asked = asked_image(turn.text, len(files))
-            made.append((turn, True))
-            continue
-        size = await _sizes(files[asked], turn, gallery, model) if files else None
+            # As the viewer has it, places are of the newest images; in a question they are a region that was marked.
+            files, asked = turn.files or files, turn.text
+        answer = after if after and turn.role == "user" else turn
+        size = await _sizes(files[asked_image(asked, len(files))], answer, gallery, model) if files else None
         if size is None:
-            made.append((turn, not has_places(turn.corrected or turn.text)))
+            made.append((turn, not has_places(asked + (turn.corrected or turn.text))))
             continue
         parts = tuple(rescaled(part, *size) if isinstance(part, str) else part for part in turn.parts)
         made.append((replace(turn, parts=parts, corrected=rescaled(turn.corrected, *size)), True))
@@ -118,7 +117,8 @@ def as_training(turns: Sequence[tuple[Turn, bool]]) -> str:
     messages: list[dict] = []
     for turn, known in turns:
         if turn.role == "assistant":
-            unlearnt = {} if known else {"weight": 0}
+            # What was cut is no answer to learn, least of all where it ends.
+            unlearnt = {} if known and (turn.whole or turn.corrected) else {"weight": 0}
             messages.append({"role": turn.role, "content": turn.text, "corrected": turn.corrected, **unlearnt})
             continue
         parts: list[dict] = []
@@ -132,6 +132,9 @@ def as_training(turns: Sequence[tuple[Turn, bool]]) -> str:
             url = f"data:{kind};base64,{base64.b64encode(data).decode()}" if data else part.name
             parts.append({"type": "image_url", "image_url": {"url": url}})
         messages.append({"role": turn.role, "content": parts})
+    params = [found for turn, _ in turns if (found := generation_params.decode(turn.params))]
+    if params and params[-1].system_prompt:
+        messages.insert(0, {"role": "system", "content": params[-1].system_prompt})
     return json.dumps({"messages": messages}, ensure_ascii=False) + "\n"
 
 

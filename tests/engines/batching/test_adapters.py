@@ -4,20 +4,60 @@ import asyncio
 import copy
 import json
 import shutil
+import threading
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from qwen_demo.engines.batching import build
+from qwen_demo.engines.batching.model.adapters import AdapterTable
 from qwen_demo.engines.batching.prefix_cache import prefix_key
 from qwen_demo.errors import AdapterRefused, Overloaded
 from qwen_demo.models import adapters
-from qwen_demo.types import Adapter, ChatRequest, Message, Sampling, Text, collect
+from qwen_demo.settings import Settings
+from qwen_demo.types import Adapter, ChatRequest, Message, ModelInfo, Sampling, Text, collect
 from tests.engines.batching.conftest import generate_alone
 
 LAYERS = r"model\.language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 ATTENTION = r"model\.language_model\..*\.(q_proj|v_proj)"
+
+
+def test_an_answer_that_ends_does_not_wait_for_an_adapter_that_is_read(monkeypatch):
+    """It ends on the thread of all answers."""
+    table = AdapterTable({}, 0, size=2, rank=8, slots=1, like=torch.empty(0))
+    reading, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(table, "_read", lambda adapter: {})
+    first = table.acquire(Adapter("a", "a", "a"))
+    monkeypatch.setattr(table, "_read", lambda adapter: (reading.set(), go_on.wait(60), {})[-1])
+    loading = threading.Thread(target=table.acquire, args=(Adapter("b", "b", "b"),))
+    loading.start()
+    assert reading.wait(60)
+    ending = threading.Thread(target=table.release, args=(first,))
+    ending.start()
+    ending.join(30)
+    waited = ending.is_alive()
+    go_on.set()
+    loading.join()
+    ending.join()
+    assert not waited
+
+
+def test_an_adapter_is_held_to_the_model_that_answers_whatever_auto_would_choose_now(monkeypatch, tmp_path):
+    asked, choose = [], build.choose
+    monkeypatch.setattr(build, "choose", lambda settings: asked.append(settings.model) or choose(settings))
+    text = torch.nn.Module()
+    text.layers = torch.nn.ModuleList()
+    model = SimpleNamespace(model=SimpleNamespace(language_model=text), dtype=torch.float32)
+    loaded = SimpleNamespace(model=model, device=torch.device("cpu"), info=ModelInfo(model_id="embedded"))
+    decoder = build.LeanDecoder.__new__(build.LeanDecoder)
+    settings = Settings(model="auto", adapters_dir=tmp_path, operator_keys_file=tmp_path / "keys")
+    table = build._adapter_table(settings, loaded, decoder)
+    with pytest.raises(AdapterRefused, match="another fingerprint"):
+        table._check_base(adapters.AdapterFolder(tmp_path, {}, 1, 1.0, "embedded", "x", {}, {}))
+    assert asked == ["embedded"]
 
 
 def save(model, folder, seed: int, *, rank: int = 4, targets: str = LAYERS, base: str = "embedded", **more):

@@ -226,6 +226,24 @@ async def test_boxes_that_were_answered_are_learnt_in_the_pixels_of_their_image(
     assert "weight" not in words["messages"][1]
 
 
+async def test_what_is_learnt_is_what_was_asked_and_no_answer_that_was_cut(service, reader, red):
+    told = {"text": 'what is in {"bbox_2d": [0, 0, 252, 140]}?', "files": [red]}
+    history = await answered(service, reader, told, max_pixels=50176, system_prompt="Be brief.")
+    turns, gallery, model = transcript.of_history(history), Gallery(reader), service.status().model
+    seen = (await gallery.look(red)).seen(model, 50176)
+
+    async def exported(*turns) -> list[dict]:
+        return json.loads(await export.write("training", "x", turns, gallery, model))["messages"]
+
+    system, question, answer = await exported(*turns)
+    assert system == {"role": "system", "content": "Be brief."} and "weight" not in answer
+    box = [round(252 * 140 / seen[0]), round(140 * 84 / seen[1])]
+    assert question["content"][1]["text"] == f'what is in {{"bbox_2d": [0, 0, {box[0]}, {box[1]}]}}?'
+    cut = replace(turns[1], whole=False)
+    assert (await exported(turns[0], cut))[2]["weight"] == 0
+    assert "weight" not in (await exported(turns[0], replace(cut, corrected="A red square.")))[2]
+
+
 async def test_boxes_of_an_answer_are_those_of_the_newest_image(service, reader, red, uploads):
     draw("blue", (448, 336)).save(uploads / "abc" / "blue.png")
     blue, model = str(uploads / "abc" / "blue.png"), service.status().model

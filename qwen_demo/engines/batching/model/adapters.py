@@ -69,7 +69,7 @@ class AdapterTable:
         self._numbers = torch.arange(1, size + 1, device=like.device)
         self._of_slot = [0] * slots
         self._of_slot_there = torch.zeros(slots, dtype=torch.int64, device=like.device)
-        self._lock = threading.Lock()
+        self._lock, self._loading = threading.Lock(), threading.Lock()
         self._known: tuple[tuple[int, ...], Ordered] | None = None
         self.active = False
 
@@ -93,13 +93,34 @@ class AdapterTable:
             AdapterRefused: the folder holds none for this model.
             Overloaded: every place answers with another one.
         """
+        # Loading takes seconds, for which `release`, on the thread of all answers, does not wait.
+        with self._loading:
+            if number := self._loaded(adapter):
+                return number
+            halves = self._read(adapter)
+            with self._lock:
+                free = {number: self._places[number - 1] for number in self._free()}
+                number = min(free, key=lambda each: (bool(free[each].digest), free[each].used_s))
+                self._places[number - 1] = _Place(users=1)
+            try:
+                self._put(number - 1, halves)
+            except BaseException:
+                self._places[number - 1].users = 0
+                raise
+            self._places[number - 1].digest = adapter.digest
+            return number
+
+    def _free(self) -> list[int]:
+        return [number for number, place in enumerate(self._places, 1) if not place.users]
+
+    def _loaded(self, adapter: Adapter) -> int:
+        """The number of an adapter that is there, taken once more; 0 where it has to be read. Raises `Overloaded`."""
         with self._lock:
             for number, place in enumerate(self._places, 1):
                 if place.digest == adapter.digest:
                     place.users += 1
                     return number
-            free = [number for number, place in enumerate(self._places, 1) if not place.users]
-            if not free:
+            if not self._free():
                 one = Sentence(
                     "The only place for an adapter answers with another one. Try again when those answers have ended "
                     "(an operator can raise --max-adapters)."
@@ -110,16 +131,7 @@ class AdapterTable:
                     count=len(self._places),
                 )
                 raise Overloaded(one if len(self._places) == 1 else more, retry_after_s=1.0)
-            halves = self._read(adapter)
-            number = min(free, key=lambda each: (bool(self._places[each - 1].digest), self._places[each - 1].used_s))
-            self._places[number - 1] = _Place(users=1)
-            try:
-                self._put(number - 1, halves)
-            except BaseException:
-                self._places[number - 1].users = 0
-                raise
-            self._places[number - 1].digest = adapter.digest
-            return number
+        return 0
 
     def release(self, number: int) -> None:
         with self._lock:
