@@ -35,6 +35,8 @@ LONGEST_SCHEMA = 65_536
 # Those that it holds an answer to; words of a schema that hold values and no schemas.
 _FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"}
 _VALUES = {"const", "enum", "default", "examples", "example", "required"}
+# Those whose members are names of the caller's own, which may be any of these words, with a schema each.
+_NAMED = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
 _PLACE = re.compile(r"(?:at )?\d+\(\d+\): |failed to compile JSON schema: ")
 # Whole numbers that every program reads as they are written (RFC 8259); a small model writes digits without an end.
 _LARGEST_WHOLE = 2**53 - 1
@@ -182,11 +184,18 @@ def _without_notes(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     return {
-        key: value if key in _VALUES else _without_notes(value)
+        key: _each(key, value, _without_notes)
         for key, value in schema.items()
         if not (key == "format" and isinstance(value, str) and value not in _FORMATS)
         and not (key == "propertyNames" and value == {"type": "string"})
     }
+
+
+def _each(key: str, value: Any, change: Callable[[Any], Any]) -> Any:
+    """What a schema has at `key`, with the schemas in it changed."""
+    if key in _NAMED and isinstance(value, dict):
+        return {name: change(schema) for name, schema in value.items()}
+    return value if key in _VALUES else change(value)
 
 
 def _with_bounds(schema: Any) -> Any:
@@ -195,7 +204,7 @@ def _with_bounds(schema: Any) -> Any:
         return [_with_bounds(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {key: value if key in _VALUES else _with_bounds(value) for key, value in schema.items()}
+    found = {key: _each(key, value, _with_bounds) for key, value in schema.items()}
     types = found.get("type")
     whole = types == "integer" or (isinstance(types, list) and "integer" in types and "number" not in types)
     given = [found[key] for key in (_LOW | _HIGH) & set(found)]

@@ -4,11 +4,13 @@ What is in the database is whole at any moment. Files lie beside it under the SH
 of its name, so that a damaged database can be made anew from them.
 """
 
+import contextlib
 import hashlib
 import json
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,6 +80,7 @@ class Collection:
             self._put_aside()
             self.database = open_database(folder / DATABASE)
             self._add_what_lies_here()
+        weakref.finalize(self, self.database.close)
 
     def close(self) -> None:
         with self.lock:
@@ -92,7 +95,7 @@ class Collection:
                 path.rename(self.folder / f"damaged-{stamp}-{path.name}")
 
     def _add_what_lies_here(self) -> None:
-        for note in sorted(self.files_folder.glob("*.json")):
+        for note in sorted(self.files_folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
             path = note.with_suffix("")
             try:
                 names = json.loads(note.read_text(encoding="utf-8"))["names"]
@@ -113,11 +116,11 @@ class Collection:
         """
         digest = hashlib.sha256(data).hexdigest()
         path = self.path_of(digest)
-        with self.lock, disk_full_in_words():
+        with self.lock, disk_full_in_words():  # until it is in the list: who removes the other name takes its content
             if not path.exists() or path.stat().st_size != len(data):
                 write_whole(path, data)
             self._note(digest, {*self._names_noted(digest), name})
-        return self.enter(name, digest, len(data))
+            return self.enter(name, digest, len(data))
 
     def _note(self, digest: str, names: set[str]) -> None:
         write_whole(self.path_of(f"{digest}.json"), json.dumps({"names": sorted(names)}).encode())
@@ -130,8 +133,20 @@ class Collection:
 
     def enter(self, name: str, digest: str, size: int) -> FileEntry:
         """A file that is on the disk, to be read; of one whose content is known under this name nothing changes."""
-        with self.lock, changing(self.database) as database:
+        with self.lock:
+            replaced = self._entered(name, digest, size)
+            if replaced:
+                with contextlib.suppress(OSError):  # it is in the list all the same
+                    self._let_go(replaced)
+        entry = self.file(name)
+        assert entry is not None
+        return entry
+
+    def _entered(self, name: str, digest: str, size: int) -> str:
+        """The digest of other content that had this name; empty where none had."""
+        with changing(self.database) as database:
             known = database.execute("SELECT id, digest, state FROM files WHERE name = ?", (name,)).fetchone()
+            replaced = known[1] if known is not None and known[1] != digest else ""
             if known is None or known[1:] != (digest, "ready"):
                 if known is not None and (known[1] != digest or known[2] == "failed"):
                     self._forget(known[0])
@@ -143,9 +158,16 @@ class Collection:
                         "INSERT INTO files (name, digest, size, state, added) VALUES (?, ?, ?, 'waiting', ?)",
                         (name, digest, size, time.time()),
                     )
-        entry = self.file(name)
-        assert entry is not None
-        return entry
+        return replaced
+
+    def _let_go(self, digest: str) -> None:
+        """A name of this content is gone; with its last one the content goes."""
+        names = self._names_noted(digest)
+        if names:
+            self._note(digest, set(names))
+        else:
+            for path in (self.path_of(digest), self.path_of(f"{digest}.json")):
+                path.unlink(missing_ok=True)
 
     def file(self, name: str) -> FileEntry | None:
         return next(self._entries("WHERE f.name = ?", (name,)), None)
@@ -209,12 +231,7 @@ class Collection:
                 return False
             with changing(self.database):
                 self._forget(entry.id)
-            names = self._names_noted(entry.digest)
-            if names:
-                self._note(entry.digest, set(names))
-            else:
-                for path in (self.path_of(entry.digest), self.path_of(f"{entry.digest}.json")):
-                    path.unlink(missing_ok=True)
+            self._let_go(entry.digest)
             return True
 
     def _forget(self, file: int) -> None:

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from qwen_demo.knowledge.schema import changing, disk_full_in_words
 _NAME = re.compile(r"[^\W_](?:[\w .()+-]{0,62}[\w)+-])?")
 _LIST = "collections.sqlite"
 MOST_COLLECTIONS = 1_000  # of an owner; an empty one takes 300 kB that no file accounts for
-_OPEN = 64  # collections whose database stays open
+_OPEN = 64  # collections whose database stays open while nobody works with it
 _SWEPT_AFTER_S, _LEFT_AFTER_S = 60.0, 86_400.0
 _INCOMING = "incoming"
 
@@ -56,14 +57,16 @@ class Shelf:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._open: dict[Path, Collection] = {}
+        self._open: dict[Path, Collection] = {}  # those used last
+        self._alive: weakref.WeakValueDictionary[Path, Collection] = weakref.WeakValueDictionary()
         self._lock = threading.RLock()
 
     def close(self) -> None:
         with self._lock:
-            for collection in self._open.values():
+            for collection in list(self._alive.values()):
                 collection.close()
             self._open.clear()
+            self._alive.clear()
 
     def names(self, owner: str) -> list[str]:
         """Of this owner's collections, in order."""
@@ -147,7 +150,8 @@ class Shelf:
 
     def _discard(self, folder: Path) -> None:
         with self._lock:
-            if collection := self._open.pop(folder, None):
+            self._open.pop(folder, None)
+            if collection := self._alive.pop(folder, None):
                 collection.close()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -203,10 +207,10 @@ class Shelf:
 
     def _opened(self, folder: Path) -> Collection:
         with self._lock:
-            found = self._open.pop(folder, None) or Collection(folder)
-            self._open[folder] = found  # the last one used is the last one closed
+            found = self._open.pop(folder, None) or self._alive.get(folder) or Collection(folder)
+            self._open[folder] = self._alive[folder] = found  # the last one used is the last one let go
             while len(self._open) > _OPEN:
-                self._open.pop(next(iter(self._open))).close()
+                del self._open[next(iter(self._open))]  # it closes when nobody works with it any more
             return found
 
     def _sweep(self, owner: str, names: sqlite3.Connection) -> None:

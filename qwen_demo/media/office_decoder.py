@@ -9,14 +9,14 @@ import encodings.cp437
 import encodings.latin_1
 import encodings.utf_16_le  # noqa: F401 Python would look for these at first use, when no file can be opened any more
 import io
+import itertools
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import docx
-import docx.table
-import docx.text.paragraph
+import docx.oxml.ns
 import lxml.etree
 import openpyxl
 import openpyxl.reader.excel
@@ -33,6 +33,7 @@ DAMAGE = (
 PAGE_CHARACTERS = 3_000
 ROWS = 40
 MOST_CELLS = 64  # of a row
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # the same in older words
 UNPACKED_BYTES = 512 << 20  # of all parts together, as the archive names them
 
 warnings.simplefilter("ignore")  # what openpyxl leaves out is no fault of a file
@@ -83,14 +84,67 @@ def filled(blocks: Iterable[str | None]) -> Iterator[list[str]]:
 
 
 def _blocks(data: io.BytesIO) -> Iterator[str | None]:
-    for block in docx.Document(data).iter_inner_content():
-        if isinstance(block, docx.table.Table):
-            for row in block.rows:
-                yield " | ".join(" ".join(cell.text.split()) for cell in row.cells[:MOST_CELLS])
-        elif isinstance(block, docx.text.paragraph.Paragraph):
-            if 'w:type="page"' in block._p.xml or block.contains_page_break:
-                yield None
-            yield block.text
+    yield from _parts(docx.Document(data).element.body)
+
+
+# The library's own texts lack what stands in fields of forms, in insertions that are tracked, and in tables of tables.
+_W = docx.oxml.ns.qn
+_TEXTS = {_W("w:tab"): "\t", _W("w:cr"): "\n", _W("w:noBreakHyphen"): "-"}
+_AROUND = frozenset(map(_W, ("w:sdt", "w:sdtContent", "w:customXml", "w:ins", "w:moveTo", "w:smartTag")))
+_ELSEWHERE = frozenset((*map(_W, ("w:pPr", "w:rPr", "w:del", "w:moveFrom", "w:sdtPr")), _FALLBACK))
+
+
+def _parts(element: Any) -> Iterator[str | None]:
+    """Paragraphs, and rows of tables; None is a break, which may stand within a paragraph."""
+    for each in element:
+        if each.tag == _W("w:p"):
+            yield from _paragraph(each)
+        elif each.tag == _W("w:tbl"):
+            for row in _all(each, _W("w:tr")):
+                cells = (" ".join(filter(None, _parts(cell))) for cell in _all(row, _W("w:tc")))
+                yield " | ".join(" ".join(cell.split()) for cell in itertools.islice(cells, MOST_CELLS))
+        elif each.tag in _AROUND:
+            yield from _parts(each)
+
+
+def _all(element: Any, tag: str) -> Iterator[Any]:
+    """Of one table, whose rows and cells may stand in fields of a form."""
+    for each in element:
+        if each.tag == tag:
+            yield each
+        elif each.tag in _AROUND:
+            yield from _all(each, tag)
+
+
+def _paragraph(element: Any) -> Iterator[str | None]:
+    if element.find(f"{_W('w:pPr')}/{_W('w:pageBreakBefore')}") is not None:
+        yield None
+    words: list[str] = []
+    for piece in _pieces(element):
+        if piece is None:
+            yield "".join(words)
+            yield None
+            words = []
+        else:
+            words.append(piece)
+    yield "".join(words)
+
+
+def _pieces(element: Any) -> Iterator[str | None]:
+    for each in element:
+        if each.tag == _W("w:t"):
+            yield each.text or ""
+        elif each.tag == _W("w:br"):
+            yield None if each.get(_W("w:type")) == "page" else "\n"
+        elif each.tag == _W("w:lastRenderedPageBreak"):
+            yield None
+        elif each.tag in _TEXTS:
+            yield _TEXTS[each.tag]
+        elif each.tag == _W("w:p"):  # of a text box
+            yield "\n"
+            yield from (piece for piece in _pieces(each) if piece is not None)
+        elif isinstance(each.tag, str) and each.tag not in _ELSEWHERE:
+            yield from _pieces(each)
 
 
 def _slides(data: io.BytesIO) -> Iterator[list[str]]:
@@ -115,6 +169,7 @@ def _shape(shape: Any, depth: int = 0) -> Iterator[str]:
 
 def _sheets(data: io.BytesIO) -> Iterator[list[str]]:
     for sheet in openpyxl.load_workbook(data, read_only=True, data_only=True, keep_links=False).worksheets:
+        sheet.reset_dimensions()  # what programs state is often the first cell alone
         rows = (row for row in map(_row, sheet.iter_rows(max_col=MOST_CELLS, values_only=True)) if row)
         head, page = "", []
         for row in rows:

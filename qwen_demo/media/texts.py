@@ -25,6 +25,8 @@ PAGE_CHARACTERS = 3_000
 MOST_FIGURES = 6  # of a page
 MOST_PASSAGES = 200  # of a page of plain text; what is left of it belongs to the last one
 _STEP = 1 << 18
+_ASCII = bytes(range(128))
+_GB2312 = re.compile(rb"[\xa1-\xf7][\xa1-\xfe]")  # nearly all that Chinese texts are made of
 _HEADING = re.compile("#{1,6} ")
 TextKind = Literal["pdf", "office"]
 _DECODERS = {"pdf": "pdf text", "office": "office"}
@@ -193,7 +195,7 @@ def _decoded(data: bytes) -> Iterator[str]:
     """In the encoding that its mark names, UTF-8, or what Chinese and western files had before it."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return _in_steps(data, "utf-16", "replace")
-    for encoding in ("utf-8-sig", "gb18030"):
+    for encoding in ("utf-8-sig", *(("gb18030",) if _looks_chinese(data) else ()), "cp1252"):
         try:
             for _ in _in_steps(data, encoding):
                 pass
@@ -201,6 +203,16 @@ def _decoded(data: bytes) -> Iterator[str]:
             continue
         return _in_steps(data, encoding)
     return _in_steps(data, "latin-1")
+
+
+def _looks_chinese(data: bytes) -> bool:
+    """Whether bytes beyond ASCII stand in pairs: GB 18030 also reads most single ones of western texts as something."""
+    high = pairs = 0
+    for start in range(0, len(data), _STEP):
+        piece = data[start : start + _STEP]
+        high += len(piece.translate(None, _ASCII))
+        pairs += sum(1 for _ in _GB2312.finditer(piece))
+    return high < 4 * pairs
 
 
 def _in_steps(data: bytes, encoding: str, errors: str = "strict") -> Iterator[str]:

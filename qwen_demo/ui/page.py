@@ -27,6 +27,7 @@ from qwen_demo.ui.long_chat import long_chat
 from qwen_demo.ui.model_menu import instead, model_menu
 from qwen_demo.ui.panels import tabs as panel_tabs
 from qwen_demo.ui.panels.context import context
+from qwen_demo.ui.panels.documents import documents
 from qwen_demo.ui.panels.editing import editing
 from qwen_demo.ui.panels.knowledge import knowledge as knowledge_panel
 from qwen_demo.ui.panels.knowledge import sources
@@ -157,6 +158,9 @@ def _wire_settings(page: PageWidgets, setting: list[Dependency]) -> None:
     """`setting`: events that set what the chat is asked with."""
     of_chat, of_tabs = {**page.options._asdict(), "budget": page.preview.budget}, panel_tabs.settings_of(page.panels)
     restored, usual = kept_settings.wire({**of_chat, **of_tabs}, page.reset, page.demo, of_chat=["schema", "adapter"])
+    pages = page.panels.documents
+    for event in (restored, usual):
+        event.then(documents.prompt_of, [pages.task, pages.prompt], pages.prompt, **UNQUEUED)
     set_chips.wire(page.chips, of_chat, [*setting, restored, usual])
     kept_settings.keep_changes(of_tabs, usual)
 
@@ -279,6 +283,9 @@ def _wire_chat(
     # A schema would stick to a conversation that it was not meant for.
     freed = [event.then(lambda: "", None, page.options.schema, **UNQUEUED) for event in (cleared, opened[1])]
     share.judge_after(answering[begun.index(replayed)], page.share, sharing, page.chatbot)
+    # Sources are of the conversation that cites them: a page of the same name may be in another collection.
+    for event in (undone, cleared, *opened):
+        event.then(None, None, page.sources, js="() => ({})", **UNQUEUED)
     preview.refresh_after([undone, cleared, *opened], page.preview, previews, page.chatbot)
     return [replayed, pressed, gone_on, *freed]
 

@@ -6,7 +6,7 @@ import llguidance
 import pytest
 import torch
 
-from qwen_demo.engines.grammar import COMPACT, Constraint, Grammars
+from qwen_demo.engines.grammar import COMPACT, Constraint, Grammars, _with_bounds, _without_notes
 from qwen_demo.engines.tokens import end_ids
 
 OBJECT = {"type": "object", "properties": {"ok": {"type": "string"}}, "required": ["ok"]}
@@ -95,3 +95,11 @@ def test_what_failed_stays_failed_and_leaves_the_logits_alone(grammars):
     constraint.apply(logits)
     constraint.accept(0)
     assert torch.equal(logits, torch.zeros(1, 10))
+
+
+@pytest.mark.parametrize("name", ["secret", "example", "default", "required", "const", "enum", "examples"])
+def test_a_member_may_have_any_name(name):
+    schema = {"properties": {name: {"type": "string", "format": "password"}}, "$defs": {name: {"type": "integer"}}}
+    assert _without_notes(schema)["properties"] == {name: {"type": "string"}}
+    assert _with_bounds(schema)["$defs"][name]["maximum"] == 2**53 - 1
+    assert _without_notes({"default": {"format": "password"}}) == {"default": {"format": "password"}}

@@ -275,3 +275,27 @@ async def test_a_folder_where_nothing_can_be_kept_is_told_with_its_setting(make,
     assert await knowledge.collections(ME) == []
     with pytest.raises(EngineFailed, match=r"Not a directory \(--knowledge-dir\)"):
         await knowledge.add(ME, "c", "a.txt", b"words")
+
+
+async def test_a_file_that_takes_the_place_of_another_leaves_none_of_it_on_the_disk(tmp_path):
+    collection = Collection(tmp_path / "c")
+    collection.keep("a.txt", b"old words")
+    collection.keep("b.txt", b"old words")
+    old = collection.file("b.txt").digest
+    collection.keep("a.txt", b"new words")
+    assert collection.path_of(old).exists()  # it has another name
+    collection.keep("b.txt", b"new words")
+    new = collection.file("b.txt").digest
+    assert {path.name for path in collection.files_folder.iterdir()} == {new, f"{new}.json"}
+    collection.close()
+
+
+async def test_a_collection_that_somebody_works_with_stays_open_while_many_others_are_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(shelf, "_OPEN", 2)
+    mine = shelf.Shelf(tmp_path / "k")
+    one = mine.make(ME, "one")
+    for name in ("a", "b", "c"):
+        mine.make(ME, name)
+    assert one.files() == []
+    assert mine.open(ME, "one") is one
+    mine.close()

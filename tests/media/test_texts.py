@@ -53,3 +53,15 @@ def test_more_pages_than_a_file_may_have_are_refused():
 def test_cutting_ends_when_its_time_is_over():
     with pytest.raises(MediaRefused, match="--knowledge-timeout-s"):
         passages(b"word " * 2000, knowledge_timeout_s=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Kunde;Ort\nMüller;Köln\nBühler;Düren\nSchäfer;Gemünden", "cp1252"),
+        ("Preis;12,50 €;“net”\nStraße 5", "cp1252"),
+        ("Müller;慕尼黑;地址", "gb18030"),
+    ],
+)
+def test_files_of_spreadsheets_are_read_in_the_encoding_of_their_country(text, encoding):
+    assert passages(text.encode(encoding)) == [[text]]

@@ -92,6 +92,7 @@ class Job(SequenceState):
         sampling: with the length that memory and context leave; set with the prompt, as are `output`
             and `prefix_key`.
         prefix_key: of the prompt's tokens, [prompt_tokens] int64, see `prefix_cache.prefix_key`.
+        prefix_mask: see `prefix_cache.adapter_mask`.
         constraint: holds the answer to a JSON schema or to calls of tools.
     """
 
@@ -105,6 +106,7 @@ class Job(SequenceState):
     sampling: Sampling = field(init=False, repr=False)
     output: "Output" = field(init=False, repr=False)
     prefix_key: "npt.NDArray[np.int64]" = field(init=False, repr=False)
+    prefix_mask: int = 0
     constraint: "Constraint | None" = None
 
     encoder_hits: int = 0
@@ -144,7 +146,8 @@ class Job(SequenceState):
         import numpy as np
 
         answer = self.output.ids[:-1] if self.is_decoding else []
-        return np.concatenate([self.prefix_key[: self.prefilled_tokens], np.asarray(answer, np.int64)])
+        said = np.asarray(answer, np.int64) ^ self.prefix_mask
+        return np.concatenate([self.prefix_key[: self.prefilled_tokens], said])
 
     def drop_pixels(self) -> None:
         """The encoder has seen the patches, which are most of a waiting request's memory."""

@@ -36,9 +36,13 @@ def prefix_key(prompt: "Prompt", adapter: str = "") -> PrefixKey:
         # Negative, so that no image token equals a word's id.
         base = -int.from_bytes(hashlib.sha256(name).digest()[:7], "big") - 1
         key[medium.start : medium.start + medium.tokens] = base - np.arange(medium.tokens)
-    if adapter:
-        key ^= int.from_bytes(hashlib.sha256(adapter.encode()).digest()[:7], "big") << 7
+    key ^= adapter_mask(adapter)
     return key
+
+
+def adapter_mask(digest: str) -> int:
+    """What all of a key is changed by, the answer's too, where this adapter reads it; 0 for none."""
+    return int.from_bytes(hashlib.sha256(digest.encode()).digest()[:7], "big") << 7 if digest else 0
 
 
 @dataclass(slots=True)

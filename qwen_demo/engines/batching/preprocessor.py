@@ -18,7 +18,7 @@ import torch
 from qwen_demo.engines.batching.encoder_cache import CachedEncoder
 from qwen_demo.engines.batching.job import Job, failed, out_of_memory, waited_too_long
 from qwen_demo.engines.batching.model.adapters import AdapterTable
-from qwen_demo.engines.batching.prefix_cache import prefix_key
+from qwen_demo.engines.batching.prefix_cache import adapter_mask, prefix_key
 from qwen_demo.engines.grammar import Constraint
 from qwen_demo.engines.memory_errors import is_out_of_memory
 from qwen_demo.engines.output import Output
@@ -289,7 +289,8 @@ class Preprocessor:
         job.output = self._make_output(job.request, job.sampling)
         if job.request.adapter is not None:
             self._acquire(job, job.request.adapter)
-        job.prefix_key = prefix_key(job.prompt, job.request.adapter.digest if job.request.adapter else "")
+        adapter = job.request.adapter.digest if job.request.adapter else ""
+        job.prefix_key, job.prefix_mask = prefix_key(job.prompt, adapter), adapter_mask(adapter)
         job.preprocess_s = time.perf_counter() - started
         self._ahead[job] = job.prompt.image_tokens
 

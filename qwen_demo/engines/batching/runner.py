@@ -221,11 +221,17 @@ class ModelRunner:
             self.sampler.start(job.slot, job.sampling, job.prompt.input_ids, job.constraint)
         likeliest = None
         self._look_for_adapters([*range(batch), *(chunk.slot for chunk in chunks)])
-        if self.mixed.graphs is not None:
-            logits, likeliest = self.mixed(chunks, batch), self._tokens[:batch]
-        else:
-            logits = self._mixed_logits(chunks, batch, beginning)
-        tokens, choice = self.sampler.choose(logits, range(batch), likeliest)
+        kept = self._state.clone()
+        try:
+            if self.mixed.graphs is not None:
+                logits, likeliest = self.mixed(chunks, batch), self._tokens[:batch]
+            else:
+                logits = self._mixed_logits(chunks, batch, beginning)
+            tokens, choice = self.sampler.choose(logits, range(batch), likeliest)
+        except BaseException:
+            # The pass has moved the state on before its tokens are chosen; whoever repeats it starts where it did.
+            self._state.copy_(kept)
+            raise
         if tokens is not likeliest:
             self._tokens[:batch] = tokens
         self._lengths[:batch] = [length + 1 if length else 0 for length in self._lengths[:batch]]

@@ -167,15 +167,15 @@ class Sampler:
         tokens = logits.argmax(-1)
         if drawn := [i for i, s in asked.items() if s.temperature > 0]:
             tokens[drawn] = self._draw(logits[drawn], [rows[i] for i in drawn], [asked[i] for i in drawn])
+        tops = {i: asked[i].top_logprobs or 0 for i in wanted}
+        # Nothing counts before all that needs memory is there: who is without repeats the step.
+        pending = PendingTokens(tokens, _logprobs(raw, tokens, tops), tops, held)
         if drawn or penalised:
-            span = slice(rows.start, rows.stop)
+            span, ones = slice(rows.start, rows.stop), torch.ones_like(tokens[:, None], dtype=torch.float)
             self._steps[span] += 1
             if penalised and self._histories:
-                self._histories[1][span].scatter_add_(
-                    1, tokens[:, None], torch.ones_like(tokens[:, None], dtype=torch.float)
-                )
-        tops = {i: asked[i].top_logprobs or 0 for i in wanted}
-        return tokens, PendingTokens(tokens, _logprobs(raw, tokens, tops), tops, held)
+                self._histories[1][span].scatter_add_(1, tokens[:, None], ones)
+        return tokens, pending
 
     def _empty_histories(self) -> tuple[torch.Tensor, torch.Tensor]:
         shape = (self._slots, self._vocabulary)

@@ -101,7 +101,7 @@ async def pack(turns: Sequence[Turn], gallery: Gallery, model: ModelInfo) -> str
     for file in dict.fromkeys(file for turn in turns for file in turn.files):
         data = await asyncio.to_thread(_read, file, left)
         left -= len(data)
-        seen = (await gallery.look(file.path)).seen(model, known.max_pixels)
+        seen = (await gallery.look(file.path)).seen(known.sight(model) or model, known.max_pixels)
         encoded = base64.b64encode(data).decode()
         images[file] = BundleImage(name=file.name, sha256=hashlib.sha256(data).hexdigest(), seen=seen, data=encoded)
     order = list(images)

@@ -99,9 +99,10 @@ async def in_own_pixels(turns: Sequence[Turn], gallery: Gallery, model: ModelInf
 async def _sizes(file: File, answer: Turn, gallery: Gallery, model: ModelInfo) -> tuple[Size, Size] | None:
     """Of an image: as the model saw it for `answer`, and its own; None where either is not known."""
     known, image = generation_params.decode(answer.params), await gallery.look(file.path)
-    if known is None or known.model != model.model_id or not image.is_image:
+    sight = known.sight(model) if known else None
+    if known is None or sight is None or not image.is_image:
         return None
-    seen = image.seen(model, known.max_pixels)
+    seen = image.seen(sight, known.max_pixels)
     return (seen, image.original) if seen[0] else None
 
 

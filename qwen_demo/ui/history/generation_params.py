@@ -4,6 +4,7 @@ The controls may have changed since, and a conversation that was kept may be old
 that answers now. It travels through browsers, so what comes back is checked like any other input.
 """
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -12,11 +13,16 @@ from qwen_demo.types import ModelInfo, Sampling
 
 CONTROLS = 8  # options of `sampling_of`, system prompt, schema and adapter
 FRESH_SEED = -1  # on the page: a new seed for each answer
+_Area = Annotated[int, Field(ge=0, le=1 << 26)]
 _Name = Annotated[str, StringConstraints(max_length=300)]
 
 
 class GenerationParams(BaseModel):
-    """Bounds are those of the page's controls; `max_pixels` None is the model's own budget."""
+    """Bounds are those of the page's controls; `max_pixels` None is the model's own budget.
+
+    Attributes:
+        sees: fewest and most pixels of an image that the model took; None where that was not known.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -32,6 +38,13 @@ class GenerationParams(BaseModel):
     system_prompt: Annotated[str, StringConstraints(max_length=50_000)] = ""
     max_pixels: int | None = Field(None, ge=28 * 28, le=1 << 26)
     adapter: _Name = ""
+    sees: tuple[_Area, _Area] | None = None
+
+    def sight(self, model: ModelInfo) -> ModelInfo | None:
+        """`model` with the bounds of the one that answered, by which its boxes are placed; None where they are unknown."""
+        if self.sees:
+            return replace(model, min_pixels=self.sees[0], max_pixels=self.sees[1])
+        return model if self.model == model.model_id else None
 
     @property
     def answered_by(self) -> str:
@@ -66,6 +79,7 @@ def encode(sampling: Sampling, system_prompt: str, max_pixels: int | None, model
             system_prompt=system_prompt.strip(),
             max_pixels=max_pixels,
             adapter=adapter,
+            sees=(model.min_pixels, model.max_pixels) if model.max_pixels else None,
         )
     except ValidationError:
         return ""

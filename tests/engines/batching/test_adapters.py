@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from qwen_demo.engines.batching import build
+from qwen_demo.engines.batching.job import Job
 from qwen_demo.engines.batching.model.adapters import AdapterTable
-from qwen_demo.engines.batching.prefix_cache import prefix_key
+from qwen_demo.engines.batching.prefix_cache import adapter_mask, prefix_key
 from qwen_demo.errors import AdapterRefused, Overloaded
 from qwen_demo.models import adapters
 from qwen_demo.settings import Settings
@@ -229,3 +230,14 @@ async def test_an_adapter_of_the_vision_encoder_is_refused_by_name(loaded, tmp_p
     async with started(**settings_of) as engine:
         with pytest.raises(AdapterRefused, match=r"1 of its 2 layers, model\.visual\.blocks\.0\.attn\.proj"):
             await collect(engine.stream(question("Hello", known(9, folder))))
+
+
+def test_what_an_adapter_answered_has_the_key_that_the_next_question_has(loaded):
+    prompt = loaded.prompts.build(question("What is this?"))
+    whole = prefix_key(prompt, "a")
+    for digest in ("", "a"):
+        job = Job(question("What is this?"), 0.0, 1.0)
+        job.prompt_tokens = job.prefilled_tokens = 4
+        job.prefix_key, job.prefix_mask = prefix_key(prompt, digest)[:4], adapter_mask(digest)
+        job.output = SimpleNamespace(ids=prompt.input_ids[4:].tolist())
+        assert (job.cached_key() == whole[:-1]).all() == (digest == "a")

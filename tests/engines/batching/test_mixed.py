@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from qwen_demo.engines.batching import sampler
 from qwen_demo.engines.batching.runner import ModelRunner
 from qwen_demo.errors import EngineFailed
 from qwen_demo.types import Finished, collect
@@ -119,6 +120,25 @@ async def test_without_memory_for_a_pass_its_parts_are_computed_one_after_anothe
             await collect(engine.stream(request))
         assert failures() == 3
     assert answer_ids[request.request_id] == alone(loaded, request)
+
+
+@pytest.mark.parametrize("asked", [{}, {"temperature": 1.2, "seed": 7, "frequency_penalty": 0.5, "top_logprobs": 2}])
+@pytest.mark.parametrize("where", ["choose", "_logprobs"])
+async def test_without_memory_for_choosing_tokens_no_token_of_an_answer_is_lost(
+    started, answer_ids, monkeypatch, asked, where
+):
+    request = replace(question("Tell me a story.", max_new_tokens=12, **asked), repetition_guard=False)
+    async with started() as engine:
+        await collect(engine.stream(replace(request, request_id="whole")))
+        target = engine.loop.runner.sampler if where == "choose" else sampler
+        error = torch.OutOfMemoryError("injected")
+        seen = iter(range(99))
+        with failing(target, where, error, lambda *_: next(seen) in (4, 7), times=2) as failures:
+            answer = await collect(engine.stream(replace(request, request_id="torn")))
+        if not failures():
+            assert where == "_logprobs" and not asked.get("top_logprobs")
+    assert answer_ids["torn"] == answer_ids["whole"] and len(answer_ids["torn"]) == 12
+    assert answer.finished
 
 
 async def test_a_pass_that_fails_ends_what_runs_and_nothing_of_it_comes_later(started, loaded, answer_ids):

@@ -6,6 +6,7 @@ import torch
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from qwen_demo.engines.batching import kv_cache
 from qwen_demo.engines.batching.kv_cache import KVCache
 from qwen_demo.engines.batching.prefix_cache import LEAST_PREFIX, PrefixCache, prefix_key
 from tests.conftest import image, question
@@ -128,3 +129,16 @@ def test_equal_prompts_have_equal_keys_up_to_where_they_differ(loaded):
     assert np.array_equal(keys[0][:start], keys[1][:start])
     assert (keys[0][start : start + red.media[0].tokens] != keys[1][start : start + red.media[0].tokens]).all()
     assert np.array_equal(keys[0][: start + red.media[0].tokens], keys[2][: start + red.media[0].tokens])
+
+
+def test_slots_that_change_places_bit_by_bit_change_all_they_hold(monkeypatch):
+    monkeypatch.setattr(kv_cache, "SWAPPED_AT_ONCE", 16)
+    cache = small_cache(2)
+    keys = [np.arange(1, 51), np.arange(7, 27)]
+    for slot, key in enumerate(keys):
+        write(cache, slot, key, 0)
+    before = [bank.clone() for bank in cache.banks.values()]
+    cache.swap(0, 1, 50)
+    for old, bank in zip(before, cache.banks.values(), strict=True):
+        assert torch.equal(bank[:, :, 0, :, :50], old[:, :, 1, :, :50])
+        assert torch.equal(bank[:, :, 1, :, :50], old[:, :, 0, :, :50])

@@ -15,7 +15,8 @@ from qwen_demo.types import Image, Sampling
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.conversation import Reader
 from qwen_demo.ui.examples import FOLDER
-from qwen_demo.ui.i18n import catalogues
+from qwen_demo.ui.i18n import catalogues, texts
+from qwen_demo.ui.panels import answering
 from qwen_demo.ui.panels.points import points
 from tests.media import models3d
 
@@ -87,6 +88,15 @@ async def test_what_an_answer_marks_is_a_table_boxes_and_files(service, reader):
     assert json.loads(document.read_text("utf-8"))["things"][1]["label"] == "it"
     with table.open(encoding="utf-8", newline="") as file:
         assert [row["views"] for row in csv.DictReader(file)] == ["1", "2"]
+
+
+def test_an_answer_that_broke_off_says_so_and_a_stopped_one_waits_no_longer():
+    step = answering.PanelStep("There is a ch", problem="The engine has ended.")
+    assert points.told(step) == "There is a ch\n\nThe engine has ended."
+    assert points.told(answering.PanelStep("There")) == "There"
+    assert points.told(answering.PanelStep("", "In line.")) == "In line."
+    assert points.note_stop(texts.LOOKING) == texts.STOPPED_HERE
+    assert points.note_stop("There is") == f"There is\n\n{texts.STOPPED_HERE}"
 
 
 async def test_a_model_in_the_chat_is_its_views(service, reader):

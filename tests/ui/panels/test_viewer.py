@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import PIL.Image
@@ -12,10 +14,11 @@ from hypothesis import strategies as st
 from qwen_demo.answers import detections
 from qwen_demo.engines.scripted import ScriptedEngine
 from qwen_demo.service.service import Service
-from qwen_demo.types import Finished, ModelInfo, Timing, Usage
+from qwen_demo.types import Finished, ModelInfo, Sampling, Timing, Usage
 from qwen_demo.ui import chat, render
 from qwen_demo.ui.attachments import Attachment, Gallery
 from qwen_demo.ui.conversation import Reader
+from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.panels.context.context import Item
 from qwen_demo.ui.panels.preview import preview
 from qwen_demo.ui.panels.viewer import viewer
@@ -101,6 +104,23 @@ def test_a_region_is_cut_out_within_the_image_whatever_the_browser_sends(at, siz
         left, top, right, bottom = viewer.crop_box(region, size)
         assert 0 <= left < right <= size[0]
         assert 0 <= top < bottom <= size[1]
+
+
+def test_boxes_of_another_model_are_placed_by_its_sizes_and_not_at_all_where_they_are_unknown():
+    whole = generation_params.encode(Sampling(), "", None, MODEL)
+    without = re.sub(r',"sees":\[.*?\]', "", whole)
+    assert without != whole
+    larger = replace(MODEL, model_id="another", max_pixels=16 * MODEL.max_pixels)
+    for params, here, there in ((whole, 1, 1), (without, 1, 0)):
+        answer = viewer.last_answer(pointed(params))
+        values = [viewer.value_of([item()], answer, model) for model in (MODEL, larger)]
+        assert [len(value["detections"]) for value in values] == [here, there]
+        assert not there or values[0]["detections"] == values[1]["detections"]
+
+
+def pointed(params: str) -> list[dict]:
+    note = {"role": "assistant", "content": "", "metadata": {"title": "x", "id": f"max_pixels=0;{params}"}}
+    return [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": HALF}, note]
 
 
 def test_a_region_is_cut_with_a_margin_and_a_point_with_its_surroundings():

@@ -6,6 +6,7 @@ Tests compare it with the stock encoder.
 """
 
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +23,8 @@ from qwen_demo.models.patches import Patches
 
 log = logging.getLogger(__name__)
 
-LAYOUTS_KEPT = 64
+# Layouts lie on the device, outside of the memory plan: at 640 bytes a patch so many patches together are 40 MiB.
+LAYOUTS_KEPT, LAYOUT_PATCHES_KEPT = 64, 65_536
 
 ImagePatches = tuple[torch.Tensor, Grid]
 
@@ -151,9 +153,15 @@ class VisionEncoder:
         """Kept for those who come next."""
         layout = self._layouts.pop(grids, None) or make_layout(self.config, grids, self.device)
         self._layouts[grids] = layout
-        if len(self._layouts) > LAYOUTS_KEPT:
+        while len(self._layouts) > 1 and (
+            len(self._layouts) > LAYOUTS_KEPT or self._patches_kept > LAYOUT_PATCHES_KEPT
+        ):
             self._layouts.popitem(last=False)
         return layout
+
+    @property
+    def _patches_kept(self) -> int:
+        return sum(math.prod(grid) for grids in self._layouts for grid in grids)
 
 
 class _Block:

@@ -43,6 +43,8 @@ async function begin() {
   }
   if (document.hidden || !visible()) return end(words.hidden);
   video.srcObject = stream;
+  // Unplugged, or no longer allowed: its last image would be asked about for ever.
+  for (const track of stream.getTracks()) track.onended = () => end("");
   root.classList.add("running");
   stop.disabled = false;
   last = 0;

@@ -204,6 +204,13 @@ def formulas_of(value: Any) -> str:
     return "\n\n".join(rows[:MAX_FORMULAS])
 
 
+def prompt_of(task: Any, prompt: Any, request: gr.Request) -> Any:
+    """The prompt of a task that came out of the browser's storage; one that somebody typed stays."""
+    prompts = words_for(request).DOCUMENT_PROMPTS
+    known = {*prompts.values(), *texts.DOCUMENT_PROMPTS.values()}
+    return prompts[task] if task in prompts and prompt in known else gr.skip()
+
+
 def number_in(value: Any) -> int:
     """The page that the view shows, or that is on its way to it; it comes back from the browser."""
     known = value if isinstance(value, dict) else {}
@@ -253,7 +260,7 @@ def wire(widgets: DocumentWidgets, service: Service, reader: Reader) -> None:
                 yield step
 
     buttons, inputs = [widgets.read, widgets.stop], [widgets.file, widgets.prompt, widgets.view]
-    widgets.view.turn(turn, [widgets.file, widgets.view], widgets.view, **PRIVATE, **EACH)
+    turning = widgets.view.turn(turn, [widgets.file, widgets.view], widgets.view, **PRIVATE, **EACH)
     widgets.task.input(choose, widgets.task, widgets.prompt, **UNQUEUED)
     begun = widgets.read.click(begin, [widgets.file, widgets.prompt], buttons, **PRIVATE)
     begun_all = widgets.view.read_all(begin_all, [widgets.file, widgets.prompt], [*buttons, widgets.wanted], **PRIVATE)
@@ -265,8 +272,9 @@ def wire(widgets: DocumentWidgets, service: Service, reader: Reader) -> None:
     ]
     for event in reading:
         event.then(lambda: answering.busy(False), None, buttons, **UNQUEUED)
-    # Another file ends what is read of the last one.
-    widgets.file.change(None, None, buttons, js=f"() => [{answering.IDLE}]", cancels=reading, **UNQUEUED)
+    # Another file ends what is read of the last one, and a page of that which is still on its way.
+    ended = [*reading, turning]
+    widgets.file.change(None, None, buttons, js=f"() => [{answering.IDLE}]", cancels=ended, **UNQUEUED)
     widgets.file.change(open_file, widgets.file, widgets.view, **PRIVATE)
     widgets.view.change(formulas_of, widgets.view, widgets.formulas, **UNQUEUED)
     # In two steps: what was on its way when the answer was cancelled must not come after the note.

@@ -195,6 +195,17 @@ async def _open(path: str, viewing: Viewing, reader: Reader) -> Points:
     return points
 
 
+def told(step: answering.PanelStep) -> str:
+    """What the answer's box shows: the answer so far, and why there is no more of it."""
+    ending = "" if step.running and step.text else step.problem or step.note
+    return "\n\n".join(filter(None, [step.text, ending]))
+
+
+def note_stop(text: str, words: Words = texts) -> str:
+    """The answer's box after Stop: what was written stays, what was waited for goes."""
+    return words.STOPPED_HERE if text == words.LOOKING or not text else f"{text}\n\n{words.STOPPED_HERE}"
+
+
 def wire(widgets: PointsWidgets, service: Service, reader: Reader) -> None:
     async def show(request: gr.Request, path, *controls):
         shown = await preview(path, viewing_of(*controls), service, reader, words_for(request))
@@ -206,7 +217,7 @@ def wire(widgets: PointsWidgets, service: Service, reader: Reader) -> None:
         async with aclosing(answers(path, question, viewing_of(*controls), sampling, service, reader, words)) as steps:
             async for marked in steps:
                 step = marked.step
-                text = step.text or step.problem or step.note
+                text = told(step)
                 given = marked.things is not None and marked.files
                 yield (
                     text,
@@ -221,6 +232,9 @@ def wire(widgets: PointsWidgets, service: Service, reader: Reader) -> None:
             words = words_for(request)
             raise render.refusal(words.NO_POINTS if not path else words.EMPTY_QUESTION)
         return (*answering.busy(True), words_for(request).LOOKING, [], None)
+
+    def stopped(text, request: gr.Request):
+        return note_stop(text or "", words_for(request))
 
     buttons = [widgets.ask, widgets.stop]
     outputs = [widgets.answer, widgets.things, widgets.sheet, widgets.files, widgets.model]
@@ -244,7 +258,9 @@ def wire(widgets: PointsWidgets, service: Service, reader: Reader) -> None:
     widgets.file.change(lambda: ([], None), None, [widgets.things, widgets.files], **UNQUEUED)
     for event in (widgets.file.change, *(control.change for control in widgets.controls)):
         event(show, [widgets.file, *widgets.controls], shown, **PRIVATE, trigger_mode="always_last")
-    widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[asking], **UNQUEUED)
+    # In two steps: what was on its way when the answer was cancelled must not come after the note.
+    stopping = widgets.stop.click(lambda: answering.busy(False), None, buttons, cancels=[asking], **UNQUEUED)
+    stopping.then(stopped, widgets.answer, widgets.answer, **UNQUEUED)
 
 
 def wire_turn(widgets: PointsWidgets, tabs: gr.Tabs, viewer: gr.HTML, reader: Reader) -> None:

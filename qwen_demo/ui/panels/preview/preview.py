@@ -114,12 +114,13 @@ class Preview:
         attachment = viewer.image_of(surveyed, file)
         if attachment is None or kind not in viewer.FORMATS:
             raise render.refusal(words.NOTHING_TO_EXPORT)
+        text, model = answer.for_placing(model)
         if attachment.views:
-            marked = await self._finder.marked(file, answer.text, model, answer.max_pixels)
+            marked = await self._finder.marked(file, text, model, answer.max_pixels)
             if marked is None or kind not in space.FORMATS:
                 raise render.refusal(words.NOTHING_TO_EXPORT)
             return {**view, "download": await viewer.export_places(kind, marked)}
-        found = viewer.place(detections.find(answer.text), answer, attachment, model)
+        found = viewer.place(detections.find(text), answer, attachment, model)
         download = await viewer.export(kind, found, attachment, self._gallery)
         return {**view, "download": download}
 

@@ -20,6 +20,7 @@ from qwen_demo.types import ModelInfo
 from qwen_demo.ui import assets, attachments, chat, render, space
 from qwen_demo.ui.attachments import Attachment, Gallery
 from qwen_demo.ui.chat import History
+from qwen_demo.ui.history import generation_params
 from qwen_demo.ui.i18n import texts
 from qwen_demo.ui.panels.context.context import Item
 
@@ -31,23 +32,34 @@ FORMATS = ("json", "coco", "csv", "png")
 
 @dataclass(frozen=True, slots=True)
 class LastAnswer:
-    """The last answer and what is needed to place its detections."""
+    """The last answer and what is needed to place its detections.
+
+    Attributes:
+        params: what it was given with, None where that is not known. Another model sees the image in another size.
+    """
 
     text: str
     question: str
     max_pixels: int | None
+    params: generation_params.GenerationParams | None = None
+
+    def for_placing(self, model: ModelInfo) -> tuple[str, ModelInfo]:
+        """The text, and `model` with the bounds of the one that gave it; no text where those are not known."""
+        sight = model if self.params is None else self.params.sight(model)
+        return (self.text, sight) if sight else ("", model)
 
 
 def last_answer(history: History) -> LastAnswer:
-    text, max_pixels = "", None
+    text, max_pixels, params = "", None, None
     for message in reversed(history):
         if message["role"] == "user":
-            return LastAnswer(text, chat.question_of([message], 0)["text"], max_pixels)
+            return LastAnswer(text, chat.question_of([message], 0)["text"], max_pixels, params)
         if message.get("metadata"):
             max_pixels = max_pixels or render.budget_of(message)
+            params = params or generation_params.decode(str(message["metadata"].get("id") or ""))
         else:
             text = "".join(part.get("text", "") for part in chat.parts_of(message)) + text
-    return LastAnswer(text, "", max_pixels)
+    return LastAnswer(text, "", max_pixels, params)
 
 
 def pointing(history: History, newest: LastAnswer) -> LastAnswer:
@@ -109,9 +121,10 @@ def value_of(items: Sequence[Item], answer: LastAnswer, model: ModelInfo, *, pic
     if attachment is None:
         return EMPTY
     chosen = [{"id": choice.file, "name": choice.name} for choice in choices] if len(choices) > 1 else []
+    text, model = ("", model) if pending else answer.for_placing(model)
     if attachment.views:
-        return _views_value(attachment, model, max_pixels, "" if pending else answer.text) | {"choices": chosen}
-    found = [] if pending else detections.find(answer.text)
+        return _views_value(attachment, model, max_pixels, text) | {"choices": chosen}
+    found = detections.find(text)
     placed = place(found, answer, attachment, model)
     colours = annotations.colours(placed)
     return {

@@ -76,3 +76,14 @@ def test_what_no_recording_fits_goes_the_plain_way(both):
     assert not recorded.takes(260, both[1].layout(((1, 10, 26),)))
     narrow = ((1, 2, 2),) * 40  # windows of four patches each
     assert not recorded.takes(160, both[1].layout(narrow))
+
+
+def test_layouts_are_kept_up_to_a_size_and_the_newest_in_any_case(loaded, monkeypatch):
+    monkeypatch.setattr(vision, "LAYOUT_PATCHES_KEPT", 600)
+    encoder = VisionEncoder(loaded.model.model.visual)
+    for grid in GRIDS:
+        encoder.layout((grid,))
+    assert list(encoder._layouts) == [((4, 10, 16),)]  # 640 patches
+    encoder.layout(((1, 8, 8),))
+    encoder.layout(((1, 16, 24),))
+    assert list(encoder._layouts) == [((1, 8, 8),), ((1, 16, 24),)]
