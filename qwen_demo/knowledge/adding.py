@@ -16,7 +16,8 @@ from typing import Literal
 from qwen_demo.errors import DiskFull, MediaRefused, NotReady, Overloaded, QwenDemoError
 from qwen_demo.fairness import Turns
 from qwen_demo.knowledge import page_problems
-from qwen_demo.knowledge.collection import UNFINISHED, Collection, FileEntry
+from qwen_demo.knowledge.collection import UNFINISHED, Collection
+from qwen_demo.knowledge.entries import FileEntry
 from qwen_demo.knowledge.figure_reader import FigureReader
 from qwen_demo.knowledge.figures import FigureTable
 from qwen_demo.knowledge.page_reader import PageReader

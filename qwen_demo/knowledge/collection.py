@@ -12,10 +12,11 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from qwen_demo.knowledge import page_problems
+from qwen_demo.knowledge.entries import FileEntry, StoredPage
 from qwen_demo.knowledge.kept_files import write_whole
 from qwen_demo.knowledge.schema import changing, disk_full_in_words, open_database
 from qwen_demo.knowledge.words import indexed
@@ -24,40 +25,6 @@ from qwen_demo.media import PageText, Passage
 DATABASE = "words.sqlite"
 UNFINISHED = ("waiting", "reading")
 _MISSING = "The file itself is gone from the disk; what was read off it is still found. Add it again."
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """A file of a collection.
-
-    Attributes:
-        digest: SHA-256 (hex) of its bytes.
-        state: `waiting`, `reading`, `stopped` by its owner, `ready`, or `failed`, where nothing of it can be found.
-        pages: how many it has; 0 until that is known.
-        pages_done: how many were read, those with a problem included.
-        problem: what is wrong with it or with some of its pages, for people.
-    """
-
-    id: int
-    name: str
-    digest: str
-    size: int
-    state: str
-    pages: int
-    pages_done: int
-    problem: str
-    added: float
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPage:
-    """A page with its words. `file`: the name of its file."""
-
-    id: int
-    file: str
-    file_id: int
-    number: int
-    passages: tuple[Passage, ...]
 
 
 class Collection:

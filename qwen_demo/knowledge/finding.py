@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qwen_demo.knowledge.collection import Collection, StoredPage
+from qwen_demo.knowledge.collection import Collection
+from qwen_demo.knowledge.entries import StoredPage
 from qwen_demo.knowledge.words import asked_words, words_of
 from qwen_demo.media import Passage
 

@@ -1,7 +1,6 @@
 """All that a front asks of collections, for the event loop: nothing here blocks it.
 
-Every method takes the owner first: a key, a user of the page, or `LOCAL` where a server knows neither. What belongs to
-somebody else is as if it were not there.
+Methods take the owner first: a key, a user of the page, or `LOCAL`. What is somebody else's is as if it were not there.
 """
 
 import asyncio
@@ -13,7 +12,8 @@ from qwen_demo.errors import InvalidRequest, MediaRefused, Overloaded
 from qwen_demo.knowledge import answering
 from qwen_demo.knowledge.adding import Adding, kind_of
 from qwen_demo.knowledge.answering import CitedAnswer, Evidence
-from qwen_demo.knowledge.collection import Collection, FileEntry, StoredPage
+from qwen_demo.knowledge.collection import Collection
+from qwen_demo.knowledge.entries import FileEntry, StoredPage
 from qwen_demo.knowledge.figure_reader import FigureReader
 from qwen_demo.knowledge.finding import Hit
 from qwen_demo.knowledge.hybrid import Finder

@@ -15,8 +15,9 @@ import numpy as np
 
 from qwen_demo.engines.embedding.process import EmbeddingProcess, EmbeddingSetup, EmbeddingsResting
 from qwen_demo.errors import EngineFailed, ModelLoadError
-from qwen_demo.knowledge.collection import Collection, StoredPage
+from qwen_demo.knowledge.collection import Collection
 from qwen_demo.knowledge.embedding.embedder import EmbeddingsAway
+from qwen_demo.knowledge.entries import StoredPage
 from qwen_demo.knowledge.making import Making
 from qwen_demo.knowledge.schema import changing
 from qwen_demo.knowledge.unmade import IN_A_ROW, Unmade

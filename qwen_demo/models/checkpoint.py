@@ -110,7 +110,7 @@ class Checkpoint:
     def ties_embeddings(self) -> bool:
         """Whether the output layer is the table of words."""
         said = self.config.get("tie_word_embeddings", self.text_config.get("tie_word_embeddings"))
-        return bool(said) or "lm_head.weight" not in self.weights
+        return bool(said) or not any(name.startswith("lm_head.") for name in self.weights)
 
     @property
     def context_tokens(self) -> int:

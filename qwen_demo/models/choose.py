@@ -106,6 +106,8 @@ def _auto(settings: Settings) -> Choice:
     if not torch.cuda.is_available():
         return _auto_without_cuda(settings)
     quantization = _quantization(settings, full_size=True)
+    if quantization == "int4":
+        raise ModelLoadError("--quantization int4 is for CPUs. On a GPU take nf4, which is as small.")
     free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
     usable = sum(free) if settings.device_map else max(free)
     model_id = memory.largest_that_fits(usable, quantization)
@@ -140,6 +142,7 @@ def _auto_on_zerogpu(settings: Settings) -> Choice:
 def _auto_without_cuda(settings: Settings) -> Choice:
     """The largest model that somebody has fetched already and that fits main memory, else the embedded one: nobody who
     starts a demo expects it to fetch gigabytes for a CPU."""
+    from qwen_demo.models import fp8
     from qwen_demo.models.hub.cache import cached_folder
     from qwen_demo.models.hub.catalog import GIB, KNOWN
 
@@ -150,6 +153,8 @@ def _auto_without_cuda(settings: Settings) -> Choice:
             Sentence("no CUDA GPU was found, and no larger model has been fetched (qwen-demo pull fetches one)"),
         )
     quantization = _quantization(settings, full_size=True)
+    if quantization == "fp8":
+        fp8.refuse_elsewhere()
     free = machine.available_memory()
     for model in fetched:
         if model.cpu_bytes(quantization) <= free:

@@ -1,8 +1,7 @@
 """The only way to an engine, for page and programs alike: admit -> stream -> record.
 
-It turns away what is over capacity before a byte of it is decoded, checks what every front must
-hold to, ends what takes too long, and records each request once. It also watches the engine: a
-model that answers nothing any more is not ready, whatever it says.
+It turns away what is over capacity before a byte of it is decoded, checks what every front must hold to, ends what takes
+too long, and records each request once. It also watches the engine: who answers nothing is not ready, whatever it says.
 """
 
 import asyncio

@@ -158,9 +158,7 @@ def _wire_settings(page: PageWidgets, setting: list[Dependency]) -> None:
     """`setting`: events that set what the chat is asked with."""
     of_chat, of_tabs = {**page.options._asdict(), "budget": page.preview.budget}, panel_tabs.settings_of(page.panels)
     restored, usual = kept_settings.wire({**of_chat, **of_tabs}, page.reset, page.demo, of_chat=["schema", "adapter"])
-    pages = page.panels.documents
-    for event in (restored, usual):
-        event.then(documents.prompt_of, [pages.task, pages.prompt], pages.prompt, **UNQUEUED)
+    documents.follow_task(page.panels.documents, [restored, usual])
     set_chips.wire(page.chips, of_chat, [*setting, restored, usual])
     kept_settings.keep_changes(of_tabs, usual)
 
@@ -274,18 +272,15 @@ def _wire_chat(
     # The note comes after the cancelling, or an update under way would write over it.
     stopping = page.question.stop(None, None, None, cancels=[*answering, pressed], **UNQUEUED)
     stopping.then(stop, [page.chatbot, page.collection, page.options.schema], [*both, page.kept], **UNQUEUED)
-    opened = conversations.wire(
-        page.kept, page.chatbot, page.question, gallery, lambda: service.status().model, answering
-    )
+    opened = conversations.wire(page.kept, page.chatbot, page.question, gallery, service.status, answering)
     undone = page.chatbot.undo(undo, page.chatbot, [*both, page.kept], **UNQUEUED)
-    emptied = [page.question, page.kept]
-    cleared = page.chatbot.clear(lambda: (_idle(), conversations.save([])), None, emptied, **UNQUEUED)
+    cleared = page.chatbot.clear(
+        lambda: (_idle(), conversations.save([])), None, [page.question, page.kept], **UNQUEUED
+    )
     # A schema would stick to a conversation that it was not meant for.
     freed = [event.then(lambda: "", None, page.options.schema, **UNQUEUED) for event in (cleared, opened[1])]
     share.judge_after(answering[begun.index(replayed)], page.share, sharing, page.chatbot)
-    # Sources are of the conversation that cites them: a page of the same name may be in another collection.
-    for event in (undone, cleared, *opened):
-        event.then(None, None, page.sources, js="() => ({})", **UNQUEUED)
+    sources.clear_after([undone, cleared, *opened], page.sources)
     preview.refresh_after([undone, cleared, *opened], page.preview, previews, page.chatbot)
     return [replayed, pressed, gone_on, *freed]
 

@@ -162,7 +162,7 @@ def test_outcomes_and_reasons_in_queries_are_codes_of_errors_or_ends_of_answers(
     text = "\n".join([*alert_queries(), *dashboard_queries()])
     asked = {code for group in re.findall(r'(?:outcome|reason)=~?"([^"]*)"', text) for code in group.split("|")}
     assert {"engine_failed", "out_of_memory", "overloaded"} <= asked
-    assert asked <= codes | {"stop", "length", "repetition", "cancelled"}
+    assert asked <= codes | {"stop", "length", "repetition", "tool_calls", "content_filter", "cancelled"}
 
 
 def test_the_alerts_about_the_servers_faults_miss_none():

@@ -175,7 +175,9 @@ def test_odd_forms_are_refused(app):
 
 
 def test_bodies_of_the_page_have_the_apis_bounds(start):
-    app = start(max_request_bytes=4096, max_image_bytes=2048, max_video_bytes=2048, max_images=2, body_timeout_s=0.5)
+    kinds = ("image", "video", "pdf", "points", "knowledge_file")
+    files = {f"max_{kind}_bytes": 2048 for kind in kinds}
+    app = start(max_request_bytes=4096, max_images=2, body_timeout_s=0.5, **files)
     large = b'{"data":["' + b"x" * 8000 + b'"],"fn_index":0}'
     with app.client() as http:
         for path in (

@@ -3,7 +3,7 @@
 import pytest
 
 from qwen_demo.knowledge.answering import CitedAnswer
-from qwen_demo.knowledge.collection import StoredPage
+from qwen_demo.knowledge.entries import StoredPage
 from qwen_demo.knowledge.finding import Hit
 from qwen_demo.media import Passage
 from qwen_demo.types import Finished, TextDelta, Timing, Usage

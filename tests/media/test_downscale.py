@@ -171,8 +171,8 @@ async def test_who_leaves_in_the_middle_leaves_the_memory_counted_until_the_deco
     data, budget = hostile.saved(quarters(600, 400), "PNG"), all_of_it.budget
     loading = asyncio.create_task(all_of_it.load_bytes(data))
     await decoded.wait()
-    assert budget.held_bytes > 600 * 400 * 7 and all_of_it.decoders.running
+    assert budget.held_bytes > 600 * 400 * 7 and all_of_it.decoders.working("image")
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loading
-    assert not budget.held_bytes and not all_of_it.decoders.running
+    assert not budget.held_bytes and not all_of_it.decoders.working("image")

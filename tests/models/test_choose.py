@@ -129,6 +129,16 @@ def test_without_a_gpu_what_was_fetched_and_does_not_fit_is_named(hub, memory_of
     assert "3.0 GiB" in choice.reason and SMALL in choice.reason
 
 
+def test_a_kind_that_the_machine_has_no_products_for_is_refused_by_name_under_auto(gpu, hub, memory_of):
+    hub(cached=(SMALL,))
+    memory_of(64)
+    with pytest.raises(ModelLoadError, match="fp8 needs an NVIDIA GPU"):
+        choose(Settings(quantization="fp8"))
+    gpu(24)
+    with pytest.raises(ModelLoadError, match="int4 is for CPUs"):
+        choose(Settings(quantization="int4"))
+
+
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere", "nonsense", "a/b/c"])
 def test_a_name_that_can_be_nothing_is_refused_with_a_remedy(name):
     with pytest.raises(ModelLoadError, match="embedded"):

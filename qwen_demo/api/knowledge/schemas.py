@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, StrictBool, model_validator
 
 from qwen_demo.api.idle_fields import A_NUMBER, Strict
 from qwen_demo.knowledge.citations import Citation
-from qwen_demo.knowledge.collection import FileEntry
+from qwen_demo.knowledge.entries import FileEntry
 from qwen_demo.knowledge.finding import Hit
 from qwen_demo.knowledge.knowledge import MOST_TOP_K, CollectionState
 

@@ -2,8 +2,7 @@
 
 The engine's loop goes on decoding meanwhile. Requests are prepared in the order of their arrival, but those in words
 alone wait neither for the pixels nor for the grammars of others: a clip takes a second to cut, a large schema half of
-one. Only a few are ahead of admission, because prepared images take memory. Small images that wait together are
-encoded together.
+one. Only a few are ahead of admission, as prepared images take memory; small ones that wait are encoded together.
 """
 
 import logging
@@ -236,11 +235,8 @@ class Preprocessor:
         return jobs
 
     def _encode(self, jobs: Sequence[Job], moved: Callable[[], None]) -> None:
-        """Every job leaves through `on_ready` or `on_failed`; what fails for several is tried one by one.
-
-        Args:
-            moved: a pass is done: many images take long, and each of them is a step of its own.
-        """
+        """Every job leaves through `on_ready` or `on_failed`; what fails for several is tried one by one. `moved` is told
+        of each pass: many images take long."""
         try:
             self.encoder.encode([job for job in jobs if not job.cancelled], moved)
         except Exception as error:

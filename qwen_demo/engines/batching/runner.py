@@ -229,8 +229,7 @@ class ModelRunner:
                 logits = self._mixed_logits(chunks, batch, beginning)
             tokens, choice = self.sampler.choose(logits, range(batch), likeliest)
         except BaseException:
-            # The pass has moved the state on before its tokens are chosen; whoever repeats it starts where it did.
-            self._state.copy_(kept)
+            self._state.copy_(kept)  # a pass moves it on before tokens are chosen, and may be repeated
             raise
         if tokens is not likeliest:
             self._tokens[:batch] = tokens

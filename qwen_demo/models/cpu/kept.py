@@ -12,6 +12,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ class KeptWeights:
             beside.rename(self.folder)
             # Writing has read all of the table; a fresh mapping starts without.
             self._map_words(model)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             log.warning("quantised weights are not kept in %s: %s", self._root, error)
             shutil.rmtree(beside, ignore_errors=True)
 
@@ -166,8 +167,9 @@ class KeptWeights:
             if now - used > self._max_age_s:
                 shutil.rmtree(folder, ignore_errors=True)
         for folder in self._root.glob(".*-*"):
-            if now - folder.stat().st_mtime > DAY_S:
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another process has named it by now
+                if now - folder.stat().st_mtime > DAY_S:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _make_room(self, size: int) -> None:
         entries = sorted(_entries(self._root), key=lambda entry: entry[1])
@@ -183,7 +185,11 @@ def _entries(root: Path) -> Iterator[tuple[Path, float, int]]:
     """Folder, time of the last use and bytes of each entry."""
     for manifest in root.glob(f"*/{MANIFEST}"):
         folder = manifest.parent
-        yield folder, manifest.stat().st_mtime, sum(path.stat().st_size for path in folder.iterdir())
+        try:
+            entry = folder, manifest.stat().st_mtime, sum(path.stat().st_size for path in folder.iterdir())
+        except FileNotFoundError:  # another process removes it
+            continue
+        yield entry
 
 
 def _classes(model: Any) -> dict[str, str]:

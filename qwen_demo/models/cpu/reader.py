@@ -108,7 +108,8 @@ def _read_words(model: Any, checkpoint: Checkpoint, plan: WeightsPlan, *, tied: 
             model.get_submodule(HEAD).weight = weight
         return
     head = {"weight": checkpoint.weights[f"{WORDS}.weight"]} if tied else checkpoint_parts(checkpoint, HEAD)
-    made = layers.linear("head", sources.read(_opened(head)), None, plan)
+    source = sources.read(_opened(head), zero_is_stored_less_one=_is_first_gptq(checkpoint))
+    made = layers.linear("head", source, None, plan)
     # Second mappings: of the first ones every page has been read.
     table = _tensor(checkpoint, f"{WORDS}.weight")
     model.set_submodule(WORDS, StoredEmbedding(table, plan.dtype))

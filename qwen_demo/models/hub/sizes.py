@@ -40,7 +40,7 @@ def sizes_of(model: str, folder: Path) -> KnownModel | None:
         for file in checkpoint.files:
             for name, size in _tensor_bytes(file).items():
                 parts[_part_of(todays_name(name))] += size
-    except (ModelLoadError, OSError, ValueError, KeyError):
+    except (ModelLoadError, OSError, ValueError, KeyError, struct.error):
         return None
     width = 4 if checkpoint.config.get("dtype", checkpoint.config.get("torch_dtype")) == "float32" else 2
     counts = {part: size // width for part, size in parts.items()}

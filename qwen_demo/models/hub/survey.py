@@ -6,6 +6,7 @@ load, and a measurement of a fifth of a second.
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from qwen_demo.models import machine, memory
 from qwen_demo.models.hub.catalog import GIB, KnownModel
 from qwen_demo.models.hub.sizes import known_sizes
 from qwen_demo.sentences import Sentence
+from qwen_demo.settings import environment_without_secrets
 
 # A machine that is busy with an answer takes long to load PyTorch.
 TIMEOUT_S = 120.0
@@ -115,11 +117,14 @@ async def ask(models: Sequence[str]) -> Survey:
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",
         "-m",
         "qwen_demo.models.hub.survey",
         *models,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # The program may have been started from another folder than its own.
+        env=environment_without_secrets() | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
     )
     try:
         async with asyncio.timeout(TIMEOUT_S):

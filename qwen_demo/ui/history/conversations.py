@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import gradio as gr
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError, model_validator
 
-from qwen_demo.types import ModelInfo
+from qwen_demo.service.service import Status
 from qwen_demo.ui import assets, chat, gradio_internals, render
 from qwen_demo.ui.attachments import Gallery
 from qwen_demo.ui.chat import History
@@ -213,7 +213,7 @@ def wire(
     chatbot: gr.Chatbot,
     question: gr.MultimodalTextbox,
     gallery: Gallery,
-    model: Callable[[], ModelInfo],
+    status: Callable[[], Status],
     answering: list,
 ):
     """Returns the events that open another conversation. Whatever changes the one in the chat cancels `answering`."""
@@ -242,7 +242,7 @@ def wire(
         if data.get("kind") not in export.FORMATS:
             raise render.refusal(words.KEPT_BROKEN)
         name = str(data.get("name") or "")[: 2 * MAX_NAME_CHARACTERS]
-        text = await export.write(data["kind"], name, read(data.get("messages"), words), gallery, model(), words)
+        text = await export.write(data["kind"], name, read(data.get("messages"), words), gallery, status().model, words)
         return {"file": {"kind": data["kind"], "name": name, "text": text}, "nonce": secrets.token_hex(4)}
 
     # First, and in the browser: a question that is asked while the server answers to these is not meant.

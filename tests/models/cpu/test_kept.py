@@ -1,5 +1,6 @@
 """Quantised weights kept for the next start: found again, to the last bit, and bounded in size and age."""
 
+import json
 import os
 import time
 from dataclasses import replace
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from qwen_demo.models import torchvision_shim
 from qwen_demo.models.checkpoint import Checkpoint
@@ -103,6 +106,16 @@ def test_an_output_layer_of_its_own_is_kept_too(tmp_path, order, monkeypatch):
         assert torch.equal(second(input_ids=ids).logits, first(input_ids=ids).logits)
 
 
+def test_a_quantised_output_layer_is_one_of_its_own(tmp_path):
+    config = {"tie_word_embeddings": False}
+    for name, tied in (("lm_head.qweight", False), ("model.norm.weight", True)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(config))
+        save_file({name: torch.zeros(1)}, folder / "model.safetensors")
+        assert Checkpoint.of(folder).ties_embeddings is tied
+
+
 def test_other_weights_other_files_and_other_layouts_are_other_entries(order, folder, monkeypatch):
     def entry(kind="int4", dtype=torch.float32):
         return KeptWeights.of(order(kind), WeightsPlan(kind, dtype)).folder
@@ -173,9 +186,10 @@ def test_what_is_larger_than_the_cache_is_not_kept(order):
     assert entries(order) == []
 
 
-def test_a_full_disk_costs_the_next_start_alone(order, monkeypatch, caplog):
+@pytest.mark.parametrize("error", [OSError("No space left"), SafetensorError("I/O error: No space left")])
+def test_a_full_disk_costs_the_next_start_alone(order, monkeypatch, caplog, error):
     def full(*_):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(kept, "save_file", full)
     model, _ = load.read(order())

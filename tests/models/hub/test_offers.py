@@ -16,6 +16,7 @@ from qwen_demo.models.hub.offers import Offers
 from qwen_demo.models.hub.sizes import known_sizes, sizes_of
 from qwen_demo.models.hub.survey import Estimate, Survey
 from qwen_demo.settings import Settings
+from tests.conftest import ROOT
 
 SMALL, LARGE = "Qwen/Qwen2.5-VL-3B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"
 FILES = {"config.json": b"{}", "model.safetensors": save({"weight": np.zeros(1000, np.float32)})}
@@ -108,7 +109,9 @@ async def test_a_private_one_is_fetched_with_the_operators_token(empty_hub, monk
 
 
 @pytest.mark.slow
-async def test_a_process_of_its_own_finds_out_what_this_machine_can_do():
+async def test_a_process_of_its_own_finds_out_what_this_machine_can_do(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(ROOT))  # as for `python /opt/qwen-demo/app.py` from another folder
+    monkeypatch.chdir(tmp_path)
     found = await survey.ask(["embedded", SMALL])
     assert found.device == "cpu" and found.kind in ("nf4", "int4")
     assert 0 < found.free_bytes <= found.total_bytes
@@ -134,5 +137,6 @@ def test_sizes_are_read_from_the_heads_of_the_files(tmp_path):
     assert known_sizes(SMALL) is KNOWN[SMALL]
     assert known_sizes("nobody/nothing") is None
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"\xff" * 64)
-    assert sizes_of("broken", tmp_path) is None
+    for content in (b"\xff" * 64, b""):
+        (tmp_path / "model.safetensors").write_bytes(content)
+        assert sizes_of("broken", tmp_path) is None

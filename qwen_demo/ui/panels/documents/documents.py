@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 import PIL.Image
+from gradio.events import Dependency
 
 from qwen_demo.answers import documents
 from qwen_demo.answers.documents.parse import MAX_ELEMENTS
@@ -209,6 +210,12 @@ def prompt_of(task: Any, prompt: Any, request: gr.Request) -> Any:
     prompts = words_for(request).DOCUMENT_PROMPTS
     known = {*prompts.values(), *texts.DOCUMENT_PROMPTS.values()}
     return prompts[task] if task in prompts and prompt in known else gr.skip()
+
+
+def follow_task(widgets: "DocumentWidgets", events: Sequence[Dependency]) -> None:
+    """`events` set the task; its prompt follows."""
+    for event in events:
+        event.then(prompt_of, [widgets.task, widgets.prompt], widgets.prompt, **UNQUEUED)
 
 
 def number_in(value: Any) -> int:

@@ -1,9 +1,10 @@
 """Answers of the chat from a collection: the switch at the question, and the cited page beside the chat with its mark."""
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Any, cast
 
 import gradio as gr
+from gradio.events import Dependency
 
 from qwen_demo.errors import QwenDemoError
 from qwen_demo.knowledge.answering import CitedAnswer
@@ -48,6 +49,12 @@ class FromCollection:
 def asked(service: Service, knowledge: Knowledge, owner: str, collection: str) -> Service:
     """What the chat asks: the service, or in its place `FromCollection`, which answers all that the chat calls."""
     return cast(Service, FromCollection(service, knowledge, owner, collection)) if collection else service
+
+
+def clear_after(events: Sequence[Dependency], view: gr.HTML) -> None:
+    """Sources are of the conversation that cites them: a page of the same name may be in another collection."""
+    for event in events:
+        event.then(None, None, view, js="() => ({})", **UNQUEUED)
 
 
 def draw_switch() -> gr.Dropdown:
