@@ -18,7 +18,7 @@ from qwen_demo.models.hub.download import Download, DownloadProgress, DownloadSt
 from qwen_demo.models.hub.offers import Room
 from qwen_demo.sentences import Sentence
 from qwen_demo.service.remembered import RememberedModel
-from qwen_demo.service.switch_status import Stage, SwitchStatus
+from qwen_demo.service.switch_status import Stage, SwitchStatus, being_loaded
 from qwen_demo.settings import Settings
 from qwen_demo.types import ChatRequest, Engine, Event, Health, ModelInfo, collect
 
@@ -61,15 +61,13 @@ class ModelSwitch:
         self._remembered = remembered or RememberedModel(None)
         self._answering: dict[Engine, int] = {}
         self._idle: dict[Engine, asyncio.Event] = {}
-        chosen = self._remembered.read() if settings.model == "auto" else None
-        self._begun_with = chosen
+        chosen = self._begun_with = self._remembered.read() if settings.model == "auto" else None
         self._engine = self._take_in(build(self._with(chosen or settings.model)))
         self._absent: Sentence | None = None  # why nothing answers, while the models change places
-        self._lost = False
         self._download: Download | None = None
         self._change: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
-        self._has_started = self._closing = False
+        self._has_started = self._closing = self._lost = self._brings_back = False
         self.on_change: Callable[[], None] = lambda: None
         self.status = SwitchStatus()
 
@@ -158,7 +156,7 @@ class ModelSwitch:
                 Sentence("{model} is being fetched or loaded. Cancel that first.", model=self.status.model),
                 field="model",
             )
-        if model == self.info.model_id:
+        if model == self.info.model_id and not self._lost:
             raise InvalidRequest(Sentence("{model} answers already.", model=model), field="model")
         self.status = SwitchStatus("loading", model)
         self._change = asyncio.create_task(self._change_to(model))
@@ -178,7 +176,7 @@ class ModelSwitch:
         """Give the change up, or put the reason of one that failed aside. A download leaves nothing that is not whole."""
         if self.status.stage == "downloading" and self._download is not None:
             self._download.cancel()
-        elif self.status.stage == "loading" and self._change is not None:
+        elif self.status.stage == "loading" and self._change is not None and not self._brings_back:
             self._change.cancel()
         elif self.status.stage in ("paused", "failed"):
             if self._download is not None:
@@ -223,7 +221,7 @@ class ModelSwitch:
 
     async def _load(self, model: str, room: Room) -> None:
         """Start the new engine, let it take over, and let the old one go."""
-        if room == "instead":
+        if room == "instead" or self._lost:
             await self._load_instead(model)
         else:
             old, self._engine = self._engine, await self._started(model)
@@ -243,7 +241,7 @@ class ModelSwitch:
             while not starting.done():
                 self.status = SwitchStatus("loading", model, engine.health().detail)
                 if self._absent is not None:
-                    self._absent = _being_loaded(model, engine.health().detail)
+                    self._absent = being_loaded(model, engine.health().detail)
                 await asyncio.wait({starting}, timeout=LOOK_EVERY_S)
             await starting
         except BaseException:
@@ -263,8 +261,8 @@ class ModelSwitch:
 
     async def _load_instead(self, model: str) -> None:
         """Without a model in between. A new one that fails, or is given up, brings the present one back."""
-        before = self.info.model_id
-        self._absent = _being_loaded(model, Sentence("the answers that have begun are ended"))
+        before, self._lost = self.info.model_id, False
+        self._absent = being_loaded(model, Sentence("the answers that have begun are ended"))
         self.status = SwitchStatus("draining", model)
         await self._drop(self._engine)
         try:
@@ -272,11 +270,15 @@ class ModelSwitch:
         except BaseException as failure:
             if self._closing:
                 raise
+            self._brings_back = True  # who gave up twice would have no model
             try:
                 self._engine = await self._started(before)
-            except QwenDemoError as error:
-                self._lost, self._absent = True, error.args[0]
+            except Exception as error:
+                unforeseen = Sentence("It was loaded and is not ready: {why}", why=repr(error))
+                self._lost, self._absent = True, error.args[0] if isinstance(error, QwenDemoError) else unforeseen
                 raise error from failure
+            finally:
+                self._brings_back = False
             self._absent = None
             raise
         self._absent = None
@@ -289,12 +291,10 @@ class ModelSwitch:
 
     async def _drop(self, old: Engine) -> None:
         """What runs on it may end, for as long as a program that shuts down would wait."""
+        if old not in self._idle:  # it went with a change that brought nothing back
+            return
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle[old].wait(), self._settings.grace_s)
         await old.close()
         self._idle.pop(old, None)
         self._answering.pop(old, None)
-
-
-def _being_loaded(model: str, stage: str) -> Sentence:
-    return Sentence("{model} is being loaded in the place of the present model ({stage})", model=model, stage=stage)

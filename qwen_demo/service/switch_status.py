@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from qwen_demo.sentences import Sentence
+
 Stage = Literal["idle", "downloading", "paused", "loading", "draining", "failed"]
 
 
@@ -25,3 +27,8 @@ class SwitchStatus:
     @property
     def under_way(self) -> bool:
         return self.stage in ("downloading", "loading", "draining")
+
+
+def being_loaded(model: str, stage: str) -> Sentence:
+    """Why nothing answers while models change places."""
+    return Sentence("{model} is being loaded in the place of the present model ({stage})", model=model, stage=stage)

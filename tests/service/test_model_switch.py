@@ -293,6 +293,35 @@ async def test_where_the_one_that_left_does_not_come_back_health_says_that_all_i
     assert health.failed and "the disk is gone" in health.detail
 
 
+async def test_who_gives_up_twice_has_the_model_back_all_the_same(bench):
+    bench.fits_beside = False
+    bench.prepare = lambda engine: engine.may_load.clear()
+    bench.switch.choose("new")
+    await until(lambda: "new" in bench.engines and bench.switch.status.stage == "loading")
+    bench.switch.cancel()
+    await until(lambda: bench.engines["old"] is not bench.old)
+    await asyncio.sleep(0.1)
+    bench.switch.cancel()
+    bench.engines["old"].may_load.set()
+    await until(lambda: bench.switch.health().ready)
+    assert await bench.says() == "old"
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("model", ["new", "old"])
+async def test_where_all_is_lost_another_choice_helps(bench, beside, model):
+    bench.fits_beside = False
+    bench.fails["old"] = "the disk is gone"
+    bench.switch.choose("broken")
+    await bench.stage("failed")
+    bench.fits_beside = beside
+    del bench.fails["old"]
+    bench.switch.cancel()
+    bench.switch.choose(model)
+    await until(lambda: bench.switch.health().ready)
+    assert await bench.says() == model
+
+
 async def test_who_shows_a_label_is_told_of_a_change_once_it_is_done(bench):
     told = []
     bench.switch.on_change = lambda: told.append(bench.switch.info.model_id)
