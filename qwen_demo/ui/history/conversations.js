@@ -327,10 +327,10 @@ function update() {
     setCurrent(value.opened);
     notice = value.said;
     await refresh();
-    if (goesOn !== null) trigger("go_on", { params: goesOn });
-    if (goesOn !== null) begun(performance.now() + GOING_ON_MS);
-    else opening(false);
+    if (goesOn === null) return opening(false);
+    trigger("go_on", { params: goesOn });
     goesOn = null;
+    begun(performance.now() + GOING_ON_MS);
   });
   else if (value.said) then(async () => { setCurrent(null); notice = value.said; opening(false); await refresh(); });
   if (value.file) saveText(`${fileName(value.file.name ?? "")}.${TYPES[value.file.kind][0]}`, TYPES[value.file.kind][1], value.file.text);

@@ -78,7 +78,7 @@ def as_json(name: str, turns: Sequence[Turn]) -> str:
 
 async def in_own_pixels(turns: Sequence[Turn], gallery: Gallery, model: ModelInfo) -> list[tuple[Turn, bool]]:
     """The same with boxes and points in the pixels of their image, as people label; a model says them in those that it
-    saw. False stands beside an answer whose places cannot be told so: another model gave it, or the image is gone."""
+    saw. False stands beside an answer whose places cannot be told so: how its model saw is not known, or the image is gone."""
     made: list[tuple[Turn, bool]] = []
     files: list[File] = []
     asked = ""

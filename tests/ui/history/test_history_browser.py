@@ -237,34 +237,37 @@ def test_an_answer_is_corrected_while_another_one_comes_and_saved_as_training_da
     until(page, "window.qwenDemo.store.all().then(([item]) => !('corrected' in item.lines[0][1]))")
 
 
-@pytest.mark.slow
-def test_an_answer_that_was_stopped_goes_on_at_a_press(opened, app):
+def stopped(opened, app):
+    """A page whose answer was stopped in its middle."""
     app.engine.script = Script(["word "] * 400, gap_s=0.02)
     page = opened(app)
     ask(page, "go on")
     expect(answers(page).first).to_contain_text("word word")
     page.locator("#question .stop-button").click()
     expect(page.locator("#chat")).to_contain_text("Stopped.")
+    return page
+
+
+def gone_on_with(page, app):
     app.engine.script = Script(["and the end."])
     page.get_by_role("button", name="Continue").click()
     expect(answers(page).first).to_contain_text(re.compile(r"^\s*word word.*and the end\."))
     answered(page, 1)
+
+
+@pytest.mark.slow
+def test_an_answer_that_was_stopped_goes_on_at_a_press(opened, app):
+    page = stopped(opened, app)
+    gone_on_with(page, app)
     expect(page.locator("#chat .versions")).to_have_count(0)
 
 
 @pytest.mark.slow
 def test_an_answer_that_was_stopped_goes_on_after_a_reload_as_well(opened, app):
-    app.engine.script = Script(["word "] * 400, gap_s=0.02)
-    page = opened(app)
-    ask(page, "go on")
-    expect(answers(page).first).to_contain_text("word word")
-    page.locator("#question .stop-button").click()
+    page = stopped(opened, app)
     until(page, "window.qwenDemo.store.all().then(([item]) => item?.lines[0][1]?.whole === false && !item.asking)")
     page.reload()
-    app.engine.script = Script(["and the end."])
-    page.get_by_role("button", name="Continue").click()
-    expect(answers(page).first).to_contain_text(re.compile(r"^\s*word word.*and the end\."))
-    answered(page, 1)
+    gone_on_with(page, app)
 
 
 @pytest.mark.slow
